@@ -1,0 +1,108 @@
+"""The error tree. ``str(error)`` is a sentence for the user that says what to do.
+
+WattleError
+├── InvalidInput            422  a value the user sent; ``details`` names each field
+├── NotFound                404  a run, trainer or file that does not exist
+├── Conflict                409  the request contradicts what is stored
+│   └── LeaseLost           409  a worker's write came after another attempt began
+├── StoreUnavailable        503  Redis cannot be reached, or refuses commands
+├── DatasetUnavailable      422  files that are neither on disk nor downloadable
+├── TrainingFailed          500  the training itself went wrong (a NaN loss, a dead child)
+└── ApiError                     what the HTTP client met
+    ├── ApiUnavailable      503  no answer at all
+    └── ApiRefused               an answer that says no; carries the API's own status
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from http import HTTPStatus
+from typing import ClassVar, NamedTuple
+
+
+class FieldError(NamedTuple):
+    """One reason why one field of an input is not valid; ``field`` is a dotted path."""
+
+    field: str
+    message: str
+
+
+class WattleError(Exception):
+    """Any failure Wattle explains to its user."""
+
+    http_status: ClassVar[int] = HTTPStatus.INTERNAL_SERVER_ERROR
+    code: ClassVar[str] = "internal_error"
+
+    def __init__(self, message: str, *, details: Sequence[FieldError] = ()) -> None:
+        super().__init__(message)
+        self.message = message
+        self.details = tuple(details)
+
+
+class InvalidInput(WattleError):
+    """A value the user sent is not valid; ``details`` names each field and the remedy."""
+
+    http_status = HTTPStatus.UNPROCESSABLE_ENTITY
+    code = "invalid_input"
+
+
+class NotFound(WattleError):
+    """What was asked for by name does not exist."""
+
+    http_status = HTTPStatus.NOT_FOUND
+    code = "not_found"
+
+
+class Conflict(WattleError):
+    """The request contradicts what is stored."""
+
+    http_status = HTTPStatus.CONFLICT
+    code = "conflict"
+
+
+class LeaseLost(Conflict):
+    """A worker wrote to a run that it no longer holds; the write was refused as a whole."""
+
+    code = "lease_lost"
+
+
+class StoreUnavailable(WattleError):
+    """Redis cannot be reached, or cannot take commands now."""
+
+    http_status = HTTPStatus.SERVICE_UNAVAILABLE
+    code = "store_unavailable"
+
+
+class DatasetUnavailable(WattleError):
+    """A dataset is neither on disk nor downloadable; the message says which files go where."""
+
+    http_status = HTTPStatus.UNPROCESSABLE_ENTITY
+    code = "dataset_unavailable"
+
+
+class TrainingFailed(WattleError):
+    """The training went wrong in a way that the message explains."""
+
+    code = "training_failed"
+
+
+class ApiError(WattleError):
+    """The HTTP client could not do what it was asked."""
+
+
+class ApiUnavailable(ApiError):
+    """The API gave no usable answer: not started, still starting, or unreachable."""
+
+    http_status = HTTPStatus.SERVICE_UNAVAILABLE
+    code = "api_unavailable"
+
+
+class ApiRefused(ApiError):
+    """The API answered with an error; status, code and details are the API's own."""
+
+    def __init__(
+        self, message: str, *, status: int, error_code: str, details: Sequence[FieldError] = ()
+    ) -> None:
+        super().__init__(message, details=details)
+        self.status = status
+        self.error_code = error_code

@@ -1,0 +1,183 @@
+"""The records of the store: what a run is, what an epoch achieved and cost, who works.
+
+Accuracies are fractions 0-1, times are aware UTC datetimes, every quantity carries its unit in its name.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated, Literal
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, JsonValue, StringConstraints
+
+RUN_ID_PATTERN = r"^[0-9A-Za-z][0-9A-Za-z_-]{0,63}$"
+QUEUE_PATTERN = r"^[a-z0-9][a-z0-9_.-]{0,63}$"
+DEFAULT_QUEUE = "default"
+
+Fraction = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Tag = Annotated[str, StringConstraints(min_length=1, max_length=64, strip_whitespace=True)]
+Scalar = str | int | float | bool | None
+
+
+class Record(BaseModel):
+    """A frozen, closed record."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Status(StrEnum):
+    """Where a run stands; a run has exactly one."""
+
+    DEFERRED = "deferred"
+    WAITING = "waiting"
+    RUNNING = "running"
+    PAUSED = "paused"
+    DONE = "done"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+    @property
+    def is_final(self) -> bool:
+        """True when no worker will touch the run again."""
+        return self in (Status.DONE, Status.FAILED, Status.CANCELLED)
+
+
+class SortField(StrEnum):
+    """The fields a list of runs can be sorted by; each has its own index in the store."""
+
+    TIME_ADDED = "time_added"
+    BEST_ACCURACY = "best_accuracy"
+    LAST_LOSS = "last_loss"
+    ENERGY_KWH = "energy_kwh"
+    CO2_G = "co2_g"
+    DURATION_S = "duration_s"
+    ACCURACY_PER_KWH = "accuracy_per_kwh"
+
+
+class RunOptions(Record):
+    """How a run is run, not what is trained; never part of a comparison."""
+
+    queue: str = Field(DEFAULT_QUEUE, pattern=QUEUE_PATTERN, description="the queue it waits in")
+    priority: Literal["normal", "high"] = Field(
+        "normal", description="high runs are claimed before normal ones of the same queue"
+    )
+    tags: tuple[Tag, ...] = Field((), max_length=32, description="free labels")
+
+
+class EpochResult(Record):
+    """What one epoch achieved and cost. The trainer fills the first part, the worker the second."""
+
+    epoch: int = Field(ge=1)
+    train_loss: Finite = Field(description="mean cross-entropy, nats per image")
+    train_accuracy: Fraction
+    test_loss: Finite = Field(description="mean cross-entropy, nats per image")
+    test_accuracy: Fraction
+    validation_loss: Finite | None = Field(None, description="None without a validation split")
+    validation_accuracy: Fraction | None = None
+    duration_s: NonNegative = Field(description="training and evaluation of this epoch")
+
+    attempt: int | None = Field(None, ge=1, description="the attempt that recorded it")
+    energy_kwh: NonNegative | None = Field(None, description="None when unknown; see energy_reason")
+    energy_quality: Literal["measured", "estimated"] | None = None
+    energy_reason: str | None = Field(None, description="why energy_kwh is None")
+    energy_window_epochs: int | None = Field(
+        None, ge=1, description="epochs that share one step of the meter; None when it saw this one alone"
+    )
+    co2_g: NonNegative | None = None
+    intensity_g_per_kwh: NonNegative | None = None
+
+
+class RunError(Record):
+    """Why a run failed."""
+
+    kind: str = Field(description="class of the failure, such as TrainingFailed")
+    message: str = Field(description="a sentence for the user")
+    traceback: str | None = None
+
+
+class Attempt(Record):
+    """One try by one worker."""
+
+    attempt: int = Field(ge=1)
+    worker: str
+    started_at: AwareDatetime
+    ended_at: AwareDatetime | None = None
+    energy_kwh: NonNegative | None = None
+    co2_g: NonNegative | None = None
+    duration_s: NonNegative = 0.0
+    end_reason: str | None = Field(None, description="done, failed, preempted or lease_lost")
+
+
+class Run(Record):
+    """One training, from its hyperparameters to its last status."""
+
+    run_id: str = Field(pattern=RUN_ID_PATTERN)
+    hyper_params: dict[str, JsonValue] = Field(description="complete: every default filled in")
+    options: RunOptions = RunOptions()
+    status: Status
+    status_reason: str | None = Field(None, description="why it has this status, for a person")
+    attempt: int = Field(0, ge=0, description="0 until a worker claimed it")
+    failures: int = Field(0, ge=0)
+    lease_losses: int = Field(0, ge=0)
+    worker: str | None = None
+
+    time_added: AwareDatetime
+    started_at: AwareDatetime | None = Field(None, description="start of the present or last attempt")
+    ended_at: AwareDatetime | None = None
+
+    epochs_done: int = Field(0, ge=0)
+    num_epochs: int = Field(ge=1)
+    best_accuracy: Fraction | None = Field(None, description="best test accuracy of any epoch")
+    last_accuracy: Fraction | None = None
+    last_loss: Finite | None = Field(None, description="test loss of the last epoch")
+    energy_kwh: NonNegative | None = Field(None, description="sum over all attempts")
+    energy_quality: Literal["measured", "estimated"] | None = Field(
+        None, description="estimated as soon as one epoch was"
+    )
+    co2_g: NonNegative | None = Field(None, description="sum over all attempts")
+    duration_s: NonNegative | None = Field(None, description="sum over all attempts")
+    accuracy_per_kwh: NonNegative | None = Field(None, description="best_accuracy / energy_kwh")
+
+    environment: dict[str, Scalar] = Field(
+        default_factory=dict, description="versions, device, threads, precision, git commit, intensity source"
+    )
+    error: RunError | None = None
+
+
+class Lease(Record):
+    """A worker's hold on a run. (attempt, worker_id) is the fence of every write."""
+
+    run: Run
+    attempt: int = Field(ge=1)
+    worker_id: str
+
+    @property
+    def run_id(self) -> str:
+        """The run that is held."""
+        return self.run.run_id
+
+
+class LogLine(Record):
+    """One line of a run's log."""
+
+    line_id: str = Field(description="ordered; pass the last one seen to get what came after it")
+    time: AwareDatetime
+    text: str
+
+
+class Worker(Record):
+    """A worker as its last heartbeat described it."""
+
+    worker_id: str
+    name: str
+    host: str
+    pid: int
+    device: str = Field(description="cpu or cuda:N")
+    queues: tuple[str, ...]
+    run_id: str | None = None
+    started_at: AwareDatetime
+    seen_at: AwareDatetime = Field(description="the last heartbeat, by the clock of Redis")
+    energy_source: str | None = Field(None, description="what its meter reads, and how good that is")
+    intensity_source: str | None = Field(None, description="zone, g/kWh and where the figure is from")

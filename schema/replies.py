@@ -1,0 +1,119 @@
+"""What the HTTP API answers; shared by the API, which fills it, and the client, which reads it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Literal
+
+from pydantic import AwareDatetime, BaseModel, Field, JsonValue
+
+from schema.records import Attempt, EpochResult, LogLine, Record, Run, RunOptions, Status, Worker
+
+
+class TrainRequest(Record):
+    """The body of POST /train."""
+
+    hyper_params: dict[str, JsonValue]
+    options: RunOptions = RunOptions()
+
+
+class TrainReply(Record):
+    """The answer to POST /train."""
+
+    iid: str
+    success: Literal[True] = True
+
+
+class InUpdate(Record):
+    """The epochs of a run as equally long lists. Accuracies in %, unknown energy is null in its place."""
+
+    epoch: list[int]
+    train_loss: list[float]
+    train_accuracy: list[float]
+    test_loss: list[float]
+    test_accuracy: list[float]
+    time_training: Annotated[list[float], Field(description="cumulative seconds")]
+    energy_kwh: list[float | None]
+    co2_g: list[float | None]
+
+    @classmethod
+    def of(cls, epochs: Sequence[EpochResult]) -> InUpdate | tuple[()]:
+        """Turn epochs, oldest first, into lists; an empty tuple when there are none."""
+        if not epochs:
+            return ()
+        cumulative_s = 0.0
+        time_training = []
+        for result in epochs:
+            cumulative_s += result.duration_s
+            time_training.append(cumulative_s)
+        return cls(
+            epoch=[result.epoch for result in epochs],
+            train_loss=[result.train_loss for result in epochs],
+            train_accuracy=[100 * result.train_accuracy for result in epochs],
+            test_loss=[result.test_loss for result in epochs],
+            test_accuracy=[100 * result.test_accuracy for result in epochs],
+            time_training=time_training,
+            energy_kwh=[result.energy_kwh for result in epochs],
+            co2_g=[result.co2_g for result in epochs],
+        )
+
+
+class RunReply(Run):
+    """A run as the API shows it: the record under the original's name ``iid``."""
+
+    iid: str
+    progress: float = Field(ge=0, le=1, description="share of the epochs that are recorded")
+    in_update: InUpdate | tuple[()] | None = Field(
+        None, description="null where it was not asked for, [] until the first epoch is recorded"
+    )
+    sparkline: list[float] | None = Field(
+        None, description="test accuracy, at most 24 points, where it was asked for"
+    )
+
+
+class RunsReply(Record):
+    """A page of runs; without a limit, all of them."""
+
+    results: list[RunReply]
+    cursor: str | None = Field(None, description="send it back for the next page; null on the last one")
+    total: int = Field(ge=0, description="runs with that status, over all pages")
+    counts: dict[Status, int] = Field(description="runs by status")
+
+
+class EpochsReply(Record):
+    """The epochs of a run, oldest first, and its attempts."""
+
+    epochs: list[EpochResult]
+    attempts: list[Attempt]
+
+
+class LogReply(Record):
+    """Lines of a run's log, oldest first."""
+
+    lines: list[LogLine]
+
+
+class TrainerReply(Record):
+    """A trainer and the JSON schema of its hyper_params, from which a form can be made."""
+
+    name: str
+    title: str
+    summary: str
+    schema_: dict[str, JsonValue] = Field(alias="schema")
+
+
+class TrainersReply(Record):
+    """All trainers; the first is the default."""
+
+    trainers: list[TrainerReply]
+
+
+class HealthReply(BaseModel):
+    """Whether the API can do its work."""
+
+    status: Literal["ok", "unavailable"]
+    redis: Literal["reachable", "unreachable"]
+    version: str
+    workers: list[Worker]
+    waiting: int | None = Field(description="runs waiting in all queues; null while Redis is away")
+    time: AwareDatetime

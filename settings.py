@@ -1,0 +1,86 @@
+"""Settings of every program, from the environment and ``.env``; built once in main and passed down."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import AliasChoices, Field, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from errors import FieldError, InvalidInput
+
+
+def _plain(name: str) -> AliasChoices:
+    """Accept the plain name beside the prefixed one; the prefixed one wins."""
+    return AliasChoices(f"WATTLE_{name}", name)
+
+
+class Settings(BaseSettings):
+    """How a process is set up. Every field is an environment variable with the prefix ``WATTLE_``."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="WATTLE_", env_file=".env", extra="ignore", frozen=True, populate_by_name=True
+    )
+
+    redis_url: str = Field(
+        "redis://localhost:6379", description="Redis, as redis://[user:password@]host:port/db"
+    )
+    data_dir: Path = Field(Path("data"), description="datasets, results and, in the demo, Redis' files")
+    api_url: str = Field("http://127.0.0.1:5000", description="the API that the page calls")
+    host: str = Field("127.0.0.1", validation_alias=_plain("HOST"), description="address the API listens on")
+    port: int = Field(5000, ge=1, le=65535, validation_alias=_plain("PORT"), description="port of the API")
+    page_port: int = Field(8501, ge=1, le=65535, description="port of the page, as make demo starts it")
+    debug: bool = Field(
+        False,
+        validation_alias=_plain("DEBUG"),
+        description="for developers: log level DEBUG, and python backend.py reloads when the code changes",
+    )
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
+        "INFO", validation_alias=_plain("LOG_LEVEL"), description="what the programs log"
+    )
+    lease_s: float = Field(
+        15.0, ge=0.2, le=3600, description="how long a worker holds a run without renewing"
+    )
+    country: str = Field(
+        "USA",
+        pattern=r"^[A-Z]{3}$",
+        description="ISO 3166 alpha-3 code; its average intensity turns kWh into g",
+    )
+    default_dataset: str | None = Field(
+        None, description="dataset of runs that name none; else mnist if it is on disk, else digits"
+    )
+    allowed_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
+        ("127.0.0.1", "localhost", "::1"), description="names the API may be called by, comma-separated"
+    )
+    allowed_origins: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="web origins, besides the API's own, whose pages may write, comma-separated"
+    )
+    max_body_bytes: int = Field(1_000_000, ge=1_000, description="larger request bodies are refused with 413")
+
+    @field_validator("allowed_hosts", "allowed_origins", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        if isinstance(value, str):
+            return tuple(part.strip() for part in value.split(",") if part.strip())
+        return value
+
+    @property
+    def effective_log_level(self) -> str:
+        """The log level after ``debug`` has been considered."""
+        return "DEBUG" if self.debug else self.log_level
+
+
+def load_settings() -> Settings:
+    """Read the environment. Raises InvalidInput, naming each variable, when one is not valid."""
+    try:
+        return Settings()
+    except ValidationError as error:
+        details = [
+            FieldError(f"WATTLE_{item['loc'][0]}".upper().replace("WATTLE_WATTLE_", "WATTLE_"), item["msg"])
+            for item in error.errors()
+        ]
+        listed = "; ".join(f"{detail.field}: {detail.message}" for detail in details)
+        raise InvalidInput(
+            f"A setting is not valid. {listed}. Correct it in the environment or .env.", details=details
+        ) from error
