@@ -1,0 +1,1 @@
+"""Command-line programs: the launcher of ``make demo`` and ``make up``."""

@@ -1,0 +1,48 @@
+"""Fixtures every test may use: a private Redis server and a store on it."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from cli.redis_server import RedisServer
+from errors import StoreUnavailable
+from redis_db import RedisDB
+
+
+def start_redis(server: RedisServer) -> RedisServer:
+    """Start it; where there is no Redis at all, skip at home and fail in CI."""
+    try:
+        server.start()
+    except StoreUnavailable as error:
+        if os.environ.get("CI") == "true":
+            raise
+        pytest.skip(str(error))
+    return server
+
+
+@pytest.fixture(scope="session")
+def redis_server() -> Iterator[RedisServer]:
+    """A server without a file, on a unix socket, for one test process."""
+    # Not pytest's tmp_path: a unix socket's path may have 107 characters at most.
+    with tempfile.TemporaryDirectory(prefix="wattle-") as folder:
+        server = start_redis(RedisServer(Path(folder), unix_socket=Path(folder) / "s", is_durable=False))
+        yield server
+        server.stop()
+
+
+@pytest.fixture(scope="session")
+def redis_url(redis_server: RedisServer) -> str:
+    return redis_server.url
+
+
+@pytest.fixture
+def db(redis_url: str) -> Iterator[RedisDB]:
+    """An empty store."""
+    with RedisDB(redis_url) as store:
+        store.flush()
+        yield store
