@@ -20,6 +20,9 @@ from schema.records import (
 )
 from schema.replies import (
     EpochsReply,
+    ErrorBody,
+    ErrorDetail,
+    ErrorReply,
     HealthReply,
     InUpdate,
     LogReply,
@@ -39,6 +42,9 @@ __all__ = [
     "Control",
     "EpochResult",
     "EpochsReply",
+    "ErrorBody",
+    "ErrorDetail",
+    "ErrorReply",
     "HealthReply",
     "InUpdate",
     "Lease",

@@ -175,6 +175,7 @@ class Worker(Record):
     host: str
     pid: int
     device: str = Field(description="cpu or cuda:N")
+    threads: int = Field(ge=1, description="CPU threads it trains with")
     queues: tuple[str, ...]
     run_id: str | None = None
     started_at: AwareDatetime

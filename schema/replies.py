@@ -117,3 +117,24 @@ class HealthReply(BaseModel):
     workers: list[Worker]
     waiting: int | None = Field(description="runs waiting in all queues; null while Redis is away")
     time: AwareDatetime
+
+
+class ErrorDetail(Record):
+    """One reason why one field of a request is not valid."""
+
+    field: str = Field(description="dotted path, or the name of a query parameter or header")
+    message: str
+
+
+class ErrorBody(Record):
+    """What went wrong and what to do."""
+
+    code: str = Field(description="for programs; stable")
+    message: str = Field(description="a sentence for the user")
+    details: list[ErrorDetail]
+
+
+class ErrorReply(Record):
+    """The answer to every request that failed."""
+
+    error: ErrorBody

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import redis
 
 from cli.redis_server import RedisServer
 from errors import StoreUnavailable
@@ -43,6 +44,7 @@ def redis_url(redis_server: RedisServer) -> str:
 @pytest.fixture
 def db(redis_url: str) -> Iterator[RedisDB]:
     """An empty store."""
+    with redis.Redis.from_url(redis_url) as client:
+        client.flushall()
     with RedisDB(redis_url) as store:
-        store.flush()
         yield store

@@ -1,0 +1,93 @@
+"""The jobs that keep the queue moving while nobody looks: run by every worker and by the backend.
+
+Each job is guarded by its ``lock:<job>``, which is also its rhythm: whoever gets the lock does the job, and
+nobody does it again until the lock has expired. So it goes on when all workers are busy or there is none.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from typing import Protocol
+
+from pydantic import JsonValue
+
+from errors import StoreUnavailable
+
+log = logging.getLogger(__name__)
+
+Validate = Callable[[dict[str, JsonValue]], dict[str, JsonValue]]
+
+
+class Queue(Protocol):
+    """The part of the store's queue that housekeeping needs."""
+
+    def requeue_expired(self, *, limit: int = 100, grace_s: float) -> list[str]:
+        """Put runs of expired leases back."""
+
+    def adopt_foreign(self, validate: Validate) -> list[str]:
+        """Take in list entries that were written by another program."""
+
+
+class Locks(Protocol):
+    """Locks that expire."""
+
+    def acquire(self, job: str, ttl_s: float) -> bool:
+        """Take the lock of a job; False while it is held."""
+
+
+class Store(Protocol):
+    """The parts of the store that housekeeping needs."""
+
+    @property
+    def queue(self) -> Queue:
+        """The queue."""
+
+    @property
+    def locks(self) -> Locks:
+        """The locks."""
+
+
+def tick(db: Store, *, lease_s: float, validate: Validate) -> None:
+    """Do every job that is due. Cheap when none is; safe to kill at any line.
+
+    validate: hyper_params as somebody wrote them → complete ones; raises InvalidInput.
+    """
+    if not db.locks.acquire("reap", ttl_s=lease_s / 3):
+        return
+    # After Redis was away, healthy workers get one lease to renew before anybody reaps.
+    for run_id in db.queue.requeue_expired(grace_s=lease_s):
+        log.warning("lease expired, the run is taken from its worker run_id=%s", run_id)
+    for run_id in db.queue.adopt_foreign(validate):
+        log.info("adopted an entry of the list run_id=%s", run_id)
+
+
+class Housekeeper:
+    """A thread that ticks, for a program that has no loop of its own."""
+
+    def __init__(self, db: Store, *, lease_s: float, validate: Validate) -> None:
+        self._stop = threading.Event()
+        self._thread = threading.Thread(
+            target=self._run, args=(db, lease_s, validate), name="housekeeping", daemon=True
+        )
+
+    def start(self) -> None:
+        """Start ticking, every third of a lease."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End the thread and wait for it."""
+        self._stop.set()
+        self._thread.join()
+
+    def _run(self, db: Store, lease_s: float, validate: Validate) -> None:
+        is_away = False
+        while not self._stop.wait(lease_s / 3):
+            try:
+                tick(db, lease_s=lease_s, validate=validate)
+                is_away = False
+            except StoreUnavailable as error:
+                if not is_away:
+                    log.warning("housekeeping waits for Redis: %s", error)
+                is_away = True

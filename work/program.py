@@ -1,0 +1,153 @@
+"""The worker program: its arguments, its signals, its heartbeat."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import platform
+import signal
+import sys
+import threading
+import uuid
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+
+from pydantic import JsonValue
+
+from carbon_aware_trainer.energy import Meter, PowerSampler, choose_meter
+from carbon_aware_trainer.errors import CarbonError
+from carbon_aware_trainer.providers.static import country_intensity
+from carbon_aware_trainer.records import Intensity
+from errors import WattleError
+from housekeeping import tick
+from redis_db import RedisDB
+from schema import DEFAULT_QUEUE, Worker
+from settings import Settings, load_settings
+from trainers import validate_hyper_params
+from work.execution import Workplace
+from work.facts import collect_facts
+from work.loop import work
+from work.process import resolve_device, start_forkserver
+
+log = logging.getLogger(__name__)
+
+EXIT_USAGE = 2
+BEAT_TTL_S = 15.0
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the worker; returns the exit code. 0 after SIGTERM, Ctrl-C or an empty queue with --burst."""
+    options = _parse(arguments)
+    stop = threading.Event()
+    for signal_number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(signal_number, lambda *_: stop.set())
+    try:
+        settings = load_settings()
+        logging.basicConfig(
+            level=settings.effective_log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+        )
+        start_forkserver()
+        device = resolve_device(options.device)
+        intensity = country_intensity(settings.country)
+    except (WattleError, CarbonError) as error:
+        sys.stderr.write(f"worker: {error}\n")
+        return EXIT_USAGE
+    meter = choose_meter(device, root_pid=os.getpid())
+    with RedisDB(settings.redis_url) as db, PowerSampler(meter) as sampler:
+        worker = _describe_worker(options, device, meter, intensity)
+        place = _workplace(settings, db, worker, sampler, intensity)
+        log.info("worker ready worker_id=%s device=%s meter=%r", worker.worker_id, device, meter.source)
+        work(place, options.queues, stop, is_burst=options.burst)
+        _say_goodbye(db, worker)
+    return 0
+
+
+def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser("worker.py", description="Take runs from the queue and train them.")
+    parser.add_argument(
+        "--queues",
+        type=lambda text: tuple(filter(None, text.split(","))),
+        default=(DEFAULT_QUEUE,),
+        help="queues to take runs from, most urgent first, comma-separated (default: %(default)s)",
+    )
+    parser.add_argument("--device", default="auto", help="auto, cpu or cuda:N (default: %(default)s)")
+    parser.add_argument(
+        "--threads", type=_positive, default=_usable_cores(), help="CPU threads (default: all cores)"
+    )
+    parser.add_argument("--burst", action="store_true", help="end when the queues are empty")
+    parser.add_argument(
+        "--name", default=platform.node() or "worker", help="shown on the page (default: the host's)"
+    )
+    return parser.parse_args(arguments)
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError("must be 1 or more")
+    return number
+
+
+def _usable_cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _describe_worker(options: argparse.Namespace, device: str, meter: Meter, intensity: Intensity) -> Worker:
+    now = datetime.now(UTC)
+    return Worker(
+        # Unique for each process, so that a restarted worker of the same name is never taken for the old one.
+        worker_id=f"{options.name}-{uuid.uuid4().hex[:8]}",
+        name=options.name,
+        host=platform.node(),
+        pid=os.getpid(),
+        device=device,
+        threads=options.threads,
+        queues=options.queues,
+        started_at=now,
+        seen_at=now,
+        energy_source=f"{meter.source} ({meter.quality})",
+        intensity_source=str(intensity),
+    )
+
+
+def _workplace(
+    settings: Settings, db: RedisDB, worker: Worker, sampler: PowerSampler, intensity: Intensity
+) -> Workplace:
+    return Workplace(
+        db=db,
+        worker_id=worker.worker_id,
+        device=worker.device,
+        threads=worker.threads,
+        data_dir=settings.data_dir,
+        lease_s=settings.lease_s,
+        sampler=sampler,
+        intensity=intensity,
+        facts=collect_facts(
+            energy_source=worker.energy_source or "", intensity_source=worker.intensity_source or ""
+        ),
+        on_beat=_beat(db, worker, settings),
+    )
+
+
+def _beat(db: RedisDB, worker: Worker, settings: Settings) -> Callable[[str | None], None]:
+    def validate(hyper_params: dict[str, JsonValue]) -> dict[str, JsonValue]:
+        complete = validate_hyper_params(
+            hyper_params,
+            datasets_dir=settings.data_dir / "datasets",
+            default_dataset=settings.default_dataset,
+        )
+        return complete.model_dump(mode="json")
+
+    def beat(run_id: str | None) -> None:
+        db.workers.beat(worker.model_copy(update={"run_id": run_id}), ttl_s=BEAT_TTL_S)
+        tick(db, lease_s=settings.lease_s, validate=validate)
+
+    return beat
+
+
+def _say_goodbye(db: RedisDB, worker: Worker) -> None:
+    try:
+        db.workers.remove(worker.worker_id)
+    except WattleError as error:
+        log.info("could not sign off, the heartbeat will expire: %s", error)
