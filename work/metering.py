@@ -32,7 +32,6 @@ def describe_epoch(result: EpochResult, num_epochs: int) -> str:
     if result.energy_kwh is not None:
         mark = "~" if result.energy_quality == "estimated" else ""
         energy = f"{mark}{1000 * result.energy_kwh:.4g} Wh {mark}{result.co2_g:.4g} g CO2"
-    return (
-        f"epoch {result.epoch}/{num_epochs}  train loss {result.train_loss:.4f} accuracy {result.train_accuracy:.2%}"
-        f"  test loss {result.test_loss:.4f} accuracy {result.test_accuracy:.2%}  {result.duration_s:.2f} s  {energy}"
-    )
+    train = f"train loss {result.train_loss:.4f} accuracy {result.train_accuracy:.2%}"
+    test = f"test loss {result.test_loss:.4f} accuracy {result.test_accuracy:.2%}"
+    return f"epoch {result.epoch}/{num_epochs}  {train}  {test}  {result.duration_s:.2f} s  {energy}"

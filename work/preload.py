@@ -51,8 +51,8 @@ def _preload() -> None:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     die_with_parent(int(os.environ[WORKER_PID_VARIABLE]))
     _keep_freed_memory()
-    import trainers.loop  # noqa: F401, PLC0415 - brings torch in, after the allocator has been set
-    import work.child  # noqa: F401, PLC0415
+    import trainers.loop  # noqa: F401 - brings torch in, after the allocator has been set
+    import work.child  # noqa: F401
 
 
 _preload()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import os
 import signal
@@ -68,10 +69,9 @@ class Child:
 
     def ask(self, request: Request) -> None:
         """Send a request; the child acts on it at its next step boundary."""
-        try:
+        # A child that has just ended cannot listen: its last message, or its death, is read next.
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
             self._pipe.send_bytes(request.value.encode())
-        except (BrokenPipeError, ConnectionResetError):
-            pass  # it has just ended: its last message, or its death, is read next
 
     def end(self) -> None:
         """Kill it if it still runs, and wait until it is gone."""
@@ -86,10 +86,8 @@ class Child:
             name = signal.Signals(-code).name
             advice = " The system may have run out of memory: try a smaller batch_size." if code == -9 else ""
             return RunError(kind="ChildDied", message=f"The training process was ended by {name}.{advice}")
-        return RunError(
-            kind="ChildDied",
-            message=f"The training process ended without a word (exit code {code}); the worker's log has its output.",
-        )
+        message = f"The training process ended without a word (exit code {code}); see the worker's output."
+        return RunError(kind="ChildDied", message=message)
 
 
 def start_training(job: Job) -> Child:
