@@ -1,0 +1,42 @@
+# make demo: see it work.  make test: all tests.  Both need only Python >= 3.11 and make.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.PHONY: demo up setup test check format clean browser
+.DEFAULT_GOAL := demo
+
+setup: $(STAMP)
+
+# Installed again only when the metadata or a pin has changed.
+$(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Wattle needs Python 3.11 or newer: make PYTHON=python3.12")'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+demo: $(STAMP)
+	@$(BIN)/python -m cli.demo $(if $(ONCE),--once)
+
+up: $(STAMP)
+	@$(BIN)/python -m cli.demo --no-runs
+
+browser: $(STAMP)
+	@$(BIN)/python -m tests.provide_browser
+
+test: $(STAMP) browser
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadgroup tests
+
+check: $(STAMP)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest --quiet --numprocesses 2 -m 'not slow' tests/test_house.py tests/unit tests/integration
+
+format: $(STAMP)
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+clean:
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache build *.egg-info
