@@ -1,0 +1,30 @@
+"""The errors of this library. ``str(error)`` is a sentence for the user that says what to do.
+
+CarbonAwareError
+├── MeterUnavailable        no meter can read, or one stopped reading
+│   └── IntervalLost        a counter was reset: what was used since the last read is not known
+└── IntensityUnavailable    no carbon intensity is known
+    └── UnknownZone         the zone asked for does not exist; the near ones are named
+"""
+
+from __future__ import annotations
+
+
+class CarbonAwareError(Exception):
+    """Any failure this library explains to its user."""
+
+
+class MeterUnavailable(CarbonAwareError):
+    """No energy can be read; the message says why, and the remedy where there is one."""
+
+
+class IntervalLost(MeterUnavailable):
+    """A counter went backwards. It goes on counting from here; what came since the last read is not known."""
+
+
+class IntensityUnavailable(CarbonAwareError):
+    """No carbon intensity is known; the message says why."""
+
+
+class UnknownZone(IntensityUnavailable):
+    """The zone asked for does not exist; the message names the near ones."""

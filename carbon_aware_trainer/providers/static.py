@@ -1,0 +1,57 @@
+"""The average intensity of a country's electricity over a year: the figure when nothing newer is at hand."""
+
+from __future__ import annotations
+
+import difflib
+import json
+from pathlib import Path
+
+from carbon_aware_trainer.codecarbon_data import COUNTRIES, codecarbon_name, find_codecarbon_file
+from carbon_aware_trainer.errors import IntensityUnavailable, UnknownZone
+from carbon_aware_trainer.records import Intensity
+
+_BASIS = "yearly average of generation, life cycle"
+
+
+def country_intensity(country: str, *, file: Path | None = None) -> Intensity:
+    """Return the average intensity of ``country``, an ISO 3166 alpha-3 code such as USA.
+
+    Source: Our World in Data, carbon intensity of electricity generation (Ember and the Energy Institute), as
+    CodeCarbon ships it in global_energy_mix.json; ``file`` replaces that file.
+    Raises UnknownZone, naming near codes; IntensityUnavailable when there is no file or no figure in it.
+    """
+    path = file or find_codecarbon_file(COUNTRIES)
+    if path is None:
+        raise IntensityUnavailable(
+            "The intensity of countries comes with CodeCarbon, which is not installed. Run: pip install codecarbon"
+        )
+    countries: dict[str, dict[str, float | str]] = json.loads(path.read_text(encoding="utf-8"))
+    mix = countries.get(country)
+    if mix is None:
+        raise UnknownZone(_unknown(country, countries))
+    g_per_kwh = mix.get("carbon_intensity")
+    # the file writes 0.0 where nothing is known; no country's life-cycle average is really zero
+    if not isinstance(g_per_kwh, int | float) or g_per_kwh <= 0:
+        raise IntensityUnavailable(
+            f"No intensity is known for {country}. Choose a neighbouring country's code."
+        )
+    return Intensity(
+        zone=country,
+        g_per_kwh=float(g_per_kwh),
+        provider="static",
+        basis=_BASIS,
+        year=int(mix["year"]) if "year" in mix else None,
+        source="Our World in Data" + ("" if file else f", in {codecarbon_name()}"),
+    )
+
+
+def _unknown(country: str, countries: dict[str, dict[str, float | str]]) -> str:
+    names = {code: str(mix.get("country_name", code)) for code, mix in countries.items()}
+    wanted = country.strip().lower()
+    near = [code for code, name in names.items() if code.lower() == wanted or name.lower() == wanted]
+    near += difflib.get_close_matches(country.upper(), countries, n=3, cutoff=0.6)
+    listed = ", ".join(f"{code} ({names[code]})" for code in dict.fromkeys(near))
+    hint = f" Near ones: {listed}." if listed else ""
+    return (
+        f"{country!r} is no country code known here. Use an ISO 3166 alpha-3 code such as USA or DEU.{hint}"
+    )
