@@ -1,0 +1,79 @@
+"""The page /docs, served from our own files, and the finish of /openapi.json."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+from apiflask import APIBlueprint
+from flask import Response
+
+from schema import ErrorReply
+
+docs = APIBlueprint(
+    "docs",
+    __name__,
+    url_prefix="/docs",
+    static_folder="static",
+    static_url_path="/static",
+    enable_openapi=False,
+)
+
+# Swagger UI sets style attributes and draws its icons from data: URLs; scripts come from our files alone.
+PAGE_POLICY = (
+    "default-src 'none'; script-src 'self'; connect-src 'self'; img-src 'self' data:; "
+    "style-src 'self' 'unsafe-inline'; frame-ancestors 'none'"
+)
+ERRORS = {
+    "400": "Not JSON",
+    "403": "A host or origin that is not allowed",
+    "404": "No such run",
+    "409": "The Idempotency-Key came before with another body",
+    "413": "The body is too large",
+    "415": "The body is not declared as JSON",
+    "422": "A value is not valid; details name the field and the reason",
+    "503": "Redis cannot be reached; try again after Retry-After",
+}
+OF_BODY = ("400", "409", "413", "415", "422")
+
+Document = dict[str, Any]
+
+
+@docs.get("")
+def show_docs() -> Response:
+    """Show every route, and try it."""
+    response = docs.send_static_file("docs.html")
+    response.headers["Content-Security-Policy"] = PAGE_POLICY
+    return response
+
+
+def finish_openapi(spec: Document | str) -> Document | str:
+    """Add what APIFlask leaves out: bodies are required, comma lists, and how each route fails."""
+    document = cast("Document", spec)  # a str only when the spec format is YAML
+    schemas = document["components"]["schemas"]
+    error = ErrorReply.model_json_schema(ref_template="#/components/schemas/{model}")
+    schemas.update(error.pop("$defs"))
+    schemas["ErrorReply"] = error
+    for path, operations in document["paths"].items():
+        for operation in operations.values():
+            _finish_operation(path, operation)
+    return document
+
+
+def _finish_operation(path: str, operation: Document) -> None:
+    for parameter in operation["parameters"]:
+        if parameter["schema"].get("type") == "array":
+            parameter |= {"style": "form", "explode": False}
+    codes = {"403", "503"}
+    if "{" in path:
+        codes.add("404")
+    if any(parameter["in"] != "path" for parameter in operation["parameters"]):
+        codes.add("422")
+    if "requestBody" in operation:
+        operation["requestBody"]["required"] = True
+        codes.update(OF_BODY)
+    schema = {"$ref": "#/components/schemas/ErrorReply"}
+    for code in sorted(codes - operation["responses"].keys()):
+        operation["responses"][code] = {
+            "description": ERRORS[code],
+            "content": {"application/json": {"schema": schema}},
+        }

@@ -1,0 +1,110 @@
+"""The door: who may call, from which page, with what kind of body.
+
+Host is checked on every request, so that a web page whose name was re-bound to 127.0.0.1 cannot read runs.
+Writes also need a JSON content type, which a plain HTML form cannot send, and a known Origin.
+"""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+from flask import Flask, Response, request
+from werkzeug.datastructures import Headers
+from werkzeug.exceptions import Forbidden, UnsupportedMediaType
+
+from settings import Settings
+
+WRITES = frozenset({"POST", "PUT", "PATCH", "DELETE"})
+ANY_ADDRESS = frozenset({"", "0.0.0.0", "::"})  # noqa: S104 - compared with, never bound to
+API_POLICY = "default-src 'none'; frame-ancestors 'none'"
+
+
+def install(app: Flask, settings: Settings) -> None:
+    """Guard every route of ``app``, unknown ones included."""
+    names = _allowed_names(settings)
+    origins = frozenset(origin.lower().rstrip("/") for origin in settings.allowed_origins)
+
+    @app.before_request
+    def check() -> Response | None:
+        _check_host(names)
+        if request.method == "OPTIONS" and _origin() in origins:
+            return Response(status=204)
+        if request.method in WRITES:
+            _check_origin(origins)
+            if request.routing_exception is None:
+                _check_content_type()
+        return None
+
+    @app.after_request
+    def harden(response: Response) -> Response:
+        response.headers.setdefault("X-Content-Type-Options", "nosniff")
+        response.headers.setdefault("Referrer-Policy", "no-referrer")
+        response.headers.setdefault("Content-Security-Policy", API_POLICY)
+        if origins:
+            _answer_cors(response.headers, origins)
+        return response
+
+
+def _allowed_names(settings: Settings) -> frozenset[str]:
+    own = () if settings.host in ANY_ADDRESS else (settings.host,)
+    return frozenset(name.lower().strip("[]") for name in (*settings.allowed_hosts, *own))
+
+
+def _origin() -> str | None:
+    origin = request.headers.get("Origin")
+    return None if origin is None else origin.lower()
+
+
+def _host_name(host: str) -> str | None:
+    """Return the name in a Host header, without port and brackets; None when it is not a host."""
+    try:
+        parts = urlsplit(f"//{host}")
+        _ = parts.port  # raises ValueError when it is not a number
+    except ValueError:
+        return None
+    return parts.hostname if parts.netloc == host and "@" not in host else None
+
+
+def _check_host(names: frozenset[str]) -> None:
+    host = request.headers.get("Host", "")
+    if _host_name(host) not in names:
+        raise Forbidden(
+            f"This API does not answer to the host {host!r}. "
+            "If you mean it to, add the name to WATTLE_ALLOWED_HOSTS and restart the backend."
+        )
+
+
+def _check_origin(origins: frozenset[str]) -> None:
+    """Refuse writes that a page of another site started; programs send neither header."""
+    origin = _origin()
+    if origin is None:
+        if request.headers.get("Sec-Fetch-Site", "none") not in ("none", "same-origin"):
+            raise Forbidden("A web page of another site may not write here.")
+    elif origin not in origins and origin not in _own_origins():
+        raise Forbidden(
+            f"Pages from the origin {origin!r} may not write here. "
+            "If you mean them to, add it to WATTLE_ALLOWED_ORIGINS and restart the backend."
+        )
+
+
+def _own_origins() -> tuple[str, str]:
+    """The API's origin, with and without a TLS proxy before it; its Host has been checked."""
+    host = request.headers["Host"].lower()
+    return f"http://{host}", f"https://{host}"
+
+
+def _check_content_type() -> None:
+    charset = request.mimetype_params.get("charset", "utf-8").lower()
+    if request.mimetype != "application/json" or charset not in ("utf-8", "utf8"):
+        raise UnsupportedMediaType(
+            "Send the body as UTF-8 JSON with the header Content-Type: application/json."
+        )
+
+
+def _answer_cors(headers: Headers, origins: frozenset[str]) -> None:
+    """Tell browsers what allowed origins may do; without any, no CORS header is ever sent."""
+    headers.add("Vary", "Origin")
+    if _origin() in origins:
+        headers["Access-Control-Allow-Origin"] = request.headers["Origin"]
+        headers["Access-Control-Allow-Methods"] = "GET, POST"
+        headers["Access-Control-Allow-Headers"] = "Content-Type, Idempotency-Key"

@@ -1,0 +1,65 @@
+"""Whether the API can do its work."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from http import HTTPStatus
+from importlib import metadata
+from typing import Any
+
+from apiflask import APIBlueprint
+from flask import Response
+
+from api.body import reply
+from api.state import db
+from errors import StoreUnavailable
+from schema import HealthReply
+
+health = APIBlueprint("health", __name__, tag="Health")
+
+
+def find_version() -> str:
+    """Return the installed version; a checkout that is not installed has none to name."""
+    try:
+        return metadata.version("wattle")
+    except metadata.PackageNotFoundError:
+        return "0+unknown"
+
+
+VERSION = find_version()
+UNAVAILABLE: dict[int | str, dict[str, str | dict[str, dict[str, Any]]]] = {
+    503: {
+        "description": "Redis cannot be reached",
+        "content": {"application/json": {"schema": {"$ref": "#/components/schemas/HealthReply"}}},
+    }
+}
+
+
+@health.get("/healthz")
+@health.output(HealthReply)
+@health.doc(responses=UNAVAILABLE)
+def get_health() -> Response:
+    """Say whether Redis can be reached, and which workers are alive. 200 if it can, 503 if not."""
+    try:
+        return reply(_measure())
+    except StoreUnavailable:
+        absent = HealthReply(
+            status="unavailable",
+            redis="unreachable",
+            version=VERSION,
+            workers=[],
+            waiting=None,
+            time=datetime.now(UTC),
+        )
+        return reply(absent, HTTPStatus.SERVICE_UNAVAILABLE)
+
+
+def _measure() -> HealthReply:
+    return HealthReply(
+        status="ok",
+        redis="reachable",
+        version=VERSION,
+        workers=db().workers.list_live(),
+        waiting=db().queue.length(),
+        time=db().now(),
+    )

@@ -1,0 +1,170 @@
+"""Queue runs, and read them back."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Annotated, Any, Literal
+
+from apiflask import APIBlueprint
+from flask import Response
+from pydantic import BaseModel, BeforeValidator, Field, JsonValue, model_validator
+
+from api.body import reply
+from api.replies import show_run
+from api.state import db, settings
+from errors import NotFound
+from schema import (
+    RUN_ID_PATTERN,
+    EpochsReply,
+    LogReply,
+    Record,
+    Run,
+    RunReply,
+    RunsReply,
+    SortField,
+    Status,
+    TrainReply,
+    TrainRequest,
+)
+from settings import Settings
+from trainers import validate_hyper_params
+
+runs = APIBlueprint("runs", __name__, tag="Runs")
+
+MAX_PAGE = 500
+LINE_ID_PATTERN = r"^[0-9]{1,20}(-[0-9]{1,20})?$"
+
+
+def _split(value: object) -> object:
+    """Turn the comma list of a query parameter into its parts."""
+    return [part.strip() for part in value.split(",")] if isinstance(value, str) else value
+
+
+class TrainBody(TrainRequest):
+    """What to train and how: {"hyper_params": {…}, "options": {…}}, or the hyper_params alone."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _accept_flat_object(cls, value: Any) -> Any:
+        if not isinstance(value, dict):
+            raise ValueError('send a JSON object, such as {"hyper_params": {"num_epochs": 5}}')
+        return value if "hyper_params" in value else {"hyper_params": value}
+
+
+class TrainHeaders(BaseModel):
+    """The optional header that makes POST /train safe to repeat."""
+
+    idempotency_key: str | None = Field(
+        None,
+        pattern=r"^[\x21-\x7e]{1,200}$",
+        description="1 to 200 visible ASCII characters; for 24 h the same key answers with the same run",
+    )
+
+
+class RunsQuery(Record):
+    """Which runs to list, in which order."""
+
+    sort: SortField = Field(SortField.TIME_ADDED, description="runs without a value come last")
+    order: Literal["asc", "desc"] = "desc"
+    status: Status | None = None
+    limit: int | None = Field(None, ge=1, le=MAX_PAGE, description="turns paging on; without it, every run")
+    cursor: str | None = Field(None, max_length=400, description="from the page before; sort as there")
+    fields: Annotated[
+        tuple[Literal["in_update", "sparkline"], ...], BeforeValidator(_split), Field(max_length=8)
+    ] = Field((), description="what else to answer for each run, comma-separated")
+
+
+class LogQuery(Record):
+    """Which lines of a log to answer."""
+
+    after: str | None = Field(
+        None, pattern=LINE_ID_PATTERN, description="a line_id; without it, the newest 1000 lines"
+    )
+
+
+def complete(raw: Mapping[str, JsonValue], settings: Settings) -> dict[str, JsonValue]:
+    """Return ``raw`` hyper_params validated, with every default filled in.
+
+    Raises InvalidInput, naming each field that is not valid.
+    """
+    hyper_params = validate_hyper_params(
+        raw, datasets_dir=settings.data_dir / "datasets", default_dataset=settings.default_dataset
+    )
+    filled: dict[str, JsonValue] = hyper_params.model_dump(mode="json")
+    return filled
+
+
+def _get_run(iid: str) -> Run:
+    if not re.fullmatch(RUN_ID_PATTERN, iid):
+        raise NotFound(f"There is no run {iid[:64]!r}. GET /experiments lists the runs there are.")
+    return db().runs.get(iid)
+
+
+@runs.post("/train")
+@runs.input(TrainHeaders, location="headers", arg_name="headers")
+@runs.input(TrainBody, arg_name="body")
+@runs.output(TrainReply, status_code=201)
+def submit_run(body: TrainBody, headers: TrainHeaders) -> Response:
+    """Queue a run.
+
+    Takes {"hyper_params": …, "options": …}, or the hyper_params alone as a flat object. Whatever is left out
+    gets its documented default. A repeated Idempotency-Key with the same body answers with the same run.
+    """
+    hyper_params = complete(body.hyper_params, settings())
+    run = db().queue.submit(hyper_params, body.options, idempotency_key=headers.idempotency_key)
+    return reply(TrainReply(iid=run.run_id), HTTPStatus.CREATED)
+
+
+@runs.get("/status/<iid>", endpoint="get_status")
+@runs.get("/api/runs/<iid>")
+@runs.output(RunReply)
+def get_run(iid: str) -> Response:
+    """Answer everything about one run, its epochs so far in ``in_update``."""
+    run = _get_run(iid)
+    return reply(show_run(run, epochs=db().runs.list_epochs(iid)))
+
+
+@runs.get("/experiments", endpoint="list_experiments")
+@runs.get("/api/runs")
+@runs.input(RunsQuery, location="query", arg_name="query")
+@runs.output(RunsReply)
+def list_runs(query: RunsQuery) -> Response:
+    """Answer the runs, newest first unless another order is asked for.
+
+    Without ``limit`` every run is answered; with it, a page and a cursor for the next one.
+    """
+    page = db().runs.list(
+        query.sort, order=query.order, status=query.status, limit=query.limit, cursor=query.cursor
+    )
+    ids = [run.run_id for run in page.runs]
+    epochs = db().runs.list_epochs_of(ids) if "in_update" in query.fields else {}
+    sparklines = db().runs.list_sparklines(ids) if "sparkline" in query.fields else {}
+    results = [
+        show_run(run, epochs=epochs.get(run.run_id), sparkline=sparklines.get(run.run_id))
+        for run in page.runs
+    ]
+    return reply(
+        RunsReply.model_construct(
+            results=results, cursor=page.cursor, total=page.total, counts=db().runs.count_by_status()
+        )
+    )
+
+
+@runs.get("/api/runs/<iid>/epochs")
+@runs.output(EpochsReply)
+def list_epochs(iid: str) -> Response:
+    """Answer the epochs of a run, oldest first, and its attempts."""
+    run = _get_run(iid)
+    found = db().runs
+    return reply(EpochsReply(epochs=found.list_epochs(run.run_id), attempts=found.list_attempts(run.run_id)))
+
+
+@runs.get("/api/runs/<iid>/log")
+@runs.input(LogQuery, location="query", arg_name="query")
+@runs.output(LogReply)
+def list_log(iid: str, query: LogQuery) -> Response:
+    """Answer lines of a run's log, oldest first: those after ``after``, or the newest 1000."""
+    run = _get_run(iid)
+    return reply(LogReply(lines=db().log.list(run.run_id, after=query.after)))

@@ -1,0 +1,41 @@
+"""What the views need of the app they run in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from flask import Flask, current_app
+
+from redis_db import RedisDB
+from settings import Settings
+
+_KEY = "wattle"
+
+
+@dataclass(frozen=True)
+class State:
+    """The settings and the store of one app."""
+
+    settings: Settings
+    db: RedisDB
+
+
+def attach(app: Flask, state: State) -> None:
+    """Give ``app`` its state."""
+    app.extensions[_KEY] = state
+
+
+def state_of(app: Flask) -> State:
+    """Return the state that was attached to ``app``."""
+    state: State = app.extensions[_KEY]
+    return state
+
+
+def settings() -> Settings:
+    """Return the settings of the app that handles this request."""
+    return state_of(current_app).settings
+
+
+def db() -> RedisDB:
+    """Return the store of the app that handles this request."""
+    return state_of(current_app).db

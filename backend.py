@@ -1,0 +1,90 @@
+"""The HTTP API as a program and as a WSGI app.
+
+``python backend.py`` and ``gunicorn 'backend:create_app()'`` are the same server: both read gunicorn.conf.py.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from pathlib import Path
+
+from apiflask import APIFlask
+
+from api import errors as error_replies
+from api import guard
+from api.body import StrictJSONProvider
+from api.docs import docs, finish_openapi
+from api.health import VERSION, health
+from api.runs import complete, runs
+from api.state import State, attach, state_of
+from api.trainers import trainers
+from errors import InvalidInput
+from housekeeping import Housekeeper
+from redis_db import RedisDB
+from settings import Settings, load_settings
+
+ROOT = Path(__file__).resolve().parent
+BLUEPRINTS = (runs, trainers, health, docs)
+
+
+def create_app(settings: Settings | None = None, db: RedisDB | None = None) -> APIFlask:
+    """Build the API; it starts no thread and does not talk to Redis before the first request."""
+    settings = settings or load_settings()
+    app = APIFlask(
+        "backend",
+        title="Wattle API",
+        version=VERSION,
+        docs_path=None,
+        static_folder=None,  # type: ignore[arg-type] # Flask's own type is str | None; static/ is the page's
+        json_errors=False,
+    )
+    app.config.update(
+        MAX_CONTENT_LENGTH=settings.max_body_bytes,
+        AUTO_SERVERS=False,  # the first caller's Host would stay in the cached document
+        AUTO_VALIDATION_ERROR_RESPONSE=False,
+        AUTO_404_RESPONSE=False,
+        DESCRIPTION="Queue trainings, watch them, compare what they achieved and what they cost.",
+    )
+    app.json = StrictJSONProvider(app)
+    attach(app, State(settings, db or RedisDB(settings.redis_url)))
+    guard.install(app, settings)
+    error_replies.install(app)
+    for blueprint in BLUEPRINTS:
+        app.register_blueprint(blueprint)
+    app.spec_processor(finish_openapi)
+    return app
+
+
+def start_housekeeping(app: APIFlask) -> Housekeeper:
+    """Start the thread that keeps the queue of ``app`` moving; gunicorn.conf.py stops it."""
+    state = state_of(app)
+    housekeeper = Housekeeper(
+        state.db, lease_s=state.settings.lease_s, validate=lambda raw: complete(raw, state.settings)
+    )
+    housekeeper.start()
+    return housekeeper
+
+
+def configure_logging(settings: Settings) -> None:
+    """Send the log of this process to stderr."""
+    logging.basicConfig(
+        level=settings.effective_log_level, format="%(asctime)s %(levelname)s %(name)s %(message)s"
+    )
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+
+
+def main() -> None:
+    """Serve the API with gunicorn until SIGTERM or SIGINT."""
+    try:
+        load_settings()
+    except InvalidInput as error:
+        sys.exit(str(error))
+    options = ["--config", str(ROOT / "gunicorn.conf.py"), "--pythonpath", str(ROOT)]
+    command = [sys.executable, "-m", "gunicorn", *options, "backend:create_app()"]
+    os.execv(sys.executable, command)  # noqa: S606 - the same process goes on as gunicorn, no shell wanted
+
+
+if __name__ == "__main__":
+    main()

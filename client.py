@@ -1,0 +1,176 @@
+"""The typed HTTP client of Wattle's API."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterable, Mapping
+from types import TracebackType
+from typing import Literal, Self, TypeVar
+
+import httpx
+from pydantic import BaseModel, JsonValue, ValidationError
+
+from errors import ApiRefused, ApiUnavailable, FieldError
+from schema import (
+    EpochsReply,
+    ErrorReply,
+    HealthReply,
+    LogReply,
+    RunOptions,
+    RunReply,
+    RunsReply,
+    SortField,
+    Status,
+    TrainersReply,
+    TrainReply,
+)
+
+Reply = TypeVar("Reply", bound=BaseModel)
+ExtraField = Literal["in_update", "sparkline"]
+
+
+class Client:
+    """The API at one address. Safe to share between threads; nothing is retried.
+
+    Every method raises ApiUnavailable when no usable answer came, and ApiRefused when the API said no.
+    """
+
+    def __init__(
+        self, api_url: str, *, transport: httpx.BaseTransport | None = None, timeout_s: float = 5.0
+    ) -> None:
+        self.api_url = api_url.rstrip("/")
+        # A transport of our own keeps the API's address from going through HTTP_PROXY.
+        self._http = httpx.Client(
+            base_url=self.api_url, transport=transport or httpx.HTTPTransport(), timeout=timeout_s
+        )
+
+    def submit(
+        self,
+        hyper_params: Mapping[str, JsonValue],
+        options: RunOptions | None = None,
+        *,
+        idempotency_key: str | None = None,
+    ) -> TrainReply:
+        """Queue a run. Repeat a call that failed with the key it was first made with, and it queues once."""
+        body = {
+            "hyper_params": dict(hyper_params),
+            "options": (options or RunOptions()).model_dump(mode="json"),
+        }
+        headers = {"Idempotency-Key": idempotency_key or uuid.uuid4().hex}
+        return self._read(TrainReply, self._send("POST", "/train", json=body, headers=headers))
+
+    def get_run(self, iid: str) -> RunReply:
+        """Return a run with its epochs in ``in_update``."""
+        return self._read(RunReply, self._send("GET", f"/api/runs/{_segment(iid)}"))
+
+    def list_runs(
+        self,
+        *,
+        sort: SortField = SortField.TIME_ADDED,
+        order: Literal["asc", "desc"] = "desc",
+        status: Status | None = None,
+        limit: int | None = None,
+        cursor: str | None = None,
+        fields: Iterable[ExtraField] = (),
+    ) -> RunsReply:
+        """Return runs in that order: all of them, or a page when ``limit`` is given."""
+        query = {
+            "sort": str(sort),
+            "order": order,
+            "status": status and str(status),
+            "limit": limit and str(limit),
+            "cursor": cursor,
+            "fields": ",".join(fields),
+        }
+        given = {name: value for name, value in query.items() if value}
+        return self._read(RunsReply, self._send("GET", "/api/runs", params=given))
+
+    def list_epochs(self, iid: str) -> EpochsReply:
+        """Return the epochs of a run, oldest first, and its attempts."""
+        return self._read(EpochsReply, self._send("GET", f"/api/runs/{_segment(iid)}/epochs"))
+
+    def list_log(self, iid: str, after: str | None = None) -> LogReply:
+        """Return the lines after ``after``, a line_id; without it the newest 1000, oldest first."""
+        params = {"after": after} if after else {}
+        return self._read(LogReply, self._send("GET", f"/api/runs/{_segment(iid)}/log", params=params))
+
+    def list_trainers(self) -> TrainersReply:
+        """Return the trainers, the default one first."""
+        return self._read(TrainersReply, self._send("GET", "/api/trainers"))
+
+    def get_health(self) -> HealthReply:
+        """Return what the API says about itself, also when that is ``unavailable``."""
+        return self._read(HealthReply, self._send("GET", "/healthz", expected=(200, 503)))
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._http.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _send(
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Mapping[str, str] | None = None,
+        json: Mapping[str, JsonValue] | None = None,
+        headers: Mapping[str, str] | None = None,
+        expected: tuple[int, ...] = (200, 201),
+    ) -> httpx.Response:
+        try:
+            response = self._http.request(method, path, params=params, json=json, headers=headers)
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            raise ApiUnavailable(
+                f"No answer from {self.api_url} ({_cause(error)}). Start the backend with "
+                "'python backend.py' or 'make up', or set WATTLE_API_URL to where it runs."
+            ) from error
+        if response.status_code not in expected:
+            raise self._refusal(response)
+        return response
+
+    def _refusal(self, response: httpx.Response) -> ApiRefused | ApiUnavailable:
+        try:
+            error = ErrorReply.model_validate_json(response.content).error
+        except ValidationError:
+            return self._foreign(response)
+        return ApiRefused(
+            error.message,
+            status=response.status_code,
+            error_code=error.code,
+            details=[FieldError(detail.field, detail.message) for detail in error.details],
+        )
+
+    def _read(self, kind: type[Reply], response: httpx.Response) -> Reply:
+        try:
+            return kind.model_validate_json(response.content)
+        except ValidationError as error:
+            raise self._foreign(response) from error
+
+    def _foreign(self, response: httpx.Response) -> ApiUnavailable:
+        return ApiUnavailable(
+            f"{self.api_url} answered {response.status_code}, but not as this version of Wattle's API does. "
+            "Set WATTLE_API_URL to where the backend runs; after an update, restart it."
+        )
+
+
+def _segment(iid: str) -> str:
+    """Quote ``iid`` so that it stays one part of the path; a lone dot would be resolved away."""
+    quoted = "".join(char if char.isalnum() and char.isascii() else _percent(char) for char in iid)
+    return quoted or "%20"
+
+
+def _percent(char: str) -> str:
+    return "".join(f"%{byte:02X}" for byte in char.encode("utf-8", "replace"))
+
+
+def _cause(error: Exception) -> str:
+    return (
+        "it took too long" if isinstance(error, httpx.TimeoutException) else str(error) or "no reason given"
+    )

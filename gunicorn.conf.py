@@ -1,0 +1,39 @@
+"""How gunicorn serves the API, also when it is started by hand: ``gunicorn 'backend:create_app()'``.
+
+One process with 64 threads: the work is in Redis, and one process has one housekeeping thread.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from settings import load_settings
+
+_settings = load_settings()
+_host = f"[{_settings.host}]" if ":" in _settings.host else _settings.host
+
+bind = f"{_host}:{_settings.port}"
+worker_class = "gthread"
+workers = 1
+threads = 64
+timeout = 30
+graceful_timeout = 5
+keepalive = 5
+loglevel = _settings.effective_log_level.lower()
+accesslog = None  # a page that polls would write a line each second
+reload = _settings.debug
+
+
+def post_worker_init(worker: Any) -> None:
+    """Start what create_app leaves out: the log of this process, and housekeeping."""
+    # Imported here, in the worker, so that reload sees changes.
+    from backend import configure_logging, start_housekeeping
+
+    configure_logging(_settings)
+    worker.housekeeping = start_housekeeping(worker.wsgi)
+
+
+def worker_exit(server: Any, worker: Any) -> None:  # noqa: ARG001 - gunicorn has no types
+    """Stop housekeeping; a worker that failed to start has none."""
+    if hasattr(worker, "housekeeping"):
+        worker.housekeeping.stop()
