@@ -1,0 +1,119 @@
+"""A killed worker costs at most one lease; whatever a trainer does, the worker lives on."""
+
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+
+import psutil
+import pytest
+
+from redis_db import RedisDB
+from schema import Run, Status
+from tests.programs import Programs, wait_until
+
+pytestmark = pytest.mark.slow
+
+
+def submit(store: RedisDB, trainer: str, *, num_epochs: int = 5, epoch_s: float = 0.05) -> str:
+    hyper_params = {"trainer": trainer, "num_epochs": num_epochs, "epoch_s": epoch_s, "seed": 0}
+    return store.queue.submit(hyper_params).run_id
+
+
+def wait_for(store: RedisDB, run_id: str, status: Status) -> Run:
+    wait_until(lambda: store.runs.get(run_id).status is status, what=f"{run_id} is {status}")
+    return store.runs.get(run_id)
+
+
+def epochs_of(store: RedisDB, run_id: str) -> list[int]:
+    return [result.epoch for result in store.runs.list_epochs(run_id)]
+
+
+def test_the_run_of_a_killed_worker_is_finished_by_the_next(store: RedisDB, programs: Programs) -> None:
+    run_id = submit(store, "sleepy", num_epochs=5, epoch_s=0.3)
+    victim = programs.start_worker(lease_s=0.5)
+    wait_until(lambda: epochs_of(store, run_id))
+
+    victim.send_signal(signal.SIGKILL)
+    victim.wait()
+    assert store.runs.get(run_id).status is Status.RUNNING
+    programs.start_worker(lease_s=0.5)
+
+    run = wait_for(store, run_id, Status.DONE)
+    assert run.attempt == 2
+    assert run.lease_losses == 1
+    assert epochs_of(store, run_id) == [1, 2, 3, 4, 5]
+    assert {result.attempt for result in store.runs.list_epochs(run_id)} == {2}
+    assert [attempt.end_reason for attempt in store.runs.list_attempts(run_id)] == ["lease_lost", "done"]
+
+
+def test_the_child_of_a_killed_worker_dies_with_it(store: RedisDB, programs: Programs) -> None:
+    run_id = submit(store, "stubborn", num_epochs=100, epoch_s=0.1)
+    victim = programs.start_worker()
+    wait_until(lambda: epochs_of(store, run_id))
+    descendants = psutil.Process(victim.pid).children(recursive=True)
+    assert len(descendants) >= 2  # the forkserver and the child
+
+    victim.send_signal(signal.SIGKILL)
+    victim.wait()
+
+    _, alive = psutil.wait_procs(descendants, timeout=3)
+    assert not alive
+
+
+def test_two_workers_share_the_queue_and_no_run_is_trained_twice(store: RedisDB, programs: Programs) -> None:
+    run_ids = [submit(store, "sleepy", num_epochs=2) for _ in range(12)]
+    programs.start_worker("--burst")
+    programs.start_worker("--burst")
+
+    for run_id in run_ids:
+        run = wait_for(store, run_id, Status.DONE)
+        assert (run.attempt, epochs_of(store, run_id)) == (1, [1, 2])
+
+
+def test_a_failing_run_keeps_its_traceback_and_the_worker_takes_the_next(
+    store: RedisDB, programs: Programs, tmp_path: Path
+) -> None:
+    failing, dying, poisoned = submit(store, "raising"), submit(store, "dying"), submit(store, "nonsense")
+    good = submit(store, "sleepy")
+    worker = programs.start_worker("--burst")
+    assert worker.wait(60) == 0
+
+    error = store.runs.get(failing).error
+    assert error is not None
+    assert (error.kind, error.message) == ("ValueError", "the second epoch went wrong")
+    assert 'raise ValueError("the second epoch went wrong")' in (error.traceback or "")
+    assert epochs_of(store, failing) == [1]
+    assert "about to fail" in [line.text for line in store.log.list(failing)]
+
+    error = store.runs.get(dying).error
+    assert error is not None
+    assert "SIGKILL" in error.message
+    assert "memory" in error.message
+    error = store.runs.get(poisoned).error
+    assert error is not None
+    assert "nonsense" in error.message
+    assert {store.runs.get(run_id).status for run_id in (failing, dying, poisoned)} == {Status.FAILED}
+
+    assert store.runs.get(good).status is Status.DONE
+    log_file = (tmp_path / "data" / "results" / f"job_{good}.log").read_text()
+    assert log_file.count("epoch ") == 5
+
+
+@pytest.mark.parametrize("trainer", ["sleepy", "stubborn"])
+def test_sigterm_puts_the_run_back_and_ends_with_0(store: RedisDB, programs: Programs, trainer: str) -> None:
+    run_id = submit(store, trainer, num_epochs=100, epoch_s=0.2)
+    later = submit(store, "sleepy")
+    worker = programs.start_worker()
+    wait_until(lambda: epochs_of(store, run_id))
+
+    worker.send_signal(signal.SIGTERM)
+
+    assert worker.wait(5) == 0
+    run = store.runs.get(run_id)
+    assert (run.status, run.failures, run.lease_losses) == (Status.WAITING, 0, 0)
+    assert store.runs.list_attempts(run_id)[0].end_reason == "preempted"
+    lease = store.queue.claim(["default"], worker_id="next", lease_s=5)
+    assert lease is not None
+    assert lease.run_id == run_id != later
+    assert store.workers.list_live() == []

@@ -1,0 +1,94 @@
+"""Trainers for tests, registered as any third party's would be: put this folder on PYTHONPATH."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from typing import Literal
+
+from pydantic import Field
+
+from schema import EpochResult, TrainingContext
+from trainers import TrainerSpec
+from trainers.params import HyperParams
+
+
+class SleepyHyperParams(HyperParams):
+    """A training that only takes time; its figures tell the epoch and the seed."""
+
+    trainer: Literal["sleepy"] = "sleepy"
+    epoch_s: float = Field(0.05, ge=0, le=60)
+
+
+class RaisingHyperParams(SleepyHyperParams):
+    """Raises in its second epoch."""
+
+    trainer: Literal["raising"] = "raising"  # type: ignore[assignment] # another name is the whole point
+
+
+class DyingHyperParams(SleepyHyperParams):
+    """Is killed in its second epoch, as by a system out of memory."""
+
+    trainer: Literal["dying"] = "dying"  # type: ignore[assignment] # as above
+
+
+class StubbornHyperParams(SleepyHyperParams):
+    """Never looks at its requests."""
+
+    trainer: Literal["stubborn"] = "stubborn"  # type: ignore[assignment] # as above
+
+
+def result_of(hyper_params: SleepyHyperParams, epoch: int) -> EpochResult:
+    return EpochResult(
+        epoch=epoch,
+        train_loss=1 / epoch,
+        train_accuracy=1 - 1 / (1 + epoch),
+        test_loss=1 / epoch + hyper_params.seed,
+        test_accuracy=1 - 1 / (1 + epoch),
+        duration_s=hyper_params.epoch_s,
+    )
+
+
+def train_sleepy(hyper_params: SleepyHyperParams, context: TrainingContext) -> Iterator[EpochResult]:
+    for epoch in range(1, hyper_params.num_epochs + 1):
+        end_s = time.monotonic() + hyper_params.epoch_s
+        while time.monotonic() < end_s:
+            time.sleep(min(0.01, hyper_params.epoch_s))
+            if context.control.after_step(epoch):
+                return
+        yield result_of(hyper_params, epoch)
+
+
+def train_raising(hyper_params: SleepyHyperParams, context: TrainingContext) -> Iterator[EpochResult]:
+    yield result_of(hyper_params, 1)
+    context.control.log("about to fail")
+    raise ValueError("the second epoch went wrong")
+
+
+def train_dying(hyper_params: SleepyHyperParams, context: TrainingContext) -> Iterator[EpochResult]:
+    yield result_of(hyper_params, 1)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def train_stubborn(hyper_params: SleepyHyperParams, context: TrainingContext) -> Iterator[EpochResult]:
+    for epoch in range(1, hyper_params.num_epochs + 1):
+        time.sleep(hyper_params.epoch_s)
+        yield result_of(hyper_params, epoch)
+
+
+def spec(name: str, hyper_params: type[HyperParams]) -> TrainerSpec:
+    return TrainerSpec(
+        name=name,
+        title=name.capitalize(),
+        summary=f"For tests: {name}.",
+        hyper_params=hyper_params,
+        entry=f"wattle_test_trainers:train_{name}",
+    )
+
+
+SLEEPY = spec("sleepy", SleepyHyperParams)
+RAISING = spec("raising", RaisingHyperParams)
+DYING = spec("dying", DyingHyperParams)
+STUBBORN = spec("stubborn", StubbornHyperParams)
