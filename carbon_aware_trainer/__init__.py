@@ -2,7 +2,7 @@
 
 from carbon_aware_trainer.accounting import co2_g, energy_kwh
 from carbon_aware_trainer.errors import (
-    CarbonAwareError,
+    CarbonError,
     IntensityUnavailable,
     IntervalLost,
     MeterUnavailable,
@@ -11,7 +11,7 @@ from carbon_aware_trainer.errors import (
 from carbon_aware_trainer.records import Counter, Intensity, Reading
 
 __all__ = [
-    "CarbonAwareError",
+    "CarbonError",
     "Counter",
     "Intensity",
     "IntensityUnavailable",

@@ -1,6 +1,6 @@
 """The errors of this library. ``str(error)`` is a sentence for the user that says what to do.
 
-CarbonAwareError
+CarbonError
 ├── MeterUnavailable        no meter can read, or one stopped reading
 │   └── IntervalLost        a counter was reset: what was used since the last read is not known
 └── IntensityUnavailable    no carbon intensity is known
@@ -10,11 +10,11 @@ CarbonAwareError
 from __future__ import annotations
 
 
-class CarbonAwareError(Exception):
+class CarbonError(Exception):
     """Any failure this library explains to its user."""
 
 
-class MeterUnavailable(CarbonAwareError):
+class MeterUnavailable(CarbonError):
     """No energy can be read; the message says why, and the remedy where there is one."""
 
 
@@ -22,7 +22,7 @@ class IntervalLost(MeterUnavailable):
     """A counter went backwards. It goes on counting from here; what came since the last read is not known."""
 
 
-class IntensityUnavailable(CarbonAwareError):
+class IntensityUnavailable(CarbonError):
     """No carbon intensity is known; the message says why."""
 
 

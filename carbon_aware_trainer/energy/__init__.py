@@ -1,4 +1,4 @@
-"""Energy meters: cumulative joules per source, measured where possible, else estimated, never 0 for unknown."""
+"""Energy meters: cumulative joules, measured where possible, else estimated, never 0 for unknown."""
 
 from carbon_aware_trainer.energy.choose import choose_meter
 from carbon_aware_trainer.energy.meter import CompositeMeter, Meter, UnavailableMeter

@@ -49,7 +49,7 @@ class CpuTimeMeter:
 
 
 def open_processes(root_pid: int) -> ProcessTable:
-    """Return the cheapest way to read processes here; some sandboxed kernels lack the CPU clocks of others."""
+    """Return the cheapest way to read processes here; some sandboxes hide other processes' clocks."""
     linux = LinuxProcesses()
     if sys.platform == "linux" and linux.find(root_pid) and linux.find_cpu_s(root_pid) is not None:
         return linux

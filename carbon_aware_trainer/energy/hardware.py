@@ -14,7 +14,13 @@ from carbon_aware_trainer.codecarbon_data import CPU_POWERS, find_codecarbon_fil
 
 CPUINFO = Path("/proc/cpuinfo")
 
-# Source: CodeCarbon 3.3, core/cpu.py, DEFAULT_POWER_PER_CORE: what it assumes of CPUs that are not in its table.
+_MARKS = re.compile(r"\((?:r|tm|c)\)")
+_DECORATION = re.compile(
+    r"@.*$|\bw(?:ith\b|/).*$|\b\d+(?:st|nd|rd|th) gen\b|\b\d+-cores?\b|\b(?:cpu|processor|apu)\b"
+)
+
+# What CodeCarbon assumes of a CPU that is not in its table. Source: CodeCarbon 3.3, core/cpu.py,
+# DEFAULT_POWER_PER_CORE, which it multiplies by the number of threads.
 DEFAULT_W_PER_THREAD = 4.0
 
 
@@ -42,12 +48,8 @@ def read_cpu(cpuinfo: Path = CPUINFO) -> Cpu:
     if cpuinfo.is_file():
         return parse_cpuinfo(cpuinfo.read_text(encoding="utf-8", errors="replace"), threads=threads)
     if platform.system() == "Darwin":
-        asked = subprocess.run(
-            ["/usr/sbin/sysctl", "-n", "machdep.cpu.brand_string"],
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        question = ["/usr/sbin/sysctl", "-n", "machdep.cpu.brand_string"]
+        asked = subprocess.run(question, capture_output=True, text=True, check=False)
         return Cpu(asked.stdout.strip(), threads)
     return Cpu(platform.processor(), threads)
 
@@ -89,28 +91,19 @@ def thread_power(cpu: Cpu, *, table: Path | None = None) -> ThreadPower:
 
 
 def find_tdp_w(cpu_name: str, table: Path) -> float | None:
-    """Return the TDP of the table's entry whose words are all in ``cpu_name``; None when none or several fit.
+    """Return the TDP that the table gives a CPU of this name; None when it has none, or contradicts itself.
 
-    Of several the one with the most words counts: "AMD EPYC 7763" is no "AMD EPYC".
+    Names count as equal when their words are, without marks, clock, cores and graphics: a near one would be a
+    guess, since "Apple M1 Pro" is no "Apple M1".
     """
     words = _words(cpu_name)
-    best_length, best_w = 0, set[float]()
     with table.open(encoding="utf-8", newline="") as rows:
-        for row in csv.DictReader(rows):
-            entry = _words(row["Name"])
-            if not _names_a_model(entry) or not entry <= words or len(entry) < best_length:
-                continue
-            if len(entry) > best_length:
-                best_length, best_w = len(entry), set()
-            best_w.add(float(row["TDP"]))
-    return best_w.pop() if len(best_w) == 1 else None
+        found = {row["TDP"] for row in csv.DictReader(rows) if words and _words(row["Name"]) == words}
+    powers = {float(tdp) for tdp in found if re.fullmatch(r"\d+(\.\d+)?", tdp)}  # some read 27.29.5
+    powers.discard(0.0)
+    return powers.pop() if len(powers) == 1 else None
 
 
 def _words(name: str) -> frozenset[str]:
-    name = re.sub(r"\((r|tm|c)\)", " ", name.lower())
-    name = re.sub(r"@.*$|\bcpu\b|\bprocessor\b|\b[0-9]+-core\b|\bwith radeon.*$", " ", name)
-    return frozenset(name.split())
-
-
-def _names_a_model(words: frozenset[str]) -> bool:
-    return any(character.isdecimal() for word in words for character in word) and len(words) > 1
+    name = _MARKS.sub(" ", name.lower())
+    return frozenset(_DECORATION.sub(" ", name).split())

@@ -45,18 +45,18 @@ class History:
         """The last sample; None before the first."""
         return self._samples[-1] if self._samples else None
 
-    def add(self, sample: Counter) -> None:
-        """Append a sample; one that is not later than the newest is ignored."""
+    def add(self, sample: Counter, *, lost: str | None = None) -> None:
+        """Append a sample; one that is not later than the newest is ignored.
+
+        lost: why what was used since the sample before is not known; None when it is.
+        """
         if self._samples and sample.at_ns <= self._samples[-1].at_ns:
             return
+        if lost is not None and self._samples:
+            self._lost.append(Lost(self._samples[-1].at_ns, sample.at_ns, lost))
         self._samples.append(sample)
         if len(self._samples) >= self._thin_at:
             self._thin()
-
-    def lose(self, at_ns: int, reason: str) -> None:
-        """Note that what was used between the newest sample and ``at_ns`` is not known."""
-        start_ns = self._samples[-1].at_ns if self._samples else at_ns
-        self._lost.append(Lost(start_ns, at_ns, reason))
 
     def between(self, start_ns: int, end_ns: int) -> Span:
         """Return what was used in a span that the samples cover, by linear interpolation.

@@ -30,7 +30,7 @@ class Meter(Protocol):
     def read(self) -> Counter:
         """Read the counter.
 
-        Raises MeterUnavailable when it cannot be read; IntervalLost, once, when it was reset since the last read.
+        Raises MeterUnavailable when it cannot be read; IntervalLost, once, when it was reset meanwhile.
         """
 
     def close(self) -> None:
@@ -46,12 +46,10 @@ class RisingCounter:
         self._joules = 0.0
 
     def advance(self, raw: float) -> float:
-        """Return the joules so far. Raises IntervalLost when the counter went backwards, and goes on from there."""
+        """Return the joules so far. Raises IntervalLost when the counter fell, and goes on from there."""
         delta, self._last = raw - self._last, raw
         if delta < 0:
-            raise IntervalLost(
-                "The energy counter was reset; what was used since the last read is not known."
-            )
+            raise IntervalLost("The energy counter was reset; what was used just before is not known.")
         self._joules += delta * self._joules_per_unit
         return self._joules
 

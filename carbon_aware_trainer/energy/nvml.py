@@ -6,6 +6,7 @@ import importlib
 import os
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 from carbon_aware_trainer.energy.meter import Clock, Meter, RisingCounter
@@ -45,7 +46,7 @@ def open_gpu(
 
 
 class NvmlCounterMeter:
-    """The board's own energy counter. Source: NVML API, nvmlDeviceGetTotalEnergyConsumption, mJ since driver load."""
+    """The board's own counter, mJ since driver load. Source: NVML, nvmlDeviceGetTotalEnergyConsumption."""
 
     quality: Quality = "measured"
     step_s = 0.1
@@ -65,11 +66,12 @@ class NvmlCounterMeter:
 
     def close(self) -> None:
         """Shut NVML down; it counts its users."""
-        self._nvml.nvmlShutdown()
+        with suppress(self._nvml.NVMLError):
+            self._nvml.nvmlShutdown()
 
 
 class NvmlPowerMeter:
-    """The board's power, integrated between reads by the trapezoidal rule; it must be read at 10 Hz or faster."""
+    """The board's power, integrated by the trapezoidal rule; it must be read at 10 Hz or faster."""
 
     quality: Quality = "measured"
     step_s = 0.1
@@ -81,7 +83,7 @@ class NvmlPowerMeter:
         self._last_w, self._last_ns = nvml.nvmlDeviceGetPowerUsage(handle) / 1e3, clock()
 
     def read(self) -> Counter:
-        """Read the power and add what was used since the last read. Raises IntervalLost after a gap of over 1 s."""
+        """Read the power and add what was used meanwhile. Raises IntervalLost after a gap of over 1 s."""
         try:
             power_w = self._nvml.nvmlDeviceGetPowerUsage(self._handle) / 1e3
         except self._nvml.NVMLError as error:
@@ -97,7 +99,8 @@ class NvmlPowerMeter:
 
     def close(self) -> None:
         """Shut NVML down; it counts its users."""
-        self._nvml.nvmlShutdown()
+        with suppress(self._nvml.NVMLError):
+            self._nvml.nvmlShutdown()
 
 
 def _import_nvml() -> Any:
@@ -156,14 +159,15 @@ def _find_by_uuid(nvml: Any, wanted: str) -> int:
 
 
 def _refuse_unknown_order(nvml: Any, environ: Mapping[str, str]) -> None:
-    """Refuse to guess: NVML counts by PCI bus, CUDA by speed unless told otherwise, so unlike GPUs swap places."""
+    """Refuse to guess: NVML counts GPUs by PCI bus, CUDA by speed unless told otherwise."""
     if environ.get("CUDA_DEVICE_ORDER") == "PCI_BUS_ID":
         return
     count = nvml.nvmlDeviceGetCount()
     names = {nvml.nvmlDeviceGetName(nvml.nvmlDeviceGetHandleByIndex(index)) for index in range(count)}
     if len(names) > 1:
         raise MeterUnavailable(
-            "This host has unlike GPUs, which CUDA and NVML number differently. Set CUDA_DEVICE_ORDER=PCI_BUS_ID."
+            "This host has unlike GPUs, which CUDA and NVML number differently. "
+            "Set CUDA_DEVICE_ORDER=PCI_BUS_ID."
         )
 
 

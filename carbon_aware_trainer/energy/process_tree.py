@@ -44,13 +44,14 @@ class LinuxProcesses:
 
     def list_pids(self) -> Iterator[int]:
         """Return the pids of all processes."""
-        return (int(name) for name in os.listdir("/proc") if name.isdecimal())
+        names = os.listdir("/proc")  # noqa: PTH208 - read every second; a Path per process costs more than the list
+        return (int(name) for name in names if name.isdecimal())
 
     def find(self, pid: int) -> ProcessFacts | None:
-        """Read /proc/<pid>/stat. Source: proc_pid_stat(5), fields 4 ppid, 16 cutime, 17 cstime, 22 starttime."""
+        """Read /proc/<pid>/stat. Source: proc_pid_stat(5), fields 4, 16, 17 and 22."""
         try:
             text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
-        except (FileNotFoundError, ProcessLookupError):
+        except OSError:  # gone, or hidden by hidepid
             return None
         fields = text[text.rindex(")") + 2 :].split()  # the name before it may hold blanks and brackets
         reaped_ticks = int(fields[13]) + int(fields[14])
@@ -98,15 +99,15 @@ class _Member:
         self.started = facts.started
         self.cpu_s = cpu_s
         self.reaped_s = facts.reaped_s
-        self.owed_s = (
-            0.0  # time of dead children that was counted while they lived, until the reaping shows it again
+        # time of dead children that was counted while they lived; their reaping will show it again
+        self.owed_s = 0.0
         )
 
 
 class ProcessTree:
     """The CPU seconds of the tree under ``root_pid`` since this was made. Never decreases.
 
-    The tree is looked through once a second; a process is counted from its own start, also when it is found late.
+    The tree is looked through once a second; a process found late is still counted from its start.
     """
 
     def __init__(self, root_pid: int, processes: ProcessTable, *, clock: Clock = time.monotonic_ns) -> None:
@@ -167,12 +168,11 @@ class ProcessTree:
     def _find_new_members(self) -> list[int]:
         """Add the descendants among the processes that were not there at the last look; return their pids."""
         pids = set(self._processes.list_pids())
-        parents = {
-            pid: facts for pid in pids - self._seen if (facts := self._processes.find(pid)) is not None
-        }
+        facts_of = {pid: self._processes.find(pid) for pid in pids - self._seen}
+        parents = {pid: facts.parent for pid, facts in facts_of.items() if facts is not None}
         self._seen = pids
         added: list[int] = []
-        while found := [pid for pid, facts in parents.items() if facts.parent in self._members]:
+        while found := [pid for pid, parent in parents.items() if parent in self._members]:
             for pid in found:
                 del parents[pid]
                 if pid not in self._members and self._add(pid):

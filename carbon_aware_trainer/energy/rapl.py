@@ -11,7 +11,7 @@ from carbon_aware_trainer.records import Counter, Quality
 
 POWERCAP = Path("/sys/class/powercap")
 
-# No package uses more. It tells a wrap (which adds what a package can use) from a reset (which seems to add more).
+# No package uses more: it tells a wrap from a reset, which seems to have used more.
 _MAX_PACKAGE_W = 1000.0
 
 
@@ -33,7 +33,7 @@ class RaplMeter:
         self.source = f"RAPL {names} (whole package, shared by everything on this host)"
 
     def read(self) -> Counter:
-        """Read every package. Raises IntervalLost when one was reset, MeterUnavailable when one cannot be read."""
+        """Read every package. Raises IntervalLost when one was reset, MeterUnavailable when one is gone."""
         lost: IntervalLost | None = None
         now_ns = self._clock()
         for package in self._packages:
@@ -68,7 +68,7 @@ class _Package:
             delta_uj += self._range_uj
         elapsed_s = (now_ns - self._last_ns) / 1e9
         self._last_uj, self._last_ns = raw_uj, now_ns
-        # a delta above what a package can use is a reset; a pause in which it could have wrapped once is not known
+        # more than a package can use is a reset; over a long pause it could have wrapped twice
         possible_j = _MAX_PACKAGE_W * elapsed_s
         if delta_uj / 1e6 > possible_j + 1 or possible_j > self._range_uj / 1e6:
             raise IntervalLost(f"RAPL {self.name} was reset or not read for too long; that interval is lost.")
@@ -77,11 +77,8 @@ class _Package:
 
 def _list_packages(root: Path) -> list[Path]:
     """Return the package folders; intel-rapl-mmio shows the same packages again and is left out."""
-    return [
-        folder
-        for folder in sorted(root.glob("intel-rapl:*"))
-        if _read_text(folder / "name").startswith("package-")
-    ]
+    folders = sorted(root.glob("intel-rapl:*"))
+    return [folder for folder in folders if _read_text(folder / "name").startswith("package-")]
 
 
 def _read_number(file: Path) -> int:

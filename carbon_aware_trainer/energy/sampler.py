@@ -9,8 +9,8 @@ from types import TracebackType
 
 from carbon_aware_trainer.energy.history import History, Span
 from carbon_aware_trainer.energy.meter import Clock, Meter
-from carbon_aware_trainer.errors import CarbonAwareError, IntervalLost, MeterUnavailable
-from carbon_aware_trainer.records import Quality, Reading
+from carbon_aware_trainer.errors import IntervalLost, MeterUnavailable
+from carbon_aware_trainer.records import Counter, Reading
 
 log = logging.getLogger(__name__)
 
@@ -30,21 +30,13 @@ class PowerSampler:
         self._clock = clock
         self._history = History()
         self._failure: str | None = None
+        self._lost: str | None = None
         self._tries = 0
+        self._busy_since_ns: int | None = None
         self._sampled = threading.Condition()
         self._wake = threading.Event()
         self._is_stopping = False
         self._thread = threading.Thread(target=self._work, name="power-sampler", daemon=True)
-
-    @property
-    def source(self) -> str:
-        """What is read and how, for a person."""
-        return self._meter.source
-
-    @property
-    def quality(self) -> Quality:
-        """Measured by the hardware, or estimated."""
-        return self._meter.quality
 
     def start(self) -> None:
         """Start sampling."""
@@ -69,14 +61,15 @@ class PowerSampler:
     def reading(self, start_ns: int, end_ns: int, *, timeout_s: float = 1.0) -> Reading:
         """Return what was used between two moments of ``time.monotonic_ns()``; never raises.
 
-        Takes a fresh sample when the end is newer than the last one, and waits up to ``timeout_s`` for it.
+        When the end is newer than the last sample, a fresh one is waited for, unless the meter has been
+        hanging for ``timeout_s``.
         """
         span_s = (end_ns - start_ns) / 1e9
         if span_s <= 0:
-            return Reading(max(span_s, 0.0), reason="The span has no length.")
+            return Reading(0.0, reason="The span has no length.")
         try:
-            span = self._span(start_ns, end_ns, timeout_s)
-        except CarbonAwareError as error:
+            span = self._get_span(start_ns, end_ns, timeout_s)
+        except MeterUnavailable as error:
             return Reading(span_s, reason=str(error))
         window_s = max(self._meter.step_s, span.window_s)
         return Reading(span_s, span.joules, self._meter.quality, window_s=window_s)
@@ -85,7 +78,7 @@ class PowerSampler:
         """Return the mean power over the last second; None when it is not known."""
         with self._sampled:
             newest = self._history.newest
-            if newest is None or self._failure or self._clock() - newest.at_ns > 2 * _POWER_SPAN_NS:
+            if newest is None or self._clock() - newest.at_ns > 2 * _POWER_SPAN_NS:
                 return None
             try:
                 span = self._history.between(newest.at_ns - _POWER_SPAN_NS, newest.at_ns)
@@ -94,47 +87,60 @@ class PowerSampler:
             return span.joules / (_POWER_SPAN_NS / 1e9)
 
     def sample(self) -> None:
-        """Read the meter once, now; the thread does this all the time. Never raises."""
+        """Read the meter once, now, as the thread does all the time; never raises."""
+        counter: Counter | None = None
         failure: str | None = None
+        self._busy_since_ns = self._clock()
         try:
-            counter = self._meter.read()
-        except IntervalLost as error:
-            with self._sampled:
-                self._history.lose(self._clock(), str(error))
-            failure = str(error)
+            counter = self._read_past_a_reset()
         except Exception as error:  # noqa: BLE001 - the sampler's outer edge: no meter may hurt a training
             failure = str(error) or type(error).__name__
+        self._busy_since_ns = None
+        if failure is not None and failure != self._failure:
+            log.warning("energy unknown: %s source=%r", failure, self._meter.source)
         with self._sampled:
-            if failure is None:
-                self._history.add(counter)
-            elif failure != self._failure:
-                log.warning("energy unknown: %s source=%s", failure, self._meter.source)
+            if counter is not None:
+                self._history.add(counter, lost=self._lost)
+                self._lost = None
             self._failure = failure
             self._tries += 1
             self._sampled.notify_all()
 
-    def _span(self, start_ns: int, end_ns: int, timeout_s: float) -> Span:
+    def _read_past_a_reset(self) -> Counter:
+        """Read the meter; when an interval was lost, note why and read again, so that the loss ends there."""
+        try:
+            return self._meter.read()
+        except IntervalLost as error:
+            self._lost = str(error)
+            log.warning("energy of an interval lost: %s source=%r", error, self._meter.source)
+            return self._meter.read()
+
+    def _get_span(self, start_ns: int, end_ns: int, timeout_s: float) -> Span:
         with self._sampled:
-            tries = self._tries
-            self._wake.set()
-            is_settled = self._sampled.wait_for(
-                lambda: self._covers(end_ns) or (self._failure is not None and self._tries > tries),
-                timeout=timeout_s if self._thread.is_alive() else 0,
-            )
-            if not self._covers(end_ns):
-                raise MeterUnavailable(self._why_not(timeout_s, is_settled=is_settled))
+            if not self._has_reached(end_ns):
+                self._wait_for_a_sample(end_ns, timeout_s)
             return self._history.between(start_ns, end_ns)
 
-    def _covers(self, end_ns: int) -> bool:
+    def _wait_for_a_sample(self, end_ns: int, timeout_s: float) -> None:
+        """Wait for a sample at ``end_ns`` or later. Raises MeterUnavailable when it fails or none comes."""
+        if not self._thread.is_alive():
+            raise MeterUnavailable(self._failure or "The power sampler is not running.")
+        hanging_s = (self._clock() - self._busy_since_ns) / 1e9 if self._busy_since_ns is not None else 0.0
+        tries = self._tries
+        self._wake.set()
+        self._sampled.wait_for(
+            lambda: self._has_reached(end_ns) or (self._tries > tries and self._failure is not None),
+            timeout=max(0.0, timeout_s - hanging_s),
+        )
+        if self._has_reached(end_ns):
+            return
+        if self._tries > tries and self._failure is not None:
+            raise MeterUnavailable(self._failure)
+        raise MeterUnavailable("The energy meter does not answer.")
+
+    def _has_reached(self, end_ns: int) -> bool:
         newest = self._history.newest
         return newest is not None and newest.at_ns >= end_ns
-
-    def _why_not(self, timeout_s: float, *, is_settled: bool) -> str:
-        if self._failure is not None and is_settled:
-            return self._failure
-        if not self._thread.is_alive():
-            return self._failure or "The power sampler is not running."
-        return f"The meter has not answered for {timeout_s:g} s."
 
     def _work(self) -> None:
         while not self._is_stopping:

@@ -23,18 +23,17 @@ def country_intensity(country: str, *, file: Path | None = None) -> Intensity:
     path = file or find_codecarbon_file(COUNTRIES)
     if path is None:
         raise IntensityUnavailable(
-            "The intensity of countries comes with CodeCarbon, which is not installed. Run: pip install codecarbon"
+            "The intensity of countries comes with CodeCarbon, which is not installed. "
+            "Run: pip install codecarbon"
         )
     countries: dict[str, dict[str, float | str]] = json.loads(path.read_text(encoding="utf-8"))
     mix = countries.get(country)
     if mix is None:
         raise UnknownZone(_unknown(country, countries))
     g_per_kwh = mix.get("carbon_intensity")
-    # the file writes 0.0 where nothing is known; no country's life-cycle average is really zero
+    # tiny grids are rounded to 0.0 there; no country's life-cycle average is really zero
     if not isinstance(g_per_kwh, int | float) or g_per_kwh <= 0:
-        raise IntensityUnavailable(
-            f"No intensity is known for {country}. Choose a neighbouring country's code."
-        )
+        raise IntensityUnavailable(f"No intensity is known for {country}. Use a neighbouring country's code.")
     return Intensity(
         zone=country,
         g_per_kwh=float(g_per_kwh),
@@ -52,6 +51,4 @@ def _unknown(country: str, countries: dict[str, dict[str, float | str]]) -> str:
     near += difflib.get_close_matches(country.upper(), countries, n=3, cutoff=0.6)
     listed = ", ".join(f"{code} ({names[code]})" for code in dict.fromkeys(near))
     hint = f" Near ones: {listed}." if listed else ""
-    return (
-        f"{country!r} is no country code known here. Use an ISO 3166 alpha-3 code such as USA or DEU.{hint}"
-    )
+    return f"{country!r} is no known country code. Use an ISO 3166 alpha-3 code such as USA or DEU.{hint}"
