@@ -101,7 +101,6 @@ class _Member:
         self.reaped_s = facts.reaped_s
         # time of dead children that was counted while they lived; their reaping will show it again
         self.owed_s = 0.0
-        )
 
 
 class ProcessTree:
