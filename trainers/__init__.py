@@ -1,0 +1,26 @@
+"""The trainers: what can be trained, with which hyper_params.
+
+Importing this package, ``params`` and ``datasets`` costs no torch, so that the backend can validate.
+"""
+
+from __future__ import annotations
+
+from trainers.params import HyperParams
+from trainers.registry import (
+    TrainerSpec,
+    get_trainer,
+    hyper_params_schema,
+    list_trainers,
+    load_trainer,
+    validate_hyper_params,
+)
+
+__all__ = [
+    "HyperParams",
+    "TrainerSpec",
+    "get_trainer",
+    "hyper_params_schema",
+    "list_trainers",
+    "load_trainer",
+    "validate_hyper_params",
+]

@@ -1,0 +1,52 @@
+"""The trainer ``cnn``: an image classifier."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+import torch
+
+from schema import EpochResult, TrainingContext
+from trainers.data import load_data
+from trainers.datasets import DATASETS, Dataset
+from trainers.loop import precision_name, train
+from trainers.networks import build_network, count_parameters
+from trainers.params import CnnHyperParams
+
+
+def train_cnn(
+    hyper_params: CnnHyperParams, context: TrainingContext, *, datasets: Mapping[str, Dataset] = DATASETS
+) -> Iterator[EpochResult]:
+    """Train a fresh network, yielding after each epoch.
+
+    Raises DatasetUnavailable when files are missing, TrainingFailed when a loss is not finite.
+    """
+    dataset = datasets[hyper_params.dataset]
+    data = load_data(
+        dataset,
+        context.datasets_dir,
+        device=context.device,
+        validation_fraction=hyper_params.validation_fraction,
+        say=context.control.log,
+    )
+    network = build_network(
+        hyper_params.network,
+        channels=dataset.channels,
+        side=dataset.side,
+        classes=dataset.classes,
+        seed=hyper_params.seed,
+    ).to(context.device, memory_format=torch.channels_last)
+    context.control.describe(
+        {
+            "device": context.device,
+            "precision": precision_name(torch.device(context.device)),
+            "memory_format": "channels_last",
+            "threads": torch.get_num_threads(),
+            "torch": torch.__version__,
+            "parameters": count_parameters(network),
+            "train_images": len(data.train),
+            "validation_images": len(data.validation) if data.validation else 0,
+            "test_images": len(data.test),
+        }
+    )
+    yield from train(network, data, hyper_params, control=context.control)
