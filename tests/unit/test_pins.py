@@ -1,0 +1,22 @@
+"""One set of pins, in two files."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+
+from tests.pins import ROOT, read_constraints, read_environment
+
+
+def test_conda_installs_the_same_versions_as_pip() -> None:
+    assert read_environment() == read_constraints()
+
+
+def test_every_dependency_is_pinned() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    wanted = [
+        *project["dependencies"],
+        *(item for extra in project["optional-dependencies"].values() for item in extra),
+    ]
+    names = {re.split(r"[\[>=]", item)[0].lower() for item in wanted} - {"wattle"}
+    assert names <= {pin.split("==")[0] for pin in read_constraints()}

@@ -1,0 +1,79 @@
+"""Every setting can be set, is documented, and says what is wrong with a bad value."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from errors import InvalidInput
+from settings import Settings, load_settings
+
+EXAMPLE = Path(__file__).resolve().parents[2] / ".env.example"
+VALUES = {
+    "redis_url": "redis://example:1/2",
+    "data_dir": "/tmp/elsewhere",  # noqa: S108 - never opened
+    "api_url": "http://example:1",
+    "host": "0.0.0.0",  # noqa: S104 - never bound
+    "port": "1234",
+    "page_port": "1235",
+    "debug": "true",
+    "log_level": "WARNING",
+    "lease_s": "3.5",
+    "country": "DEU",
+    "default_dataset": "mnist",
+    "allowed_hosts": "a, b",
+    "allowed_origins": "https://a,https://b",
+    "max_body_bytes": "2000",
+}
+
+
+@pytest.fixture(autouse=True)
+def _empty_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in [field.upper() for field in Settings.model_fields]:
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(f"WATTLE_{name}", raising=False)
+    monkeypatch.chdir(tmp_path)  # away from a .env of the checkout
+
+
+@pytest.mark.parametrize("field", Settings.model_fields)
+def test_every_setting_is_read_from_the_environment(field: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    default = getattr(load_settings(), field)
+    monkeypatch.setenv(f"WATTLE_{field.upper()}", VALUES[field])
+    assert getattr(load_settings(), field) != default
+
+
+@pytest.mark.parametrize("name", ["HOST", "PORT", "DEBUG", "LOG_LEVEL"])
+def test_plain_names_work_and_the_prefixed_one_wins(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    default = getattr(load_settings(), name.lower())
+    monkeypatch.setenv(name, VALUES[name.lower()])
+    assert getattr(load_settings(), name.lower()) != default
+    monkeypatch.setenv(f"WATTLE_{name}", str(default))
+    assert getattr(load_settings(), name.lower()) == default
+
+
+def test_lists_are_comma_separated(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WATTLE_ALLOWED_HOSTS", "a, b,")
+    assert load_settings().allowed_hosts == ("a", "b")
+
+
+def test_the_example_names_every_setting_with_its_default() -> None:
+    documented = dict(re.findall(r"^#? ?WATTLE_([A-Z_]+)=(.*)$", EXAMPLE.read_text(), re.MULTILINE))
+    assert set(documented) == {field.upper() for field in Settings.model_fields}
+    commented = set(re.findall(r"^# WATTLE_([A-Z_]+)=", EXAMPLE.read_text(), re.MULTILINE))
+    active = {f"WATTLE_{name}": value for name, value in documented.items() if name not in commented}
+    (Path.cwd() / ".env").write_text("\n".join(f"{name}={value}" for name, value in active.items()))
+    assert load_settings() == Settings(_env_file=None)
+
+
+def test_a_bad_value_names_the_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WATTLE_PORT", "seven")
+    monkeypatch.setenv("WATTLE_COUNTRY", "Germany")
+    with pytest.raises(InvalidInput, match=r"WATTLE_PORT.*WATTLE_COUNTRY"):
+        load_settings()
+
+
+def test_debug_raises_the_log_level(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DEBUG", "1")
+    assert load_settings().effective_log_level == "DEBUG"
