@@ -19,6 +19,7 @@ from honcho.environ import parse_procfile
 from honcho.manager import Manager
 from honcho.printer import Message, Printer
 
+from cli.foreground import run_in_foreground
 from cli.redis_server import RedisServer, free_port
 from cli.showcase import Showcase
 from client import Client
@@ -115,4 +116,4 @@ def _say(text: str) -> None:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    raise SystemExit(run_in_foreground(main))

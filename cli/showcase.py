@@ -113,10 +113,9 @@ def name_of(run: RunReply) -> str:
 
 def render_epoch(run: RunReply, result: EpochResult) -> str:
     """Return the progress line of an epoch."""
-    return (
-        f"{name_of(run):<18} epoch {result.epoch:>2}/{run.num_epochs}  loss {result.test_loss:.4f}  "
-        f"accuracy {result.test_accuracy:7.2%}  {_amount(result.energy_kwh, 1000)} Wh  {_amount(result.co2_g)} g CO2"
-    )
+    name = f"{name_of(run):<18} epoch {result.epoch:>2}/{run.num_epochs}"
+    quality = f"loss {result.test_loss:.4f}  accuracy {result.test_accuracy:7.2%}"
+    return f"{name}  {quality}  {_amount(result.energy_kwh, 1000)} Wh  {_amount(result.co2_g)} g CO2"
 
 
 def render_table(runs: Sequence[RunReply]) -> str:
