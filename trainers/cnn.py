@@ -35,7 +35,8 @@ def train_cnn(
         side=dataset.side,
         classes=dataset.classes,
         seed=hyper_params.seed,
-    ).to(context.device, memory_format=torch.channels_last)
+    )
+    network.to(context.device, memory_format=torch.channels_last)  # type: ignore[call-overload] # not in the stub
     context.control.describe(
         {
             "device": context.device,

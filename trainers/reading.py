@@ -82,7 +82,7 @@ def _read_cifar(paths: Sequence[Path]) -> Arrays:
 
 
 def _read_svhn(paths: Sequence[Path]) -> Arrays:
-    from scipy.io import loadmat
+    from scipy.io import loadmat  # type: ignore[import-untyped] # scipy ships no annotations
 
     content = loadmat(paths[0])
     # The publisher writes the digit 0 as 10.
