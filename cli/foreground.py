@@ -1,8 +1,8 @@
 """Own the terminal, so that Ctrl-C ends the launcher cleanly also under ``make``.
 
 A terminal sends Ctrl-C to its whole foreground process group. GNU make in that group then fails with
-"Interrupt", whatever its recipe answers. So the launcher moves into a group of its own and puts that one in the
-foreground.
+"Interrupt", whatever its recipe answers. So the launcher moves into a group of its own and puts that one into
+the foreground.
 """
 
 from __future__ import annotations
