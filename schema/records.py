@@ -159,6 +159,26 @@ class Lease(Record):
         return self.run.run_id
 
 
+class RunList(Record):
+    """A page of a sorted list of runs."""
+
+    runs: tuple[Run, ...]
+    cursor: str | None = Field(None, description="leads to the next page; None on the last one")
+    total: int = Field(ge=0, description="over all pages")
+
+
+class Event(Record):
+    """Something that happened to a run."""
+
+    event_id: str = Field(description="ordered; pass the last one seen to get what came after it")
+    time: AwareDatetime
+    kind: str = Field(description="submitted, claimed, epoch, released, requeued, done or failed")
+    run_id: str
+    attempt: int | None = None
+    epoch: int | None = None
+    worker: str | None = None
+
+
 class LogLine(Record):
     """One line of a run's log."""
 

@@ -1,0 +1,61 @@
+"""The one door to Redis: ``RedisDB(url, db)`` with the parts of the store as attributes."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from types import TracebackType
+from typing import Self
+
+from store.connection import Connection
+from store.encoding import to_time
+from store.events import Events
+from store.keys import Keys
+from store.locks import Locks
+from store.log import Log
+from store.queue import Queue
+from store.runs import Runs
+from store.workers import Workers
+
+
+class RedisDB:
+    """Wattle's store in one Redis database; it connects when it is first used.
+
+    A database number in ``url`` counts where ``db`` is None. ``prefix`` stands before every key, so that
+    ``{wattle}:`` keeps all of them in one slot of a Redis Cluster. Threads may share it; every method raises
+    StoreUnavailable when Redis cannot be reached or refuses commands, and may then simply be called again.
+    """
+
+    def __init__(
+        self, url: str = "redis://localhost:6379", db: int | None = None, *, prefix: str = ""
+    ) -> None:
+        keys = Keys(prefix)
+        self._connection = Connection(url, db, key_formats=keys.formats)
+        self.queue = Queue(self._connection, keys)
+        self.runs = Runs(self._connection, keys)
+        self.log = Log(self._connection, keys)
+        self.workers = Workers(self._connection, keys)
+        self.events = Events(self._connection, keys)
+        self.locks = Locks(self._connection, keys)
+
+    def ping(self) -> None:
+        """Ask Redis for a sign of life. Raises StoreUnavailable when there is none."""
+        self._connection.call("PING")
+
+    def now(self) -> datetime:
+        """Tell the time by the clock of Redis, the only one that counts for leases."""
+        seconds, microseconds = self._connection.call("TIME")
+        return to_time(f"{seconds}.{int(microseconds):06d}")
+
+    def close(self) -> None:
+        """Close every socket."""
+        self._connection.close()
+
+    def __enter__(self) -> Self:
+        """Hand out the store; leaving the block closes it."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close every socket."""
+        self.close()

@@ -1,0 +1,1 @@
+"""The parts of the store: keys, scripts, and one class per noun. Programs reach them through ``redis_db``."""

@@ -1,0 +1,108 @@
+"""How records are written in Redis, and read back."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from itertools import zip_longest
+from typing import Any, Final
+
+from errors import InvalidInput
+from schema import Attempt, EpochResult, Run
+
+# The order of an epoch's array. It is stored: later fields are appended, nothing is moved or removed.
+EPOCH_FIELDS: Final = (
+    "train_loss",
+    "train_accuracy",
+    "test_loss",
+    "test_accuracy",
+    "validation_loss",
+    "validation_accuracy",
+    "duration_s",
+    "attempt",
+    "energy_kwh",
+    "energy_quality",
+    "energy_reason",
+    "energy_window_epochs",
+    "co2_g",
+    "intensity_g_per_kwh",
+)
+
+FACT_PREFIX: Final = "env:"
+_JSON_FIELDS: Final = ("hyper_params", "options", "error")
+_TIME_FIELDS: Final = ("time_added", "started_at", "ended_at")
+_TEXT_FIELDS: Final = tuple(set(Run.model_fields) - {"run_id", "environment", *_JSON_FIELDS, *_TIME_FIELDS})
+
+
+def to_json(value: object) -> str:
+    """Write compact ASCII JSON. Raises InvalidInput on NaN and the infinities, which JSON has not."""
+    try:
+        return json.dumps(value, separators=(",", ":"), allow_nan=False)
+    except ValueError as error:
+        raise InvalidInput(
+            "A value is not a finite number (NaN or infinity), so nothing was stored."
+        ) from error
+
+
+def to_text(text: str) -> str:
+    """Return ``text`` without what UTF-8 cannot carry: lone surrogates become question marks."""
+    return text.encode("utf-8", "replace").decode("utf-8")
+
+
+def to_time(seconds: str | float) -> datetime:
+    """Turn Redis' seconds into an aware UTC datetime."""
+    return datetime.fromtimestamp(float(seconds), UTC)
+
+
+def time_of_entry(entry_id: str) -> datetime:
+    """Return when a stream's entry was written, to the millisecond, by the clock of Redis."""
+    return to_time(int(entry_id.partition("-")[0]) / 1000)
+
+
+def to_pairs(flat: Sequence[str]) -> dict[str, str]:
+    """Turn the flat reply of an HGETALL inside a script into a dict."""
+    return dict(zip(flat[::2], flat[1::2], strict=True))
+
+
+def encode_epoch(result: EpochResult) -> str:
+    """Write an epoch as a compact JSON array in the order of EPOCH_FIELDS."""
+    return to_json([getattr(result, name) for name in EPOCH_FIELDS])
+
+
+def decode_epoch(epoch: str, array: str) -> EpochResult:
+    """Read an epoch; fields that did not exist when it was written are None."""
+    values = dict(zip_longest(EPOCH_FIELDS, json.loads(array)[: len(EPOCH_FIELDS)]))
+    return EpochResult(epoch=int(epoch), **values)
+
+
+def decode_epochs(stored: Mapping[str, str]) -> list[EpochResult]:
+    """Read all epochs of a run, oldest first."""
+    return [decode_epoch(epoch, stored[epoch]) for epoch in sorted(stored, key=int)]
+
+
+def decode_attempts(stored: Mapping[str, str]) -> list[Attempt]:
+    """Read all attempts of a run, oldest first."""
+    return [_decode_attempt(number, json.loads(stored[number])) for number in sorted(stored, key=int)]
+
+
+def _decode_attempt(number: str, values: Mapping[str, Any]) -> Attempt:
+    times = {name: to_time(values[name]) for name in ("started_at", "ended_at") if name in values}
+    return Attempt(attempt=int(number), **{**values, **times})
+
+
+def decode_run(run_id: str, stored: Mapping[str, str]) -> Run:
+    """Read the hash of a run."""
+    values: dict[str, Any] = {"run_id": run_id, "environment": _facts(stored.items())}
+    values |= {name: stored[name] for name in _TEXT_FIELDS if name in stored}
+    values |= {name: json.loads(stored[name]) for name in _JSON_FIELDS if name in stored}
+    values |= {name: to_time(stored[name]) for name in _TIME_FIELDS if name in stored}
+    return Run.model_validate(values)
+
+
+def _facts(stored: Iterable[tuple[str, str]]) -> dict[str, Any]:
+    return {
+        name.removeprefix(FACT_PREFIX): json.loads(text)
+        for name, text in stored
+        if name.startswith(FACT_PREFIX)
+    }

@@ -1,0 +1,78 @@
+"""Every Redis key, built in this one place; docs/redis-keys.md lists the same table."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from errors import FieldError, InvalidInput
+from schema import DEFAULT_QUEUE, QUEUE_PATTERN
+
+# "queue:requests:high" is the urgent list of the default queue, so no queue may be called that.
+RESERVED_QUEUE: Final = "high"
+
+TEMPLATES: Final = {
+    "waiting": "queue:requests",
+    "waiting_high": "queue:requests:high",
+    "waiting_named": "queue:requests:<queue>",
+    "waiting_named_high": "queue:requests:<queue>:high",
+    "wake": "queue:wake:<queue>",
+    "leases": "queue:leases",
+    "holders": "queue:holders",
+    "demand": "queue:demand",
+    "foreign": "queue:foreign",
+    "rejected": "queue:rejected",
+    "run": "run:<id>",
+    "epochs": "run:<id>:epochs",
+    "attempts": "run:<id>:attempts",
+    "log": "run:<id>:log",
+    "by": "runs:by:<field>",
+    "by_status": "runs:by:<field>:<status>",
+    "lock": "lock:<job>",
+    "worker": "worker:<id>",
+    "workers": "workers",
+    "idempotency": "idempotency:<key>",
+    "events": "events",
+}
+
+_PLACEHOLDER = re.compile(r"<[a-z_]+>")
+# The braces of a Redis Cluster hash tag are allowed; what Lua's string.format would read is not.
+_PREFIX_PATTERN = re.compile(r"[0-9A-Za-z_{}:.-]{0,64}")
+
+
+class Keys:
+    """The keys of one store; ``prefix`` stands before every one of them."""
+
+    def __init__(self, prefix: str = "") -> None:
+        if not _PREFIX_PATTERN.fullmatch(prefix):
+            raise InvalidInput(
+                "The key prefix may hold at most 64 letters, digits and the characters _ { } : . - only."
+            )
+        self.formats: Final = {
+            name: prefix + _PLACEHOLDER.sub("%s", template) for name, template in TEMPLATES.items()
+        }
+
+    def of(self, name: str, *parts: str) -> str:
+        """Build the key called ``name`` in TEMPLATES."""
+        return self.formats[name] % parts
+
+    def waiting(self, queue: str, *, high: bool = False) -> str:
+        """Build the key of a waiting list. Raises InvalidInput for a name no queue may have."""
+        check_queue(queue)
+        suffix = "_high" if high else ""
+        if queue == DEFAULT_QUEUE:
+            return self.of(f"waiting{suffix}")
+        return self.of(f"waiting_named{suffix}", queue)
+
+
+def check_queue(queue: str) -> None:
+    """Raise InvalidInput unless ``queue`` can be the name of a queue."""
+    if queue == RESERVED_QUEUE:
+        reason = f'no queue may be called "{RESERVED_QUEUE}": that is the urgent list of the default queue'
+    elif not re.fullmatch(QUEUE_PATTERN, queue):
+        reason = "a queue's name has up to 64 lower-case letters, digits, dots, dashes and underscores"
+    else:
+        return
+    raise InvalidInput(
+        f"{queue[:80]!r} is not a queue: {reason}.", details=[FieldError("options.queue", reason)]
+    )

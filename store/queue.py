@@ -1,0 +1,189 @@
+"""The queue: every change of a run's status, each one atomic script, fenced by attempt and worker."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from typing import Final, Literal
+from uuid import uuid4
+
+from pydantic import JsonValue
+
+from schema import DEFAULT_QUEUE, Lease, Run, RunError, RunOptions, Status
+from store.connection import BLOCK_SLICE_S, Connection
+from store.encoding import decode_run, to_json, to_pairs, to_text
+from store.foreign import Validate, adopt
+from store.keys import Keys
+from store.submission import Submission
+
+MAX_LEASE_LOSSES: Final = 5
+_IDEMPOTENCY_TTL_S: Final = 24 * 3600
+_MAX_REASON_CHARACTERS: Final = 1_000
+_MAX_MESSAGE_CHARACTERS: Final = 4_000
+_MAX_TRACEBACK_CHARACTERS: Final = 16_000
+_DEFAULT_OPTIONS: Final = RunOptions()
+_LEASE_LOST_REASON: Final = "its worker stopped answering; another one takes over"
+_LEASE_LOST_ERROR: Final = RunError(
+    kind="LeaseLost",
+    message=(
+        f"This run was taken from a worker that stopped answering {MAX_LEASE_LOSSES + 1} times. Most likely "
+        "it kills its worker: look for the system's out-of-memory killer, make the network or the batch "
+        "smaller, and submit it again."
+    ),
+)
+
+
+class Queue:
+    """Runs from their submission to their end."""
+
+    def __init__(self, connection: Connection, keys: Keys) -> None:
+        self._connection = connection
+        self._keys = keys
+
+    def submit(
+        self,
+        hyper_params: Mapping[str, JsonValue],
+        options: RunOptions = _DEFAULT_OPTIONS,
+        *,
+        run_id: str | None = None,
+        idempotency_key: str | None = None,
+    ) -> Run:
+        """Queue a run with validated, complete hyper_params.
+
+        Atomic (submit.lua). A run_id that exists is a no-op that returns its run, and so is an
+        idempotency_key of the last 24 h. Raises Conflict when the key was used for another body, InvalidInput
+        on a value that cannot be stored.
+        """
+        submission = Submission.of(hyper_params, options, run_id=run_id, idempotency_key=idempotency_key)
+        keys = [
+            self._keys.of("run", submission.run_id),
+            self._keys.waiting(options.queue, high=options.priority == "high"),
+        ]
+        if submission.idempotency_hash:
+            keys.append(self._keys.of("idempotency", submission.idempotency_hash))
+        stored_id, stored = self._connection.run(
+            "submit",
+            keys,
+            [submission.run_id, options.queue, submission.digest, _IDEMPOTENCY_TTL_S, *submission.fields],
+        )
+        return decode_run(stored_id, to_pairs(stored))
+
+    def claim(self, queues: Sequence[str], *, worker_id: str, lease_s: float) -> Lease | None:
+        """Take the oldest run of the first non-empty queue and hold it for ``lease_s``; None without one.
+
+        Atomic (claim.lua): a run is never both waiting and leased, nor neither. A run this worker still holds
+        is returned again, with the same attempt, so a claim is safe to repeat; worker_id must therefore be
+        unique to the process. Raises InvalidInput for a name no queue may have.
+        """
+        waiting = [self._keys.waiting(queue, high=high) for queue in queues for high in (True, False)]
+        bells = [self._keys.of("wake", queue) for queue in queues]
+        reply = self._connection.run("claim", [*waiting, *bells], [lease_s, worker_id, len(waiting)])
+        if reply is None:
+            return None
+        run_id, stored = reply
+        run = decode_run(run_id, to_pairs(stored))
+        return Lease(run=run, attempt=run.attempt, worker_id=worker_id)
+
+    def wait(self, queues: Sequence[str], *, timeout_s: float) -> None:
+        """Block until a run may be waiting in one of the queues, at most ``timeout_s``."""
+        bells = [self._keys.of("wake", queue) for queue in queues]
+        deadline_s = time.monotonic() + timeout_s
+        while (left_s := deadline_s - time.monotonic()) > 0:
+            if self._connection.pop_blocking(bells, timeout_s=min(left_s, BLOCK_SLICE_S)):
+                return
+
+    def next_request(
+        self,
+        timeout_s: float,
+        *,
+        queues: Sequence[str] = (DEFAULT_QUEUE,),
+        worker_id: str | None = None,
+        lease_s: float = 15.0,
+    ) -> Lease | None:
+        """Claim the next run, waiting up to ``timeout_s`` for one; None when none came.
+
+        Without a worker_id every call is a worker of its own, so two calls never get the same run.
+        """
+        claimer = worker_id or uuid4().hex
+        deadline_s = time.monotonic() + timeout_s
+        while True:
+            lease = self.claim(queues, worker_id=claimer, lease_s=lease_s)
+            left_s = deadline_s - time.monotonic()
+            if lease or left_s <= 0:
+                return lease
+            self.wait(queues, timeout_s=left_s)
+
+    def renew(self, lease: Lease, *, lease_s: float) -> None:
+        """Hold the run for another ``lease_s``, also when the lease has expired but nobody took it.
+
+        Raises LeaseLost when the run is no longer held.
+        """
+        keys = [self._keys.of("run", lease.run_id), self._keys.of("leases")]
+        self._connection.run("renew", keys, [*_fence(lease), lease_s])
+
+    def release(self, lease: Lease, *, reason: str) -> None:
+        """Put the run back, to be claimed next; it counts neither as a failure nor as a lost lease.
+
+        Idempotent until it is claimed again and after. Raises LeaseLost when the run is no longer held.
+        """
+        arguments = [*_fence(lease), to_text(reason)[:_MAX_REASON_CHARACTERS]]
+        self._connection.run("release", [self._keys.of("run", lease.run_id)], arguments)
+
+    def finish(
+        self,
+        lease: Lease,
+        status: Literal[Status.DONE, Status.FAILED],
+        *,
+        reason: str | None = None,
+        error: RunError | None = None,
+    ) -> None:
+        """End the run as done or failed; the same call again is a no-op.
+
+        Raises LeaseLost when the run is no longer held.
+        """
+        texts = [to_text(reason or "")[:_MAX_REASON_CHARACTERS], _encode_error(error) if error else ""]
+        arguments = [*_fence(lease), status.value, *texts]
+        self._connection.run("finish", [self._keys.of("run", lease.run_id)], arguments)
+
+    def requeue_expired(self, *, limit: int = 100, grace_s: float) -> list[str]:
+        """Take expired leases away and return their runs' ids: each waits again, to be claimed next.
+
+        Atomic (reap.lua). A run that lost more than MAX_LEASE_LOSSES fails. Does nothing while Redis has been
+        up for less than ``grace_s``, so that workers can renew after an outage.
+        """
+        texts = [_LEASE_LOST_REASON, _encode_error(_LEASE_LOST_ERROR)]
+        run_ids: list[str] = self._connection.run(
+            "reap", [self._keys.of("leases")], [limit, grace_s, MAX_LEASE_LOSSES, *texts]
+        )
+        return run_ids
+
+    def adopt_foreign(self, validate: Validate) -> list[str]:
+        """Take in the JSON records another program pushed onto a waiting list; returns their runs' ids.
+
+        ``validate`` turns hyper_params into complete ones or raises InvalidInput. What cannot become a run
+        goes to ``queue:rejected`` with a warning. Safe to be killed at any line.
+        """
+        return adopt(self._connection, self._keys, self.submit, validate)
+
+    def length(self, queue: str | None = None) -> int:
+        """Count the runs that wait in a queue, or in all of them."""
+        if queue is None:
+            total: int = self._connection.call(
+                "ZCARD", self._keys.of("by_status", "time_added", Status.WAITING)
+            )
+            return total
+        lists = [self._keys.waiting(queue, high=high) for high in (True, False)]
+        return sum(self._connection.call_many([("LLEN", key) for key in lists]))
+
+
+def _fence(lease: Lease) -> list[str | int | float]:
+    return [lease.run_id, lease.attempt, lease.worker_id]
+
+
+def _encode_error(error: RunError) -> str:
+    """Write an error, cut to what a page can show; of a traceback the end is kept."""
+    trace = error.traceback and error.traceback[-_MAX_TRACEBACK_CHARACTERS:]
+    bounded = error.model_copy(
+        update={"message": error.message[:_MAX_MESSAGE_CHARACTERS], "traceback": trace}
+    )
+    return to_json(bounded.model_dump(exclude_none=True))

@@ -1,0 +1,154 @@
+"""Runs: what they are, what their epochs achieved and cost, and the sorted list of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from errors import FieldError, InvalidInput, NotFound
+from schema import Attempt, EpochResult, Lease, Run, RunList, Scalar, SortField, Status
+from store.connection import Connection
+from store.encoding import (
+    FACT_PREFIX,
+    decode_attempts,
+    decode_epochs,
+    decode_run,
+    encode_epoch,
+    to_json,
+    to_text,
+)
+from store.keys import Keys
+from store.paging import Listing, Order
+
+_RUNS_PER_CALL: Final = 500
+
+EpochList = list[EpochResult]
+AttemptList = list[Attempt]
+Place = tuple[str, str]
+
+
+class Runs:
+    """Everything known about runs."""
+
+    def __init__(self, connection: Connection, keys: Keys) -> None:
+        self._connection = connection
+        self._keys = keys
+
+    def get(self, run_id: str) -> Run:
+        """Return a run. Raises NotFound when there is none of that id."""
+        if run := self.find(run_id):
+            return run
+        raise NotFound(f"There is no run {run_id[:80]!r}. The list of runs shows those that exist.")
+
+    def find(self, run_id: str) -> Run | None:
+        """Return a run, or None when there is none of that id."""
+        return next(iter(self._fetch([run_id])), None)
+
+    def list_epochs(self, run_id: str) -> EpochList:
+        """Return the epochs of a run that are recorded, oldest first."""
+        return self.list_epochs_of([run_id])[run_id]
+
+    def list_epochs_of(self, run_ids: Sequence[str]) -> dict[str, EpochList]:
+        """Return the epochs of many runs in one round trip, oldest first."""
+        replies = self._connection.call_many([("HGETALL", self._keys.of("epochs", key)) for key in run_ids])
+        return {run_id: decode_epochs(stored) for run_id, stored in zip(run_ids, replies, strict=True)}
+
+    def list_attempts(self, run_id: str) -> AttemptList:
+        """Return the attempts at a run, oldest first."""
+        return decode_attempts(self._connection.call("HGETALL", self._keys.of("attempts", run_id)))
+
+    def list_sparklines(self, run_ids: Sequence[str], points: int = 24) -> dict[str, list[float]]:
+        """Return the test accuracies of many runs, each thinned out evenly to at most ``points``."""
+        return {
+            run_id: _thinned([result.test_accuracy for result in epochs], points)
+            for run_id, epochs in self.list_epochs_of(run_ids).items()
+        }
+
+    def record_epoch(self, lease: Lease, result: EpochResult) -> None:
+        """Store an epoch and bring the run's summary, sums and places in the sorted lists up to date.
+
+        Atomic (record_epoch.lua). The same epoch of the same attempt again is a no-op; a later attempt
+        replaces the epoch, while the energy of both stays in the sum. Raises LeaseLost when the run is no
+        longer held and InvalidInput on a value that is not finite; nothing is written then.
+        """
+        stamped = result.model_copy(update={"attempt": lease.attempt})
+        names = ("run", "epochs", "attempts")
+        self._connection.run(
+            "record_epoch",
+            [self._keys.of(name, lease.run_id) for name in names],
+            [lease.run_id, lease.attempt, lease.worker_id, result.epoch, encode_epoch(stamped)],
+        )
+
+    def describe(self, lease: Lease, facts: Mapping[str, Scalar]) -> None:
+        """Add facts to the run's environment; known ones are replaced.
+
+        Raises LeaseLost when the run is no longer held and InvalidInput on a value that is not finite.
+        """
+        if not facts:
+            return
+        fields = [
+            cell for name, value in facts.items() for cell in (FACT_PREFIX + to_text(name), to_json(value))
+        ]
+        self._connection.run(
+            "describe",
+            [self._keys.of("run", lease.run_id)],
+            [lease.run_id, lease.attempt, lease.worker_id, *fields],
+        )
+
+    def list(
+        self,
+        sort: SortField = SortField.TIME_ADDED,
+        *,
+        order: Order = "desc",
+        status: Status | None = None,
+        limit: int | None = None,
+        cursor: str | None = None,
+    ) -> RunList:
+        """Return a page of the sorted list, or without a limit all of it.
+
+        Runs without a value come last in both orders; equal values are ordered by run_id. A page costs
+        O(log n + page). Raises InvalidInput on a cursor this list did not give out and on a limit below 1.
+        """
+        if limit is not None and limit < 1:
+            raise InvalidInput("limit has to be at least 1.", details=[FieldError("limit", "at least 1")])
+        listing = Listing(sort, order, status)
+        place = listing.decode_cursor(cursor) if cursor else None
+        runs: dict[str, Run] = {}
+        while True:
+            size = _RUNS_PER_CALL if limit is None else min(_RUNS_PER_CALL, limit - len(runs))
+            total, place, run_ids = self._page(listing, size, place)
+            runs |= {run.run_id: run for run in self._fetch(run_ids)}
+            if place is None or (limit is not None and len(runs) >= limit):
+                break
+        next_cursor = listing.encode_cursor(*place) if place else None
+        return RunList(runs=tuple(runs.values()), cursor=next_cursor, total=total)
+
+    def count_by_status(self) -> dict[Status, int]:
+        """Count the runs of every status."""
+        keys = [self._keys.of("by_status", SortField.TIME_ADDED, status) for status in Status]
+        counts = self._connection.call_many([("ZCARD", key) for key in keys])
+        return dict(zip(Status, counts, strict=True))
+
+    def _page(
+        self, listing: Listing, size: int, place: Place | None
+    ) -> tuple[int, Place | None, Sequence[str]]:
+        """Return how many runs the list has, the place behind this page if more follow, and its ids."""
+        key = self._keys.of("by", listing.sort)
+        if listing.status:
+            key = self._keys.of("by_status", listing.sort, listing.status)
+        total, has_more, rows = self._connection.run("page", [key], [listing.order, size, *(place or ())])
+        run_ids, scores = rows[::2], rows[1::2]
+        return total, (scores[-1], run_ids[-1]) if has_more else None, run_ids
+
+    def _fetch(self, run_ids: Sequence[str]) -> Sequence[Run]:
+        """Return those of the runs that exist, in their order."""
+        replies = self._connection.call_many([("HGETALL", self._keys.of("run", key)) for key in run_ids])
+        return [decode_run(key, stored) for key, stored in zip(run_ids, replies, strict=True) if stored]
+
+
+def _thinned(values: Sequence[float], points: int) -> list[float]:
+    """Pick values evenly, the first and the last among them."""
+    if len(values) <= points:
+        return list(values)
+    step = (len(values) - 1) / (points - 1)
+    return [values[round(place * step)] for place in range(points)]

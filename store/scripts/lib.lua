@@ -1,0 +1,126 @@
+-- Shared by every script, put before it when it is loaded. KEY, SORT_FIELDS and EPOCH come from Python.
+-- The keys a script cannot know beforehand are built from KEY; all of them lie in one slot by the prefix.
+
+local function key(name, ...)
+  return string.format(KEY[name], ...)
+end
+
+-- The time as Redis tells it, "seconds.microseconds"; text, because a Lua number printed loses digits.
+local function now()
+  local time = redis.call("TIME")
+  return string.format("%d.%06d", time[1], time[2])
+end
+
+-- Numbers are written with all their digits.
+local function digits(number)
+  return string.format("%.17g", number)
+end
+
+local function is_finite(number)
+  return number == number and number ~= math.huge and number ~= -math.huge
+end
+
+-- JSON's null as Lua's nil.
+local function present(value)
+  if value ~= cjson.null then
+    return value
+  end
+end
+
+local function publish(kind, run_id, ...)
+  redis.call("XADD", key("events"), "MAXLEN", "~", 10000, "*", "kind", kind, "run_id", run_id, ...)
+end
+
+local function ring(queue)
+  redis.call("LPUSH", key("wake", queue), 1)
+  redis.call("LTRIM", key("wake", queue), 0, 63)
+end
+
+-- Refuses whoever does not hold the run: returns the error to answer with, or nil.
+local function fence(run_id, attempt, worker)
+  local held = redis.call("HMGET", key("run", run_id), "status", "attempt", "worker")
+  if held[1] == "running" and held[2] == attempt and held[3] == worker then
+    return nil
+  end
+  local present_state = "it does not exist"
+  if held[1] then
+    present_state = "it is " .. held[1] .. " at attempt " .. held[2]
+  end
+  return redis.error_reply("LEASELOST Run " .. run_id .. " is no longer held by " .. worker .. " at attempt "
+    .. attempt .. ": " .. present_state .. ". Stop training it; nothing was written.")
+end
+
+-- Puts a value into the index of a field and into the one of that field and status.
+local function index(field, status, run_id, value)
+  redis.call("ZADD", key("by", field), value, run_id)
+  redis.call("ZADD", key("by_status", field, status), value, run_id)
+end
+
+local function set_status(run_id, from, to)
+  redis.call("HSET", key("run", run_id), "status", to)
+  for _, field in ipairs(SORT_FIELDS) do
+    local value = redis.call("ZSCORE", key("by", field), run_id) or "-inf"
+    redis.call("ZREM", key("by_status", field, from), run_id)
+    redis.call("ZADD", key("by_status", field, to), value, run_id)
+  end
+end
+
+local function read_attempt(run_id, attempt)
+  local stored = redis.call("HGET", key("attempts", run_id), attempt)
+  return stored and cjson.decode(stored)
+end
+
+-- Written by hand because cjson keeps 14 digits of a number only.
+local function write_attempt(run_id, attempt, record)
+  local parts = {}
+  for name, value in pairs(record) do
+    local text = type(value) == "number" and digits(value) or cjson.encode(value)
+    parts[#parts + 1] = cjson.encode(name) .. ":" .. text
+  end
+  redis.call("HSET", key("attempts", run_id), attempt, "{" .. table.concat(parts, ",") .. "}")
+end
+
+-- True when this worker's attempt already ended that way: its reply was lost and it asks again.
+local function has_ended(run_id, attempt, worker, end_reason)
+  local record = read_attempt(run_id, attempt)
+  return record and record.worker == worker and record.end_reason == end_reason
+end
+
+-- Ends the hold of a worker on a run: no lease, no holder, the attempt closed.
+local function end_attempt(run_id, attempt, worker, end_reason, time)
+  redis.call("ZREM", key("leases"), run_id)
+  if redis.call("HGET", key("holders"), worker) == run_id then
+    redis.call("HDEL", key("holders"), worker)
+  end
+  local record = read_attempt(run_id, attempt)
+  if record then
+    record.ended_at = tonumber(time)
+    record.end_reason = end_reason
+    write_attempt(run_id, attempt, record)
+  end
+end
+
+-- Puts a run that was running back to where the next claim pops, and wakes a worker.
+local function put_back(run_id, reason)
+  local run = key("run", run_id)
+  local place = redis.call("HMGET", run, "waiting_list", "queue")
+  set_status(run_id, "running", "waiting")
+  redis.call("HDEL", run, "worker")
+  redis.call("HSET", run, "status_reason", reason)
+  redis.call("RPUSH", place[1], run_id)
+  ring(place[2])
+end
+
+-- Ends a run for good. detail: its error as JSON, or "".
+local function close_run(run_id, status, reason, detail, time)
+  local run = key("run", run_id)
+  set_status(run_id, "running", status)
+  redis.call("HSET", run, "ended_at", time)
+  if reason ~= "" then
+    redis.call("HSET", run, "status_reason", reason)
+  end
+  if detail ~= "" then
+    redis.call("HSET", run, "error", detail)
+  end
+  redis.call("SREM", key("demand"), run_id)
+end

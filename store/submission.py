@@ -1,0 +1,79 @@
+"""What is stored of a submission, and how two submissions are told apart."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final, Self
+from uuid import uuid4
+
+from pydantic import JsonValue
+
+from errors import FieldError, InvalidInput
+from schema import RUN_ID_PATTERN, RunOptions
+from store.encoding import to_json
+
+_MAX_KEY_BYTES: Final = 200
+
+
+@dataclass(frozen=True)
+class Submission:
+    """A run as submit.lua gets it; ``fields`` are names and values of its hash in turn."""
+
+    run_id: str
+    fields: tuple[str, ...]
+    digest: str
+    idempotency_hash: str | None
+
+    @classmethod
+    def of(
+        cls,
+        hyper_params: Mapping[str, JsonValue],
+        options: RunOptions,
+        *,
+        run_id: str | None,
+        idempotency_key: str | None,
+    ) -> Self:
+        """Prepare a submission. Raises InvalidInput on a value that cannot be stored."""
+        body = {"hyper_params": dict(hyper_params), "options": options.model_dump(mode="json")}
+        fields = {name: to_json(value) for name, value in body.items()}
+        fields["num_epochs"] = str(_num_epochs(hyper_params))
+        return cls(
+            run_id=_checked_run_id(run_id) if run_id else uuid4().hex,
+            fields=tuple(cell for pair in fields.items() for cell in pair),
+            digest=_digest(json.dumps(body, sort_keys=True)),
+            idempotency_hash=None if idempotency_key is None else _hashed_key(idempotency_key),
+        )
+
+
+def _num_epochs(hyper_params: Mapping[str, JsonValue]) -> int:
+    value = hyper_params.get("num_epochs")
+    if isinstance(value, int) and not isinstance(value, bool) and value >= 1:
+        return value
+    raise _invalid("hyper_params.num_epochs", "has to be an integer of at least 1")
+
+
+def _checked_run_id(run_id: str) -> str:
+    if re.fullmatch(RUN_ID_PATTERN, run_id):
+        return run_id
+    raise _invalid(
+        "iid", "has up to 64 letters, digits, dashes and underscores, and starts with none of the last"
+    )
+
+
+def _hashed_key(idempotency_key: str) -> str:
+    key = idempotency_key.encode("utf-8", "surrogatepass")
+    if 1 <= len(key) <= _MAX_KEY_BYTES:
+        return hashlib.sha256(key).hexdigest()
+    raise _invalid("Idempotency-Key", f"has 1 to {_MAX_KEY_BYTES} bytes")
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _invalid(field: str, reason: str) -> InvalidInput:
+    return InvalidInput(f"{field} {reason}.", details=[FieldError(field, reason)])
