@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,8 @@ from carbon_aware_trainer.energy.meter import CompositeMeter, Meter, Unavailable
 from carbon_aware_trainer.energy.nvml import open_gpu
 from carbon_aware_trainer.energy.rapl import POWERCAP, RaplMeter
 from carbon_aware_trainer.errors import MeterUnavailable
+
+log = logging.getLogger(__name__)
 
 
 def choose_meter(device: str, *, root_pid: int, powercap: Path = POWERCAP, nvml: Any = None) -> Meter:
@@ -35,5 +38,6 @@ def choose_meter(device: str, *, root_pid: int, powercap: Path = POWERCAP, nvml:
 def _open_cpu(root_pid: int, powercap: Path) -> Meter:
     try:
         return RaplMeter(powercap)
-    except MeterUnavailable:
+    except MeterUnavailable as error:
+        log.info("CPU energy is estimated: %s", error)
         return CpuTimeMeter(root_pid, thread_power(read_cpu()))

@@ -136,33 +136,37 @@ class ProcessTree:
     def _advance(self, pid: int) -> None:
         member = self._members[pid]
         cpu_s = self._processes.find_cpu_s(pid)
-        if cpu_s is None or cpu_s < member.cpu_s:  # gone, or its pid is another process's now
-            self._remove(pid)
-            return
-        self._total_s += cpu_s - member.cpu_s
-        member.cpu_s = cpu_s
+        if cpu_s is not None and cpu_s > member.cpu_s:
+            self._total_s += cpu_s - member.cpu_s
+            member.cpu_s = cpu_s
+
+    def _refresh(self) -> None:
+        """Find new members and count what the members' dead children used."""
+        self._refreshed_ns = self._clock()
+        # parents come before their children here, so a child that is gone below was alive when its parent was
+        # read, or its parent already shows its time: never both
+        facts_of = {pid: self._processes.find(pid) for pid in self._members}
+        for pid, facts in facts_of.items():
+            if facts is None or facts.started != self._members[pid].started:
+                self._remove(pid)
+        for pid, member in self._members.items():
+            self._count_reaped(member, facts_of[pid])
+        for pid in self._find_new_members():
+            self._total_s += self._members[pid].cpu_s + self._members[pid].reaped_s
 
     def _remove(self, pid: int) -> None:
         member = self._members.pop(pid)
         self._seen.discard(pid)
         if (parent := self._members.get(member.parent)) is not None:
-            parent.owed_s += member.cpu_s + member.reaped_s
+            parent.owed_s += member.cpu_s + member.reaped_s + member.owed_s
 
-    def _refresh(self) -> None:
-        """Find new members and count what the members' dead children used."""
-        self._refreshed_ns = self._clock()
-        for pid, member in list(self._members.items()):
-            facts = self._processes.find(pid)
-            if facts is None or facts.started != member.started:
-                self._remove(pid)
-                continue
-            fresh_s, member.reaped_s = facts.reaped_s - member.reaped_s, facts.reaped_s
-            paid_s = min(fresh_s, member.owed_s)
-            member.owed_s -= paid_s
-            self._total_s += fresh_s - paid_s
-        for pid in self._find_new_members():
-            member = self._members[pid]
-            self._total_s += member.cpu_s + member.reaped_s
+    def _count_reaped(self, member: _Member, facts: ProcessFacts | None) -> None:
+        if facts is None:
+            return
+        fresh_s, member.reaped_s = max(0.0, facts.reaped_s - member.reaped_s), facts.reaped_s
+        paid_s = min(fresh_s, member.owed_s)
+        member.owed_s -= paid_s
+        self._total_s += fresh_s - paid_s
 
     def _find_new_members(self) -> list[int]:
         """Add the descendants among the processes that were not there at the last look; return their pids."""
