@@ -1,0 +1,1 @@
+"""The pages: one file each, talking HTTP through the client, never to Redis."""

@@ -1,0 +1,119 @@
+"""All Plotly figures: data, units and the run's colour. The theme is applied where they are drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import plotly.graph_objects as go
+
+from schema import EpochResult
+from views import format as fmt
+from views.look import run_color
+
+_MARKERS_UP_TO = 60
+_HEIGHT_PX = 290
+
+
+def run_figures(run_id: str, epochs: Sequence[EpochResult]) -> list[str]:
+    """Draw the four curves of a run as Plotly JSON: loss, accuracy, energy and CO₂ per epoch.
+
+    An epoch whose energy is unknown is a gap. ``uirevision`` is the run, so that zoom outlives new epochs.
+    """
+    figures = [
+        loss_figure(run_id, epochs),
+        accuracy_figure(run_id, epochs),
+        energy_figure(run_id, epochs),
+        co2_figure(run_id, epochs),
+    ]
+    return [str(figure.to_json()) for figure in figures]
+
+
+def loss_figure(run_id: str, epochs: Sequence[EpochResult]) -> go.Figure:
+    """Draw training and test loss."""
+    figure = _figure(run_id, "Loss", "cross-entropy (nats)")
+    _add(figure, run_id, epochs, "train", [result.train_loss for result in epochs], ".4f", is_faint=True)
+    _add(figure, run_id, epochs, "test", [result.test_loss for result in epochs], ".4f")
+    return figure
+
+
+def accuracy_figure(run_id: str, epochs: Sequence[EpochResult]) -> go.Figure:
+    """Draw training and test accuracy in per cent."""
+    figure = _figure(run_id, "Accuracy", "accuracy (%)")
+    train = [100 * result.train_accuracy for result in epochs]
+    test = [100 * result.test_accuracy for result in epochs]
+    _add(figure, run_id, epochs, "train", train, ".2f", is_faint=True)
+    _add(figure, run_id, epochs, "test", test, ".2f")
+    return figure
+
+
+def energy_figure(run_id: str, epochs: Sequence[EpochResult]) -> go.Figure:
+    """Draw the energy of each epoch, in the unit that fits."""
+    values_kwh = [result.energy_kwh for result in epochs]
+    return _cost_figure(run_id, epochs, "Energy", "energy", fmt.energy_unit(values_kwh), values_kwh)
+
+
+def co2_figure(run_id: str, epochs: Sequence[EpochResult]) -> go.Figure:
+    """Draw the CO₂ of each epoch, in the unit that fits."""
+    values_g = [result.co2_g for result in epochs]
+    return _cost_figure(run_id, epochs, "CO₂", "CO₂", fmt.co2_unit(values_g), values_g)
+
+
+def _cost_figure(
+    run_id: str,
+    epochs: Sequence[EpochResult],
+    title: str,
+    name: str,
+    unit: fmt.Unit,
+    values: Sequence[float | None],
+) -> go.Figure:
+    figure = _figure(run_id, f"{title} per epoch", f"{name} ({unit.label})")
+    shown = [None if value is None else value * unit.factor for value in values]
+    _add(figure, run_id, epochs, name, shown, ".3~g")
+    figure.update_layout(showlegend=False)
+    figure.update_yaxes(rangemode="tozero")
+    return figure
+
+
+def _figure(run_id: str, title: str, y_title: str) -> go.Figure:
+    return go.Figure(
+        layout=go.Layout(
+            template=go.layout.Template(),
+            title={"text": title, "x": 0, "xref": "paper", "xanchor": "left", "font": {"size": 15}},
+            uirevision=run_id,
+            height=_HEIGHT_PX,
+            margin={"l": 58, "r": 14, "t": 48, "b": 52},
+            hovermode="x unified",
+            legend={"orientation": "h", "x": 1, "xanchor": "right", "y": 1.02, "yanchor": "bottom"},
+            xaxis={"title": {"text": "epoch"}, "tickformat": "d", "showgrid": False, "zeroline": False},
+            yaxis={"title": {"text": y_title}, "zeroline": False, "exponentformat": "power"},
+        )
+    )
+
+
+def _add(
+    figure: go.Figure,
+    run_id: str,
+    epochs: Sequence[EpochResult],
+    name: str,
+    values: Sequence[float | None],
+    digits: str,
+    *,
+    is_faint: bool = False,
+) -> None:
+    figure.add_trace(
+        go.Scatter(
+            x=[result.epoch for result in epochs],
+            y=list(values),
+            name=name,
+            mode="lines+markers" if len(epochs) <= _MARKERS_UP_TO else "lines",
+            line={
+                "color": run_color(run_id),
+                "width": 1.5 if is_faint else 2.2,
+                "dash": "dot" if is_faint else "solid",
+            },
+            marker={"size": 4 if is_faint else 5},
+            opacity=0.6 if is_faint else 1,
+            connectgaps=False,
+            hovertemplate=f"%{{y:{digits}}}",
+        )
+    )

@@ -1,0 +1,66 @@
+"""What looks the same on every page: a status and its colour, a run and its colour and its name."""
+
+from __future__ import annotations
+
+import zlib
+from typing import Final, Literal
+
+from schema import Run, Status
+
+PillColor = Literal["blue", "gray", "green", "red", "violet", "orange"]
+
+STATUS_COLORS: Final[dict[Status, PillColor]] = {
+    Status.DEFERRED: "violet",
+    Status.WAITING: "gray",
+    Status.RUNNING: "blue",
+    Status.PAUSED: "orange",
+    Status.DONE: "green",
+    Status.FAILED: "red",
+    Status.CANCELLED: "gray",
+}
+STATUS_ICONS: Final[dict[Status, str]] = {
+    Status.DEFERRED: ":material/schedule:",
+    Status.WAITING: ":material/hourglass_empty:",
+    Status.RUNNING: ":material/play_circle:",
+    Status.PAUSED: ":material/pause_circle:",
+    Status.DONE: ":material/check_circle:",
+    Status.FAILED: ":material/error:",
+    Status.CANCELLED: ":material/cancel:",
+}
+
+# Each has a contrast of at least 3:1 with both backgrounds of .streamlit/config.toml; a test computes it.
+RUN_COLORS: Final = (
+    "#2f7de1",
+    "#c9601a",
+    "#12906f",
+    "#a87a00",
+    "#c7509a",
+    "#5f8f1f",
+    "#7d68d8",
+    "#d2504a",
+)
+
+
+def run_color(run_id: str) -> str:
+    """Return the colour of a run, the same on every page and in every session."""
+    return RUN_COLORS[zlib.crc32(run_id.encode()) % len(RUN_COLORS)]
+
+
+def run_swatch(run_id: str) -> str:
+    """Return the run's colour as a picture for a table cell: a dot, as a data URL."""
+    color = run_color(run_id).replace("#", "%23")
+    return (
+        "data:image/svg+xml;utf8,<svg xmlns='http://www.w3.org/2000/svg' width='24' height='24'>"
+        f"<circle cx='12' cy='12' r='7' fill='{color}'/></svg>"
+    )
+
+
+def run_title(run: Run) -> str:
+    """Name a run by what it trains: network · dataset · optimizer; by its trainer if it has none."""
+    parts = [run.hyper_params.get(name) for name in ("network", "dataset", "optimizer")]
+    return " · ".join(str(part) for part in parts if part) or str(run.hyper_params.get("trainer", "run"))
+
+
+def short_id(run_id: str) -> str:
+    """Shorten a run id for a list; the whole one is in the link."""
+    return run_id[:8]

@@ -1,0 +1,103 @@
+"""Parts that several pages show: the freshness line, the banner of a silent API, pills and badges."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime, tzinfo
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import streamlit as st
+from streamlit.navigation.page import Page
+
+from errors import ApiError, ApiUnavailable
+from schema import HealthReply, Status
+from views import format as fmt
+from views.look import STATUS_COLORS, STATUS_ICONS
+from views.source import Snapshot
+
+_PAGES = "pages"
+_STYLE = """<style>
+[class*="st-key-stale"] { opacity: 0.45; }
+.st-key-freshness { min-height: 1.75rem; }
+[data-testid="stMainBlockContainer"] { padding-left: 2.5rem; padding-right: 2.5rem; max-width: 1500px; }
+@media (max-width: 640px) {
+  [data-testid="stMainBlockContainer"] { padding-left: 1rem; padding-right: 1rem; }
+}
+[data-testid="stMetricLabel"] { opacity: 0.75; }
+</style>"""
+
+
+def page_style() -> None:
+    """Add the few rules that the theme has no setting for."""
+    st.html(_STYLE)
+
+
+def register_pages(pages: Mapping[str, Page]) -> None:
+    """Make the pages known to the links between them."""
+    st.session_state[_PAGES] = dict(pages)
+
+
+def page(name: str) -> Page:
+    """Return a page to link to."""
+    pages: dict[str, Page] = st.session_state[_PAGES]
+    return pages[name]
+
+
+def reader_zone() -> tzinfo:
+    """Return the time zone of the reader's browser, UTC when it does not say."""
+    name = st.context.timezone
+    try:
+        return ZoneInfo(name) if name else UTC
+    except (ZoneInfoNotFoundError, ValueError):
+        return UTC
+
+
+def status_pill(status: Status) -> None:
+    """Show a status as its word in its colour."""
+    st.badge(status.value, icon=STATUS_ICONS[status], color=STATUS_COLORS[status])
+
+
+def freshness(time: datetime, *, is_live: bool, problem: ApiError | None) -> None:
+    """Show whether the page updates itself, and when it last did."""
+    with st.container(horizontal=True, vertical_alignment="center", key="freshness", width="content"):
+        if problem is not None:
+            st.badge("reconnecting", icon=":material/sync_problem:", color="orange")
+        elif is_live:
+            st.badge("live", icon=":material/sensors:", color="green", help="Updates by itself.")
+        else:
+            st.badge("idle", icon=":material/bedtime:", color="gray", help="Nothing is running or waiting.")
+        st.caption(f"updated {fmt.clock(time, reader_zone())}", width="content")
+
+
+def silence_banner(problem: ApiError | None) -> None:
+    """Say calmly that the API does not answer and how to start it; nothing when it does."""
+    if problem is None:
+        return
+    if isinstance(problem, ApiUnavailable):
+        cause = "**The API does not answer.**"
+        remedy = "Start it with `python backend.py`, or everything at once with `make up`."
+    else:
+        cause, remedy = "**The API cannot work right now.**", str(problem)
+    st.warning(
+        f"{cause} {remedy} Queued runs are safe, and this page goes on by itself as soon as it answers.",
+        icon=":material/cloud_off:",
+    )
+
+
+@contextmanager
+def greyed(snapshot: Snapshot[object]) -> Iterator[None]:
+    """Grey what is drawn inside when it is old news."""
+    with st.container(key="stale" if snapshot.problem else "fresh"):
+        yield
+
+
+def no_worker_hint(health: HealthReply | None, *, waiting: int) -> None:
+    """Say how to start a worker when runs wait and none is alive."""
+    if health is None or health.workers or waiting == 0:
+        return
+    runs = "One run is" if waiting == 1 else f"{fmt.count(waiting)} runs are"
+    st.info(
+        f"{runs} waiting and no worker is alive. Start one with `python worker.py`.",
+        icon=":material/engineering:",
+    )

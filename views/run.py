@@ -1,0 +1,206 @@
+"""The Run page: one run, live, from its hyperparameters to the newest line of its log."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import streamlit as st
+
+from errors import ApiRefused
+from schema import EpochsReply, RunReply, RunsReply, Status
+from views import format as fmt
+from views import parts, run_details, source
+from views.charts import run_figures
+from views.live_chart import live_charts
+from views.look import run_color, run_title, short_id
+from views.source import Listing, Snapshot
+
+_LIVE_S = 1
+_CHOICE = "run:choice"
+_RECENT_EPOCHS = 5
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What the page knows of a run."""
+
+    run: Snapshot[RunReply]
+    epochs: Snapshot[EpochsReply]
+
+
+def show() -> None:
+    """Show the page."""
+    runs = source.fetch("run:list", lambda: source.list_runs(Listing(), None))
+    iid = _choose_run(runs)
+    if iid is None:
+        parts.silence_banner(runs.problem)
+        _nothing_to_show(runs)
+        return
+    try:
+        shown = _fetch(iid)
+    except ApiRefused as error:
+        _not_found(iid, str(error))
+        return
+    st.fragment(_live, run_every=_LIVE_S if _is_live(shown) else None)(iid, was_live=_is_live(shown))
+
+
+def _choose_run(runs: Snapshot[RunsReply]) -> str | None:
+    """Draw the select box; the run it shows is the one in the URL, else the newest."""
+    titles = (
+        {run.run_id: f"{run_title(run)} — {short_id(run.run_id)}" for run in runs.value.results}
+        if runs.value
+        else {}
+    )
+    wanted = st.query_params.get("iid") or next(iter(titles), None)
+    if wanted is None:
+        st.title("Run")
+        return None
+    options = list(titles) if wanted in titles else [wanted, *titles]
+    st.query_params["iid"] = wanted
+    st.session_state[_CHOICE] = wanted
+    st.selectbox(
+        "Run",
+        options,
+        format_func=lambda iid: titles.get(iid, short_id(iid)),
+        key=_CHOICE,
+        on_change=lambda: st.query_params.update(iid=st.session_state[_CHOICE]),
+        label_visibility="collapsed",
+        icon=":material/monitoring:",
+    )
+    return wanted
+
+
+def _nothing_to_show(runs: Snapshot[RunsReply]) -> None:
+    if runs.problem is not None:
+        st.button("Try again", icon=":material/refresh:")
+        return
+    st.info("No runs yet. Submit the first one; the defaults make a good start.", icon=":material/spa:")
+    st.page_link(parts.page("submit"), label="Submit a run", icon=":material/add:")
+
+
+def _not_found(iid: str, reason: str) -> None:
+    st.info(f"There is no run `{iid[:64]}` here. {reason}", icon=":material/search_off:")
+    st.page_link(parts.page("runs"), label="Back to all runs", icon=":material/arrow_back:")
+
+
+def _fetch(iid: str) -> Shown:
+    run = source.fetch(f"run:{iid}", lambda: source.get_run(iid))
+    epochs = source.fetch(f"epochs:{iid}", lambda: source.list_epochs(iid))
+    return Shown(run, epochs)
+
+
+def _is_live(shown: Shown) -> bool:
+    """Tell whether the run may still change, or the API has to come back first."""
+    run = shown.run.value
+    return shown.run.problem is not None or run is None or not run.status.is_final
+
+
+def _live(iid: str, *, was_live: bool) -> None:
+    """Draw the run; every second while it may change."""
+    shown = _fetch(iid)
+    if _is_live(shown) != was_live:
+        st.rerun()
+    problem = shown.run.problem or shown.epochs.problem
+    parts.silence_banner(problem)
+    run = shown.run.value
+    if run is None:
+        return
+    epochs = shown.epochs.value or EpochsReply(epochs=[], attempts=[])
+    with parts.greyed(shown.run):
+        _head(run, shown, is_live=was_live)
+        _progress(run, epochs)
+        _tiles(run)
+        _error(run)
+        if epochs.epochs:
+            live_charts(run_figures(iid, epochs.epochs), key=f"charts:{iid}")
+        run_details.show(run, epochs)
+
+
+def _head(run: RunReply, shown: Shown, *, is_live: bool) -> None:
+    with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
+        with st.container(horizontal=True, vertical_alignment="center", width="content"):
+            st.html(
+                f"<span style='display:inline-block;width:.8rem;height:.8rem;border-radius:50%;"
+                f"background:{run_color(run.run_id)}' title='the colour of this run'></span>",
+                width="content",
+            )
+            st.header(run_title(run), width="content", anchor=False)
+            parts.status_pill(run.status)
+        parts.freshness(shown.run.time, is_live=is_live, problem=shown.run.problem)
+
+
+def _progress(run: RunReply, epochs: EpochsReply) -> None:
+    now = datetime.now(UTC)
+    text = f"Epoch {run.epochs_done} of {run.num_epochs}"
+    if run.status is Status.RUNNING and (left_s := remaining_s(run, epochs)) is not None:
+        text += f" · about {fmt.duration(left_s)} left"
+    if run.status is Status.WAITING:
+        text = f"Waiting in queue **{run.options.queue}** · added {fmt.ago(run.time_added, now)}"
+    if run.status_reason:
+        text += f" · {run.status_reason}"
+    st.progress(run.progress, text=text)
+    if run.status is Status.WAITING:
+        health = source.fetch("health", source.get_health)
+        parts.no_worker_hint(health.value, waiting=1)
+
+
+def remaining_s(run: RunReply, epochs: EpochsReply) -> float | None:
+    """Guess the time left from the newest epochs; None before the first one."""
+    recent = [result.duration_s for result in epochs.epochs[-_RECENT_EPOCHS:]]
+    if not recent:
+        return None
+    return (run.num_epochs - run.epochs_done) * sum(recent) / len(recent)
+
+
+def _tiles(run: RunReply) -> None:
+    accuracy, loss, energy, co2, duration = st.columns(5)
+    accuracy.metric(
+        "Best test accuracy",
+        fmt.percent(run.best_accuracy),
+        border=True,
+        height="stretch",
+        help=f"Last epoch: {fmt.percent(run.last_accuracy)}.",
+    )
+    loss.metric(
+        "Last test loss",
+        fmt.loss(run.last_loss),
+        border=True,
+        height="stretch",
+        help="Cross-entropy, nats per image.",
+    )
+    label = "Energy :orange-badge[estimated]" if run.energy_quality == "estimated" else "Energy"
+    energy.metric(label, fmt.energy(run.energy_kwh), border=True, height="stretch", help=energy_note(run))
+    co2.metric("CO₂", fmt.co2(run.co2_g), border=True, height="stretch", help=co2_note(run))
+    duration.metric(
+        "Duration",
+        fmt.duration(run.duration_s),
+        border=True,
+        height="stretch",
+        help="Training and evaluation, all attempts.",
+    )
+
+
+def energy_note(run: RunReply) -> str:
+    """Say where the figure for energy comes from, and what estimated means."""
+    origin = run.environment.get("energy_source") or "not known yet"
+    note = f"Source: {origin}."
+    if run.energy_quality == "estimated":
+        note += " Estimated: that machine has no readable energy counter, so load × rated power stands in."
+    return note
+
+
+def co2_note(run: RunReply) -> str:
+    """Say which carbon intensity turned energy into CO₂."""
+    return (
+        f"Energy × carbon intensity. Intensity: {run.environment.get('intensity_source') or 'not known yet'}."
+    )
+
+
+def _error(run: RunReply) -> None:
+    if run.error is None:
+        return
+    st.error(f"**{run.error.kind}**: {run.error.message}", icon=":material/error:")
+    if run.error.traceback:
+        with st.expander("Traceback", icon=":material/bug_report:"):
+            st.code(run.error.traceback, language="python")

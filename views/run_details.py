@@ -1,0 +1,167 @@
+"""What stands below a run's curves: epochs, hyperparameters, attempts, environment, log."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from schema import EpochsReply, LogLine, RunReply
+from views import format as fmt
+from views import source
+from views.form import number_text
+
+_LOG_LINES = 300
+_LOG_HEIGHT_PX = 360
+
+
+def show(run: RunReply, epochs: EpochsReply) -> None:
+    """Draw the tabs."""
+    tabs = st.tabs(["Epochs", "Hyperparameters", "Attempts", "Environment", "Log"])
+    with tabs[0]:
+        _epochs(run, epochs)
+    with tabs[1]:
+        _pairs({name: number_text(value) for name, value in run.hyper_params.items()})
+    with tabs[2]:
+        _attempts(epochs)
+    with tabs[3]:
+        _environment(run)
+    with tabs[4]:
+        _log(run)
+
+
+def epochs_frame(epochs: EpochsReply) -> pd.DataFrame:
+    """Turn epochs into one row each, in storage units, as the CSV has them."""
+    return pd.DataFrame([result.model_dump(mode="json") for result in epochs.epochs])
+
+
+def _epochs(run: RunReply, epochs: EpochsReply) -> None:
+    if not epochs.epochs:
+        st.caption("The first epoch is not finished yet.")
+        return
+    frame, columns = _epochs_table(epochs)
+    st.dataframe(
+        frame, column_config=columns, hide_index=True, placeholder=fmt.MISSING, key=f"epochs:{run.run_id}"
+    )
+    _energy_remarks(epochs)
+    st.download_button(
+        "Download CSV",
+        data=lambda: epochs_frame(epochs).to_csv(index=False),
+        file_name=f"wattle-{run.run_id}-epochs.csv",
+        mime="text/csv",
+        icon=":material/download:",
+        on_click="ignore",
+        key=f"csv:{run.run_id}",
+    )
+
+
+def _epochs_table(epochs: EpochsReply) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """Newest epoch first, so that a live table shows what is new without scrolling."""
+    results = list(reversed(epochs.epochs))
+    energy = fmt.energy_unit(result.energy_kwh for result in results)
+    co2 = fmt.co2_unit(result.co2_g for result in results)
+    frame = pd.DataFrame(
+        {
+            "epoch": [result.epoch for result in results],
+            "train_loss": [result.train_loss for result in results],
+            "test_loss": [result.test_loss for result in results],
+            "train_accuracy": [100 * result.train_accuracy for result in results],
+            "test_accuracy": [100 * result.test_accuracy for result in results],
+            "energy": _scaled([result.energy_kwh for result in results], energy.factor),
+            "co2": _scaled([result.co2_g for result in results], co2.factor),
+            "duration_s": [result.duration_s for result in results],
+            "attempt": [result.attempt for result in results],
+        }
+    )
+    number = st.column_config.NumberColumn
+    cost = {name: f"%.{fmt.decimals(frame[name].dropna())}f" for name in ("energy", "co2")}
+    return frame, {
+        "epoch": number("Epoch", format="%d", width="small"),
+        "train_loss": number("Train loss", format="%.4f"),
+        "test_loss": number("Test loss", format="%.4f"),
+        "train_accuracy": number("Train accuracy %", format="%.2f"),
+        "test_accuracy": number("Test accuracy %", format="%.2f"),
+        "energy": number(f"Energy {energy.label}", format=cost["energy"]),
+        "co2": number(f"CO₂ {co2.label}", format=cost["co2"]),
+        "duration_s": number("Duration s", format="%.2f"),
+        "attempt": number("Attempt", format="%d", width="small"),
+    }
+
+
+def _energy_remarks(epochs: EpochsReply) -> None:
+    """Explain missing energies, and epochs that share one step of the meter."""
+    reasons = {result.energy_reason for result in epochs.epochs if result.energy_kwh is None}
+    for reason in sorted(filter(None, reasons)):
+        st.caption(f"Energy “{fmt.MISSING}”: {reason}")
+    shared = max((result.energy_window_epochs or 0 for result in epochs.epochs), default=0)
+    if shared > 1:
+        st.caption(
+            f"Epochs are shorter than one step of the energy counter: up to {shared} epochs share one, "
+            "each with its part by time. Sums are exact."
+        )
+
+
+def _attempts(epochs: EpochsReply) -> None:
+    if not epochs.attempts:
+        st.caption("No worker has taken this run yet.")
+        return
+    st.dataframe(
+        [
+            {
+                "Attempt": str(attempt.attempt),
+                "Worker": attempt.worker,
+                "Started": fmt.utc(attempt.started_at),
+                "Ended": fmt.utc(attempt.ended_at),
+                "End": attempt.end_reason or fmt.MISSING,
+                "Duration": fmt.duration(attempt.duration_s),
+                "Energy": fmt.energy(attempt.energy_kwh),
+                "CO₂": fmt.co2(attempt.co2_g),
+            }
+            for attempt in epochs.attempts
+        ],
+        hide_index=True,
+        height="content",
+    )
+
+
+def _environment(run: RunReply) -> None:
+    now = datetime.now(UTC)
+    _pairs(
+        {
+            "run id": run.run_id,
+            "queue": run.options.queue,
+            "priority": run.options.priority,
+            "tags": ", ".join(run.options.tags) or fmt.MISSING,
+            "worker": run.worker or fmt.MISSING,
+            "added": f"{fmt.utc(run.time_added)} ({fmt.ago(run.time_added, now)})",
+            "started": f"{fmt.utc(run.started_at)}",
+            "ended": f"{fmt.utc(run.ended_at)}",
+            **{name.replace("_", " "): number_text(value) for name, value in run.environment.items()},
+        }
+    )
+
+
+def _pairs(values: dict[str, str]) -> None:
+    rows = [{"Name": name, "Value": value} for name, value in values.items()]
+    st.dataframe(rows, hide_index=True, height="content", column_config={"Name": {"width": 220}})
+
+
+def _log(run: RunReply) -> None:
+    """Show the newest lines, scrolled to the last one."""
+    log = source.fetch(f"log:{run.run_id}", lambda: source.list_log(run.run_id))
+    lines = log.value.lines[-_LOG_LINES:] if log.value else []
+    if not lines:
+        st.caption("The log is empty so far.")
+        return
+    with st.container(height=_LOG_HEIGHT_PX, autoscroll=True, border=True):
+        st.code("\n".join(map(_log_line, lines)), language=None)
+
+
+def _log_line(line: LogLine) -> str:
+    return f"{line.time.astimezone(UTC):%H:%M:%S}  {line.text}"
+
+
+def _scaled(values: list[float | None], factor: float) -> pd.Series[float]:
+    return pd.Series([None if value is None else value * factor for value in values], dtype="float64")

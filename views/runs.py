@@ -1,0 +1,180 @@
+"""The Runs page: what runs, what waits, what each run achieved and cost."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Final, Literal, cast
+
+import streamlit as st
+
+from schema import RunsReply, SortField, Status
+from views import format as fmt
+from views import parts, source
+from views.runs_table import choose_run
+from views.source import Listing, Snapshot
+
+_LIVE_S = 2
+# A page somebody leaves open must notice a run that the command line submits; costs 8 ms of CPU each time.
+_IDLE_S = 10
+_ALL = "all"
+_STATUSES: Final = (Status.RUNNING, Status.WAITING, Status.DONE, Status.FAILED)
+_SORTS: Final[Mapping[str, SortField]] = {
+    "newest": SortField.TIME_ADDED,
+    "accuracy": SortField.BEST_ACCURACY,
+    "loss": SortField.LAST_LOSS,
+    "energy": SortField.ENERGY_KWH,
+    "CO₂": SortField.CO2_G,
+    "duration": SortField.DURATION_S,
+}
+_CURSORS = "runs:cursors"
+_LISTING = "runs:listing"
+
+
+def show() -> None:
+    """Show the page."""
+    with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
+        st.title("Runs", width="content")
+        if st.button("Submit a run", type="primary", icon=":material/add:"):
+            st.switch_page(parts.page("submit"))
+    listing = _choose_listing()
+    if st.session_state.get(_LISTING) != listing:
+        st.session_state[_LISTING] = listing
+        st.session_state[_CURSORS] = [None]
+    is_active = _is_active(_fetch(listing))
+    st.fragment(_live, run_every=_LIVE_S if is_active else _IDLE_S)(listing, is_active=is_active)
+
+
+def _choose_listing() -> Listing:
+    """Draw filter, search and order; each is in the URL."""
+    with st.container(horizontal=True, vertical_alignment="center"):
+        status = st.segmented_control(
+            "Status",
+            [_ALL, *(status.value for status in _STATUSES)],
+            default=_ALL,
+            required=True,
+            key="status",
+            bind="query-params",
+            label_visibility="collapsed",
+        )
+        text = st.text_input(
+            "Search",
+            key="search",
+            bind="query-params",
+            placeholder="Search by network, dataset, tag, id …",
+            icon=":material/search:",
+            label_visibility="collapsed",
+            width="stretch",
+        )
+        sort = st.selectbox(
+            "Sort by", list(_SORTS), key="sort", bind="query-params", label_visibility="collapsed", width=150
+        )
+        order = st.segmented_control(
+            "Order",
+            ["desc", "asc"],
+            default="desc",
+            required=True,
+            format_func={"desc": ":material/arrow_downward:", "asc": ":material/arrow_upward:"}.__getitem__,
+            key="order",
+            bind="query-params",
+            label_visibility="collapsed",
+        )
+    return Listing(
+        sort=_SORTS[sort],
+        order=cast("Literal['asc', 'desc']", order),
+        status=None if status in (None, _ALL) else Status(status),
+        words=tuple((text or "").lower().split()),
+    )
+
+
+def _fetch(listing: Listing) -> Snapshot[RunsReply]:
+    cursor = st.session_state[_CURSORS][-1]
+    return source.fetch("runs", lambda: source.list_runs(listing, cursor))
+
+
+def _is_active(runs: Snapshot[RunsReply]) -> bool:
+    if runs.problem is not None or runs.value is None:
+        return True
+    counts = runs.value.counts
+    return bool(counts.get(Status.RUNNING, 0) or counts.get(Status.WAITING, 0))
+
+
+def _live(listing: Listing, *, is_active: bool) -> None:
+    """Draw what changes: tiles, table, paging."""
+    runs = _fetch(listing)
+    if _is_active(runs) != is_active:
+        st.rerun()
+    parts.silence_banner(runs.problem)
+    if runs.value is None:
+        return
+    with parts.greyed(runs):
+        _tiles(runs.value)
+        if runs.value.counts.get(Status.WAITING, 0):
+            health = source.fetch("health", source.get_health)
+            parts.no_worker_hint(health.value, waiting=runs.value.counts[Status.WAITING])
+        if runs.value.results:
+            _table(listing, runs.value)
+        else:
+            _empty(runs.value, listing)
+    with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
+        _paging(runs.value)
+        parts.freshness(runs.time, is_live=is_active, problem=runs.problem)
+
+
+def _tiles(reply: RunsReply) -> None:
+    counts = reply.counts
+    columns = st.columns(len(_STATUSES) + 1)
+    for column, status in zip(columns, _STATUSES, strict=False):
+        column.metric(status.value.capitalize(), fmt.count(counts.get(status, 0)), border=True)
+    columns[-1].metric(
+        "CO₂ of the runs below",
+        fmt.co2(_sum([run.co2_g for run in reply.results])),
+        border=True,
+        help=f"Energy of the runs below: {fmt.energy(_sum([run.energy_kwh for run in reply.results]))}.",
+    )
+
+
+def _sum(values: Sequence[float | None]) -> float | None:
+    """Add what is known; None when nothing is."""
+    known = [value for value in values if value is not None]
+    return sum(known) if known else None
+
+
+def _table(listing: Listing, reply: RunsReply) -> None:
+    key = f"{listing.sort}:{listing.order}:{listing.status}:{' '.join(listing.words)}:{_visit()}"
+    chosen = choose_run(reply.results, key=key)
+    if chosen is not None:
+        st.session_state["runs:visit"] = _visit() + 1
+        st.switch_page(parts.page("run"), query_params={"iid": chosen})
+
+
+def _visit() -> int:
+    """Number the table anew after each click, so that coming back does not open the same run again."""
+    return int(st.session_state.get("runs:visit", 0))
+
+
+def _empty(reply: RunsReply, listing: Listing) -> None:
+    """Say what to do when there is nothing to show."""
+    if sum(reply.counts.values()) == 0:
+        st.info("No runs yet. Submit the first one; the defaults make a good start.", icon=":material/spa:")
+        return
+    is_filtered = listing.status is not None or listing.words
+    text = "No runs match." if is_filtered else "Nothing on this page."
+    st.info(f"{text} Clear the filter, or submit a run.", icon=":material/search_off:")
+
+
+def _paging(reply: RunsReply) -> None:
+    """Say which runs are shown, and go back and forth by the API's cursor."""
+    cursors: list[str | None] = st.session_state[_CURSORS]
+    first = (len(cursors) - 1) * source.PAGE_SIZE
+    with st.container(horizontal=True, vertical_alignment="center", width="content"):
+        if reply.results:
+            shown = (
+                f"{fmt.count(first + 1)}–{fmt.count(first + len(reply.results))} of {fmt.count(reply.total)}"
+            )
+            st.caption(f"{shown} · click a row to open the run", width="content")
+        if len(cursors) > 1 and st.button("Newer", icon=":material/chevron_left:", key="runs:back"):
+            cursors.pop()
+            st.rerun(scope="fragment")
+        if reply.cursor and st.button("Older", icon=":material/chevron_right:", key="runs:next"):
+            cursors.append(reply.cursor)
+            st.rerun(scope="fragment")

@@ -1,0 +1,109 @@
+"""The table of runs: one row per run, numbers in units that fit, a link to each."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from schema import RunReply, Status
+from views import format as fmt
+from views.look import STATUS_COLORS, run_swatch, run_title, short_id
+
+_ROWS_WITHOUT_SCROLLING = 20
+_SELECTED_KEY = "runs:table"
+_SHOWN_KEY = "runs:shown_ids"
+
+
+def choose_run(runs: Sequence[RunReply], *, key: str) -> str | None:
+    """Draw the table and return the id of the run that was clicked, if one was.
+
+    A click is a position in the table that the reader saw, so it is looked up in the ids of that table: the
+    new ones may be in another order. ``key`` names the filter and the order; another one forgets the click.
+    """
+    shown_ids: list[str] = st.session_state.get(_SHOWN_KEY, [])
+    ids = [run.run_id for run in runs]
+    st.session_state[_SHOWN_KEY] = ids
+    frame, columns = runs_frame(runs)
+    event = st.dataframe(
+        frame,
+        column_config=columns,
+        hide_index=True,
+        key=f"{_SELECTED_KEY}:{key}",
+        on_select="rerun",
+        selection_mode="single-cell",
+        placeholder=fmt.MISSING,
+        height="content" if len(runs) <= _ROWS_WITHOUT_SCROLLING else 36 * _ROWS_WITHOUT_SCROLLING,
+        row_height=36,
+        alt="The runs, one per row",
+    )
+    cells = event.selection.cells
+    if not cells:
+        return None
+    position = cells[0][0]
+    return shown_ids[position] if position < len(shown_ids) else None
+
+
+def runs_frame(runs: Sequence[RunReply]) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """Turn runs into columns and how each is shown; a column's unit is chosen for it, in its header."""
+    energy = fmt.energy_unit(run.energy_kwh for run in runs)
+    co2 = fmt.co2_unit(run.co2_g for run in runs)
+    time = fmt.time_unit(run.duration_s for run in runs)
+    frame = pd.DataFrame(
+        {
+            "color": [run_swatch(run.run_id) for run in runs],
+            "run": [run_title(run) for run in runs],
+            "id": [short_id(run.run_id) for run in runs],
+            "status": [[run.status.value] for run in runs],
+            "progress": [100 * run.progress for run in runs],
+            "curve": [run.sparkline or None for run in runs],
+            "best": _scaled([run.best_accuracy for run in runs], 100),
+            "last": _scaled([run.last_accuracy for run in runs], 100),
+            "energy": _scaled([run.energy_kwh for run in runs], energy.factor),
+            "co2": _scaled([run.co2_g for run in runs], co2.factor),
+            "duration": _scaled([run.duration_s for run in runs], time.factor),
+            "added": [run.time_added for run in runs],
+        }
+    )
+    return frame, _columns(frame, energy.label, co2.label, time.label)
+
+
+def _columns(frame: pd.DataFrame, energy: str, co2: str, time: str) -> dict[str, Any]:
+    kinds = st.column_config
+    return {
+        "color": kinds.ImageColumn("", width=34, help="The run's colour, the same on every page."),
+        "run": kinds.TextColumn("Run", width=205, help="network · dataset · optimizer"),
+        "id": kinds.TextColumn("Id", width=82),
+        "status": kinds.MultiselectColumn(
+            "Status",
+            width=92,
+            options=[status.value for status in Status],
+            color=[STATUS_COLORS[status] for status in Status],
+        ),
+        "progress": kinds.ProgressColumn(
+            "Progress", width=120, format="%d%%", min_value=0, max_value=100, color="primary"
+        ),
+        "curve": kinds.LineChartColumn("Accuracy", width=90, color="gray", help="Test accuracy by epoch."),
+        "best": kinds.NumberColumn(
+            "Best %", width=70, format="%.2f", help="Best test accuracy of any epoch."
+        ),
+        "last": kinds.NumberColumn(
+            "Last %", width=70, format="%.2f", help="Test accuracy of the last epoch."
+        ),
+        "energy": _number(f"Energy {energy}", frame["energy"], "Of all attempts; may be an estimate."),
+        "co2": _number(f"CO₂ {co2}", frame["co2"], "Energy × carbon intensity of the grid."),
+        "duration": _number(f"Duration {time}", frame["duration"], "Training and evaluation, all attempts."),
+        "added": kinds.DatetimeColumn("Added", width=118, format="distance"),
+    }
+
+
+def _number(label: str, values: pd.Series[float], help_text: str) -> Any:
+    known = [float(value) for value in values.dropna()]
+    return st.column_config.NumberColumn(label, width=92, format=f"%.{fmt.decimals(known)}f", help=help_text)
+
+
+def _scaled(values: Sequence[float | None], factor: float) -> pd.Series[float]:
+    """Scale to the column's unit; unknown stays missing, also when all are."""
+    return pd.Series([None if value is None else value * factor for value in values], dtype="float64")

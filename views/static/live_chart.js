@@ -1,0 +1,91 @@
+// Plotly.react keeps zoom, pan and hidden legends because uirevision stays the same; st.plotly_chart is remounted.
+// The bundle is loaded once from our own static folder, so that no request leaves the machine.
+const PLOTLY_URL = new URL("app/static/plotly-basic-4.1.1.min.js", window.location.href).href;
+const CONFIG = {
+  displaylogo: false,
+  responsive: true,
+  modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d"],
+};
+
+function loadPlotly() {
+  window.wattlePlotly ??= new Promise((resolve, reject) => {
+    const script = document.createElement("script");
+    script.src = PLOTLY_URL;
+    script.onload = () => resolve(window.Plotly);
+    script.onerror = () => {
+      window.wattlePlotly = undefined;
+      reject(new Error("The chart library could not be loaded. Reload the page."));
+    };
+    document.head.append(script);
+  });
+  return window.wattlePlotly;
+}
+
+function themed(layout, root) {
+  const style = getComputedStyle(root);
+  const value = (name) => style.getPropertyValue(name).trim();
+  const text = value("--st-text-color");
+  const line = value("--st-border-color");
+  const background = value("--st-background-color");
+  const axis = (own) => ({
+    ...own,
+    gridcolor: line,
+    linecolor: line,
+    color: value("--st-gray-text-color") || text,
+    automargin: true,
+  });
+  return {
+    ...layout,
+    paper_bgcolor: "rgba(0,0,0,0)",
+    plot_bgcolor: "rgba(0,0,0,0)",
+    font: { family: value("--st-font"), color: text, size: 12 },
+    hoverlabel: { bgcolor: background, bordercolor: line, font: { color: text } },
+    modebar: { bgcolor: "rgba(0,0,0,0)", color: line, activecolor: value("--st-primary-color") },
+    xaxis: axis(layout.xaxis),
+    yaxis: axis(layout.yaxis),
+  };
+}
+
+function draw(Plotly, root) {
+  const figures = root.wattleFigures;
+  while (root.children.length > figures.length) {
+    Plotly.purge(root.lastChild);
+    root.lastChild.remove();
+  }
+  figures.forEach((json, index) => {
+    // Parsing anew gives Plotly new arrays; with the same array object it would not redraw.
+    const figure = JSON.parse(json);
+    let chart = root.children[index];
+    if (!chart) {
+      chart = document.createElement("div");
+      chart.className = "wattle-chart";
+      chart.setAttribute("role", "figure");
+      root.append(chart);
+      // The grid finds its columns only after the first chart is drawn; the sidebar moves them later.
+      new ResizeObserver(() => chart.data && Plotly.Plots.resize(chart)).observe(chart);
+    }
+    chart.setAttribute("aria-label", figure.layout.title.text);
+    Plotly.react(chart, figure.data, themed(figure.layout, root), CONFIG);
+  });
+}
+
+function redraw(root) {
+  return loadPlotly().then(
+    (Plotly) => root.isConnected && draw(Plotly, root),
+    (error) => {
+      root.className = "wattle-charts-problem";
+      root.textContent = error.message;
+    },
+  );
+}
+
+export default function ({ data, parentElement }) {
+  let root = parentElement.querySelector(".wattle-charts");
+  if (!root) {
+    root = document.createElement("div");
+    root.className = "wattle-charts";
+    parentElement.append(root);
+  }
+  root.wattleFigures = data.figures;
+  redraw(root);
+}

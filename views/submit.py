@@ -1,0 +1,204 @@
+"""The Submit page: a form from the trainer's schema, a review in words, then the queue."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import streamlit as st
+from pydantic import JsonValue, ValidationError
+
+from errors import ApiError, ApiRefused, FieldError
+from schema import RunOptions, TrainerReply
+from views import parts, source
+from views.form import FormField, form_fields, number_text, show_fields
+
+_ERRORS = "submit:errors"
+_ACCEPTED = "submit:accepted"
+_DRAFT_KEY = "submit:idempotency_key"
+
+
+@dataclass(frozen=True)
+class Draft:
+    """A filled-in form."""
+
+    trainer: TrainerReply
+    fields: Sequence[FormField]
+    hyper_params: Mapping[str, JsonValue]
+    options: RunOptions
+
+
+def show() -> None:
+    """Show the page."""
+    st.title("Submit a run")
+    trainers = source.fetch("trainers", source.list_trainers)
+    parts.silence_banner(trainers.problem)
+    if trainers.value is None:
+        st.button("Try again", icon=":material/refresh:")
+        return
+    _accepted_note()
+    trainer = _choose_trainer(trainers.value.trainers)
+    draft = _form(trainer)
+    if draft is not None:
+        st.session_state[_ERRORS] = {}
+        st.session_state[_DRAFT_KEY] = uuid.uuid4().hex
+        _review(draft)
+
+
+def _accepted_note() -> None:
+    """Say once, by toast and in the page, that a run was queued, with the way to it."""
+    accepted = st.session_state.get(_ACCEPTED)
+    if accepted is None:
+        return
+    iid, is_new = accepted
+    if is_new:
+        st.toast(f"Run queued. [Open it](/run?iid={iid})", icon=":material/check_circle:", duration="long")
+        st.session_state[_ACCEPTED] = (iid, False)
+    with st.container(border=True, horizontal=True, vertical_alignment="center"):
+        st.markdown(f":green[:material/check_circle:] Run `{iid[:8]}` is queued.", width="content")
+        st.page_link(
+            parts.page("run"),
+            label="Open the run",
+            icon=":material/arrow_forward:",
+            query_params={"iid": iid},
+        )
+
+
+def _choose_trainer(trainers: Sequence[TrainerReply]) -> TrainerReply:
+    """Let the reader choose a trainer; a single one is not a question."""
+    chosen = trainers[0]
+    if len(trainers) > 1:
+        names = [trainer.name for trainer in trainers]
+        titles = {trainer.name: trainer.title for trainer in trainers}
+        name = st.selectbox("Trainer", names, format_func=lambda name: titles[name], key="submit:trainer")
+        chosen = trainers[names.index(name)]
+    st.caption(chosen.summary)
+    return chosen
+
+
+def _form(trainer: TrainerReply) -> Draft | None:
+    """Draw the form; return what is filled in once *Review* is pressed."""
+    fields = form_fields(trainer.schema_)
+    errors: dict[str, str] = st.session_state.get(_ERRORS, {})
+    prefix = f"submit:{trainer.name}"
+    with st.form("submit", border=True):
+        hyper_params = show_fields(
+            [f for f in fields if not f.is_advanced], prefix=prefix, errors=errors, columns=3
+        )
+        advanced = [field for field in fields if field.is_advanced]
+        has_error = any(field.name in errors for field in advanced)
+        if advanced:
+            with st.expander("Advanced", expanded=has_error, icon=":material/tune:"):
+                hyper_params |= show_fields(advanced, prefix=prefix, errors=errors, columns=3)
+        with st.expander(
+            "Queue, priority, tags", icon=":material/low_priority:", expanded="options" in errors
+        ):
+            options = _options(errors)
+        if form_error := errors.get(""):
+            st.error(form_error, icon=":material/error:")
+        pressed = st.form_submit_button("Review", type="primary", icon=":material/fact_check:")
+    if not pressed or options is None:
+        return None
+    return Draft(trainer, fields, {"trainer": trainer.name, **hyper_params}, options)
+
+
+def _options(errors: Mapping[str, str]) -> RunOptions | None:
+    """Draw the options; None, with the reason below, when they are not valid."""
+    left, middle, right = st.columns(3)
+    queue = left.text_input(
+        "Queue", value="default", key="submit:queue", help="Workers choose the queues they serve."
+    )
+    priority = middle.segmented_control(
+        "Priority",
+        ["normal", "high"],
+        default="normal",
+        required=True,
+        key="submit:priority",
+        help="High runs are taken before normal ones of the same queue.",
+    )
+    tags = right.text_input(
+        "Tags", key="submit:tags", placeholder="baseline, paper", help="Separated by commas."
+    )
+    if message := errors.get("options"):
+        st.caption(f":red[:material/error: {message}]")
+    names = [tag.strip() for tag in tags.split(",") if tag.strip()]
+    try:
+        return RunOptions.model_validate({"queue": queue.strip(), "priority": priority, "tags": names})
+    except ValidationError as error:
+        reasons = "; ".join(f"{item['loc'][0]}: {item['msg']}" for item in error.errors())
+        st.caption(f":red[:material/error: {reasons}]")
+        return None
+
+
+@st.dialog("Review", width="medium", icon=":material/fact_check:")
+def _review(draft: Draft) -> None:
+    """Show in words what will be queued, then queue it."""
+    st.markdown(describe(draft))
+    defaults = {field.name: field.default for field in draft.fields}
+    rows = [
+        {
+            "Setting": field.label,
+            "Value": number_text(draft.hyper_params[field.name]),
+            "": _origin(field, draft),
+        }
+        for field in draft.fields
+        if field.name in draft.hyper_params and defaults[field.name] is not None
+    ]
+    st.dataframe(rows, hide_index=True, height="content")
+    with st.expander("As the API gets it", icon=":material/code:"):
+        body = {"hyper_params": dict(draft.hyper_params), "options": draft.options.model_dump(mode="json")}
+        st.json(body)
+    if st.button("Queue it", type="primary", icon=":material/send:"):
+        _queue(draft)
+
+
+def describe(draft: Draft) -> str:
+    """Say in a sentence what will be trained, for how long, and where it waits."""
+    params = {name: number_text(value) for name, value in draft.hyper_params.items()}
+    network, dataset = params.get("network", draft.trainer.title), params.get("dataset")
+    sentence = f"Train **{network}** on **{dataset}**" if dataset else f"Train **{network}**"
+    if optimizer := params.get("optimizer"):
+        sentence += f" with **{optimizer}**"
+    if learning_rate := params.get("learning_rate"):
+        sentence += f" at learning rate **{learning_rate}**"
+    if num_epochs := params.get("num_epochs"):
+        sentence += f" for **{num_epochs} epoch{'' if num_epochs == '1' else 's'}**"
+    sentence += f". It waits in queue **{draft.options.queue}**"
+    sentence += ", ahead of normal runs." if draft.options.priority == "high" else "."
+    if draft.options.tags:
+        sentence += " Tags: " + ", ".join(f"`{tag}`" for tag in draft.options.tags) + "."
+    return sentence
+
+
+def _origin(field: FormField, draft: Draft) -> str:
+    return "" if draft.hyper_params.get(field.name) == field.default else "changed"
+
+
+def _queue(draft: Draft) -> None:
+    """Send the run; a second press of the button repeats the request under the same key."""
+    try:
+        reply = source.api().submit(
+            draft.hyper_params, draft.options, idempotency_key=st.session_state[_DRAFT_KEY]
+        )
+    except ApiRefused as error:
+        if error.details:
+            st.session_state[_ERRORS] = errors_by_field(error.details)
+            st.rerun()
+        st.error(str(error), icon=":material/error:")
+    except ApiError as error:
+        parts.silence_banner(error)
+    else:
+        st.session_state[_ACCEPTED] = (reply.iid, True)
+        st.rerun()
+
+
+def errors_by_field(details: Sequence[FieldError]) -> dict[str, str]:
+    """Sort the API's reasons by the form's fields; what belongs to none of them is under ""."""
+    errors: dict[str, str] = {}
+    for detail in details:
+        head, _, name = detail.field.partition(".")
+        place = name if head == "hyper_params" else "options" if head == "options" else ""
+        message = detail.message if place not in ("", "options") else f"{detail.field}: {detail.message}"
+        errors[place] = f"{errors[place]}; {message}" if place in errors else message
+    return errors
