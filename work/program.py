@@ -106,7 +106,7 @@ def _describe_worker(options: argparse.Namespace, device: str, meter: Meter, int
         queues=options.queues,
         started_at=now,
         seen_at=now,
-        energy_source=f"{meter.source} ({meter.quality})",
+        energy_source=meter.source,
         intensity_source=str(intensity),
     )
 
