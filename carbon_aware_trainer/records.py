@@ -63,5 +63,5 @@ class Intensity:
 
     def __str__(self) -> str:
         """Say the figure and where it is from, for a person."""
-        year = "" if self.year is None else f" {self.year}"
+        year = "" if self.year is None else f", {self.year}"
         return f"{self.zone} {self.g_per_kwh:.0f} g/kWh ({self.basis}{year}; {self.source})"

@@ -29,8 +29,8 @@ def choose_meter(device: str, *, root_pid: int, powercap: Path = POWERCAP, nvml:
         match = re.fullmatch(r"cuda(?::(\d+))?", device)
         if match is None:
             return UnavailableMeter(f"There is no energy meter for the device {device!r} yet.")
-        gpu = open_gpu(int(match[1] or 0), nvml=nvml)
-        return CompositeMeter([gpu, _open_cpu(root_pid, powercap)])
+        cpu = _open_cpu(root_pid, powercap)  # first: it holds nothing open should the GPU fail
+        return CompositeMeter([open_gpu(int(match[1] or 0), nvml=nvml), cpu])
     except MeterUnavailable as error:
         return UnavailableMeter(str(error))
 

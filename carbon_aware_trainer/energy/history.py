@@ -40,6 +40,10 @@ class History:
         self._lost: list[Lost] = []
         self._thin_at = _THIN_EVERY
 
+    def __len__(self) -> int:
+        """How many samples are kept."""
+        return len(self._samples)
+
     @property
     def newest(self) -> Counter | None:
         """The last sample; None before the first."""

@@ -146,7 +146,7 @@ class ProcessTree:
         # parents come before their children here, so a child that is gone below was alive when its parent was
         # read, or its parent already shows its time: never both
         facts_of = {pid: self._processes.find(pid) for pid in self._members}
-        for pid, facts in facts_of.items():
+        for pid, facts in reversed(facts_of.items()):  # children first: a dead parent passes on what they owe
             if facts is None or facts.started != self._members[pid].started:
                 self._remove(pid)
         for pid, member in self._members.items():
