@@ -53,6 +53,25 @@ def test_a_device_without_a_meter_is_unknown_with_the_reason() -> None:
     assert reading.reason == "There is no energy meter for the device 'tpu' yet."
 
 
+def test_a_gpu_run_is_charged_for_its_gpu_and_the_cpu(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    gpu = FakeGpu("GPU-a", energy_mj=0)
+    meter = choose_meter("cuda:0", root_pid=os.getpid(), powercap=tmp_path, nvml=FakeNvml(gpu))
+    gpu.energy_mj = 50_000
+    burn(0.2)
+    assert 50 < meter.read().joules < 80
+    assert meter.quality == "estimated", "because the CPU part is"
+    assert meter.source.startswith("NVML energy counter of GPU 0 (NVIDIA H200) + CPU time × TDP (")
+
+
+def test_a_gpu_run_without_its_gpus_counter_is_unknown_not_the_cpu_alone(tmp_path: Path) -> None:
+    meter = choose_meter("cuda:0", root_pid=os.getpid(), powercap=tmp_path, nvml=FakeNvml(starts=False))
+    with pytest.raises(MeterUnavailable, match="Is the NVIDIA driver installed"):
+        meter.read()
+
+
 @pytest.mark.parametrize(
     "processes", [open_processes(os.getpid()), PsutilProcesses()], ids=["here", "psutil"]
 )
