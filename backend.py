@@ -25,7 +25,7 @@ from housekeeping import Housekeeper
 from redis_db import RedisDB
 from settings import Settings, load_settings
 
-ROOT = Path(__file__).resolve().parent
+CONFIG = Path(__file__).resolve().with_name("gunicorn.conf.py")
 BLUEPRINTS = (runs, trainers, health, docs)
 
 
@@ -81,9 +81,8 @@ def main() -> None:
         load_settings()
     except InvalidInput as error:
         sys.exit(str(error))
-    options = ["--config", str(ROOT / "gunicorn.conf.py"), "--pythonpath", str(ROOT)]
-    command = [sys.executable, "-m", "gunicorn", *options, "backend:create_app()"]
-    os.execv(sys.executable, command)  # noqa: S606 - the same process goes on as gunicorn, no shell wanted
+    gunicorn = [sys.executable, "-m", "gunicorn", "--config", str(CONFIG), "backend:create_app()"]
+    os.execv(sys.executable, gunicorn)  # noqa: S606 - the same process goes on as gunicorn, no shell wanted
 
 
 if __name__ == "__main__":

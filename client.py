@@ -39,10 +39,10 @@ class Client:
         self, api_url: str, *, transport: httpx.BaseTransport | None = None, timeout_s: float = 5.0
     ) -> None:
         self.api_url = api_url.rstrip("/")
-        # A transport of our own keeps the API's address from going through HTTP_PROXY.
-        self._http = httpx.Client(
-            base_url=self.api_url, transport=transport or httpx.HTTPTransport(), timeout=timeout_s
-        )
+        # A transport of our own keeps the API's address from going through HTTP_PROXY. It drops idle
+        # connections before the server does (gunicorn.conf.py), so that no request meets a closing one.
+        transport = transport or httpx.HTTPTransport(limits=httpx.Limits(keepalive_expiry=0.5))
+        self._http = httpx.Client(base_url=self.api_url, transport=transport, timeout=timeout_s)
 
     def submit(
         self,

@@ -5,7 +5,12 @@ One process with 64 threads: the work is in Redis, and one process has one house
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
 from typing import Any
+
+# gunicorn's own script knows nothing of this folder, nor does a start from another one.
+sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from settings import load_settings
 
@@ -17,8 +22,9 @@ worker_class = "gthread"
 workers = 1
 threads = 64
 timeout = 30
-graceful_timeout = 5
-keepalive = 5
+graceful_timeout = 2  # a silent connection, such as a browser opens ahead, holds the stop up for all of it
+keepalive = 1  # stopping waits this long for idle connections
+control_socket_disable = True  # one file in the home directory, for every instance
 loglevel = _settings.effective_log_level.lower()
 accesslog = None  # a page that polls would write a line each second
 reload = _settings.debug

@@ -34,7 +34,7 @@ from trainers import validate_hyper_params
 runs = APIBlueprint("runs", __name__, tag="Runs")
 
 MAX_PAGE = 500
-LINE_ID_PATTERN = r"^[0-9]{1,20}(-[0-9]{1,20})?$"
+LINE_ID_PATTERN = r"^[0-9]{1,19}(-[0-9]{1,19})?$"
 
 
 def _split(value: object) -> object:

@@ -6,7 +6,9 @@ from apiflask import APIBlueprint
 from flask import Response
 
 from api.body import reply
+from api.state import settings
 from schema import TrainerReply, TrainersReply
+from trainers import hyper_params_schema
 from trainers import list_trainers as list_specs
 
 trainers = APIBlueprint("trainers", __name__, tag="Trainers")
@@ -21,7 +23,11 @@ def list_trainers() -> Response:
             name=spec.name,
             title=spec.title,
             summary=spec.summary,
-            schema=spec.hyper_params.model_json_schema(),
+            schema=hyper_params_schema(
+                spec,
+                datasets_dir=settings().data_dir / "datasets",
+                default_dataset=settings().default_dataset,
+            ),
         )
         for spec in list_specs()
     ]
