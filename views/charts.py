@@ -84,7 +84,12 @@ def _figure(run_id: str, title: str, y_title: str) -> go.Figure:
             margin={"l": 58, "r": 14, "t": 48, "b": 52},
             hovermode="x unified",
             legend={"orientation": "h", "x": 1, "xanchor": "right", "y": 1.02, "yanchor": "bottom"},
-            xaxis={"title": {"text": "epoch"}, "tickformat": "d", "showgrid": False, "zeroline": False},
+            xaxis={
+                "title": {"text": "epoch", "standoff": 8},
+                "tickformat": "d",
+                "showgrid": False,
+                "zeroline": False,
+            },
             yaxis={"title": {"text": y_title}, "zeroline": False, "exponentformat": "power"},
         )
     )

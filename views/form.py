@@ -10,6 +10,8 @@ from typing import Literal
 import streamlit as st
 from pydantic import JsonValue
 
+from views.parts import field_error
+
 Kind = Literal["choice", "flag", "integer", "number", "text"]
 Schema = Mapping[str, JsonValue]
 
@@ -60,7 +62,7 @@ def show_fields(
             with column:
                 values[field.name] = _widget(field, key=f"{prefix}:{field.name}")
                 if message := errors.get(field.name):
-                    st.caption(f":red[:material/error: {message}]")
+                    field_error(message)
     return {name: value for name, value in values.items() if value is not None}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable
 from datetime import UTC, datetime, tzinfo
 from typing import NamedTuple
@@ -125,6 +126,13 @@ def significant(value: float) -> str:
     if abs(value) < 0.0005:
         return "< 0.001"
     return f"{value:.{_decimals(abs(value))}f}"
+
+
+def plain(text: str) -> str:
+    """Escape text that others wrote, so that a page shows it as it is and not as Markdown."""
+    escaped = re.sub(r"([!-/:-@\[-`{-~])", r"\\\1", text)
+    # Streamlit sets 32x32 as a multiplication; a word joiner keeps it a file name.
+    return re.sub(r"(?<=\d)x(?=\d)", "x\u2060", escaped)
 
 
 def _decimals(size: float) -> int:

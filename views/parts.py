@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, tzinfo
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 from streamlit.navigation.page import Page
 
 from errors import ApiError, ApiUnavailable
@@ -23,8 +24,8 @@ _STYLE = """<style>
 [data-testid="stMainBlockContainer"] { padding-left: 2.5rem; padding-right: 2.5rem; max-width: 1500px; }
 @media (max-width: 640px) {
   [data-testid="stMainBlockContainer"] { padding-left: 1rem; padding-right: 1rem; }
+  .st-key-tiles [data-testid="stColumn"] { flex: 1 1 calc(50% - 1rem); min-width: calc(50% - 1rem); }
 }
-[data-testid="stMetricLabel"] { opacity: 0.75; }
 </style>"""
 
 
@@ -53,6 +54,17 @@ def reader_zone() -> tzinfo:
         return UTC
 
 
+def field_error(message: str) -> None:
+    """Say below a field why its value is not accepted."""
+    st.markdown(f":small[:red[:material/error: {fmt.plain(message)}]]")
+
+
+def tiles(count: int) -> Sequence[DeltaGenerator]:
+    """Make room for figures side by side, two abreast on a phone."""
+    with st.container(key="tiles"):
+        return st.columns(count)
+
+
 def status_pill(status: Status) -> None:
     """Show a status as its word in its colour."""
     st.badge(status.value, icon=STATUS_ICONS[status], color=STATUS_COLORS[status])
@@ -78,7 +90,7 @@ def silence_banner(problem: ApiError | None) -> None:
         cause = "**The API does not answer.**"
         remedy = "Start it with `python backend.py`, or everything at once with `make up`."
     else:
-        cause, remedy = "**The API cannot work right now.**", str(problem)
+        cause, remedy = "**The API cannot work right now.**", fmt.plain(str(problem))
     st.warning(
         f"{cause} {remedy} Queued runs are safe, and this page goes on by itself as soon as it answers.",
         icon=":material/cloud_off:",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from http import HTTPStatus
 
 import streamlit as st
 
@@ -40,7 +41,7 @@ def show() -> None:
     try:
         shown = _fetch(iid)
     except ApiRefused as error:
-        _not_found(iid, str(error))
+        _not_found(iid, error)
         return
     st.fragment(_live, run_every=_LIVE_S if _is_live(shown) else None)(iid, was_live=_is_live(shown))
 
@@ -79,8 +80,12 @@ def _nothing_to_show(runs: Snapshot[RunsReply]) -> None:
     st.page_link(parts.page("submit"), label="Submit a run", icon=":material/add:")
 
 
-def _not_found(iid: str, reason: str) -> None:
-    st.info(f"There is no run `{iid[:64]}` here. {reason}", icon=":material/search_off:")
+def _not_found(iid: str, error: ApiRefused) -> None:
+    """Say calmly that there is no such run, and lead back."""
+    reason = str(error)
+    if error.status == HTTPStatus.NOT_FOUND:
+        reason = f"There is no run {iid[:64]} here. The link may be incomplete, or lead to another store."
+    st.info(fmt.plain(reason), icon=":material/search_off:")
     st.page_link(parts.page("runs"), label="Back to all runs", icon=":material/arrow_back:")
 
 
@@ -138,7 +143,7 @@ def _progress(run: RunReply, epochs: EpochsReply) -> None:
     if run.status is Status.WAITING:
         text = f"Waiting in queue **{run.options.queue}** · added {fmt.ago(run.time_added, now)}"
     if run.status_reason:
-        text += f" · {run.status_reason}"
+        text += f" · {fmt.plain(run.status_reason)}"
     st.progress(run.progress, text=text)
     if run.status is Status.WAITING:
         health = source.fetch("health", source.get_health)
@@ -154,37 +159,23 @@ def remaining_s(run: RunReply, epochs: EpochsReply) -> float | None:
 
 
 def _tiles(run: RunReply) -> None:
-    accuracy, loss, energy, co2, duration = st.columns(5)
-    accuracy.metric(
-        "Best test accuracy",
-        fmt.percent(run.best_accuracy),
-        border=True,
-        height="stretch",
-        help=f"Last epoch: {fmt.percent(run.last_accuracy)}.",
+    energy = "Energy :orange-badge[estimated]" if run.energy_quality == "estimated" else "Energy"
+    figures = (
+        ("Best test accuracy", fmt.percent(run.best_accuracy), None),
+        ("Last test accuracy", fmt.percent(run.last_accuracy), None),
+        ("Last test loss", fmt.loss(run.last_loss), None),
+        (energy, fmt.energy(run.energy_kwh), energy_note(run)),
+        ("CO₂", fmt.co2(run.co2_g), co2_note(run)),
+        ("Duration", fmt.duration(run.duration_s), None),
     )
-    loss.metric(
-        "Last test loss",
-        fmt.loss(run.last_loss),
-        border=True,
-        height="stretch",
-        help="Cross-entropy, nats per image.",
-    )
-    label = "Energy :orange-badge[estimated]" if run.energy_quality == "estimated" else "Energy"
-    energy.metric(label, fmt.energy(run.energy_kwh), border=True, height="stretch", help=energy_note(run))
-    co2.metric("CO₂", fmt.co2(run.co2_g), border=True, height="stretch", help=co2_note(run))
-    duration.metric(
-        "Duration",
-        fmt.duration(run.duration_s),
-        border=True,
-        height="stretch",
-        help="Training and evaluation, all attempts.",
-    )
+    for column, (label, value, note) in zip(parts.tiles(len(figures)), figures, strict=True):
+        column.metric(label, value, help=note, border=True, height="stretch")
 
 
 def energy_note(run: RunReply) -> str:
     """Say where the figure for energy comes from, and what estimated means."""
     origin = run.environment.get("energy_source") or "not known yet"
-    note = f"Source: {origin}."
+    note = f"Source: {fmt.plain(str(origin))}."
     if run.energy_quality == "estimated":
         note += " Estimated: that machine has no readable energy counter, so load × rated power stands in."
     return note
@@ -192,15 +183,14 @@ def energy_note(run: RunReply) -> str:
 
 def co2_note(run: RunReply) -> str:
     """Say which carbon intensity turned energy into CO₂."""
-    return (
-        f"Energy × carbon intensity. Intensity: {run.environment.get('intensity_source') or 'not known yet'}."
-    )
+    origin = run.environment.get("intensity_source") or "not known yet"
+    return f"Energy × carbon intensity. Intensity: {fmt.plain(str(origin))}."
 
 
 def _error(run: RunReply) -> None:
     if run.error is None:
         return
-    st.error(f"**{run.error.kind}**: {run.error.message}", icon=":material/error:")
+    st.error(f"**{fmt.plain(run.error.kind)}**: {fmt.plain(run.error.message)}", icon=":material/error:")
     if run.error.traceback:
         with st.expander("Traceback", icon=":material/bug_report:"):
             st.code(run.error.traceback, language="python")

@@ -14,6 +14,7 @@ from views import source
 from views.form import number_text
 
 _LOG_LINES = 300
+_LINES_WITHOUT_SCROLLING = 16
 _LOG_HEIGHT_PX = 360
 
 
@@ -39,7 +40,8 @@ def epochs_frame(epochs: EpochsReply) -> pd.DataFrame:
 
 def _epochs(run: RunReply, epochs: EpochsReply) -> None:
     if not epochs.epochs:
-        st.caption("The first epoch is not finished yet.")
+        text = "No epoch was recorded." if run.status.is_final else "The first epoch is not finished yet."
+        st.caption(text)
         return
     frame, columns = _epochs_table(epochs)
     st.dataframe(
@@ -94,7 +96,7 @@ def _energy_remarks(epochs: EpochsReply) -> None:
     """Explain missing energies, and epochs that share one step of the meter."""
     reasons = {result.energy_reason for result in epochs.epochs if result.energy_kwh is None}
     for reason in sorted(filter(None, reasons)):
-        st.caption(f"Energy “{fmt.MISSING}”: {reason}")
+        st.caption(f"Energy “{fmt.MISSING}”: {fmt.plain(reason)}")
     shared = max((result.energy_window_epochs or 0 for result in epochs.epochs), default=0)
     if shared > 1:
         st.caption(
@@ -155,7 +157,8 @@ def _log(run: RunReply) -> None:
     if not lines:
         st.caption("The log is empty so far.")
         return
-    with st.container(height=_LOG_HEIGHT_PX, autoscroll=True, border=True):
+    is_long = len(lines) > _LINES_WITHOUT_SCROLLING
+    with st.container(height=_LOG_HEIGHT_PX if is_long else "content", autoscroll=is_long, border=False):
         st.code("\n".join(map(_log_line, lines)), language=None)
 
 

@@ -73,7 +73,6 @@ def _choose_listing() -> Listing:
             ["desc", "asc"],
             default="desc",
             required=True,
-            format_func={"desc": ":material/arrow_downward:", "asc": ":material/arrow_upward:"}.__getitem__,
             key="order",
             bind="query-params",
             label_visibility="collapsed",
@@ -122,7 +121,7 @@ def _live(listing: Listing, *, is_active: bool) -> None:
 
 def _tiles(reply: RunsReply) -> None:
     counts = reply.counts
-    columns = st.columns(len(_STATUSES) + 1)
+    columns = parts.tiles(len(_STATUSES) + 1)
     for column, status in zip(columns, _STATUSES, strict=False):
         column.metric(status.value.capitalize(), fmt.count(counts.get(status, 0)), border=True)
     columns[-1].metric(
@@ -168,13 +167,16 @@ def _paging(reply: RunsReply) -> None:
     first = (len(cursors) - 1) * source.PAGE_SIZE
     with st.container(horizontal=True, vertical_alignment="center", width="content"):
         if reply.results:
-            shown = (
-                f"{fmt.count(first + 1)}–{fmt.count(first + len(reply.results))} of {fmt.count(reply.total)}"
-            )
-            st.caption(f"{shown} · click a row to open the run", width="content")
+            st.caption(f"{_range(first, reply)} · click a row to open it", width="content")
         if len(cursors) > 1 and st.button("Newer", icon=":material/chevron_left:", key="runs:back"):
             cursors.pop()
             st.rerun(scope="fragment")
         if reply.cursor and st.button("Older", icon=":material/chevron_right:", key="runs:next"):
             cursors.append(reply.cursor)
             st.rerun(scope="fragment")
+
+
+def _range(first: int, reply: RunsReply) -> str:
+    if reply.total == len(reply.results):
+        return "1 run" if reply.total == 1 else f"{fmt.count(reply.total)} runs"
+    return f"{fmt.count(first + 1)}–{fmt.count(first + len(reply.results))} of {fmt.count(reply.total)} runs"

@@ -85,7 +85,9 @@ def _columns(frame: pd.DataFrame, energy: str, co2: str, time: str) -> dict[str,
         "progress": kinds.ProgressColumn(
             "Progress", width=120, format="%d%%", min_value=0, max_value=100, color="primary"
         ),
-        "curve": kinds.LineChartColumn("Accuracy", width=90, color="gray", help="Test accuracy by epoch."),
+        "curve": kinds.LineChartColumn(
+            "Accuracy", width=90, color="gray", y_min=0, y_max=1, help="Test accuracy by epoch, 0 to 100 %."
+        ),
         "best": kinds.NumberColumn(
             "Best %", width=70, format="%.2f", help="Best test accuracy of any epoch."
         ),

@@ -11,6 +11,7 @@ from pydantic import JsonValue, ValidationError
 
 from errors import ApiError, ApiRefused, FieldError
 from schema import RunOptions, TrainerReply
+from views import format as fmt
 from views import parts, source
 from views.form import FormField, form_fields, number_text, show_fields
 
@@ -73,7 +74,7 @@ def _choose_trainer(trainers: Sequence[TrainerReply]) -> TrainerReply:
         titles = {trainer.name: trainer.title for trainer in trainers}
         name = st.selectbox("Trainer", names, format_func=lambda name: titles[name], key="submit:trainer")
         chosen = trainers[names.index(name)]
-    st.caption(chosen.summary)
+    st.caption(fmt.plain(chosen.summary))
     return chosen
 
 
@@ -96,7 +97,7 @@ def _form(trainer: TrainerReply) -> Draft | None:
         ):
             options = _options(errors)
         if form_error := errors.get(""):
-            st.error(form_error, icon=":material/error:")
+            st.error(fmt.plain(form_error), icon=":material/error:")
         pressed = st.form_submit_button("Review", type="primary", icon=":material/fact_check:")
     if not pressed or options is None:
         return None
@@ -121,13 +122,13 @@ def _options(errors: Mapping[str, str]) -> RunOptions | None:
         "Tags", key="submit:tags", placeholder="baseline, paper", help="Separated by commas."
     )
     if message := errors.get("options"):
-        st.caption(f":red[:material/error: {message}]")
+        parts.field_error(message)
     names = [tag.strip() for tag in tags.split(",") if tag.strip()]
     try:
         return RunOptions.model_validate({"queue": queue.strip(), "priority": priority, "tags": names})
     except ValidationError as error:
         reasons = "; ".join(f"{item['loc'][0]}: {item['msg']}" for item in error.errors())
-        st.caption(f":red[:material/error: {reasons}]")
+        parts.field_error(reasons)
         return None
 
 
@@ -135,17 +136,7 @@ def _options(errors: Mapping[str, str]) -> RunOptions | None:
 def _review(draft: Draft) -> None:
     """Show in words what will be queued, then queue it."""
     st.markdown(describe(draft))
-    defaults = {field.name: field.default for field in draft.fields}
-    rows = [
-        {
-            "Setting": field.label,
-            "Value": number_text(draft.hyper_params[field.name]),
-            "": _origin(field, draft),
-        }
-        for field in draft.fields
-        if field.name in draft.hyper_params and defaults[field.name] is not None
-    ]
-    st.dataframe(rows, hide_index=True, height="content")
+    st.dataframe(_review_rows(draft), hide_index=True, height="content")
     with st.expander("As the API gets it", icon=":material/code:"):
         body = {"hyper_params": dict(draft.hyper_params), "options": draft.options.model_dump(mode="json")}
         st.json(body)
@@ -155,7 +146,7 @@ def _review(draft: Draft) -> None:
 
 def describe(draft: Draft) -> str:
     """Say in a sentence what will be trained, for how long, and where it waits."""
-    params = {name: number_text(value) for name, value in draft.hyper_params.items()}
+    params = {name: fmt.plain(number_text(value)) for name, value in draft.hyper_params.items()}
     network, dataset = params.get("network", draft.trainer.title), params.get("dataset")
     sentence = f"Train **{network}** on **{dataset}**" if dataset else f"Train **{network}**"
     if optimizer := params.get("optimizer"):
@@ -167,12 +158,21 @@ def describe(draft: Draft) -> str:
     sentence += f". It waits in queue **{draft.options.queue}**"
     sentence += ", ahead of normal runs." if draft.options.priority == "high" else "."
     if draft.options.tags:
-        sentence += " Tags: " + ", ".join(f"`{tag}`" for tag in draft.options.tags) + "."
+        sentence += " Tags: " + ", ".join(map(fmt.plain, draft.options.tags)) + "."
     return sentence
 
 
-def _origin(field: FormField, draft: Draft) -> str:
-    return "" if draft.hyper_params.get(field.name) == field.default else "changed"
+def _review_rows(draft: Draft) -> list[dict[str, str]]:
+    """List every value, and beside a changed one the default it replaces."""
+    shown = [field for field in draft.fields if field.name in draft.hyper_params]
+    changed = {field.name for field in shown if draft.hyper_params[field.name] != field.default}
+    rows = []
+    for field in shown:
+        row = {"Setting": field.label, "Value": number_text(draft.hyper_params[field.name])}
+        if changed:
+            row["Instead of"] = number_text(field.default) if field.name in changed else ""
+        rows.append(row)
+    return rows
 
 
 def _queue(draft: Draft) -> None:
@@ -185,7 +185,7 @@ def _queue(draft: Draft) -> None:
         if error.details:
             st.session_state[_ERRORS] = errors_by_field(error.details)
             st.rerun()
-        st.error(str(error), icon=":material/error:")
+        st.error(fmt.plain(str(error)), icon=":material/error:")
     except ApiError as error:
         parts.silence_banner(error)
     else:

@@ -52,18 +52,19 @@ function draw(Plotly, root) {
     Plotly.purge(root.lastChild);
     root.lastChild.remove();
   }
+  // All places first: a chart takes its width from the grid, which needs to know how many there are.
+  while (root.children.length < figures.length) {
+    const chart = document.createElement("div");
+    chart.className = "wattle-chart";
+    chart.setAttribute("role", "figure");
+    root.append(chart);
+    // The sidebar changes the width without a resize of the window.
+    new ResizeObserver(() => chart.data && Plotly.Plots.resize(chart)).observe(chart);
+  }
   figures.forEach((json, index) => {
     // Parsing anew gives Plotly new arrays; with the same array object it would not redraw.
     const figure = JSON.parse(json);
-    let chart = root.children[index];
-    if (!chart) {
-      chart = document.createElement("div");
-      chart.className = "wattle-chart";
-      chart.setAttribute("role", "figure");
-      root.append(chart);
-      // The grid finds its columns only after the first chart is drawn; the sidebar moves them later.
-      new ResizeObserver(() => chart.data && Plotly.Plots.resize(chart)).observe(chart);
-    }
+    const chart = root.children[index];
     chart.setAttribute("aria-label", figure.layout.title.text);
     Plotly.react(chart, figure.data, themed(figure.layout, root), CONFIG);
   });
