@@ -2,8 +2,8 @@
 
 Measured at the client: from just before ``POST /train`` until ``GET /status`` first says something other than
 ``waiting``, asked again without a pause, so that a figure includes at most one status request too much. Every
-program is a real one: Redis with AOF everysec, the API under gunicorn, one worker. Each run is over before the
-next one comes.
+program is a real one: Redis with AOF everysec, the API under gunicorn, one worker. Each run is over before
+the next one comes.
 """
 
 from __future__ import annotations
