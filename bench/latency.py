@@ -18,13 +18,15 @@ from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
 
+from pydantic import JsonValue
+
 from cli.redis_server import RedisServer, free_port
 from client import Client
 from errors import ApiUnavailable
 from schema import Status
 from tests.programs import Programs, wait_until
 
-RUN = {"trainer": "sleepy", "num_epochs": 1, "epoch_s": 0.0}
+RUN: dict[str, JsonValue] = {"trainer": "sleepy", "num_epochs": 1, "epoch_s": 0.0}
 SUBMISSIONS, QUICK_SUBMISSIONS = 200, 40
 WARM_UP = 3
 

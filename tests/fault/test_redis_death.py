@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 
 import pytest
+from pydantic import JsonValue
 
 from cli.redis_server import RedisServer
 from errors import StoreUnavailable
@@ -42,7 +43,7 @@ def test_runs_that_wait_survive_a_killed_redis(
 def test_a_run_goes_on_while_redis_is_away(
     durable_redis: RedisServer, store: RedisDB, programs: Programs
 ) -> None:
-    hyper_params = {"trainer": "sleepy", "num_epochs": 8, "epoch_s": 0.25, "seed": 0}
+    hyper_params: dict[str, JsonValue] = {"trainer": "sleepy", "num_epochs": 8, "epoch_s": 0.25, "seed": 0}
     run_id = store.queue.submit(hyper_params).run_id
     worker = programs.start_worker(lease_s=1)
     wait_until(lambda: store.runs.list_epochs(run_id))

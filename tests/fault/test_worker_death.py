@@ -7,6 +7,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from pydantic import JsonValue
 
 from redis_db import RedisDB
 from schema import Run, Status
@@ -16,7 +17,12 @@ pytestmark = pytest.mark.slow
 
 
 def submit(store: RedisDB, trainer: str, *, num_epochs: int = 5, epoch_s: float = 0.05) -> str:
-    hyper_params = {"trainer": trainer, "num_epochs": num_epochs, "epoch_s": epoch_s, "seed": 0}
+    hyper_params: dict[str, JsonValue] = {
+        "trainer": trainer,
+        "num_epochs": num_epochs,
+        "epoch_s": epoch_s,
+        "seed": 0,
+    }
     return store.queue.submit(hyper_params).run_id
 
 
