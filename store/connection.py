@@ -63,7 +63,7 @@ _REMEDIES: Final[Sequence[tuple[type[RedisError], str]]] = (
 class Driver(Protocol):
     """The part of redis-py that is used, without its unions of plain and awaitable replies."""
 
-    def execute_command(self, *command: Argument) -> Reply:
+    def execute_command(self, *command: Argument | bytes) -> Reply:
         """Send a command."""
 
     def pipeline(self, transaction: bool = True) -> Pipeline:
@@ -76,7 +76,7 @@ class Driver(Protocol):
 class Pipeline(Protocol):
     """Commands that are sent together."""
 
-    def execute_command(self, *command: Argument) -> object:
+    def execute_command(self, *command: Argument | bytes) -> object:
         """Add a command."""
 
     def execute(self) -> list[Reply]:
@@ -97,7 +97,7 @@ class Connection:
     def call(self, *command: Argument) -> Reply:
         """Send one command and return its reply."""
         with self._translated():
-            return self._client.execute_command(*command)
+            return self._client.execute_command(*_packed(command))
 
     def call_many(self, commands: Sequence[Sequence[Argument]]) -> list[Reply]:
         """Send commands in one round trip; other clients' commands may run between them."""
@@ -106,7 +106,7 @@ class Connection:
         with self._translated():
             pipeline = self._client.pipeline(transaction=False)
             for command in commands:
-                pipeline.execute_command(*command)
+                pipeline.execute_command(*_packed(command))
             return pipeline.execute()
 
     def run(self, name: str, keys: Sequence[str], arguments: Sequence[Argument]) -> Reply:
@@ -155,13 +155,16 @@ class Connection:
     def _evaluate(
         self, command: str, script: str, keys: Sequence[str], arguments: Sequence[Argument]
     ) -> Reply:
-        return self._client.execute_command(command, script, len(keys), *keys, *arguments)
+        return self._client.execute_command(*_packed([command, script, len(keys), *keys, *arguments]))
 
     @contextmanager
     def _translated(self) -> Iterator[None]:
         try:
             yield
         except ResponseError as error:
+            # How Redis 7 refuses a long command of somebody who gave no password.
+            if "unauthenticated" in str(error):
+                raise self._unavailable(AuthenticationError(str(error))) from error
             code, _, sentence = str(error).partition(" ")
             if code in _REFUSALS:
                 raise _REFUSALS[code](sentence) from error
@@ -194,6 +197,22 @@ def _pool(url: str, db: int | None, *, timeout_s: float) -> redis.ConnectionPool
     if db is not None:
         pool.connection_kwargs["db"] = db
     return pool
+
+
+def _packed(command: Sequence[Argument]) -> Iterator[Argument | bytes]:
+    """Encode texts as they were decoded; hiredis, where it is installed, would not do so by itself."""
+    name, *arguments = command
+    # The driver finds out by its name how to read a command's reply.
+    yield name
+    for argument in arguments:
+        yield _encoded(argument) if isinstance(argument, str) else argument
+
+
+def _encoded(text: str) -> bytes:
+    try:
+        return text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        return text.encode("utf-8", "replace")
 
 
 def _address(connection: Mapping[str, Any]) -> str:

@@ -36,13 +36,17 @@ _TEXT_FIELDS: Final = tuple(set(Run.model_fields) - {"run_id", "environment", *_
 
 
 def to_json(value: object) -> str:
-    """Write compact ASCII JSON. Raises InvalidInput on NaN and the infinities, which JSON has not."""
+    """Write compact JSON. Raises InvalidInput on NaN, infinities and lone surrogates, which JSON has not."""
     try:
-        return json.dumps(value, separators=(",", ":"), allow_nan=False)
+        text = json.dumps(value, separators=(",", ":"), allow_nan=False, ensure_ascii=False)
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise InvalidInput("A text holds characters that UTF-8 has not, so nothing was stored.") from error
     except ValueError as error:
         raise InvalidInput(
             "A value is not a finite number (NaN or infinity), so nothing was stored."
         ) from error
+    return text
 
 
 def to_text(text: str) -> str:

@@ -9,6 +9,7 @@ from uuid import uuid4
 
 from pydantic import JsonValue
 
+from errors import InvalidInput
 from schema import DEFAULT_QUEUE, Lease, Run, RunError, RunOptions, Status
 from store.connection import BLOCK_SLICE_S, Connection
 from store.encoding import decode_run, to_json, to_pairs, to_text
@@ -76,7 +77,7 @@ class Queue:
         unique to the process. Raises InvalidInput for a name no queue may have.
         """
         waiting = [self._keys.waiting(queue, high=high) for queue in queues for high in (True, False)]
-        bells = [self._keys.of("wake", queue) for queue in queues]
+        bells = self._bells(queues)
         reply = self._connection.run("claim", [*waiting, *bells], [lease_s, worker_id, len(waiting)])
         if reply is None:
             return None
@@ -86,7 +87,7 @@ class Queue:
 
     def wait(self, queues: Sequence[str], *, timeout_s: float) -> None:
         """Block until a run may be waiting in one of the queues, at most ``timeout_s``."""
-        bells = [self._keys.of("wake", queue) for queue in queues]
+        bells = self._bells(queues)
         deadline_s = time.monotonic() + timeout_s
         while (left_s := deadline_s - time.monotonic()) > 0:
             if self._connection.pop_blocking(bells, timeout_s=min(left_s, BLOCK_SLICE_S)):
@@ -124,7 +125,7 @@ class Queue:
     def release(self, lease: Lease, *, reason: str) -> None:
         """Put the run back, to be claimed next; it counts neither as a failure nor as a lost lease.
 
-        Idempotent until it is claimed again and after. Raises LeaseLost when the run is no longer held.
+        The same call again is a no-op. Raises LeaseLost when the run is no longer held.
         """
         arguments = [*_fence(lease), to_text(reason)[:_MAX_REASON_CHARACTERS]]
         self._connection.run("release", [self._keys.of("run", lease.run_id)], arguments)
@@ -175,6 +176,11 @@ class Queue:
         lists = [self._keys.waiting(queue, high=high) for high in (True, False)]
         return sum(self._connection.call_many([("LLEN", key) for key in lists]))
 
+    def _bells(self, queues: Sequence[str]) -> list[str]:
+        if not queues:
+            raise InvalidInput("Name at least one queue, such as default.")
+        return [self._keys.of("wake", queue) for queue in queues]
+
 
 def _fence(lease: Lease) -> list[str | int | float]:
     return [lease.run_id, lease.attempt, lease.worker_id]
@@ -182,8 +188,7 @@ def _fence(lease: Lease) -> list[str | int | float]:
 
 def _encode_error(error: RunError) -> str:
     """Write an error, cut to what a page can show; of a traceback the end is kept."""
-    trace = error.traceback and error.traceback[-_MAX_TRACEBACK_CHARACTERS:]
-    bounded = error.model_copy(
-        update={"message": error.message[:_MAX_MESSAGE_CHARACTERS], "traceback": trace}
-    )
+    message = error.message[:_MAX_MESSAGE_CHARACTERS]
+    trace = error.traceback and to_text(error.traceback[-_MAX_TRACEBACK_CHARACTERS:])
+    bounded = error.model_copy(update={"message": to_text(message), "traceback": trace})
     return to_json(bounded.model_dump(exclude_none=True))

@@ -32,12 +32,19 @@ if held then
   end
 end
 
--- Bounded, so that a list somebody filled with foreign entries cannot stop Redis for long.
-local foreign_left = 1000
+-- The status of the run an entry names, or nil when it names none.
+local function status_of(entry)
+  if #entry <= 64 and string.find(entry, "^[0-9A-Za-z][0-9A-Za-z_-]*$") then
+    return redis.call("HGET", key("run", entry), "status") or nil
+  end
+end
+
+-- Bounded, so that a list somebody filled with anything else cannot stop Redis for long.
+local drops_left = 1000
 for i = 1, tonumber(ARGV[3]) do
   local run_id = redis.call("RPOP", KEYS[i])
   while run_id do
-    local status = redis.call("HGET", key("run", run_id), "status")
+    local status = status_of(run_id)
     if status == "waiting" then
       start(run_id)
       return hold(run_id)
@@ -45,8 +52,8 @@ for i = 1, tonumber(ARGV[3]) do
     if not status then
       redis.call("LPUSH", key("foreign"), run_id)
     end
-    foreign_left = foreign_left - 1
-    if foreign_left == 0 then
+    drops_left = drops_left - 1
+    if drops_left == 0 then
       return nil
     end
     run_id = redis.call("RPOP", KEYS[i])

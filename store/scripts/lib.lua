@@ -42,12 +42,12 @@ local function fence(run_id, attempt, worker)
   if held[1] == "running" and held[2] == attempt and held[3] == worker then
     return nil
   end
-  local present_state = "it does not exist"
+  local state = "it does not exist"
   if held[1] then
-    present_state = "it is " .. held[1] .. " at attempt " .. held[2]
+    state = "it is " .. held[1] .. " at attempt " .. held[2]
   end
   return redis.error_reply("LEASELOST Run " .. run_id .. " is no longer held by " .. worker .. " at attempt "
-    .. attempt .. ": " .. present_state .. ". Stop training it; nothing was written.")
+    .. attempt .. ": " .. state .. ". Stop training it; nothing was written.")
 end
 
 -- Puts a value into the index of a field and into the one of that field and status.

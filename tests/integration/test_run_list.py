@@ -1,0 +1,142 @@
+"""The sorted list of runs: its order, its pages, and what they cost."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+import redis
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from errors import InvalidInput
+from redis_db import RedisDB
+from schema import Run, SortField, Status
+from store.paging import Listing, Order
+from tests.records import epoch, running
+
+ORDERS: tuple[Order, ...] = ("asc", "desc")
+
+
+def walk(
+    db: RedisDB, sort: SortField, order: Order, limit: int, status: Status | None = None
+) -> list[tuple[str, ...]]:
+    """Every page of a list."""
+    pages, cursor = [], None
+    while True:
+        page = db.runs.list(sort, order=order, status=status, limit=limit, cursor=cursor)
+        pages.append(tuple(run.run_id for run in page.runs))
+        cursor = page.cursor
+        if cursor is None:
+            return pages
+
+
+def by_brute_force(runs: Sequence[Run], order: Order) -> list[str]:
+    """Sort by loss, those without one last; equal ones by id, in the same direction."""
+    key = lambda run: (run.last_loss, run.run_id)  # noqa: E731 # two sorts share it
+    is_reversed = order == "desc"
+    valued = sorted((run for run in runs if run.last_loss is not None), key=key, reverse=is_reversed)
+    others = sorted((run for run in runs if run.last_loss is None), key=lambda run: run.run_id)
+    return [run.run_id for run in [*valued, *(reversed(others) if is_reversed else others)]]
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    losses=st.lists(st.sampled_from([None, None, 0.1, 0.5, 2.0]), max_size=12),
+    limit=st.integers(1, 13),
+    order=st.sampled_from(ORDERS),
+    ended=st.integers(0, 12),
+)
+def test_a_walk_gives_every_run_once_in_the_order_of_brute_force(
+    db: RedisDB, raw: redis.Redis, losses: list[float | None], limit: int, order: Order, ended: int
+) -> None:
+    raw.flushdb()
+    for number, loss in enumerate(losses):
+        lease = running(db, worker_id=f"w{number}")
+        if loss is not None:
+            db.runs.record_epoch(lease, epoch(1, test_loss=loss))
+        if number < ended:
+            db.queue.finish(lease, Status.DONE)
+    everything = db.runs.list().runs
+    for status in (None, Status.DONE, Status.RUNNING):
+        wanted = by_brute_force([run for run in everything if status in (None, run.status)], order)
+        pages = walk(db, SortField.LAST_LOSS, order, limit, status)
+        assert [run_id for page in pages for run_id in page] == wanted
+        assert all(len(page) == limit for page in pages[:-1])
+        whole = db.runs.list(SortField.LAST_LOSS, order=order, status=status)
+        assert ([run.run_id for run in whole.runs], whole.total) == (wanted, len(wanted))
+        assert whole.cursor is None
+
+
+@pytest.mark.parametrize("sort", list(SortField))
+def test_every_field_sorts_by_its_own_value(db: RedisDB, sort: SortField) -> None:
+    for number in (3, 1, 2):
+        lease = running(db, worker_id=f"w{number}")
+        values = {"test_accuracy": number / 10, "test_loss": number, "duration_s": number}
+        db.runs.record_epoch(lease, epoch(1, energy_kwh=number**2, co2_g=number, **values))
+    for order in ORDERS:
+        found = [getattr(run, sort) for run in db.runs.list(sort, order=order).runs]
+        assert found == sorted(found, reverse=order == "desc")
+        assert len(set(found)) == 3
+
+
+def test_the_newest_run_comes_first_and_new_ones_do_not_disturb_a_walk(db: RedisDB) -> None:
+    ids = [db.queue.submit({"num_epochs": 1}).run_id for _ in range(5)]
+    first = db.runs.list(limit=2)
+    db.queue.submit({"num_epochs": 1})
+    second = db.runs.list(limit=2, cursor=first.cursor)
+    last = db.runs.list(limit=2, cursor=second.cursor)
+    found = [run.run_id for page in (first, second, last) for run in page.runs]
+    assert found == ids[::-1]
+    assert (first.total, second.total, last.cursor) == (5, 6, None)
+
+
+@pytest.mark.parametrize("order", ORDERS)
+def test_a_walk_goes_on_where_the_last_seen_run_has_moved_away(db: RedisDB, order: Order) -> None:
+    leases = [running(db, worker_id=f"w{number}") for number in range(6)]
+    for number, lease in enumerate(leases):
+        db.runs.record_epoch(lease, epoch(1, test_loss=number // 2))
+    wanted = [run.run_id for run in db.runs.list(SortField.LAST_LOSS, order=order).runs]
+    first = db.runs.list(SortField.LAST_LOSS, order=order, status=Status.RUNNING, limit=3)
+    moved = next(lease for lease in leases if lease.run_id == first.runs[-1].run_id)
+    db.queue.finish(moved, Status.DONE)
+    rest = db.runs.list(SortField.LAST_LOSS, order=order, status=Status.RUNNING, cursor=first.cursor)
+    assert [run.run_id for run in (*first.runs, *rest.runs)] == wanted
+
+
+def test_a_page_among_ten_thousand_equal_values_costs_as_much_as_any_other(
+    db: RedisDB, raw: redis.Redis
+) -> None:
+    for number in range(4_980, 5_021):
+        db.queue.submit({"num_epochs": 1}, run_id=f"r{number:05}")
+    raw.zadd("runs:by:last_loss", {f"r{number:05}": 0.5 for number in range(10_000)})
+    for order in ORDERS:
+        raw.config_resetstat()
+        cursor = Listing(SortField.LAST_LOSS, order, None).encode_cursor("0.5", "r05000")
+        page = db.runs.list(SortField.LAST_LOSS, order=order, limit=10, cursor=cursor)
+        assert page.runs[0].run_id == ("r05001" if order == "asc" else "r04999")
+        calls = sum(command["calls"] for command in raw.info("commandstats").values())
+        assert calls < 50
+
+
+@pytest.mark.parametrize("limit", [0, -1])
+def test_a_limit_below_one_is_refused(db: RedisDB, limit: int) -> None:
+    with pytest.raises(InvalidInput, match="limit"):
+        db.runs.list(limit=limit)
+
+
+def test_a_cursor_of_somebody_else_is_refused(db: RedisDB) -> None:
+    with pytest.raises(InvalidInput, match="cursor"):
+        db.runs.list(cursor="bm9wZQ", limit=1)
+
+
+def test_an_index_entry_without_its_run_is_passed_over(db: RedisDB, raw: redis.Redis) -> None:
+    ids = [db.queue.submit({"num_epochs": 1}).run_id for _ in range(4)]
+    raw.delete(f"run:{ids[1]}", f"run:{ids[2]}")
+    assert [run.run_id for run in db.runs.list(limit=2).runs] == [ids[3], ids[0]]
+
+
+def test_a_list_longer_than_one_call_is_complete(db: RedisDB) -> None:
+    ids = [db.queue.submit({"num_epochs": 1}).run_id for _ in range(1_101)]
+    assert [run.run_id for run in db.runs.list().runs] == ids[::-1]
+    assert len(db.runs.list(limit=700).runs) == 700

@@ -1,0 +1,182 @@
+"""What a run achieved and cost, as the store adds it up."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import redis
+
+from errors import InvalidInput, NotFound
+from redis_db import RedisDB
+from schema import EpochResult, Lease, SortField, Status
+from tests.records import claim, epoch, running
+
+
+def restart(db: RedisDB, lease: Lease) -> Lease:
+    """End the attempt and begin the next one."""
+    db.queue.release(lease, reason="stop")
+    return claim(db, queue=lease.run.options.queue)
+
+
+def test_a_run_that_does_not_exist_is_not_found(db: RedisDB) -> None:
+    assert db.runs.find("missing") is None
+    with pytest.raises(NotFound, match="missing"):
+        db.runs.get("missing")
+    assert (db.runs.list_epochs("missing"), db.runs.list_attempts("missing")) == ([], [])
+
+
+def test_an_epoch_is_read_as_it_was_recorded(db: RedisDB) -> None:
+    lease = running(db)
+    result = epoch(1, train_loss=0.1 + 0.2, energy_kwh=1e-9 / 3, energy_quality="measured", co2_g=1 / 3)
+    db.runs.record_epoch(lease, result)
+    assert db.runs.list_epochs(lease.run_id) == [result.model_copy(update={"attempt": 1})]
+
+
+def test_the_summary_follows_the_epochs(db: RedisDB) -> None:
+    lease = running(db)
+    db.runs.record_epoch(lease, epoch(1, test_accuracy=0.9, test_loss=0.3, energy_kwh=0.1, co2_g=40))
+    db.runs.record_epoch(lease, epoch(2, test_accuracy=0.8, test_loss=0.4, energy_kwh=0.2, co2_g=80))
+    run = db.runs.get(lease.run_id)
+    assert (run.epochs_done, run.best_accuracy, run.last_accuracy, run.last_loss) == (2, 0.9, 0.8, 0.4)
+    assert (run.energy_kwh, run.co2_g, run.duration_s) == (pytest.approx(0.3), 120, 1.0)
+    assert run.accuracy_per_kwh == pytest.approx(3)
+    (attempt,) = db.runs.list_attempts(lease.run_id)
+    assert (attempt.energy_kwh, attempt.co2_g, attempt.duration_s) == (run.energy_kwh, 120, 1.0)
+    assert attempt.ended_at is None
+
+
+def test_an_epoch_sent_again_counts_once(db: RedisDB, raw: redis.Redis) -> None:
+    lease = running(db)
+    db.runs.record_epoch(lease, epoch(1, energy_kwh=0.1))
+    before = {key: raw.dump(key) for key in raw.scan_iter()}
+    db.runs.record_epoch(lease, epoch(1, energy_kwh=0.1))
+    assert {key: raw.dump(key) for key in raw.scan_iter()} == before
+
+
+def test_a_later_attempt_replaces_an_epoch_and_the_energy_of_both_counts(db: RedisDB) -> None:
+    first = running(db)
+    for number, accuracy in ((1, 0.5), (2, 0.95), (3, 0.7)):
+        db.runs.record_epoch(first, epoch(number, test_accuracy=accuracy, test_loss=number, energy_kwh=0.1))
+    second = restart(db, first)
+    db.runs.record_epoch(second, epoch(1, test_accuracy=0.6, energy_kwh=0.2))
+    run = db.runs.get(first.run_id)
+    assert (run.epochs_done, run.best_accuracy, run.last_accuracy, run.last_loss) == (3, 0.95, 0.7, 3)
+    db.runs.record_epoch(second, epoch(2, test_accuracy=0.55, energy_kwh=0.2))
+    run = db.runs.get(first.run_id)
+    assert (run.best_accuracy, run.last_accuracy) == (0.7, 0.7)
+    assert (run.energy_kwh, run.duration_s) == (pytest.approx(0.7), 2.5)
+    assert run.accuracy_per_kwh == pytest.approx(1)
+    assert [result.attempt for result in db.runs.list_epochs(first.run_id)] == [2, 2, 1]
+    energies = [attempt.energy_kwh for attempt in db.runs.list_attempts(first.run_id)]
+    assert energies == [pytest.approx(0.3), pytest.approx(0.4)]
+    (best,) = db.runs.list(SortField.BEST_ACCURACY).runs
+    assert best.best_accuracy == 0.7
+
+
+def test_unknown_energy_stays_unknown_until_an_epoch_has_a_value(db: RedisDB) -> None:
+    lease = running(db)
+    db.runs.record_epoch(lease, epoch(1, energy_reason="no meter"))
+    run = db.runs.get(lease.run_id)
+    assert (run.energy_kwh, run.co2_g, run.energy_quality, run.accuracy_per_kwh) == (None, None, None, None)
+    db.runs.record_epoch(lease, epoch(2, energy_kwh=0.0, co2_g=0.0, energy_quality="measured"))
+    run = db.runs.get(lease.run_id)
+    assert (run.energy_kwh, run.co2_g, run.energy_quality, run.accuracy_per_kwh) == (0, 0, "measured", None)
+    db.runs.record_epoch(lease, epoch(3, energy_kwh=0.5))
+    assert db.runs.get(lease.run_id).accuracy_per_kwh == 1
+
+
+def test_one_estimated_epoch_makes_the_run_estimated(db: RedisDB) -> None:
+    lease = running(db)
+    for number, quality in ((1, "measured"), (2, "estimated"), (3, "measured")):
+        db.runs.record_epoch(lease, epoch(number, energy_kwh=0.1, energy_quality=quality))
+    assert db.runs.get(lease.run_id).energy_quality == "estimated"
+
+
+@pytest.mark.parametrize("field", ["train_loss", "test_loss", "test_accuracy", "energy_kwh", "duration_s"])
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_a_value_that_is_not_finite_is_refused_and_nothing_is_written(
+    db: RedisDB, raw: redis.Redis, field: str, value: float
+) -> None:
+    lease = running(db)
+    db.runs.record_epoch(lease, epoch(1, energy_kwh=0.1))
+    before = {key: raw.dump(key) for key in raw.scan_iter()}
+    broken = EpochResult.model_construct(**{**epoch(2).model_dump(), field: value})
+    with pytest.raises(InvalidInput, match="finite"):
+        db.runs.record_epoch(lease, broken)
+    assert {key: raw.dump(key) for key in raw.scan_iter()} == before
+
+
+def test_a_sum_that_would_not_be_finite_is_refused_and_nothing_is_written(
+    db: RedisDB, raw: redis.Redis
+) -> None:
+    lease = running(db)
+    db.runs.record_epoch(lease, epoch(1, energy_kwh=1.5e308))
+    before = {key: raw.dump(key) for key in raw.scan_iter()}
+    with pytest.raises(InvalidInput, match="energy_kwh"):
+        db.runs.record_epoch(lease, epoch(2, energy_kwh=1.5e308))
+    assert {key: raw.dump(key) for key in raw.scan_iter()} == before
+
+
+def test_facts_are_merged_into_the_environment(db: RedisDB) -> None:
+    lease = running(db)
+    db.runs.describe(lease, {"device": "cpu", "threads": 2, "deterministic": True})
+    db.runs.describe(lease, {"threads": 4, "commit": None, "share": 0.1})
+    db.runs.describe(lease, {})
+    expected = {"device": "cpu", "threads": 4, "deterministic": True, "commit": None, "share": 0.1}
+    assert db.runs.get(lease.run_id).environment == expected
+    with pytest.raises(InvalidInput, match="finite"):
+        db.runs.describe(lease, {"share": math.nan})
+
+
+def test_epochs_and_sparklines_of_many_runs_come_in_one_go(db: RedisDB) -> None:
+    long, short = running(db, worker_id="w1"), running(db, worker_id="w2")
+    for number in range(1, 101):
+        db.runs.record_epoch(long, epoch(number, test_accuracy=number / 100))
+    db.runs.record_epoch(short, epoch(1, test_accuracy=0.25))
+    ids = [long.run_id, short.run_id, "missing"]
+    lines = db.runs.list_sparklines(ids)
+    assert (len(lines[long.run_id]), lines[long.run_id][0], lines[long.run_id][-1]) == (24, 0.01, 1)
+    assert lines[long.run_id] == sorted(lines[long.run_id])
+    assert (lines[short.run_id], lines["missing"]) == ([0.25], [])
+    assert {key: len(found) for key, found in db.runs.list_epochs_of(ids).items()} == {
+        long.run_id: 100,
+        short.run_id: 1,
+        "missing": 0,
+    }
+
+
+def test_runs_are_counted_by_status(db: RedisDB) -> None:
+    for number in range(3):
+        lease = running(db, worker_id=f"w{number}")
+    db.queue.finish(lease, Status.DONE)
+    db.queue.submit({"num_epochs": 1})
+    counted = {status: count for status, count in db.runs.count_by_status().items() if count}
+    assert counted == {Status.RUNNING: 2, Status.DONE: 1, Status.WAITING: 1}
+
+
+def test_a_hundred_thousand_runs_fit_into_a_gibibyte(db: RedisDB, raw: redis.Redis) -> None:
+    def used() -> int:
+        raw.memory_purge()
+        return int(raw.info("memory")["used_memory"])
+
+    params = {f"a_hyper_parameter_{number}": 0.123456789 for number in range(25)}
+    facts = {f"fact_{number}": "a value of usual length" for number in range(15)}
+    before = used()
+    for number in range(50):
+        db.queue.submit({"num_epochs": 20, **params})
+        lease = claim(db, worker_id=f"w{number}")
+        db.runs.describe(lease, facts)
+        for epoch_number in range(1, 21):
+            db.runs.record_epoch(
+                lease,
+                epoch(
+                    epoch_number,
+                    **dict.fromkeys(("energy_kwh", "co2_g", "validation_loss"), 1 / 3),
+                    energy_quality="estimated",
+                    intensity_g_per_kwh=384.12,
+                ),
+            )
+        db.queue.finish(lease, Status.DONE)
+    raw.delete("events")
+    assert (used() - before) / 50 < 10 * 1024

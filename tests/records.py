@@ -1,0 +1,35 @@
+"""Records that tests put into the store."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from redis_db import RedisDB
+from schema import EpochResult, Lease, RunOptions
+
+WORKER = "worker-1"
+
+
+def epoch(number: int, **changes: Any) -> EpochResult:
+    """An epoch of half a second, whose energy is unknown unless it is given."""
+    known: dict[str, Any] = {
+        "train_loss": 1.0 / number,
+        "train_accuracy": 0.5,
+        "test_loss": 1.5 / number,
+        "test_accuracy": 0.5,
+        "duration_s": 0.5,
+    }
+    return EpochResult.model_validate({"epoch": number, **known, **changes})
+
+
+def claim(db: RedisDB, *, worker_id: str = WORKER, queue: str = "default", lease_s: float = 60) -> Lease:
+    """Claim a run that is known to wait."""
+    lease = db.queue.claim([queue], worker_id=worker_id, lease_s=lease_s)
+    assert lease is not None
+    return lease
+
+
+def running(db: RedisDB, *, worker_id: str = WORKER, num_epochs: int = 3) -> Lease:
+    """Submit a run and claim it."""
+    db.queue.submit({"num_epochs": num_epochs}, RunOptions(queue=worker_id))
+    return claim(db, worker_id=worker_id, queue=worker_id)
