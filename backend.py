@@ -78,7 +78,7 @@ def configure_logging(settings: Settings) -> None:
 def main() -> None:
     """Serve the API with gunicorn until SIGTERM or SIGINT."""
     try:
-        load_settings()
+        create_app(load_settings())  # so that a wrong setting is a sentence here, not a traceback of gunicorn
     except InvalidInput as error:
         sys.exit(str(error))
     gunicorn = [sys.executable, "-m", "gunicorn", "--config", str(CONFIG), "backend:create_app()"]

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from flask import Flask, Response, request
 from werkzeug.datastructures import Headers
-from werkzeug.exceptions import Forbidden, UnsupportedMediaType
+from werkzeug.exceptions import Forbidden, RequestEntityTooLarge, UnsupportedMediaType
 
 from settings import Settings
 
@@ -33,6 +33,7 @@ def install(app: Flask, settings: Settings) -> None:
             _check_origin(origins)
             if request.routing_exception is None:
                 _check_content_type()
+                _check_length(settings.max_body_bytes)
         return None
 
     @app.after_request
@@ -99,6 +100,15 @@ def _check_content_type() -> None:
         raise UnsupportedMediaType(
             "Send the body as UTF-8 JSON with the header Content-Type: application/json."
         )
+
+
+def _check_length(max_body_bytes: int) -> None:
+    """Refuse a chunked body that is too large; Flask does so only where Content-Length says it.
+
+    Werkzeug cuts a chunked body off at the limit without a word, so one that reaches it counts as too large.
+    """
+    if request.content_length is None and len(request.get_data()) >= max_body_bytes:
+        raise RequestEntityTooLarge
 
 
 def _answer_cors(headers: Headers, origins: frozenset[str]) -> None:
