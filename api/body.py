@@ -27,6 +27,8 @@ class StrictJSONProvider(DefaultJSONProvider):
             value: JsonValue = from_json(s, allow_inf_nan=False)
         except ValueError as error:
             raise BadRequest(f"The body is not valid JSON: {error}.") from error
+        if value is None:
+            raise BadRequest("The body is null. Send a JSON object.")  # APIFlask would take it for {}
         for scalar in _scalars(value):
             if isinstance(scalar, float) and not math.isfinite(scalar):
                 raise BadRequest("The body holds a number that is too large for a float. Send a smaller one.")
