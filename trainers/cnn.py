@@ -37,6 +37,10 @@ def train_cnn(
         seed=hyper_params.seed,
     )
     network.to(context.device, memory_format=torch.channels_last)  # type: ignore[call-overload] # not in the stub
+    context.control.log(
+        f"{dataset.name}: {len(data.train):,} training, {len(data.validation or ()):,} validation and "
+        f"{len(data.test):,} test images of {dataset.side} x {dataset.side} x {dataset.channels}"
+    )
     context.control.describe(
         {
             "device": context.device,
@@ -46,7 +50,7 @@ def train_cnn(
             "torch": torch.__version__,
             "parameters": count_parameters(network),
             "train_images": len(data.train),
-            "validation_images": len(data.validation) if data.validation else 0,
+            "validation_images": len(data.validation or ()),
             "test_images": len(data.test),
         }
     )

@@ -33,7 +33,7 @@ def fetch_missing(dataset: Dataset, datasets_dir: Path, *, say: Say) -> None:
     try:
         datasets_dir.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=f".{dataset.name}-", dir=datasets_dir) as folder:
-            for archive in dataset.archives:
+            for archive in _list_needed(dataset, datasets_dir):
                 _unpack(_obtain(archive, datasets_dir, Path(folder), say), archive, Path(folder))
             for file in list_missing(dataset, datasets_dir):
                 target = datasets_dir / file.path
@@ -43,22 +43,32 @@ def fetch_missing(dataset: Dataset, datasets_dir: Path, *, say: Say) -> None:
         raise _unavailable(dataset, datasets_dir, error) from error
 
 
+def _list_needed(dataset: Dataset, datasets_dir: Path) -> list[Archive]:
+    missing = {file.path for file in list_missing(dataset, datasets_dir)}
+    return [
+        archive
+        for archive in dataset.archives
+        if archive.path.endswith(".tar.gz") or archive.path.removesuffix(".gz") in missing
+    ]
+
+
 def _obtain(archive: Archive, datasets_dir: Path, folder: Path, say: Say) -> Path:
     """Return the archive: the one that somebody has put there, else a fresh download."""
-    placed = datasets_dir / archive.path
-    if placed.is_file() and compute_md5(placed) == archive.md5:
-        return placed
-    target = folder / archive.path
+    placed, target, reasons = datasets_dir / archive.path, folder / archive.path, []
+    if placed.is_file():
+        if compute_md5(placed) == archive.md5:
+            return placed
+        reasons.append(f"{placed}: the checksum is wrong")
     target.parent.mkdir(parents=True, exist_ok=True)
-    reasons = []
     for url in archive.urls:
+        say(f"downloading {url}")
         try:
             _download(url, target)
         except (OSError, http.client.HTTPException) as error:
             reasons.append(f"{url}: {error}")
             continue
         if compute_md5(target) == archive.md5:
-            say(f"downloaded {url} ({target.stat().st_size / 1e6:.1f} MB)")
+            say(f"downloaded {target.stat().st_size / 1e6:.1f} MB, checksum right")
             return target
         reasons.append(f"{url}: the checksum is wrong")
     raise OSError("; ".join(reasons))

@@ -21,4 +21,4 @@ def build_optimizer(network: nn.Module, hyper_params: CnnHyperParams) -> optim.O
                 parameters, lr=rate, weight_decay=decay, momentum=momentum, nesterov=momentum > 0, fused=True
             )
         case "rmsprop":
-            return optim.RMSprop(parameters, lr=rate, weight_decay=decay, momentum=momentum)
+            return optim.RMSprop(parameters, lr=rate, weight_decay=decay)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, ConfigDict, Field, JsonValue, model_validator
+from pydantic import BeforeValidator, ConfigDict, Field, JsonValue, ValidationInfo, field_validator
 
 from schema import Record
 from trainers.datasets import default_dataset
@@ -60,10 +60,10 @@ class CnnHyperParams(HyperParams):
         "small_cnn", title="Network", description="small_cnn has two convolutions, resnet9 has eight"
     )
     optimizer: Annotated[OptimizerName, AnyCase] = Field(
-        "adam", title="Optimizer", description="how weights follow the gradient; sgd uses Nesterov momentum"
+        "adam", title="Optimizer", description="how the weights follow the gradient"
     )
     learning_rate: float = Field(
-        0.001, gt=0, le=10, allow_inf_nan=False, title="Learning rate", description="step size, kept constant"
+        0.002, gt=0, le=10, allow_inf_nan=False, title="Learning rate", description="step size, kept constant"
     )
     weight_decay: float = Field(
         0.0,
@@ -79,7 +79,7 @@ class CnnHyperParams(HyperParams):
         lt=1,
         allow_inf_nan=False,
         title="Momentum",
-        description="of sgd and rmsprop; the others ignore it",
+        description="of sgd (Nesterov); the others ignore it",
     )
     batch_size: int = Field(
         64,
@@ -98,13 +98,12 @@ class CnnHyperParams(HyperParams):
         description="share of the training split that is held out, the same images for every seed; 0 is none",
     )
 
-    needs_pairs: ClassVar[frozenset[str]] = frozenset({"resnet9"})
-
-    @model_validator(mode="after")
-    def _check_batch(self) -> CnnHyperParams:
-        if self.network in self.needs_pairs and self.batch_size < 2:
-            raise ValueError(f"{self.network} normalises over a batch and needs a batch_size of 2 or more")
-        return self
+    @field_validator("batch_size")
+    @classmethod
+    def _check_batch(cls, batch_size: int, info: ValidationInfo) -> int:
+        if batch_size < 2 and info.data.get("network") == "resnet9":
+            raise ValueError("resnet9 normalises over a batch and needs 2 images or more")
+        return batch_size
 
     @classmethod
     def host_defaults(cls, *, datasets_dir: Path, preferred_dataset: str | None) -> dict[str, JsonValue]:

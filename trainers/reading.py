@@ -16,6 +16,17 @@ from errors import DatasetUnavailable
 from trainers.datasets import DataFile, Dataset
 from trainers.torchvision_cpu import declare_operators
 
+# What the readers raise on a file that is not of their format; torchvision asserts.
+_FORMAT_ERRORS = (
+    OSError,
+    EOFError,
+    ValueError,
+    LookupError,
+    TypeError,
+    AssertionError,
+    pickle.UnpicklingError,
+)
+
 
 @dataclass(frozen=True)
 class Arrays:
@@ -31,14 +42,14 @@ class Arrays:
 
 def read_files(dataset: Dataset, files: Sequence[DataFile], datasets_dir: Path) -> Arrays:
     """Read one split. Raises DatasetUnavailable when a file is not what was published."""
-    for file in files:
-        if file.md5 is not None and compute_md5(datasets_dir / file.path) != file.md5:
-            raise _broken(datasets_dir / file.path, "its checksum is not the published one")
     paths = [datasets_dir / file.path for file in files]
     try:
+        for file, path in zip(files, paths, strict=True):
+            if file.md5 is not None and compute_md5(path) != file.md5:
+                raise _broken(path, "its checksum is not the published one")
         arrays = _READERS[dataset.file_format](paths)
-    except (ValueError, KeyError, IndexError, EOFError, TypeError, pickle.UnpicklingError) as error:
-        raise _broken(paths[0], str(error)) from error
+    except _FORMAT_ERRORS as error:
+        raise _broken(paths[0], f"{type(error).__name__} {error}".strip()) from error
     _check(dataset, arrays, paths[0])
     return arrays
 
@@ -60,7 +71,9 @@ def _check(dataset: Dataset, arrays: Arrays, path: Path) -> None:
 
 
 def _broken(path: Path, reason: str) -> DatasetUnavailable:
-    return DatasetUnavailable(f"{path} cannot be used: {reason}. Delete it and start the run again.")
+    return DatasetUnavailable(
+        f"{path} cannot be used: {reason}. Put the published file there, or delete it for a download."
+    )
 
 
 def _read_idx(paths: Sequence[Path]) -> Arrays:

@@ -117,7 +117,7 @@ def validate_hyper_params(
     try:
         return model.model_validate({**defaults, **raw, "trainer": spec.name})
     except ValidationError as error:
-        raise _explain(error, raw) from error
+        raise _explain(error, raw, defaults) from error
 
 
 def hyper_params_schema(
@@ -128,6 +128,10 @@ def hyper_params_schema(
     defaults = spec.hyper_params.host_defaults(datasets_dir=datasets_dir, preferred_dataset=default_dataset)
     for field, value in defaults.items():
         schema["properties"][field]["default"] = value
+    # A form reads better when it starts with what the trainer is about; pydantic puts inherited fields first.
+    properties = schema["properties"]
+    inherited = {field: properties.pop(field) for field in ("num_epochs", "seed") if field in properties}
+    properties.update(inherited)
     return schema
 
 
@@ -172,12 +176,16 @@ def _refuse_unknown(raw: Mapping[str, object], model: type[HyperParams]) -> None
         )
 
 
-def _explain(error: ValidationError, raw: Mapping[str, object]) -> InvalidInput:
+def _explain(
+    error: ValidationError, raw: Mapping[str, object], defaults: Mapping[str, object]
+) -> InvalidInput:
     details = []
     for item in error.errors(include_url=False, include_context=True)[:_REPORTED_FIELDS]:
         path = ".".join(str(part) for part in item["loc"])
         message = item["msg"].removeprefix("Value error, ")
         given = raw.get(path)
+        if path in defaults and path not in raw:
+            message += f"; {_quote(str(defaults[path]))} comes from the settings of this host"
         if item["type"] == "literal_error" and isinstance(given, str):
             expected = str(item["ctx"]["expected"]).replace(" or ", ", ").replace("'", "").split(", ")
             message += _near(given.lower(), expected)
@@ -191,7 +199,7 @@ def _invalid(field: str, message: str) -> InvalidInput:
 
 def _invalid_fields(details: list[FieldError]) -> InvalidInput:
     listed = "; ".join(f"{detail.field}: {detail.message}" for detail in details)
-    return InvalidInput(f"The hyper_params are not valid. {listed}.", details=details)
+    return InvalidInput(f"The hyper_params are not valid: {listed}", details=details)
 
 
 def _suggest(wanted: str, known: Iterable[str]) -> str:
