@@ -42,7 +42,7 @@ class Client:
         # A transport of our own keeps the API's address from going through HTTP_PROXY. It drops idle
         # connections before the server does (gunicorn.conf.py), so that no request meets a closing one.
         transport = transport or httpx.HTTPTransport(limits=httpx.Limits(keepalive_expiry=0.5))
-        self._http = httpx.Client(base_url=self.api_url, transport=transport, timeout=timeout_s)
+        self._http = httpx.Client(transport=transport, timeout=timeout_s)
 
     def submit(
         self,
@@ -77,12 +77,12 @@ class Client:
         query = {
             "sort": str(sort),
             "order": order,
-            "status": status and str(status),
-            "limit": limit and str(limit),
+            "status": None if status is None else str(status),
+            "limit": None if limit is None else str(limit),
             "cursor": cursor,
-            "fields": ",".join(fields),
+            "fields": ",".join(fields) or None,
         }
-        given = {name: value for name, value in query.items() if value}
+        given = {name: value for name, value in query.items() if value is not None}
         return self._read(RunsReply, self._send("GET", "/api/runs", params=given))
 
     def list_epochs(self, iid: str) -> EpochsReply:
@@ -125,7 +125,9 @@ class Client:
         expected: tuple[int, ...] = (200, 201),
     ) -> httpx.Response:
         try:
-            response = self._http.request(method, path, params=params, json=json, headers=headers)
+            response = self._http.request(
+                method, f"{self.api_url}{path}", params=params, json=json, headers=headers
+            )
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise ApiUnavailable(
                 f"No answer from {self.api_url} ({_cause(error)}). Start the backend with "

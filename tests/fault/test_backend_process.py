@@ -1,0 +1,124 @@
+"""The backend as a process: it starts alone, and stops at once and cleanly."""
+
+from __future__ import annotations
+
+import http.client
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from client import Client
+from errors import ApiUnavailable
+from redis_db import RedisDB
+from schema import HealthReply, Status
+
+ROOT = Path(__file__).resolve().parents[2]
+COMMANDS = {
+    "python backend.py": [sys.executable, str(ROOT / "backend.py")],
+    "gunicorn": [
+        sys.executable, "-m", "gunicorn", "--config", str(ROOT / "gunicorn.conf.py"), "backend:create_app()",
+    ],
+}  # fmt: skip
+STOP_LIMIT_S = 3
+
+
+class Backend:
+    """A backend on a free port, started from a folder that is not the repository."""
+
+    def __init__(self, command: list[str], redis_url: str, folder: Path) -> None:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port = probe.getsockname()[1]
+        ours = {"WATTLE_REDIS_URL": redis_url, "WATTLE_PORT": str(self.port), "WATTLE_LEASE_S": "0.5"}
+        self.process = subprocess.Popen(
+            command, cwd=folder, env=os.environ | ours, stderr=subprocess.PIPE, text=True
+        )
+
+    def wait_until_healthy(self) -> HealthReply:
+        """Return its health once it answers, within 20 s."""
+        deadline_s = time.monotonic() + 20
+        with Client(f"http://127.0.0.1:{self.port}") as client:
+            while True:
+                try:
+                    return client.get_health()
+                except ApiUnavailable:
+                    assert self.process.poll() is None, self.process.communicate()[1]
+                    assert time.monotonic() < deadline_s
+                    time.sleep(0.05)
+
+    def stop(self, number: signal.Signals) -> tuple[int, float, str]:
+        """Send the signal; return exit code, seconds until the end, and what was logged."""
+        started_s = time.monotonic()
+        self.process.send_signal(number)
+        _, text = self.process.communicate(timeout=20)
+        return self.process.returncode, time.monotonic() - started_s, text
+
+
+@pytest.fixture
+def backend(request: pytest.FixtureRequest, redis_url: str, tmp_path: Path) -> Iterator[Backend]:
+    started = Backend(COMMANDS[getattr(request, "param", "python backend.py")], redis_url, tmp_path)
+    yield started
+    if started.process.poll() is None:
+        started.process.kill()
+        started.process.communicate()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("backend", list(COMMANDS), indirect=True)
+def test_it_stops_at_once_with_idle_and_silent_connections_open(
+    backend: Backend, number: signal.Signals
+) -> None:
+    assert backend.wait_until_healthy().status == "ok"
+    idle = http.client.HTTPConnection("127.0.0.1", backend.port)
+    idle.request("GET", "/healthz")
+    idle.getresponse().read()
+    silent = socket.create_connection(("127.0.0.1", backend.port))
+
+    code, took_s, text = backend.stop(number)
+
+    silent.close()
+    idle.close()
+    assert code == 0, text
+    assert took_s < STOP_LIMIT_S, text
+    assert "Traceback" not in text
+
+
+def test_a_chunked_body_keeps_to_the_limit(backend: Backend) -> None:
+    backend.wait_until_healthy()
+    connection = http.client.HTTPConnection("127.0.0.1", backend.port)
+    chunk = b" " * 100_000
+    headers = {"Content-Type": "application/json"}
+    connection.request(
+        "POST", "/train", body=(chunk for _ in range(20)), headers=headers, encode_chunked=True
+    )
+    status = connection.getresponse().status
+    connection.close()
+    assert status == 413
+
+
+def test_the_run_of_a_dead_worker_waits_again_though_no_worker_is_left(backend: Backend, db: RedisDB) -> None:
+    run = db.queue.submit({"num_epochs": 1})
+    assert db.queue.claim(["default"], worker_id="dead", lease_s=0.1)
+    deadline_s = time.monotonic() + 20
+    while db.runs.get(run.run_id).status is not Status.WAITING:
+        assert time.monotonic() < deadline_s
+        time.sleep(0.05)
+    assert db.runs.get(run.run_id).lease_losses == 1
+
+
+def test_a_setting_that_is_wrong_is_a_sentence(tmp_path: Path) -> None:
+    for name, value in {"WATTLE_PORT": "many", "WATTLE_REDIS_URL": "nonsense"}.items():
+        failed = subprocess.run(
+            COMMANDS["python backend.py"],
+            cwd=tmp_path, env=os.environ | {name: value}, capture_output=True, text=True, timeout=20,
+        )  # fmt: skip
+        assert failed.returncode == 1
+        assert name in failed.stderr
+        assert "Traceback" not in failed.stderr
