@@ -47,7 +47,7 @@ def show_docs() -> Response:
 
 
 def finish_openapi(spec: Document | str) -> Document | str:
-    """Add what APIFlask leaves out: bodies are required, comma lists, and how each route fails."""
+    """Add what APIFlask leaves out: bodies are required, parameters are explained, lists have commas, and how routes fail."""
     document = cast("Document", spec)  # a str only when the spec format is YAML
     schemas = document["components"]["schemas"]
     error = ErrorReply.model_json_schema(ref_template="#/components/schemas/{model}")
@@ -61,6 +61,8 @@ def finish_openapi(spec: Document | str) -> Document | str:
 
 def _finish_operation(path: str, operation: Document) -> None:
     for parameter in operation["parameters"]:
+        if text := parameter["schema"].get("description"):
+            parameter["description"] = text
         if parameter["schema"].get("type") == "array":
             parameter |= {"style": "form", "explode": False}
     codes = {"403", "503"}

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 from apiflask import APIBlueprint
 from flask import Response
-from pydantic import BaseModel, BeforeValidator, Field, JsonValue, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, model_validator
 
 from api.body import reply
 from api.replies import show_run
@@ -39,11 +39,22 @@ LINE_ID_PATTERN = r"^[0-9]{1,19}(-[0-9]{1,19})?$"
 
 def _split(value: object) -> object:
     """Turn the comma list of a query parameter into its parts."""
-    return [part.strip() for part in value.split(",")] if isinstance(value, str) else value
+    if isinstance(value, str):
+        return [part.strip() for part in value.split(",")] if value else []
+    return value
+
+
+def _describe_both_forms(schema: dict[str, Any]) -> None:
+    """Say in the OpenAPI document that the flat object is a body too."""
+    nested = {name: schema.pop(name) for name in ("properties", "required", "additionalProperties")}
+    flat = {"description": "the hyper_params alone", "not": {"required": ["hyper_params"]}}
+    schema["anyOf"] = [nested, flat]
 
 
 class TrainBody(TrainRequest):
     """What to train and how: {"hyper_params": {…}, "options": {…}}, or the hyper_params alone."""
+
+    model_config = ConfigDict(json_schema_extra=_describe_both_forms)
 
     @model_validator(mode="before")
     @classmethod

@@ -53,6 +53,12 @@ def test_every_parameter_is_in_the_docs(document: dict[str, Any]) -> None:
                 assert f"`{parameter['name']}`" in text or parameter["in"] == "path", parameter["name"]
 
 
+def test_both_forms_of_a_run_are_described(document: dict[str, Any]) -> None:
+    nested, flat = document["components"]["schemas"]["TrainBody"]["anyOf"]
+    assert nested["required"] == ["hyper_params"]
+    assert flat["not"] == {"required": ["hyper_params"]}
+
+
 def test_bodies_are_required_and_failures_are_described(document: dict[str, Any]) -> None:
     train = document["paths"]["/train"]["post"]
     assert train["requestBody"]["required"] is True
