@@ -47,7 +47,7 @@ def show_docs() -> Response:
 
 
 def finish_openapi(spec: Document | str) -> Document | str:
-    """Add what APIFlask leaves out: bodies are required, parameters are explained, lists have commas, and how routes fail."""
+    """Add what APIFlask leaves out: required bodies, explained parameters, comma lists, and failures."""
     document = cast("Document", spec)  # a str only when the spec format is YAML
     schemas = document["components"]["schemas"]
     error = ErrorReply.model_json_schema(ref_template="#/components/schemas/{model}")
