@@ -44,7 +44,6 @@ class Data:
     validation: Split | None
     mean: Tensor
     std: Tensor
-    classes: int
 
     def normalise(self, images: Tensor) -> Tensor:
         """Return a batch as float32, about 0 with a spread of 1, channels last."""
@@ -74,7 +73,6 @@ def load_data(
         validation=_to_split(validation).to(device) if validation is not None else None,
         mean=mean,
         std=std,
-        classes=dataset.classes,
     )
 
 

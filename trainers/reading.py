@@ -16,7 +16,7 @@ from errors import DatasetUnavailable
 from trainers.datasets import DataFile, Dataset
 from trainers.torchvision_cpu import declare_operators
 
-# What the readers raise on a file that is not of their format; torchvision asserts.
+# What the readers, torch and torchvision raise on a file that is not of their format.
 _FORMAT_ERRORS = (
     OSError,
     EOFError,
@@ -24,6 +24,7 @@ _FORMAT_ERRORS = (
     LookupError,
     TypeError,
     AssertionError,
+    RuntimeError,
     pickle.UnpicklingError,
 )
 
