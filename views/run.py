@@ -103,7 +103,11 @@ def _is_live(shown: Shown) -> bool:
 
 def _live(iid: str, *, was_live: bool) -> None:
     """Draw the run; every second while it may change."""
-    shown = _fetch(iid)
+    try:
+        shown = _fetch(iid)
+    except ApiRefused:
+        # It was there a second ago: the whole page says what the API says now.
+        st.rerun()
     if _is_live(shown) != was_live:
         st.rerun()
     problem = shown.run.problem or shown.epochs.problem

@@ -3,6 +3,9 @@
 const PLOTLY_URL = new URL("app/static/plotly-basic-4.1.1.min.js", window.location.href).href;
 const CONFIG = {
   displaylogo: false,
+  // Plotly shows a button that uploads the chart to its cloud unless it is told not to.
+  showSendToCloud: false,
+  plotlyServerURL: "",
   responsive: true,
   modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d"],
 };
@@ -46,6 +49,19 @@ function themed(layout, root) {
   };
 }
 
+// The sidebar changes the width without a resize of the window; leaving the page changes it to nothing.
+function followWidth(Plotly, chart) {
+  const observer = new ResizeObserver(() => {
+    if (!chart.isConnected) {
+      observer.disconnect();
+      Plotly.purge(chart);
+    } else if (chart.data && chart.offsetWidth > 0) {
+      Plotly.Plots.resize(chart);
+    }
+  });
+  observer.observe(chart);
+}
+
 function draw(Plotly, root) {
   const figures = root.wattleFigures;
   while (root.children.length > figures.length) {
@@ -58,8 +74,7 @@ function draw(Plotly, root) {
     chart.className = "wattle-chart";
     chart.setAttribute("role", "figure");
     root.append(chart);
-    // The sidebar changes the width without a resize of the window.
-    new ResizeObserver(() => chart.data && Plotly.Plots.resize(chart)).observe(chart);
+    followWidth(Plotly, chart);
   }
   figures.forEach((json, index) => {
     // Parsing anew gives Plotly new arrays; with the same array object it would not redraw.

@@ -1,0 +1,75 @@
+from __future__ import annotations
+
+import pytest
+
+from errors import FieldError
+from trainers.params import CnnHyperParams
+from views.form import Schema, form_fields, number_text
+from views.submit import errors_by_field
+
+
+def test_the_form_of_the_built_in_trainer_follows_its_model() -> None:
+    fields = {field.name: field for field in form_fields(CnnHyperParams.model_json_schema())}
+
+    assert list(fields)[:4] == ["network", "dataset", "optimizer", "learning_rate"]
+    assert "trainer" not in fields
+    assert fields["optimizer"].kind == "choice"
+    assert fields["optimizer"].choices == ("adam", "adamw", "sgd", "rmsprop")
+    assert fields["num_epochs"].kind == "integer"
+    assert (fields["num_epochs"].minimum, fields["num_epochs"].maximum) == (1, 10_000)
+    assert fields["learning_rate"].default == CnnHyperParams.model_fields["learning_rate"].default
+    assert not fields["batch_size"].is_advanced
+    assert fields["seed"].is_advanced
+
+
+def test_optional_and_referenced_fields_are_looked_into() -> None:
+    schema: Schema = {
+        "$defs": {"Mode": {"enum": ["a", "b"], "type": "string", "title": "Mode"}},
+        "properties": {
+            "mode": {"$ref": "#/$defs/Mode", "default": "b", "advanced": False},
+            "warmup": {"anyOf": [{"type": "integer", "minimum": 0}, {"type": "null"}], "default": None},
+            "flag": {"type": "boolean", "default": True},
+            "nested": {"type": "object"},
+        },
+    }
+    fields = {field.name: field for field in form_fields(schema)}
+
+    assert list(fields) == ["mode", "warmup", "flag"]
+    assert fields["mode"].choices == ("a", "b")
+    assert fields["mode"].title == "Mode"
+    assert not fields["mode"].is_advanced
+    assert fields["warmup"].kind == "integer"
+    assert fields["warmup"].is_optional
+
+
+def test_a_unit_stands_in_the_label_unless_the_title_says_it() -> None:
+    schema: Schema = {
+        "properties": {
+            "num_epochs": {"type": "integer", "title": "Epochs", "unit": "epochs"},
+            "batch_size": {"type": "integer", "title": "Batch size", "unit": "images"},
+        }
+    }
+
+    assert [field.label for field in form_fields(schema)] == ["Epochs", "Batch size (images)"]
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(0.001, "0.001"), (1e-6, "1e-06"), (20, "20"), (True, "yes"), ("a", "a")]
+)
+def test_values_read_the_way_people_write_them(value: float | str, text: str) -> None:
+    assert number_text(value) == text
+
+
+def test_errors_of_the_api_find_their_field() -> None:
+    details = [
+        FieldError("hyper_params.learning_rate", "must be positive"),
+        FieldError("hyper_params.learning_rate", "must be finite"),
+        FieldError("options.queue", "is too long"),
+        FieldError("body", "is too large"),
+    ]
+
+    assert errors_by_field(details) == {
+        "learning_rate": "must be positive; must be finite",
+        "options": "options.queue: is too long",
+        "": "body: is too large",
+    }
