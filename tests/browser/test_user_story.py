@@ -49,6 +49,7 @@ def test_a_run_goes_from_the_form_to_four_curves(tab: Page, stack: Stack, witnes
         assert drawn_points(tab, curve) == [NUM_EPOCHS] * curve.traces
     run_id = tab.url.rpartition("=")[2]
     assert len(stack.api.list_epochs(run_id).epochs) == NUM_EPOCHS
+    assert stack.api.get_run(run_id).hyper_params["num_epochs"] == NUM_EPOCHS
     assert sum("plotly-basic" in url for url in witness.requests) == 1
 
     tab.get_by_role("link", name="Runs", exact=True).click()

@@ -1,0 +1,214 @@
+"""The pages without a browser: the real API on a real store, Streamlit's own test runner in front."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import streamlit as st
+from streamlit.testing.v1 import AppTest
+from streamlit.testing.v1.element_tree import Button
+from werkzeug.serving import make_server
+
+from backend import create_app
+from redis_db import RedisDB
+from schema import RunError
+from settings import Settings
+from tests.acted_run import HYPER_PARAMS, ActedRun
+from views import source
+
+Open = Callable[..., AppTest]
+TIMEOUT_S = 20
+
+
+def pages(default: str) -> None:
+    """Wattle with another first page; Streamlit runs this function's source as a script."""
+    import streamlit as st
+
+    from views import parts, run, runs, submit
+
+    made = {
+        name: st.Page(module.show, title=name, url_path=name, default=name == default)
+        for name, module in {"runs": runs, "submit": submit, "run": run}.items()
+    }
+    parts.register_pages(made)
+    st.navigation(list(made.values())).run()
+
+
+@pytest.fixture
+def api_url(db: RedisDB, tmp_path: Path) -> Iterator[str]:
+    """The API in a thread of this process."""
+    server = make_server("127.0.0.1", 0, create_app(Settings(data_dir=tmp_path), db), threaded=True)
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,))
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@pytest.fixture
+def open_page(monkeypatch: pytest.MonkeyPatch) -> Iterator[Open]:
+    """Run a page until it is drawn; nothing is remembered from the test before."""
+
+    def run(name: str, api_url: str, **query: str) -> AppTest:
+        monkeypatch.setenv("WATTLE_API_URL", api_url)
+        app = AppTest.from_function(pages, kwargs={"default": name}, default_timeout=TIMEOUT_S)
+        for key, value in query.items():
+            app.query_params[key] = value
+        return app.run()
+
+    yield run
+    source.api().close()
+    st.cache_data.clear()
+    st.cache_resource.clear()
+
+
+def texts(app: AppTest) -> str:
+    """All that is written on the page, without what Markdown needs to leave it as it is."""
+    kinds = (app.markdown, app.info, app.warning, app.error, app.caption, app.title, app.header)
+    return " ".join(str(element.value) for kind in kinds for element in kind).replace("\\", "")
+
+
+def metric(app: AppTest, label: str) -> str:
+    return next(str(m.value).replace("\u00a0", " ") for m in app.metric if m.label.startswith(label))
+
+
+def test_without_runs_the_page_says_what_to_do_next(open_page: Open, api_url: str) -> None:
+    app = open_page("runs", api_url)
+
+    assert not app.exception
+    assert "No runs yet. Submit the first one" in app.info[0].value
+
+
+def test_the_table_of_runs_shows_what_each_achieved_and_cost(
+    open_page: Open, api_url: str, db: RedisDB
+) -> None:
+    done = ActedRun(db, num_epochs=4)
+    done.record(4)
+    done.finish()
+    unknown = ActedRun(db, num_epochs=4, network="resnet9")
+    unknown.record(1, quality=None)
+
+    app = open_page("runs", api_url)
+    table = app.dataframe[0].value.set_index("id")
+
+    assert not app.exception
+    assert table.loc[done.run_id[:8], "status"] == ["done"]
+    assert table.loc[done.run_id[:8], "run"] == "small_cnn · digits · adam"
+    assert table.loc[done.run_id[:8], "progress"] == 100
+    assert table.loc[done.run_id[:8], "energy"] == pytest.approx(0.012, abs=0.001)
+    assert table["energy"].isna()[unknown.run_id[:8]]
+    assert (metric(app, "Running"), metric(app, "Done"), metric(app, "Failed")) == ("1", "1", "0")
+
+
+def test_a_waiting_run_without_a_worker_tells_how_to_start_one(
+    open_page: Open, api_url: str, db: RedisDB
+) -> None:
+    db.queue.submit(HYPER_PARAMS)
+
+    assert "python worker.py" in texts(open_page("runs", api_url))
+
+
+def test_search_and_status_filter_the_list(open_page: Open, api_url: str, db: RedisDB) -> None:
+    ActedRun(db, network="resnet9")
+    ActedRun(db, network="small_cnn")
+
+    assert list(open_page("runs", api_url, search="RESNET").dataframe[0].value["run"]) == [
+        "resnet9 · digits · adam"
+    ]
+    nothing = open_page("runs", api_url, status="failed")
+    assert not nothing.dataframe
+    assert "No runs match." in texts(nothing)
+
+
+def test_a_run_s_page_shows_figures_epochs_and_where_they_come_from(
+    open_page: Open, api_url: str, db: RedisDB
+) -> None:
+    acted = ActedRun(db, num_epochs=20)
+    db.runs.describe(acted.lease, {"energy_source": "load_x_power", "intensity_source": "USA 385 g/kWh"})
+    acted.record(5)
+
+    app = open_page("run", api_url, iid=acted.run_id)
+
+    assert not app.exception
+    assert metric(app, "Best test accuracy") == "73.21 %"
+    assert metric(app, "Energy :orange-badge[estimated]") == "0.015 Wh"
+    assert "USA 385 g" in next(m.help for m in app.metric if m.label == "CO₂").replace("\\", "")
+    assert list(app.dataframe[0].value["epoch"]) == [5, 4, 3, 2, 1]
+    assert "running" in texts(app)
+
+
+def test_unknown_energy_is_a_dash_with_its_reason(open_page: Open, api_url: str, db: RedisDB) -> None:
+    acted = ActedRun(db)
+    acted.record(1, quality=None)
+
+    app = open_page("run", api_url, iid=acted.run_id)
+
+    assert metric(app, "Energy") == "–"
+    assert "no meter on this host could be read" in texts(app)
+
+
+def test_a_failed_run_shows_why_with_its_traceback(open_page: Open, api_url: str, db: RedisDB) -> None:
+    acted = ActedRun(db)
+    acted.finish(RunError(kind="TrainingFailed", message="loss is *NaN*", traceback="Traceback: in step 3"))
+
+    app = open_page("run", api_url, iid=acted.run_id)
+
+    assert "TrainingFailed" in app.error[0].value
+    assert "loss is *NaN*" in texts(app)
+    assert any("in step 3" in code.value for code in app.code)
+
+
+def test_a_run_that_is_not_there_is_a_calm_message(open_page: Open, api_url: str) -> None:
+    app = open_page("run", api_url, iid="deadbeef")
+
+    assert not app.exception
+    assert "There is no run deadbeef here." in texts(app)
+
+
+def test_without_an_id_the_newest_run_is_shown(open_page: Open, api_url: str, db: RedisDB) -> None:
+    newest = ActedRun(db)
+
+    assert open_page("run", api_url).query_params["iid"] == newest.run_id
+
+
+@pytest.mark.parametrize("page", ["runs", "run", "submit"])
+def test_a_silent_api_is_a_banner_with_the_remedy(open_page: Open, page: str) -> None:
+    app = open_page(page, "http://127.0.0.1:9")
+
+    assert not app.exception
+    assert "python backend.py" in app.warning[0].value
+
+
+def test_the_review_says_in_words_what_will_be_queued_and_what_was_changed(
+    open_page: Open, api_url: str, db: RedisDB
+) -> None:
+    app = open_page("submit", api_url)
+    app.selectbox(key="submit:cnn:network").set_value("resnet9")
+    app.number_input(key="submit:cnn:num_epochs").set_value(3)
+    app.text_input(key="submit:tags").set_value("paper, baseline")
+    button(app, "Review").click().run()
+
+    assert "Train **resnet9** on **digits**" in texts(app)
+    assert "for **3 epochs**" in texts(app)
+    assert "Tags: paper, baseline." in texts(app)
+    table = app.dataframe[0].value.set_index("Setting")
+    assert list(table.loc["Network"]) == ["resnet9", "small_cnn"]
+    assert list(table.loc["Dataset"]) == ["digits", ""]
+    assert db.queue.length() == 0
+
+
+def test_a_queue_name_that_is_not_one_is_refused_before_the_review(open_page: Open, api_url: str) -> None:
+    app = open_page("submit", api_url)
+    app.text_input(key="submit:queue").set_value("Not A Queue")
+    button(app, "Review").click().run()
+
+    assert "queue" in texts(app)
+    assert not [b for b in app.button if b.label == "Queue it"]
+
+
+def button(app: AppTest, label: str) -> Button:
+    return next(found for found in app.button if found.label == label)

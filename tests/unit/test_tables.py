@@ -1,0 +1,101 @@
+from __future__ import annotations
+
+import json
+import math
+from datetime import UTC, datetime
+from typing import Any
+
+from schema import EpochResult, EpochsReply, RunReply, Status
+from views.charts import run_figures
+from views.look import run_color
+from views.run import remaining_s
+from views.run_details import epochs_frame
+from views.runs_table import runs_frame
+from views.source import matches
+
+
+def epoch(number: int, energy_kwh: float | None) -> EpochResult:
+    return EpochResult(
+        epoch=number,
+        train_loss=0.5,
+        train_accuracy=0.9,
+        test_loss=0.6,
+        test_accuracy=0.8,
+        duration_s=2.0,
+        energy_kwh=energy_kwh,
+        co2_g=None if energy_kwh is None else 400 * energy_kwh,
+    )
+
+
+def run(**changed: Any) -> RunReply:
+    values: dict[str, Any] = {
+        "run_id": "0af3",
+        "iid": "0af3",
+        "hyper_params": {"network": "resnet9", "dataset": "mnist", "optimizer": "sgd"},
+        "status": Status.RUNNING,
+        "time_added": datetime(2026, 3, 1, tzinfo=UTC),
+        "num_epochs": 10,
+        "progress": 0.2,
+    }
+    return RunReply(**values | changed)
+
+
+def figures(*epochs: EpochResult) -> list[dict[str, Any]]:
+    return [json.loads(figure) for figure in run_figures("0af3", epochs)]
+
+
+def test_a_run_has_four_figures_in_its_colour_that_keep_their_zoom() -> None:
+    drawn = figures(epoch(1, 3e-6), epoch(2, 3e-6))
+
+    assert [figure["layout"]["title"]["text"] for figure in drawn] == [
+        "Loss",
+        "Accuracy",
+        "Energy per epoch",
+        "CO₂ per epoch",
+    ]
+    assert {figure["layout"]["uirevision"] for figure in drawn} == {"0af3"}
+    assert {trace["line"]["color"] for figure in drawn for trace in figure["data"]} == {run_color("0af3")}
+    assert drawn[1]["data"][1]["y"] == [80.0, 80.0]
+
+
+def test_energy_has_the_unit_that_fits_and_a_gap_where_it_is_unknown() -> None:
+    energy = figures(epoch(1, 3e-6), epoch(2, None))[2]
+
+    assert energy["layout"]["yaxis"]["title"]["text"] == "energy (mWh)"
+    assert energy["data"][0]["y"] == [3.0, None]
+    assert energy["data"][0]["connectgaps"] is False
+
+
+def test_a_long_run_is_drawn_without_markers() -> None:
+    drawn = figures(*(epoch(number, None) for number in range(1, 100)))
+
+    assert {trace["mode"] for figure in drawn for trace in figure["data"]} == {"lines"}
+
+
+def test_a_table_of_runs_without_any_figure_has_missing_numbers_not_zeros() -> None:
+    frame, columns = runs_frame([run()])
+
+    assert all(math.isnan(frame[name][0]) for name in ("best", "last", "energy", "co2", "duration"))
+    assert columns["energy"]["label"] == "Energy Wh"
+    assert frame["run"][0] == "resnet9 · mnist · sgd"
+
+
+def test_the_csv_has_every_epoch_in_stored_units() -> None:
+    frame = epochs_frame(EpochsReply(epochs=[epoch(1, 3e-6), epoch(2, None)], attempts=[]))
+
+    assert list(frame["epoch"]) == [1, 2]
+    assert frame["energy_kwh"][0] == 3e-6
+    assert "test_accuracy" in frame.to_csv(index=False)
+
+
+def test_the_time_left_follows_the_newest_epochs() -> None:
+    epochs = EpochsReply(epochs=[epoch(1, None), epoch(2, None)], attempts=[])
+
+    assert remaining_s(run(epochs_done=2), epochs) == 16.0
+    assert remaining_s(run(), EpochsReply(epochs=[], attempts=[])) is None
+
+
+def test_a_search_finds_runs_by_all_of_its_words() -> None:
+    assert matches(run(), ("resnet", "sgd"))
+    assert matches(run(), ("0af3",))
+    assert not matches(run(), ("resnet", "adam"))
