@@ -59,6 +59,14 @@ _REMEDIES: Final[Sequence[tuple[type[RedisError], str]]] = (
     ),
 )
 
+# What the driver does not recognise: Redis 6.2 wraps the error of a command inside a script, and Redis 7
+# refuses a long command of somebody who gave no password with a word of its own.
+_DISGUISED: Final[Mapping[str, type[RedisError]]] = {
+    ": -READONLY ": ReadOnlyError,
+    ": -OOM ": redis.exceptions.OutOfMemoryError,
+    "unauthenticated": AuthenticationError,
+}
+
 
 class Driver(Protocol):
     """The part of redis-py that is used, without its unions of plain and awaitable replies."""
@@ -162,9 +170,6 @@ class Connection:
         try:
             yield
         except ResponseError as error:
-            # How Redis 7 refuses a long command of somebody who gave no password.
-            if "unauthenticated" in str(error):
-                raise self._unavailable(AuthenticationError(str(error))) from error
             code, _, sentence = str(error).partition(" ")
             if code in _REFUSALS:
                 raise _REFUSALS[code](sentence) from error
@@ -173,7 +178,8 @@ class Connection:
             raise self._unavailable(error) from error
 
     def _unavailable(self, error: RedisError) -> StoreUnavailable:
-        remedy = next(text for kind, text in _REMEDIES if isinstance(error, kind))
+        kind = next((kind for sign, kind in _DISGUISED.items() if sign in str(error)), type(error))
+        remedy = next(text for known, text in _REMEDIES if issubclass(kind, known))
         return StoreUnavailable(f"Redis at {self._address} {remedy}. (Redis: {str(error)[:300]})")
 
 

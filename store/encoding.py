@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from itertools import zip_longest
 from typing import Any, Final
@@ -29,10 +29,9 @@ EPOCH_FIELDS: Final = (
     "intensity_g_per_kwh",
 )
 
-FACT_PREFIX: Final = "env:"
-_JSON_FIELDS: Final = ("hyper_params", "options", "error")
+_JSON_FIELDS: Final = ("hyper_params", "options", "environment", "error")
 _TIME_FIELDS: Final = ("time_added", "started_at", "ended_at")
-_TEXT_FIELDS: Final = tuple(set(Run.model_fields) - {"run_id", "environment", *_JSON_FIELDS, *_TIME_FIELDS})
+_TEXT_FIELDS: Final = tuple(set(Run.model_fields) - {"run_id", *_JSON_FIELDS, *_TIME_FIELDS})
 
 
 def to_json(value: object) -> str:
@@ -97,16 +96,8 @@ def _decode_attempt(number: str, values: Mapping[str, Any]) -> Attempt:
 
 def decode_run(run_id: str, stored: Mapping[str, str]) -> Run:
     """Read the hash of a run."""
-    values: dict[str, Any] = {"run_id": run_id, "environment": _facts(stored.items())}
+    values: dict[str, Any] = {"run_id": run_id}
     values |= {name: stored[name] for name in _TEXT_FIELDS if name in stored}
     values |= {name: json.loads(stored[name]) for name in _JSON_FIELDS if name in stored}
     values |= {name: to_time(stored[name]) for name in _TIME_FIELDS if name in stored}
     return Run.model_validate(values)
-
-
-def _facts(stored: Iterable[tuple[str, str]]) -> dict[str, Any]:
-    return {
-        name.removeprefix(FACT_PREFIX): json.loads(text)
-        for name, text in stored
-        if name.startswith(FACT_PREFIX)
-    }

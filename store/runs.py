@@ -9,13 +9,11 @@ from errors import FieldError, InvalidInput, NotFound
 from schema import Attempt, EpochResult, Lease, Run, RunList, Scalar, SortField, Status
 from store.connection import Connection
 from store.encoding import (
-    FACT_PREFIX,
     decode_attempts,
     decode_epochs,
     decode_run,
     encode_epoch,
     to_json,
-    to_text,
 )
 from store.keys import Keys
 from store.paging import Listing, Order
@@ -86,13 +84,10 @@ class Runs:
         """
         if not facts:
             return
-        fields = [
-            cell for name, value in facts.items() for cell in (FACT_PREFIX + to_text(name), to_json(value))
-        ]
         self._connection.run(
             "describe",
             [self._keys.of("run", lease.run_id)],
-            [lease.run_id, lease.attempt, lease.worker_id, *fields],
+            [lease.run_id, lease.attempt, lease.worker_id, to_json(dict(facts))],
         )
 
     def list(

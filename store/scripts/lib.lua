@@ -70,14 +70,18 @@ local function read_attempt(run_id, attempt)
   return stored and cjson.decode(stored)
 end
 
--- Written by hand because cjson keeps 14 digits of a number only.
-local function write_attempt(run_id, attempt, record)
+-- A flat table as a JSON object. Written by hand because cjson keeps 14 digits of a number only.
+local function encode_object(record)
   local parts = {}
   for name, value in pairs(record) do
     local text = type(value) == "number" and digits(value) or cjson.encode(value)
     parts[#parts + 1] = cjson.encode(name) .. ":" .. text
   end
-  redis.call("HSET", key("attempts", run_id), attempt, "{" .. table.concat(parts, ",") .. "}")
+  return "{" .. table.concat(parts, ",") .. "}"
+end
+
+local function write_attempt(run_id, attempt, record)
+  redis.call("HSET", key("attempts", run_id), attempt, encode_object(record))
 end
 
 -- True when this worker's attempt already ended that way: its reply was lost and it asks again.

@@ -75,7 +75,7 @@ def test_a_server_that_never_answers_is_given_up_after_one_try(closed_port: int)
 @pytest.mark.parametrize(
     ("settings", "remedy"),
     [
-        ({"maxmemory": "1mb", "maxmemory-policy": "noeviction"}, "maxmemory"),
+        ({"maxmemory": "1", "maxmemory-policy": "noeviction"}, "maxmemory"),
         ({"requirepass": "hidden"}, "user name or password"),
         ({"min-replicas-to-write": "1"}, "refused a command"),
     ],

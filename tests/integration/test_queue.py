@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -63,7 +64,7 @@ def test_two_claimers_never_get_the_same_run(db: RedisDB, redis_url: str) -> Non
     start = threading.Barrier(4)
 
     def claim_all(number: int) -> list[str]:
-        claimed = []
+        claimed: list[str] = []
         with RedisDB(redis_url) as own:
             start.wait()
             while lease := own.queue.claim(["default"], worker_id=f"{number}-{len(claimed)}", lease_s=60):
@@ -240,17 +241,18 @@ def test_whoever_lost_the_lease_can_write_nothing(db: RedisDB, raw: redis.Redis)
     stale = running(db)
     expire(raw, stale.run_id)
     reap(db)
+    writes: list[Callable[[], None]] = [
+        lambda: db.queue.renew(stale, lease_s=60),
+        lambda: db.queue.release(stale, reason="stop"),
+        lambda: db.queue.finish(stale, Status.DONE),
+        lambda: db.queue.finish(stale, Status.FAILED),
+        lambda: db.runs.record_epoch(stale, epoch(1)),
+        lambda: db.runs.describe(stale, {"device": "cpu"}),
+        lambda: db.log.append(stale, ["line"]),
+    ]
     for state in ("waiting", "running again, by the same worker"):
         before = {key: raw.dump(key) for key in raw.scan_iter()}
-        for write in (
-            lambda: db.queue.renew(stale, lease_s=60),
-            lambda: db.queue.release(stale, reason="stop"),
-            lambda: db.queue.finish(stale, Status.DONE),
-            lambda: db.queue.finish(stale, Status.FAILED),
-            lambda: db.runs.record_epoch(stale, epoch(1)),
-            lambda: db.runs.describe(stale, {"device": "cpu"}),
-            lambda: db.log.append(stale, ["line"]),
-        ):
+        for write in writes:
             with pytest.raises(LeaseLost, match="nothing was written"):
                 write()
         assert {key: raw.dump(key) for key in raw.scan_iter()} == before, state
@@ -340,7 +342,7 @@ def test_records_of_the_original_are_adopted_and_anything_else_is_rejected(
     ]
     lease = running(db)
     db.log.append(lease, ["a stream"])
-    entries = [*bad, f"{lease.run_id}:log", b"\xff\xfe", json.dumps(record)]
+    entries: list[str | bytes] = [*bad, f"{lease.run_id}:log", b"\xff\xfe", json.dumps(record)]
     raw.lpush("queue:requests", *entries)
     db.queue.submit(PARAMS, run_id="own")
     assert claim(db, worker_id="other").run_id == "own"
