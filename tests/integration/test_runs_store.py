@@ -171,5 +171,4 @@ def test_a_run_of_twenty_epochs_takes_less_than_ten_kibibytes(db: RedisDB, raw: 
         db.queue.finish(lease, Status.DONE)
     raw.delete("events")
     used = sum(raw.memory_usage(key, samples=0) or 0 for key in raw.scan_iter())
-    print("XX", used / runs)
     assert used / runs < 10 * 1024
