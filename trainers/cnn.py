@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 import torch
+from torch import nn
 
 from schema import EpochResult, TrainingContext
-from trainers.data import load_data
+from trainers.data import Data, load_data
 from trainers.datasets import DATASETS, Dataset
 from trainers.loop import precision_name, train
 from trainers.networks import build_network, count_parameters
@@ -37,9 +38,16 @@ def train_cnn(
         seed=hyper_params.seed,
     )
     network.to(context.device, memory_format=torch.channels_last)  # type: ignore[call-overload] # not in the stub
+    _describe(dataset, data, network, context)
+    yield from train(network, data, hyper_params, control=context.control)
+
+
+def _describe(dataset: Dataset, data: Data, network: nn.Module, context: TrainingContext) -> None:
+    train_images, test_images = len(data.train), len(data.test)
+    validation_images = 0 if data.validation is None else len(data.validation)
     context.control.log(
-        f"{dataset.name}: {len(data.train):,} training, {len(data.validation or ()):,} validation and "
-        f"{len(data.test):,} test images of {dataset.side} x {dataset.side} x {dataset.channels}"
+        f"{dataset.name}: {train_images:,} training, {validation_images:,} validation and {test_images:,} "
+        f"test images of {dataset.side} x {dataset.side} x {dataset.channels}"
     )
     context.control.describe(
         {
@@ -49,9 +57,8 @@ def train_cnn(
             "threads": torch.get_num_threads(),
             "torch": torch.__version__,
             "parameters": count_parameters(network),
-            "train_images": len(data.train),
-            "validation_images": len(data.validation or ()),
-            "test_images": len(data.test),
+            "train_images": train_images,
+            "validation_images": validation_images,
+            "test_images": test_images,
         }
     )
-    yield from train(network, data, hyper_params, control=context.control)
