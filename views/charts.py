@@ -71,6 +71,11 @@ def _cost_figure(
     _add(figure, run_id, epochs, name, shown, ".3~g")
     figure.update_layout(showlegend=False)
     figure.update_yaxes(rangemode="tozero")
+    if not any(value is not None for value in values):
+        figure.update_yaxes(showticklabels=False, showgrid=False)
+        figure.add_annotation(
+            text="unknown, see below", x=0.5, y=0.5, xref="paper", yref="paper", showarrow=False
+        )
     return figure
 
 
@@ -87,6 +92,7 @@ def _figure(run_id: str, title: str, y_title: str) -> go.Figure:
             xaxis={
                 "title": {"text": "epoch", "standoff": 8},
                 "tickformat": "d",
+                "unifiedhovertitle": {"text": "epoch %{x}"},
                 "showgrid": False,
                 "zeroline": False,
             },

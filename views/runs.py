@@ -168,12 +168,22 @@ def _paging(reply: RunsReply) -> None:
     with st.container(horizontal=True, vertical_alignment="center", width="content"):
         if reply.results:
             st.caption(f"{_range(first, reply)} · click a row to open it", width="content")
-        if len(cursors) > 1 and st.button("Newer", icon=":material/chevron_left:", key="runs:back"):
-            cursors.pop()
-            st.rerun(scope="fragment")
-        if reply.cursor and st.button("Older", icon=":material/chevron_right:", key="runs:next"):
-            cursors.append(reply.cursor)
-            st.rerun(scope="fragment")
+        if len(cursors) > 1:
+            st.button(
+                "Newer",
+                icon=":material/chevron_left:",
+                key="runs:newer",
+                on_click=cursors.__delitem__,
+                args=(-1,),
+            )
+        if reply.cursor:
+            st.button(
+                "Older",
+                icon=":material/chevron_right:",
+                key="runs:older",
+                on_click=cursors.append,
+                args=(reply.cursor,),
+            )
 
 
 def _range(first: int, reply: RunsReply) -> str:

@@ -47,6 +47,7 @@ def test_a_run_goes_from_the_form_to_four_curves(tab: Page, stack: Stack, witnes
     for curve in CURVES:
         expect(tab.get_by_role("figure", name=curve.title, exact=True)).to_be_visible()
         assert drawn_points(tab, curve) == [NUM_EPOCHS] * curve.traces
+    expect(tab.get_by_role("button", name="Share chart")).to_have_count(0)
     run_id = tab.url.rpartition("=")[2]
     assert len(stack.api.list_epochs(run_id).epochs) == NUM_EPOCHS
     assert stack.api.get_run(run_id).hyper_params["num_epochs"] == NUM_EPOCHS

@@ -124,6 +124,24 @@ def test_search_and_status_filter_the_list(open_page: Open, api_url: str, db: Re
     assert "No runs match." in texts(nothing)
 
 
+def test_more_runs_than_a_page_holds_are_paged_back_and_forth(
+    open_page: Open, api_url: str, db: RedisDB
+) -> None:
+    oldest = db.queue.submit(HYPER_PARAMS).run_id
+    for _ in range(source.PAGE_SIZE):
+        db.queue.submit(HYPER_PARAMS)
+
+    app = open_page("runs", api_url)
+    assert len(app.dataframe[0].value) == source.PAGE_SIZE
+    assert "1–200 of 201 runs" in texts(app)
+    button(app, "Older").click().run()
+
+    assert list(app.dataframe[0].value["id"]) == [oldest[:8]]
+    assert "201–201 of 201 runs" in texts(app)
+    button(app, "Newer").click().run()
+    assert len(app.dataframe[0].value) == source.PAGE_SIZE
+
+
 def test_a_run_s_page_shows_figures_epochs_and_where_they_come_from(
     open_page: Open, api_url: str, db: RedisDB
 ) -> None:

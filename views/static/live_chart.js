@@ -29,22 +29,24 @@ function themed(layout, root) {
   const value = (name) => style.getPropertyValue(name).trim();
   const text = value("--st-text-color");
   const line = value("--st-border-color");
+  const quiet = value("--st-gray-text-color") || text;
   const background = value("--st-background-color");
   const axis = (own) => ({
     ...own,
     gridcolor: line,
     linecolor: line,
-    color: value("--st-gray-text-color") || text,
+    color: quiet,
     automargin: true,
   });
   return {
     ...layout,
-    paper_bgcolor: "rgba(0,0,0,0)",
-    plot_bgcolor: "rgba(0,0,0,0)",
+    // Not transparent: Plotly derives the colours of what it adds on hover from these two.
+    paper_bgcolor: background,
+    plot_bgcolor: background,
     font: { family: value("--st-font"), color: text, size: 12 },
     hoverlabel: { bgcolor: background, bordercolor: line, font: { color: text } },
-    modebar: { bgcolor: "rgba(0,0,0,0)", color: line, activecolor: value("--st-primary-color") },
-    xaxis: axis(layout.xaxis),
+    modebar: { bgcolor: "rgba(0,0,0,0)", color: quiet, activecolor: value("--st-primary-color") },
+    xaxis: { ...axis(layout.xaxis), spikecolor: quiet, spikethickness: 1, spikedash: "solid" },
     yaxis: axis(layout.yaxis),
   };
 }
