@@ -26,6 +26,11 @@ def start_redis(server: RedisServer) -> RedisServer:
     return server
 
 
+# Tests run side by side: threads of torch that outnumber the cores would make each of them many times slower.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
+
 @pytest.fixture(scope="session")
 def redis_server() -> Iterator[RedisServer]:
     """A server without a file, on a unix socket, for one test process."""

@@ -54,7 +54,7 @@ class Programs:
         return process
 
     def start_worker(self, *arguments: str, lease_s: float = 15.0) -> subprocess.Popen[bytes]:
-        return self.start("worker.py", "--device", "cpu", *arguments, lease_s=lease_s)
+        return self.start("worker.py", "--device", "cpu", "--threads", "1", *arguments, lease_s=lease_s)
 
     def output(self) -> str:
         """What all programs have printed."""
