@@ -67,14 +67,15 @@ def runs_frame(runs: Sequence[RunReply]) -> tuple[pd.DataFrame, dict[str, Any]]:
             "added": [run.time_added for run in runs],
         }
     )
-    return frame, _columns(frame, energy.label, co2.label, time.label)
+    mark = ", est." if any(run.energy_quality == "estimated" for run in runs) else ""
+    return frame, _columns(frame, energy.label + mark, co2.label, time.label)
 
 
 def _columns(frame: pd.DataFrame, energy: str, co2: str, time: str) -> dict[str, Any]:
     kinds = st.column_config
     return {
         "color": kinds.ImageColumn("", width=34, help="The run's colour, the same on every page."),
-        "run": kinds.TextColumn("Run", width=205, help="network · dataset · optimizer"),
+        "run": kinds.TextColumn("Run", width=196, help="network · dataset · optimizer"),
         "id": kinds.TextColumn("Id", width=82),
         "status": kinds.MultiselectColumn(
             "Status",
@@ -83,10 +84,10 @@ def _columns(frame: pd.DataFrame, energy: str, co2: str, time: str) -> dict[str,
             color=[STATUS_COLORS[status] for status in Status],
         ),
         "progress": kinds.ProgressColumn(
-            "Progress", width=120, format="%d%%", min_value=0, max_value=100, color="primary"
+            "Progress", width=112, format="%d%%", min_value=0, max_value=100, color="primary"
         ),
         "curve": kinds.LineChartColumn(
-            "Accuracy", width=90, color="gray", y_min=0, y_max=1, help="Test accuracy by epoch, 0 to 100 %."
+            "Accuracy", width=82, color="gray", y_min=0, y_max=1, help="Test accuracy by epoch, 0 to 100 %."
         ),
         "best": kinds.NumberColumn(
             "Best %", width=70, format="%.2f", help="Best test accuracy of any epoch."
@@ -94,16 +95,25 @@ def _columns(frame: pd.DataFrame, energy: str, co2: str, time: str) -> dict[str,
         "last": kinds.NumberColumn(
             "Last %", width=70, format="%.2f", help="Test accuracy of the last epoch."
         ),
-        "energy": _number(f"Energy {energy}", frame["energy"], "Of all attempts; may be an estimate."),
-        "co2": _number(f"CO₂ {co2}", frame["co2"], "Energy × carbon intensity of the grid."),
-        "duration": _number(f"Duration {time}", frame["duration"], "Training and evaluation, all attempts."),
-        "added": kinds.DatetimeColumn("Added", width=118, format="distance"),
+        "energy": _number(
+            f"Energy {energy}",
+            frame["energy"],
+            "Of all attempts. “est.”: estimated for at least one run, as no counter was readable.",
+            width=112,
+        ),
+        "co2": _number(f"CO₂ {co2}", frame["co2"], "Energy × carbon intensity of the grid.", width=76),
+        "duration": _number(
+            f"Duration {time}", frame["duration"], "Training and evaluation, all attempts.", width=98
+        ),
+        "added": kinds.DatetimeColumn("Added", width=136, format="distance"),
     }
 
 
-def _number(label: str, values: pd.Series[float], help_text: str) -> Any:
+def _number(label: str, values: pd.Series[float], help_text: str, *, width: int) -> Any:
     known = [float(value) for value in values.dropna()]
-    return st.column_config.NumberColumn(label, width=92, format=f"%.{fmt.decimals(known)}f", help=help_text)
+    return st.column_config.NumberColumn(
+        label, width=width, format=f"%.{fmt.decimals(known)}f", help=help_text
+    )
 
 
 def _scaled(values: Sequence[float | None], factor: float) -> pd.Series[float]:
