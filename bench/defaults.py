@@ -91,6 +91,9 @@ def main() -> None:
     )
     search_seeds, test_seeds = (range(2), range(3)) if is_quick else (range(5), range(10))
 
+    torch.set_num_threads(
+        1
+    )  # a second one gains little on images this small, and loses much on a busy machine
     run(CnnHyperParams(num_epochs=1))  # the first run pays for imports and thread pools
     accuracies = {}
     for candidate in itertools.starmap(Candidate, itertools.product(batch_sizes, rates)):

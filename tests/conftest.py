@@ -14,6 +14,10 @@ from cli.redis_server import RedisServer
 from errors import StoreUnavailable
 from redis_db import RedisDB
 
+# As in a worker, and before torch is imported: threads that spin while they wait turn a training of 1 s into
+# one of 25 s when another process wants the cores too.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
 
 def start_redis(server: RedisServer) -> RedisServer:
     """Start it; where there is no Redis at all, skip at home and fail in CI."""
