@@ -168,7 +168,7 @@ def _review_rows(draft: Draft) -> list[dict[str, str]]:
     changed = {field.name for field in shown if draft.hyper_params[field.name] != field.default}
     rows = []
     for field in shown:
-        row = {"Setting": field.label, "Value": number_text(draft.hyper_params[field.name])}
+        row = {"Hyperparameter": field.label, "Value": number_text(draft.hyper_params[field.name])}
         if changed:
             row["Instead of"] = number_text(field.default) if field.name in changed else ""
         rows.append(row)
