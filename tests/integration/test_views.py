@@ -213,7 +213,7 @@ def test_the_review_says_in_words_what_will_be_queued_and_what_was_changed(
     assert "Train **resnet9** on **digits**" in texts(app)
     assert "for **3 epochs**" in texts(app)
     assert "Tags: paper, baseline." in texts(app)
-    table = app.dataframe[0].value.set_index("Setting")
+    table = app.dataframe[0].value.set_index("Hyperparameter")
     assert list(table.loc["Network"]) == ["resnet9", "small_cnn"]
     assert list(table.loc["Dataset"]) == ["digits", ""]
     assert db.queue.length() == 0
