@@ -1,8 +1,8 @@
 """How the default hyper_params were chosen: on a validation part of digits, never on its test split.
 
 Rule: the highest accuracy on the validation part after the last epoch, mean over seeds; candidates within
-0.1 points of it count as equal, and of those the one with the fewest steps wins. Only then is the test split
-looked at, with the defaults as they are in trainers/params.py.
+0.1 points of it count as equal, and of those the one with the fewest steps wins. The test split comes last,
+with the defaults as they are in trainers/params.py. docs/trainers.md says how far to trust the figures.
 """
 
 from __future__ import annotations
