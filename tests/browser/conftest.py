@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 import httpx
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, Request, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, Request, expect, sync_playwright
 
 from cli.redis_server import RedisServer, free_port
 from client import Client
@@ -25,6 +25,8 @@ from tests.provide_browser import REMEDY, find_browser
 
 OUTPUT = Path(__file__).with_name("output")
 START_TIMEOUT_S = 60
+# An idle page looks every 10 s.
+PATIENCE_MS = 20_000
 # The second line makes every name but our own address unknown, so that a request elsewhere also fails loudly.
 BROWSER_ARGUMENTS = (
     *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"),
@@ -116,6 +118,7 @@ def browser() -> Iterator[Browser]:
             pytest.fail(f"There is no Chromium. {REMEDY}")
         pytest.skip(f"There is no Chromium. {REMEDY}")
     with sync_playwright() as playwright:
+        expect.set_options(timeout=PATIENCE_MS)
         launched = playwright.chromium.launch(executable_path=path, args=list(BROWSER_ARGUMENTS))
         yield launched
         launched.close()
@@ -164,7 +167,7 @@ def tab(browser: Browser, stack: Stack, witness: Witness, color_scheme: str) -> 
         viewport={"width": 1440, "height": 900},
         color_scheme="dark" if color_scheme == "dark" else "light",
     )
-    context.set_default_timeout(20_000)
+    context.set_default_timeout(PATIENCE_MS)
     opened = context.new_page()
     witness.watch(opened)
     yield opened
