@@ -29,7 +29,7 @@ def claim(db: RedisDB, *, worker_id: str = WORKER, queue: str = "default", lease
     return lease
 
 
-def running(db: RedisDB, *, worker_id: str = WORKER, num_epochs: int = 3) -> Lease:
+def running(db: RedisDB, *, worker_id: str = WORKER, run_id: str | None = None) -> Lease:
     """Submit a run and claim it."""
-    db.queue.submit({"num_epochs": num_epochs}, RunOptions(queue=worker_id))
+    db.queue.submit({"num_epochs": 3}, RunOptions(queue=worker_id), run_id=run_id)
     return claim(db, worker_id=worker_id, queue=worker_id)

@@ -34,7 +34,7 @@ end
 
 -- The status of the run an entry names, or nil when it names none.
 local function status_of(entry)
-  if #entry <= 64 and string.find(entry, "^[0-9A-Za-z][0-9A-Za-z_-]*$") then
+  if string.find(entry, "^[0-9A-Za-z][0-9A-Za-z_-]*$") then
     return redis.call("HGET", key("run", entry), "status") or nil
   end
 end

@@ -93,9 +93,7 @@ end
 -- Ends the hold of a worker on a run: no lease, no holder, the attempt closed.
 local function end_attempt(run_id, attempt, worker, end_reason, time)
   redis.call("ZREM", key("leases"), run_id)
-  if redis.call("HGET", key("holders"), worker) == run_id then
-    redis.call("HDEL", key("holders"), worker)
-  end
+  redis.call("HDEL", key("holders"), worker)
   local record = read_attempt(run_id, attempt)
   if record then
     record.ended_at = tonumber(time)

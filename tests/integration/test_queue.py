@@ -259,6 +259,16 @@ def test_whoever_lost_the_lease_can_write_nothing(db: RedisDB, raw: redis.Redis)
         claim(db, queue=WORKER)
 
 
+def test_a_worker_cannot_write_with_the_attempt_of_another(db: RedisDB) -> None:
+    lease = running(db)
+    forged = lease.model_copy(update={"worker_id": "other"})
+    with pytest.raises(LeaseLost):
+        db.queue.renew(forged, lease_s=60)
+    db.queue.finish(lease, Status.DONE)
+    with pytest.raises(LeaseLost):
+        db.queue.finish(forged, Status.DONE)
+
+
 def test_a_write_to_a_run_that_does_not_exist_is_refused(db: RedisDB, raw: redis.Redis) -> None:
     lease = running(db)
     raw.flushdb()
@@ -354,6 +364,14 @@ def test_records_of_the_original_are_adopted_and_anything_else_is_rejected(
     assert len(caplog.records) == len(entries) - 1
     adopted = claim(db, worker_id="third")
     assert (adopted.run_id, adopted.run.hyper_params) == ("old-1", {"num_epochs": 2, "filled_in": True})
+
+
+def test_the_newest_thousand_rejected_entries_are_kept(db: RedisDB, raw: redis.Redis) -> None:
+    raw.rpush("queue:rejected", *map(str, range(1_000)))
+    raw.lpush("queue:foreign", "newest")
+    db.queue.adopt_foreign(complete)
+    assert raw.llen("queue:rejected") == 1_000
+    assert raw.lindex("queue:rejected", 0) == "newest"
 
 
 def test_an_adoption_that_was_killed_half_way_is_finished_by_the_next(db: RedisDB, raw: redis.Redis) -> None:

@@ -46,6 +46,14 @@ def test_the_summary_follows_the_epochs(db: RedisDB) -> None:
     assert attempt.ended_at is None
 
 
+def test_an_epoch_that_comes_late_is_not_the_last_one(db: RedisDB) -> None:
+    lease = running(db)
+    for number in (1, 3, 2):
+        db.runs.record_epoch(lease, epoch(number, test_loss=number, test_accuracy=number / 10))
+    run = db.runs.get(lease.run_id)
+    assert (run.epochs_done, run.best_accuracy, run.last_accuracy, run.last_loss) == (3, 0.3, 0.3, 3)
+
+
 def test_an_epoch_sent_again_counts_once(db: RedisDB, raw: redis.Redis) -> None:
     lease = running(db)
     db.runs.record_epoch(lease, epoch(1, energy_kwh=0.1))
