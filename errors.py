@@ -7,6 +7,7 @@ WattleError
 │   └── LeaseLost           409  a worker's write came after another attempt began
 ├── StoreUnavailable        503  Redis cannot be reached, or refuses commands
 ├── DatasetUnavailable      422  files that are neither on disk nor downloadable
+├── CheckpointInvalid       500  a checkpoint is torn, or not one of ours
 ├── TrainingFailed          500  the training itself went wrong (a NaN loss, a dead child)
 └── ApiError                     what the HTTP client met
     ├── ApiUnavailable      503  no answer at all
@@ -78,6 +79,12 @@ class DatasetUnavailable(WattleError):
 
     http_status = HTTPStatus.UNPROCESSABLE_ENTITY
     code = "dataset_unavailable"
+
+
+class CheckpointInvalid(WattleError):
+    """A checkpoint is torn, was changed, or belongs to another run or version; the message says which."""
+
+    code = "checkpoint_invalid"
 
 
 class TrainingFailed(WattleError):
