@@ -58,6 +58,8 @@ OWNERS = {
     "pynvml": ("carbon_aware_trainer/energy/",),
     "codecarbon": ("carbon_aware_trainer/energy/",),
     "httpx": ("client.py", "training_monitor/", "carbon_aware_trainer/providers/"),
+    "fsspec": ("trainers/",),
+    "safetensors": ("trainers/",),
     "plotly": ("views/charts.py",),
     "honcho": ("cli/",),
 }

@@ -1,7 +1,7 @@
 """Where the checkpoints of a run are kept: the last two, each complete or not there at all.
 
-A checkpoint is a folder ``step-<n>`` with ``state.safetensors`` and ``state.json``. The JSON carries the SHA-256
-of the tensors, so that a kill between the two files cannot mix two steps.
+A checkpoint is a folder ``step-<n>`` with ``state.safetensors`` and ``state.json``. The JSON carries the
+SHA-256 of the tensors, so that a kill between the two files cannot mix two steps.
 """
 
 from __future__ import annotations

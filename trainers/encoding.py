@@ -1,7 +1,7 @@
 """A training's state as safetensors and JSON: exact to the bit, and nothing in it can run code.
 
 Tensors go into one safetensors file under numbered names; everything else goes into JSON, floats as
-hexadecimal text. A leaf of JSON that stands for something else is an object with one key that starts with ``$``.
+hexadecimal text. A leaf of JSON that stands for something else is an object whose key starts with ``$``.
 """
 
 from __future__ import annotations

@@ -14,6 +14,11 @@ from trainers.datasets import default_dataset
 DatasetName = Literal["digits", "mnist", "fashion_mnist", "cifar10", "cifar100", "svhn"]
 NetworkName = Literal["small_cnn", "resnet9"]
 OptimizerName = Literal["adam", "adamw", "sgd", "rmsprop"]
+ScheduleName = Literal["constant", "cosine", "one_cycle", "step"]
+PrecisionName = Literal["auto", "fp32", "bf16", "fp16"]
+
+# They normalise over the two images or more of a batch only where they have no BatchNorm.
+_WITHOUT_BATCH_NORM = ("small_cnn",)
 
 
 def _lower(value: object) -> object:
@@ -40,6 +45,33 @@ class HyperParams(Record):
     seed: int = Field(
         0, ge=0, le=2**32 - 1, title="Seed", description="of the initial weights and of the order of images"
     )
+    max_energy_wh: float | None = Field(
+        None,
+        gt=0,
+        le=1e9,
+        allow_inf_nan=False,
+        title="Energy budget",
+        description="the run ends, done, before an epoch that would exceed it",
+        json_schema_extra={"unit": "Wh"},
+    )
+    max_co2_g: float | None = Field(
+        None,
+        gt=0,
+        le=1e9,
+        allow_inf_nan=False,
+        title="CO₂ budget",
+        description="the run ends, done, before an epoch that would exceed it",
+        json_schema_extra={"unit": "g"},
+    )
+    max_duration_s: float | None = Field(
+        None,
+        gt=0,
+        le=1e9,
+        allow_inf_nan=False,
+        title="Time budget",
+        description="of all attempts together; the run ends, done, before an epoch that would exceed it",
+        json_schema_extra={"unit": "s"},
+    )
 
     @classmethod
     def host_defaults(cls, *, datasets_dir: Path, preferred_dataset: str | None) -> dict[str, JsonValue]:  # noqa: ARG003 - for those that override it
@@ -63,7 +95,12 @@ class CnnHyperParams(HyperParams):
         "adam", title="Optimizer", description="how the weights follow the gradient"
     )
     learning_rate: float = Field(
-        0.002, gt=0, le=10, allow_inf_nan=False, title="Learning rate", description="step size, kept constant"
+        0.002,
+        gt=0,
+        le=10,
+        allow_inf_nan=False,
+        title="Learning rate",
+        description="step size; the highest of the schedule",
     )
     weight_decay: float = Field(
         0.0,
@@ -74,12 +111,41 @@ class CnnHyperParams(HyperParams):
         description="pull of the weights to 0; decoupled in adamw, an L2 penalty in the others",
     )
     momentum: float = Field(
-        0.9,
+        0.9, ge=0, lt=1, allow_inf_nan=False, title="Momentum", description="of sgd; the others ignore it"
+    )
+    nesterov: bool = Field(
+        True, title="Nesterov", description="sgd looks ahead along its momentum; the others ignore it"
+    )
+    schedule: Annotated[ScheduleName, AnyCase] = Field(
+        "constant",
+        title="Schedule",
+        description="of the learning rate: cosine falls to 0; one_cycle rises from 1/25 and falls to 0; "
+        "step multiplies it every few epochs",
+    )
+    warmup_epochs: float = Field(
+        0.0,
         ge=0,
-        lt=1,
+        le=1000,
         allow_inf_nan=False,
-        title="Momentum",
-        description="of sgd (Nesterov); the others ignore it",
+        title="Warm-up",
+        description="the learning rate first rises in a line; 0 is none, or 30 % of the run in one_cycle",
+        json_schema_extra={"unit": "epochs"},
+    )
+    step_epochs: int = Field(
+        10,
+        ge=1,
+        le=10_000,
+        title="Step length",
+        description="of the schedule step",
+        json_schema_extra={"unit": "epochs"},
+    )
+    step_factor: float = Field(
+        0.1,
+        gt=0,
+        le=1,
+        allow_inf_nan=False,
+        title="Step factor",
+        description="what the schedule step multiplies the learning rate by",
     )
     batch_size: int = Field(
         64,
@@ -89,6 +155,24 @@ class CnnHyperParams(HyperParams):
         description="images per optimizer step",
         json_schema_extra={"unit": "images"},
     )
+    label_smoothing: float = Field(
+        0.0,
+        ge=0,
+        lt=1,
+        allow_inf_nan=False,
+        title="Label smoothing",
+        description="share of each label that is spread over all classes; the losses shown are without it",
+    )
+    precision: Annotated[PrecisionName, AnyCase] = Field(
+        "auto",
+        title="Precision",
+        description="of the arithmetic, weights are fp32; auto is bf16 or fp16 on a GPU and fp32 on a CPU",
+    )
+    deterministic: bool = Field(
+        False,
+        title="Deterministic",
+        description="the same bits every time on a GPU too, slower; a CPU always is",
+    )
     validation_fraction: float = Field(
         0.0,
         ge=0,
@@ -97,13 +181,47 @@ class CnnHyperParams(HyperParams):
         title="Validation part",
         description="share of the training split that is held out, the same images for every seed; 0 is none",
     )
+    patience: int | None = Field(
+        None,
+        ge=1,
+        le=10_000,
+        title="Early stopping",
+        description="end after so many epochs without a lower validation loss; needs a validation part",
+        json_schema_extra={"unit": "epochs"},
+    )
+    min_delta: float = Field(
+        0.0,
+        ge=0,
+        le=100,
+        allow_inf_nan=False,
+        title="Least gain",
+        description="by which the validation loss has to fall for early stopping to count it",
+        json_schema_extra={"unit": "nats"},
+    )
+    target_accuracy: float | None = Field(
+        None,
+        gt=0,
+        le=1,
+        allow_inf_nan=False,
+        title="Target accuracy",
+        description="end once the validation part reaches it, a fraction; needs a validation part",
+    )
 
     @field_validator("batch_size")
     @classmethod
     def _check_batch(cls, batch_size: int, info: ValidationInfo) -> int:
-        if batch_size < 2 and info.data.get("network") == "resnet9":
-            raise ValueError("resnet9 normalises over a batch and needs 2 images or more")
+        network = info.data.get("network")
+        if batch_size < 2 and network not in (None, *_WITHOUT_BATCH_NORM):
+            raise ValueError(f"{network} normalises over a batch and needs 2 images or more")
         return batch_size
+
+    @field_validator("patience", "target_accuracy")
+    @classmethod
+    def _check_validation_part(cls, value: float | None, info: ValidationInfo) -> float | None:
+        # Test data never steers a training, so there is nothing else to look at.
+        if value is not None and info.data.get("validation_fraction") == 0:
+            raise ValueError("needs a validation part: set validation_fraction, such as 0.1")
+        return value
 
     @classmethod
     def host_defaults(cls, *, datasets_dir: Path, preferred_dataset: str | None) -> dict[str, JsonValue]:

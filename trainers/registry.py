@@ -130,7 +130,7 @@ def hyper_params_schema(
         schema["properties"][field]["default"] = value
     # A form reads better when it starts with what the trainer is about; pydantic puts inherited fields first.
     properties = schema["properties"]
-    inherited = {field: properties.pop(field) for field in ("num_epochs", "seed") if field in properties}
+    inherited = {field: properties.pop(field) for field in HyperParams.model_fields if field != "trainer"}
     properties.update(inherited)
     return schema
 
