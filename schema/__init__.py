@@ -1,6 +1,6 @@
 """Records and Protocols that every floor shares."""
 
-from schema.control import Control, Request, TrainFunction, TrainingContext
+from schema.control import Control, Epochs, Request, TrainFunction, TrainingContext
 from schema.records import (
     DEFAULT_QUEUE,
     QUEUE_PATTERN,
@@ -43,6 +43,7 @@ __all__ = [
     "Attempt",
     "Control",
     "EpochResult",
+    "Epochs",
     "EpochsReply",
     "ErrorBody",
     "ErrorDetail",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -42,5 +42,7 @@ class TrainingContext:
     control: Control
 
 
+# Returns the reason why the training ended before its last epoch, or None.
+Epochs = Generator[EpochResult, None, str | None]
 # hyper_params is the trainer's own pydantic model, which floor 0 does not know.
-TrainFunction = Callable[[Any, TrainingContext], Iterator[EpochResult]]
+TrainFunction = Callable[[Any, TrainingContext], Epochs]

@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 import torch
 from torch import nn
 
-from schema import EpochResult, TrainingContext
+from schema import Epochs, TrainingContext
 from trainers.data import Data, load_data
 from trainers.datasets import DATASETS, Dataset
-from trainers.loop import precision_name, train
+from trainers.loop import train
 from trainers.networks import build_network, count_parameters
 from trainers.params import CnnHyperParams
+from trainers.precision import resolve_precision
 
 
 def train_cnn(
     hyper_params: CnnHyperParams, context: TrainingContext, *, datasets: Mapping[str, Dataset] = DATASETS
-) -> Iterator[EpochResult]:
-    """Train a fresh network, yielding after each epoch.
+) -> Epochs:
+    """Train a fresh network, yielding after each epoch; return why it ended before the last one, or None.
 
     Raises DatasetUnavailable when files are missing, TrainingFailed when a loss is not finite.
     """
@@ -38,11 +39,13 @@ def train_cnn(
         seed=hyper_params.seed,
     )
     network.to(context.device, memory_format=torch.channels_last)  # type: ignore[call-overload] # not in the stub
-    _describe(dataset, data, network, context)
-    yield from train(network, data, hyper_params, control=context.control)
+    _describe(hyper_params, dataset, data, network, context)
+    return (yield from train(network, data, hyper_params, control=context.control))
 
 
-def _describe(dataset: Dataset, data: Data, network: nn.Module, context: TrainingContext) -> None:
+def _describe(
+    hyper_params: CnnHyperParams, dataset: Dataset, data: Data, network: nn.Module, context: TrainingContext
+) -> None:
     train_images, test_images = len(data.train), len(data.test)
     validation_images = 0 if data.validation is None else len(data.validation)
     context.control.log(
@@ -52,7 +55,7 @@ def _describe(dataset: Dataset, data: Data, network: nn.Module, context: Trainin
     context.control.describe(
         {
             "device": context.device,
-            "precision": precision_name(torch.device(context.device)),
+            "precision": resolve_precision(hyper_params.precision, torch.device(context.device)),
             "memory_format": "channels_last",
             "threads": torch.get_num_threads(),
             "torch": torch.__version__,

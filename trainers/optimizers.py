@@ -17,8 +17,10 @@ def build_optimizer(network: nn.Module, hyper_params: CnnHyperParams) -> optim.O
         case "adamw":
             return optim.AdamW(parameters, lr=rate, weight_decay=decay, fused=True)
         case "sgd":
+            # torch refuses Nesterov without momentum, where it would mean nothing.
+            nesterov = hyper_params.nesterov and momentum > 0
             return optim.SGD(
-                parameters, lr=rate, weight_decay=decay, momentum=momentum, nesterov=momentum > 0, fused=True
+                parameters, lr=rate, weight_decay=decay, momentum=momentum, nesterov=nesterov, fused=True
             )
         case "rmsprop":
             return optim.RMSprop(parameters, lr=rate, weight_decay=decay)

@@ -61,8 +61,8 @@ def run_job(pipe: Connection, job: Job) -> None:
     _enter()
     control = PipeControl(pipe)
     try:
-        _train(job, control)
-        control.send(Ended(outcome="stopped" if control.after_step(0) else "done"))
+        reason = _train(job, control)
+        control.send(Ended(outcome="stopped" if control.after_step(0) else "done", reason=reason))
     except Exception as error:  # noqa: BLE001 - around a trainer: foreign code may raise anything
         control.send(Ended(outcome="failed", error=_explain(error)))
     pipe.close()
@@ -94,7 +94,8 @@ def _enter() -> None:
     preload.die_with_parent(preload.FORKSERVER_PID)
 
 
-def _train(job: Job, control: PipeControl) -> None:
+def _train(job: Job, control: PipeControl) -> str | None:
+    """Train and send every epoch; return why the training ended before its last epoch, or None."""
     from trainers import load_trainer, validate_hyper_params
     from trainers.device import set_threads
 
@@ -104,7 +105,13 @@ def _train(job: Job, control: PipeControl) -> None:
     )
     train = load_trainer(hyper_params.trainer)
     context = TrainingContext(datasets_dir=job.datasets_dir, device=job.device, control=control)
-    for result in train(hyper_params, context):
+    epochs = train(hyper_params, context)
+    while True:
+        try:
+            result = next(epochs)
+        except StopIteration as end:
+            reason: str | None = end.value
+            return reason
         end_ns = time.monotonic_ns()
         start_ns = end_ns - round(result.duration_s * 1e9)
         control.send(EpochEnded(result=result, start_ns=start_ns, end_ns=end_ns))

@@ -145,8 +145,8 @@ class _Execution:
             self._log.write(f"failed: {error.message}\n{error.traceback or ''}")
             self._outbox.add(lambda: queue.finish(self._lease, Status.FAILED, error=error))
         else:
-            self._log.write("done")
-            self._outbox.add(lambda: queue.finish(self._lease, Status.DONE))
+            self._log.write(f"done: {ended.reason}" if ended.reason else "done")
+            self._outbox.add(lambda: queue.finish(self._lease, Status.DONE, reason=ended.reason))
 
     def _describe(self, facts: dict[str, Scalar]) -> None:
         self._outbox.add(lambda: self._place.db.runs.describe(self._lease, facts))

@@ -37,6 +37,8 @@ class Ended(Record):
 
     kind: Literal["ended"] = "ended"
     outcome: Literal["done", "stopped", "failed"]
+    reason: str | None = None
+    """Why a run that is done ended before its last epoch."""
     error: RunError | None = None
 
 

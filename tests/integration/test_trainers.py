@@ -143,7 +143,9 @@ def test_an_installed_trainer_is_offered_validated_and_loaded(
     hyper_params = validate_hyper_params(
         {"trainer": "Counting", "num_epochs": 2}, datasets_dir=tmp_path, default_dataset="mnist"
     )
-    assert hyper_params.model_dump() == {"trainer": "counting", "num_epochs": 2, "seed": 0, "upto": 3}
+    assert hyper_params.model_dump(exclude_none=True) == {
+        "trainer": "counting", "num_epochs": 2, "seed": 0, "upto": 3,
+    }  # fmt: skip
     context = TrainingContext(datasets_dir=tmp_path, device="cpu", control=CollectingControl())
     results = load_trainer("counting")(hyper_params, context)
     assert [result.epoch for result in results] == [1, 2, 3]

@@ -5,12 +5,11 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Iterator
 from typing import Literal
 
 from pydantic import Field
 
-from schema import EpochResult, TrainingContext
+from schema import EpochResult, Epochs, TrainingContext
 from trainers import TrainerSpec
 from trainers.params import HyperParams
 
@@ -51,31 +50,34 @@ def result_of(hyper_params: SleepyHyperParams, epoch: int) -> EpochResult:
     )
 
 
-def train_sleepy(hyper_params: SleepyHyperParams, context: TrainingContext) -> Iterator[EpochResult]:
+def train_sleepy(hyper_params: SleepyHyperParams, context: TrainingContext) -> Epochs:
     for epoch in range(1, hyper_params.num_epochs + 1):
         end_s = time.monotonic() + hyper_params.epoch_s
         while time.monotonic() < end_s:
             time.sleep(min(0.01, hyper_params.epoch_s))
             if context.control.after_step(epoch):
-                return
+                return None
         yield result_of(hyper_params, epoch)
+    return None
 
 
-def train_raising(hyper_params: SleepyHyperParams, context: TrainingContext) -> Iterator[EpochResult]:
+def train_raising(hyper_params: SleepyHyperParams, context: TrainingContext) -> Epochs:
     yield result_of(hyper_params, 1)
     context.control.log("about to fail")
     raise ValueError("the second epoch went wrong")
 
 
-def train_dying(hyper_params: SleepyHyperParams, context: TrainingContext) -> Iterator[EpochResult]:
+def train_dying(hyper_params: SleepyHyperParams, context: TrainingContext) -> Epochs:
     yield result_of(hyper_params, 1)
     os.kill(os.getpid(), signal.SIGKILL)
+    return None
 
 
-def train_stubborn(hyper_params: SleepyHyperParams, context: TrainingContext) -> Iterator[EpochResult]:
+def train_stubborn(hyper_params: SleepyHyperParams, context: TrainingContext) -> Epochs:
     for epoch in range(1, hyper_params.num_epochs + 1):
         time.sleep(hyper_params.epoch_s)
         yield result_of(hyper_params, epoch)
+    return None
 
 
 def spec(name: str, hyper_params: type[HyperParams]) -> TrainerSpec:

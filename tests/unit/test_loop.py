@@ -10,11 +10,12 @@ import torch
 from torch import nn
 
 from errors import TrainingFailed
-from schema import EpochResult, Request, Scalar
+from schema import EpochResult, Epochs, Request, Scalar
 from trainers.data import Data, Split
 from trainers.loop import evaluate, train
 from trainers.networks import build_network
 from trainers.params import CnnHyperParams
+from trainers.training import Training
 
 
 class RecordingControl:
@@ -61,6 +62,16 @@ def start(name: str = "small_cnn") -> nn.Module:
 
 def params(**changes: object) -> CnnHyperParams:
     return CnnHyperParams.model_validate({"num_epochs": 3, "batch_size": 16, **changes})
+
+
+def drain(epochs: Epochs) -> tuple[list[EpochResult], str | None]:
+    """Return all results and the reason for an early end."""
+    results = []
+    while True:
+        try:
+            results.append(next(epochs))
+        except StopIteration as end:
+            return results, end.value
 
 
 def fingerprint(results: list[EpochResult]) -> list[dict[str, object]]:
@@ -156,10 +167,10 @@ def test_the_figures_are_those_of_a_plain_computation(name: str) -> None:
 
 
 def test_evaluating_in_many_batches_weighs_every_image_alike(monkeypatch: pytest.MonkeyPatch) -> None:
-    data, network = make_data(10), start()
-    at_once = evaluate(network, data, data.test)
+    training = Training(start(), make_data(10), params())
+    at_once = evaluate(training, training.data.test)
     monkeypatch.setattr("trainers.loop._EVALUATION_BATCH", 7)
-    torch.testing.assert_close(evaluate(network, data, data.test), at_once)
+    torch.testing.assert_close(evaluate(training, training.data.test), at_once)
 
 
 def test_the_same_seed_gives_the_same_epochs_and_another_one_does_not() -> None:
@@ -182,16 +193,86 @@ def test_what_others_draw_from_the_global_generator_does_not_change_the_run() ->
     assert fingerprint(disturbed) == fingerprint(undisturbed)
 
 
-def test_a_loss_that_is_no_number_fails_with_epoch_steps_and_learning_rate() -> None:
+class BreakingControl(RecordingControl):
+    """Breaks the weights after one step."""
+
+    def __init__(self, network: nn.Module, break_after: int) -> None:
+        super().__init__()
+        self.network = network
+        self.break_after = break_after
+
+    def after_step(self, step: int) -> Request | None:
+        if step == self.break_after:
+            with torch.no_grad():
+                next(self.network.parameters()).fill_(float("nan"))
+        return super().after_step(step)
+
+
+@pytest.mark.parametrize(
+    ("break_after", "step", "epoch", "rate"),
+    [(3, 3, 1, "0.1"), (4, 5, 2, "0.1"), (7, 8, 3, "0.01"), (9, 9, 3, "0.01")],
+)
+def test_a_loss_that_is_no_number_fails_with_its_step_and_learning_rate(
+    break_after: int, step: int, epoch: int, rate: str
+) -> None:
     network = start()
+    hyper_params = params(optimizer="sgd", learning_rate=0.1, schedule="step", step_epochs=2)
+    epochs = train(network, make_data(40), hyper_params, control=BreakingControl(network, break_after))
+    message = rf"at step {step}, in epoch {epoch}, with sgd at learning rate {rate}\. "
+    with pytest.raises(TrainingFailed, match=message):
+        list(epochs)
+
+
+@pytest.mark.parametrize("stop_at", [2, 3, 5])
+@pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
+def test_a_training_that_goes_on_from_a_captured_state_ends_with_the_same_bits(
+    stop_at: int, optimizer: str
+) -> None:
+    data = make_data(40, has_validation=True)
+    hyper_params = params(optimizer=optimizer, schedule="cosine", label_smoothing=0.1)
+    whole = start("resnet9")
+    undisturbed = list(train(whole, data, hyper_params, control=RecordingControl()))
+
+    first = Training(start("resnet9"), data, hyper_params)
+    for _ in range(stop_at):
+        if first.is_epoch_complete:
+            first.end_epoch(1.0, 0.5)
+        first.learn_batch()
+    state = first.capture()
+    first.learn_batch() if not first.is_epoch_complete else None
+    torch.rand(3)
+    other = start("resnet9")
+    rest = list(train(other, data, hyper_params, control=RecordingControl(), resume=state))
+
+    assert fingerprint(rest) == fingerprint(undisturbed)[-len(rest) :]
+    assert all(torch.equal(a, b) for a, b in zip(whole.parameters(), other.parameters(), strict=True))
+
+
+def test_a_training_ends_when_the_validation_part_reaches_the_target() -> None:
     epochs = train(
-        network, make_data(40), params(optimizer="sgd", learning_rate=0.5), control=RecordingControl()
+        start(),
+        make_data(160, has_validation=True),
+        params(num_epochs=50, validation_fraction=0.1, target_accuracy=0.5),
+        control=RecordingControl(),
     )
-    next(epochs)
-    with torch.no_grad():
-        next(network.parameters()).fill_(float("nan"))
-    with pytest.raises(TrainingFailed, match=r"epoch 2 \(steps 4 to 6\) with sgd at learning_rate 0\.5"):
-        next(epochs)
+    results, reason = drain(epochs)
+    assert reason is not None
+    assert reason.startswith("Target reached: validation accuracy ")
+    assert [(result.validation_accuracy or 0) >= 0.5 for result in results] == [False] * (
+        len(results) - 1
+    ) + [True]
+
+
+def test_a_training_ends_when_the_validation_loss_no_longer_falls() -> None:
+    epochs = train(
+        start(),
+        make_data(20, has_validation=True),
+        params(num_epochs=50, validation_fraction=0.1, patience=2, min_delta=100.0),
+        control=RecordingControl(),
+    )
+    results, reason = drain(epochs)
+    assert len(results) == 3
+    assert reason == "Stopped early: the validation loss has not fallen for 2 epochs."
 
 
 def test_batches_stay_channels_last() -> None:

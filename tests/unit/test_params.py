@@ -49,10 +49,24 @@ def test_the_shortest_body_is_complete_afterwards(tmp_path: Path) -> None:
         "learning_rate": 0.001,
         "weight_decay": 0.0,
         "momentum": 0.9,
+        "nesterov": True,
+        "schedule": "constant",
+        "warmup_epochs": 0.0,
+        "step_epochs": 10,
+        "step_factor": 0.1,
         "batch_size": 64,
+        "label_smoothing": 0.0,
+        "precision": "auto",
+        "deterministic": False,
+        "validation_fraction": 0.0,
+        "patience": None,
+        "min_delta": 0.0,
+        "target_accuracy": None,
         "num_epochs": 3,
         "seed": 0,
-        "validation_fraction": 0.0,
+        "max_energy_wh": None,
+        "max_co2_g": None,
+        "max_duration_s": None,
     }
 
 
@@ -172,6 +186,15 @@ def test_resnet9_refuses_batches_of_one_image(tmp_path: Path) -> None:
     assert validate(tmp_path, network="small_cnn", batch_size=1).batch_size == 1
 
 
+@pytest.mark.parametrize(("field", "value"), [("patience", 3), ("target_accuracy", 0.9)])
+def test_stopping_early_needs_a_validation_part(tmp_path: Path, field: str, value: float) -> None:
+    details = refusal(tmp_path, **{field: value})
+    assert list(details) == [f"hyper_params.{field}"]
+    assert "set validation_fraction" in details[f"hyper_params.{field}"]
+    filled = validate(tmp_path, **{field: value, "validation_fraction": 0.1})
+    assert getattr(filled, field) == value
+
+
 def test_the_names_of_datasets_and_their_table_agree() -> None:
     assert get_args(DatasetName) == tuple(DATASETS)
 
@@ -181,30 +204,27 @@ def test_a_form_can_be_made_from_the_schema(tmp_path: Path) -> None:
     schema = hyper_params_schema(spec, datasets_dir=tmp_path, default_dataset="cifar10")
     properties = schema["properties"]
     assert isinstance(properties, dict)
-    assert list(properties) == [
-        "trainer",
-        "dataset",
-        "network",
-        "optimizer",
-        "learning_rate",
-        "weight_decay",
-        "momentum",
-        "batch_size",
-        "validation_fraction",
-        "num_epochs",
-        "seed",
-    ]
+    names = list(properties)
+    assert names[:5] == ["trainer", "dataset", "network", "optimizer", "learning_rate"]
+    assert names[-5:] == ["num_epochs", "seed", "max_energy_wh", "max_co2_g", "max_duration_s"]
+    assert set(names) == set(spec.hyper_params.model_fields)
     for field in properties.values():
         assert isinstance(field, dict)
         assert {"title", "description", "default"} <= set(field)
-        assert {"enum", "const", "maximum", "exclusiveMaximum"} & set(field)
+        shapes = field.get("anyOf", [field])
+        assert isinstance(shapes, list)
+        shape = shapes[0]
+        assert isinstance(shape, dict)
+        assert shape.get("type") == "boolean" or {"enum", "const", "maximum", "exclusiveMaximum"} & set(shape)
     assert properties["dataset"]["default"] == "cifar10"  # type: ignore[index, call-overload] # checked above
     assert properties["batch_size"]["unit"] == "images"  # type: ignore[index, call-overload] # checked above
 
 
 def test_the_schema_of_a_trainer_that_has_only_the_inherited_fields_is_complete(tmp_path: Path) -> None:
     assert HyperParams.host_defaults(datasets_dir=tmp_path, preferred_dataset="digits") == {}
-    assert set(HyperParams.model_fields) == {"trainer", "num_epochs", "seed"}
+    assert set(HyperParams.model_fields) == {
+        "trainer", "num_epochs", "seed", "max_energy_wh", "max_co2_g", "max_duration_s",
+    }  # fmt: skip
 
 
 def test_validating_imports_no_heavy_library() -> None:

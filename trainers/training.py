@@ -1,0 +1,192 @@
+"""A training under way: everything that changes while a network learns, in one place."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+
+from errors import TrainingFailed
+from trainers.data import Data
+from trainers.optimizers import build_optimizer
+from trainers.params import CnnHyperParams
+from trainers.precision import autocast, resolve_precision
+from trainers.schedules import learning_rate_at
+from trainers.stopping import Progress
+
+
+@dataclass(frozen=True)
+class State:
+    """Everything needed to go on exactly: leave one part out and the weights come out different.
+
+    Tensors are copies on the device they were on. ``figures`` is of the epoch under way, one row per batch.
+    """
+
+    network: dict[str, Tensor]
+    optimizer: dict[str, Any]
+    scaler: dict[str, Any]
+    torch_rng: Tensor
+    device_rng: Tensor | None
+    shuffle: Tensor
+    """The generator at the start of the epoch: with ``batch`` it tells which images are still to come."""
+    epoch: int
+    batch: int
+    step: int
+    figures: Tensor
+    precision: str
+    progress: Progress
+
+
+class Training:
+    """A network that learns ``data``; ``epoch``, ``batch`` and ``step`` say how far it is.
+
+    Seeds torch's generators, which draw dropout. The network is on the data's device, channels last.
+    """
+
+    def __init__(self, network: nn.Module, data: Data, hyper_params: CnnHyperParams) -> None:
+        self.network = network
+        self.data = data
+        self.hyper_params = hyper_params
+        self.device = data.train.labels.device
+        self.optimizer = build_optimizer(network, hyper_params)
+        self._choose_precision(resolve_precision(hyper_params.precision, self.device))
+        self._shuffle = torch.Generator().manual_seed(hyper_params.seed)
+        torch.manual_seed(hyper_params.seed)
+        self.step, self.progress = 0, Progress()
+        self._start_epoch(1)
+
+    def capture(self) -> State:
+        """Return a copy of the state; call it between two steps or two epochs. A sync point."""
+        return State(
+            network={name: value.detach().clone() for name, value in self.network.state_dict().items()},
+            optimizer=_copy(self.optimizer.state_dict()),
+            scaler=_copy(self.scaler.state_dict()),
+            torch_rng=torch.get_rng_state(),
+            device_rng=torch.cuda.get_rng_state(self.device) if self.device.type == "cuda" else None,
+            shuffle=self._epoch_start.clone(),
+            epoch=self.epoch,
+            batch=self.batch,
+            step=self.step,
+            figures=self._figures.clone(),
+            precision=self.precision,
+            progress=self.progress,
+        )
+
+    def restore(self, state: State) -> None:
+        """Go on from ``state``. The precision of the first attempt is kept, since it changes the bits."""
+        self._choose_precision(resolve_precision(state.precision, self.device))
+        self.network.load_state_dict(state.network)
+        self.optimizer.load_state_dict(state.optimizer)
+        self.scaler.load_state_dict(state.scaler)
+        self._shuffle.set_state(state.shuffle)
+        self._start_epoch(state.epoch)
+        self.batch, self.step, self.progress = state.batch, state.step, state.progress
+        self._figures = state.figures.to(self.device, copy=True)
+        torch.set_rng_state(state.torch_rng)
+        if state.device_rng is not None:
+            torch.cuda.set_rng_state(state.device_rng, self.device)
+
+    @property
+    def is_epoch_complete(self) -> bool:
+        """True when every batch of the epoch has been learnt."""
+        return self.batch == len(self._batches)
+
+    def learn_batch(self) -> None:
+        """Take one optimiser step on the epoch's next batch, without a sync."""
+        chosen = self._batches[self.batch]
+        images, labels = self.data.train.images[chosen], self.data.train.labels[chosen]
+        self.network.train()
+        self._set_learning_rate()
+        with self.autocast:
+            logits = self.network(self.data.normalise(images))
+            loss = cross_entropy(logits, labels, label_smoothing=self.hyper_params.label_smoothing)
+        self.optimizer.zero_grad()
+        self.scaler.scale(loss).backward()
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+        self._note(loss.detach(), logits.detach(), labels)
+
+    def score_epoch(self) -> Tensor:
+        """Return mean loss and accuracy over the epoch's batches, on the device."""
+        _, losses, correct = self._figures.unbind(1)
+        return torch.stack([losses.sum(), correct.sum()]) / len(self.data.train)
+
+    def locate_first_bad_batch(self) -> Tensor:
+        """Return the number of batches before the first whose loss is no number, on the device."""
+        return self._figures[:, 0].isfinite().cumprod(0).sum()
+
+    def explain_divergence(self, good_batches: int) -> TrainingFailed:
+        """Return the error that names the step whose loss is no number, or that made the weights none."""
+        first = min(self.step - len(self._batches) + good_batches + 1, self.step)
+        return TrainingFailed(
+            f"The loss is no longer a number at step {first}, in epoch {self.epoch}, with "
+            f"{self.hyper_params.optimizer} at learning rate {self._learning_rate_at(first):g}. "
+            "Try a learning rate ten times smaller."
+        )
+
+    def end_epoch(self, validation_loss: float | None, validation_accuracy: float | None) -> None:
+        """Note what the epoch achieved on held-out images and draw the order of the next one."""
+        self.progress = self.progress.after(self.hyper_params, validation_loss, validation_accuracy)
+        self._start_epoch(self.epoch + 1)
+
+    def _start_epoch(self, epoch: int) -> None:
+        self._epoch_start = self._shuffle.get_state()
+        order = torch.randperm(len(self.data.train), generator=self._shuffle).to(self.device)
+        self._batches = cut(order, self.hyper_params.batch_size)
+        self.epoch, self.batch = epoch, 0
+        self._figures = torch.zeros(len(self._batches), 3, dtype=torch.float64, device=self.device)
+
+    def _choose_precision(self, precision: str) -> None:
+        self.precision = precision
+        self.autocast = autocast(self.device, precision)
+        self.scaler = torch.amp.GradScaler(self.device.type, enabled=precision == "fp16")
+
+    def _learning_rate_at(self, step: int) -> float:
+        return learning_rate_at(step, self.hyper_params, steps_per_epoch=len(self._batches))
+
+    def _set_learning_rate(self) -> None:
+        for group in self.optimizer.param_groups:
+            group["lr"] = self._learning_rate_at(self.step + 1)
+
+    def _note(self, loss: Tensor, logits: Tensor, labels: Tensor) -> None:
+        """Keep the batch's loss as it was learnt, the sum of its plain losses, and its right answers."""
+        plain = cross_entropy(logits.float(), labels) if self.hyper_params.label_smoothing else loss
+        self._figures[self.batch] = torch.stack([loss, *tally(plain, logits, labels)])
+        self.batch += 1
+        self.step += 1
+
+
+def tally(loss: Tensor, logits: Tensor, labels: Tensor) -> Tensor:
+    """Return the sum of the batch's losses and its number of right answers, without a sync."""
+    correct = (logits.argmax(dim=1) == labels).sum()
+    return torch.stack([loss.double() * len(labels), correct.double()])
+
+
+def cut(order: Tensor, batch_size: int) -> list[Tensor]:
+    """Cut an epoch's order into batches. A rest of one image joins the batch before: BatchNorm needs two."""
+    batches = list(order.split(batch_size))
+    if len(batches) > 1 and len(batches[-1]) == 1 < batch_size:
+        batches[-2:] = [torch.cat(batches[-2:])]
+    return batches
+
+
+def is_finite(figures: list[list[float]]) -> bool:
+    """Return True when every figure is a number."""
+    return all(math.isfinite(figure) for row in figures for figure in row)
+
+
+def _copy(value: Any) -> Any:
+    """Copy the tensors in a state_dict: torch hands out its own."""
+    match value:
+        case Tensor():
+            return value.detach().clone()
+        case dict():
+            return {key: _copy(item) for key, item in value.items()}
+        case list() | tuple():
+            return type(value)(_copy(item) for item in value)
+        case _:
+            return value
