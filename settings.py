@@ -50,6 +50,9 @@ class Settings(BaseSettings):
     default_dataset: str | None = Field(
         None, description="dataset of runs that name none; else mnist if it is on disk, else digits"
     )
+    scripts_dir: Path | None = Field(
+        None, description="folder whose Python scripts runs may start; without it the trainer script is off"
+    )
     allowed_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
         ("127.0.0.1", "localhost", "::1"), description="names the API may be called by, comma-separated"
     )

@@ -101,7 +101,10 @@ def complete(raw: Mapping[str, JsonValue], settings: Settings) -> dict[str, Json
     Raises InvalidInput, naming each field that is not valid.
     """
     hyper_params = validate_hyper_params(
-        raw, datasets_dir=settings.data_dir / "datasets", default_dataset=settings.default_dataset
+        raw,
+        datasets_dir=settings.data_dir / "datasets",
+        default_dataset=settings.default_dataset,
+        scripts_dir=settings.scripts_dir,
     )
     filled: dict[str, JsonValue] = hyper_params.model_dump(mode="json")
     return filled
@@ -121,9 +124,11 @@ def submit_run(body: TrainBody, headers: TrainHeaders) -> Response:
     """Queue a run.
 
     Takes {"hyper_params": …, "options": …}, or the hyper_params alone as a flat object. Whatever is left out
-    gets its documented default. A repeated Idempotency-Key with the same body answers with the same run.
+    gets its documented default. With "demo": true the run is simulated and labelled so. A repeated
+    Idempotency-Key with the same body answers with the same run.
     """
-    hyper_params = complete(body.hyper_params, settings())
+    raw = {**body.hyper_params, "demo": True} if body.demo else body.hyper_params
+    hyper_params = complete(raw, settings())
     run = db().queue.submit(hyper_params, body.options, idempotency_key=headers.idempotency_key)
     return reply(TrainReply(iid=run.run_id), HTTPStatus.CREATED)
 

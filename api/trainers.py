@@ -23,12 +23,13 @@ def list_trainers() -> Response:
             name=spec.name,
             title=spec.title,
             summary=spec.summary,
+            simulated=spec.is_simulated,
             schema=hyper_params_schema(
                 spec,
                 datasets_dir=settings().data_dir / "datasets",
                 default_dataset=settings().default_dataset,
             ),
         )
-        for spec in list_specs()
+        for spec in list_specs(scripts_dir=settings().scripts_dir)
     ]
     return reply(TrainersReply(trainers=shown))

@@ -40,6 +40,9 @@ class TrainingContext:
     datasets_dir: Path
     device: str
     control: Control
+    run_id: str = "local"
+    scripts_dir: Path | None = None
+    api_url: str = ""
 
 
 # Returns the reason why the training ended before its last epoch, or None.

@@ -19,6 +19,7 @@ Finite = Annotated[float, Field(allow_inf_nan=False)]
 NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Tag = Annotated[str, StringConstraints(min_length=1, max_length=64, strip_whitespace=True)]
 Scalar = str | int | float | bool | None
+EnergyQuality = Literal["measured", "estimated", "simulated"]
 
 
 class Record(BaseModel):
@@ -80,7 +81,7 @@ class EpochResult(Record):
 
     attempt: int | None = Field(None, ge=1, description="the attempt that recorded it")
     energy_kwh: NonNegative | None = Field(None, description="None when unknown; see energy_reason")
-    energy_quality: Literal["measured", "estimated"] | None = None
+    energy_quality: EnergyQuality | None = Field(None, description="simulated: invented by a simulated run")
     energy_reason: str | None = Field(None, description="why energy_kwh is None")
     energy_window_epochs: int | None = Field(
         None, ge=1, description="epochs that share one step of the meter; None when it saw this one alone"
@@ -116,6 +117,7 @@ class Run(Record):
     run_id: str = Field(pattern=RUN_ID_PATTERN)
     hyper_params: dict[str, JsonValue] = Field(description="complete: every default filled in")
     options: RunOptions = RunOptions()
+    simulated: bool = Field(False, description="nothing is trained: its figures and energy are invented")
     status: Status
     status_reason: str | None = Field(None, description="why it has this status, for a person")
     attempt: int = Field(0, ge=0, description="0 until a worker claimed it")
@@ -133,9 +135,7 @@ class Run(Record):
     last_accuracy: Fraction | None = None
     last_loss: Finite | None = Field(None, description="test loss of the last epoch")
     energy_kwh: NonNegative | None = Field(None, description="sum over all attempts")
-    energy_quality: Literal["measured", "estimated"] | None = Field(
-        None, description="estimated as soon as one epoch was"
-    )
+    energy_quality: EnergyQuality | None = Field(None, description="estimated as soon as one epoch was")
     co2_g: NonNegative | None = Field(None, description="sum over all attempts")
     duration_s: NonNegative | None = Field(None, description="sum over all attempts")
     accuracy_per_kwh: NonNegative | None = Field(None, description="best_accuracy / energy_kwh")
@@ -195,6 +195,7 @@ class Worker(Record):
     host: str
     pid: int
     device: str = Field(description="cpu or cuda:N")
+    torch: str | None = Field(None, description="its version; None on a worker that cannot train with it")
     threads: int = Field(ge=1, description="CPU threads it trains with")
     queues: tuple[str, ...]
     run_id: str | None = None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Annotated, Literal
 
-from pydantic import AwareDatetime, BaseModel, Field, JsonValue
+from pydantic import AwareDatetime, BaseModel, Field, JsonValue, StrictBool
 
 from schema.records import Attempt, EpochResult, LogLine, Record, Run, RunOptions, Status, Worker
 
@@ -15,6 +15,7 @@ class TrainRequest(Record):
 
     hyper_params: dict[str, JsonValue]
     options: RunOptions = RunOptions()
+    demo: StrictBool = Field(False, description="simulate the run with the trainer demo instead")
 
 
 class TrainReply(Record):
@@ -99,6 +100,7 @@ class TrainerReply(Record):
     name: str
     title: str
     summary: str
+    simulated: bool = Field(False, description="its runs train nothing and are labelled everywhere")
     schema_: dict[str, JsonValue] = Field(alias="schema")
 
 

@@ -28,6 +28,8 @@ TEMPLATES: Final = {
     "log": "run:<id>:log",
     "by": "runs:by:<field>",
     "by_status": "runs:by:<field>:<status>",
+    "simulated_by": "runs:simulated:by:<field>",
+    "simulated_by_status": "runs:simulated:by:<field>:<status>",
     "lock": "lock:<job>",
     "worker": "worker:<id>",
     "workers": "workers",

@@ -16,13 +16,12 @@ from store.encoding import (
     to_json,
 )
 from store.keys import Keys
-from store.paging import Listing, Order
+from store.paging import Listing, Order, Place
 
 _RUNS_PER_CALL: Final = 500
 
 EpochList = list[EpochResult]
 AttemptList = list[Attempt]
-Place = tuple[str, str]
 
 
 class Runs:
@@ -101,21 +100,21 @@ class Runs:
     ) -> RunList:
         """Return a page of the sorted list, or without a limit all of it.
 
-        Runs without a value come last in both orders; equal values are ordered by run_id. A page costs
-        O(log n + page). Raises InvalidInput on a cursor this list did not give out and on a limit below 1.
+        Runs without a value come last in both orders; equal values are ordered by run_id. Sorted by what was
+        achieved, simulated runs come after all real ones. A page costs O(log n + page). Raises InvalidInput
+        on a cursor this list did not give out and on a limit below 1.
         """
         if limit is not None and limit < 1:
             raise InvalidInput("limit has to be at least 1.", details=[FieldError("limit", "at least 1")])
         listing = Listing(sort, order, status)
-        place = listing.decode_cursor(cursor) if cursor else None
+        place: Place | None = listing.decode_cursor(cursor) if cursor else Place()
         runs: dict[str, Run] = {}
-        while True:
+        total = 0
+        while place is not None and (limit is None or len(runs) < limit):
             size = _RUNS_PER_CALL if limit is None else min(_RUNS_PER_CALL, limit - len(runs))
             total, place, run_ids = self._page(listing, size, place)
             runs |= {run.run_id: run for run in self._fetch(run_ids)}
-            if place is None or (limit is not None and len(runs) >= limit):
-                break
-        next_cursor = listing.encode_cursor(*place) if place else None
+        next_cursor = listing.encode_cursor(place) if place else None
         return RunList(runs=tuple(runs.values()), cursor=next_cursor, total=total)
 
     def count_by_status(self) -> dict[Status, int]:
@@ -124,16 +123,27 @@ class Runs:
         counts = self._connection.call_many([("ZCARD", key) for key in keys])
         return dict(zip(Status, counts, strict=True))
 
-    def _page(
-        self, listing: Listing, size: int, place: Place | None
-    ) -> tuple[int, Place | None, Sequence[str]]:
+    def _page(self, listing: Listing, size: int, place: Place) -> tuple[int, Place | None, Sequence[str]]:
         """Return how many runs the list has, the place behind this page if more follow, and its ids."""
-        key = self._keys.of("by", listing.sort)
-        if listing.status:
-            key = self._keys.of("by_status", listing.sort, listing.status)
-        total, has_more, rows = self._connection.run("page", [key], [listing.order, size, *(place or ())])
+        keys = self._index_keys(listing)
+        # The index that is walked comes first.
+        walked = [*keys[place.index :], *keys[: place.index]]
+        arguments = [listing.order, size, *(place.after or ())]
+        own, has_more, rows, others = self._connection.run("page", walked, arguments)
         run_ids, scores = rows[::2], rows[1::2]
-        return total, (scores[-1], run_ids[-1]) if has_more else None, run_ids
+        behind = None
+        if has_more:
+            behind = Place(place.index, (scores[-1], run_ids[-1]))
+        elif others and place.index == 0:
+            behind = Place(1)
+        return own + others, behind, run_ids
+
+    def _index_keys(self, listing: Listing) -> Sequence[str]:
+        """Return the index of real runs and that of simulated ones, or the one that has both."""
+        families = ("by", "simulated_by") if listing.is_ranked else ("by",)
+        if listing.status:
+            return [self._keys.of(f"{name}_status", listing.sort, listing.status) for name in families]
+        return [self._keys.of(name, listing.sort) for name in families]
 
     def _fetch(self, run_ids: Sequence[str]) -> Sequence[Run]:
         """Return those of the runs that exist, in their order."""

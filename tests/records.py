@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from pydantic import JsonValue
+
 from redis_db import RedisDB
 from schema import EpochResult, Lease, RunOptions
 
@@ -29,7 +31,10 @@ def claim(db: RedisDB, *, worker_id: str = WORKER, queue: str = "default", lease
     return lease
 
 
-def running(db: RedisDB, *, worker_id: str = WORKER, run_id: str | None = None) -> Lease:
+def running(
+    db: RedisDB, *, worker_id: str = WORKER, run_id: str | None = None, is_simulated: bool = False
+) -> Lease:
     """Submit a run and claim it."""
-    db.queue.submit({"num_epochs": 3}, RunOptions(queue=worker_id), run_id=run_id)
+    label: dict[str, JsonValue] = {"simulated": True} if is_simulated else {}
+    db.queue.submit({"num_epochs": 3, **label}, RunOptions(queue=worker_id), run_id=run_id)
     return claim(db, worker_id=worker_id, queue=worker_id)

@@ -17,12 +17,16 @@ from pydantic import JsonValue, ValidationError
 
 from errors import FieldError, InvalidInput, TrainingFailed
 from schema import TrainFunction
+from trainers.demo import DemoHyperParams
 from trainers.params import CnnHyperParams, HyperParams
+from trainers.script import ScriptHyperParams
 
 log = logging.getLogger(__name__)
 
 ENTRY_POINT_GROUP = "wattle.trainers"
 DEFAULT_TRAINER = "cnn"
+DEMO_TRAINER = "demo"
+SCRIPT_TRAINER = "script"
 
 # What importing somebody else's module and picking a name from it may raise.
 _PLUGIN_ERRORS = (
@@ -48,6 +52,11 @@ class TrainerSpec:
     hyper_params: type[HyperParams]
     entry: str
 
+    @property
+    def is_simulated(self) -> bool:
+        """True when its runs train nothing, which their hyper_params say."""
+        return "simulated" in self.hyper_params.model_fields
+
 
 _BUILT_IN = (
     TrainerSpec(
@@ -57,6 +66,20 @@ _BUILT_IN = (
         hyper_params=CnnHyperParams,
         entry="trainers.cnn:train_cnn",
     ),
+    TrainerSpec(
+        name=DEMO_TRAINER,
+        title="Demo",
+        summary="Simulates an image classifier in seconds: nothing is trained, every figure is made up.",
+        hyper_params=DemoHyperParams,
+        entry="trainers.demo:train_demo",
+    ),
+    TrainerSpec(
+        name=SCRIPT_TRAINER,
+        title="Script",
+        summary="Runs a Python script from this host's scripts folder.",
+        hyper_params=ScriptHyperParams,
+        entry="trainers.script:train_script",
+    ),
 )
 
 
@@ -65,9 +88,10 @@ class _Installed(NamedTuple):
     broken: dict[str, str]
 
 
-def list_trainers() -> list[TrainerSpec]:
-    """List every usable trainer, the default one first."""
-    return list(_installed(tuple(sys.path)).specs.values())
+def list_trainers(*, scripts_dir: Path | None = None) -> list[TrainerSpec]:
+    """List every usable trainer, the default one first; script is one only where it has a folder."""
+    specs = _installed(tuple(sys.path)).specs.values()
+    return [spec for spec in specs if spec.name != SCRIPT_TRAINER or scripts_dir is not None]
 
 
 def get_trainer(name: str) -> TrainerSpec:
@@ -101,12 +125,18 @@ def load_trainer(name: str) -> TrainFunction:
 
 
 def validate_hyper_params(
-    raw: Mapping[str, object], *, datasets_dir: Path, default_dataset: str | None
+    raw: Mapping[str, object],
+    *,
+    datasets_dir: Path,
+    default_dataset: str | None,
+    scripts_dir: Path | None = None,
 ) -> HyperParams:
     """Return complete hyper_params of the trainer they name (cnn when they name none).
 
-    Raises InvalidInput with one detail per wrong field.
+    ``"demo": true`` in place of a trainer, or beside cnn, means demo. Raises InvalidInput with one detail per
+    wrong field.
     """
+    raw = _resolve_demo(raw)
     name = raw.get("trainer", DEFAULT_TRAINER)
     if not isinstance(name, str):
         raise _invalid("trainer", "should be the name of a trainer")
@@ -115,7 +145,9 @@ def validate_hyper_params(
     _refuse_unknown(raw, model)
     defaults = model.host_defaults(datasets_dir=datasets_dir, preferred_dataset=default_dataset)
     try:
-        return model.model_validate({**defaults, **raw, "trainer": spec.name})
+        return model.model_validate(
+            {**defaults, **raw, "trainer": spec.name}, context={"scripts_dir": scripts_dir}
+        )
     except ValidationError as error:
         raise _explain(error, raw, defaults) from error
 
@@ -160,6 +192,20 @@ def _load_plugin(entry_point: EntryPoint) -> TrainerSpec:
     if spec.name != entry_point.name:
         raise ValueError(f"the entry point is called '{entry_point.name}' but its trainer '{spec.name}'")
     return spec
+
+
+def _resolve_demo(raw: Mapping[str, object]) -> Mapping[str, object]:
+    """Turn the switch ``demo`` into the trainer it stands for."""
+    if "demo" not in raw:
+        return raw
+    others = {field: value for field, value in raw.items() if field != "demo"}
+    if raw["demo"] is False:
+        return others
+    if raw["demo"] is not True:
+        raise _invalid("demo", "should be true or false")
+    if others.get("trainer", DEMO_TRAINER) not in (DEMO_TRAINER, DEFAULT_TRAINER):
+        raise _invalid("demo", f"simulates the trainer {DEFAULT_TRAINER} only; leave demo or trainer out")
+    return {**others, "trainer": DEMO_TRAINER}
 
 
 def _refuse_unknown(raw: Mapping[str, object], model: type[HyperParams]) -> None:

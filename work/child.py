@@ -25,6 +25,9 @@ class Job:
     device: str
     threads: int
     datasets_dir: Path
+    run_id: str
+    scripts_dir: Path | None
+    api_url: str
 
 
 class PipeControl:
@@ -69,13 +72,13 @@ def run_job(pipe: Connection, job: Job) -> None:
 
 
 def probe_device(pipe: Connection, wanted: str) -> None:
-    """Send the device that ``wanted`` (auto, cpu, cuda:N) means on this machine."""
+    """Send the device that ``wanted`` (auto, cpu, cuda:N) means on this machine, and the version of torch."""
     _enter()
-    from trainers.device import resolve_device
+    from trainers.probe import probe
 
     control = PipeControl(pipe)
     try:
-        control.describe({"device": resolve_device(wanted)})
+        control.describe(probe(wanted))
         control.send(Ended(outcome="done"))
     except WattleError as error:
         control.send(Ended(outcome="failed", error=_explain(error)))
@@ -97,14 +100,26 @@ def _enter() -> None:
 def _train(job: Job, control: PipeControl) -> str | None:
     """Train and send every epoch; return why the training ended before its last epoch, or None."""
     from trainers import load_trainer, validate_hyper_params
-    from trainers.device import set_threads
 
-    set_threads(job.threads)
+    if "torch" in sys.modules:
+        from trainers.device import set_threads
+
+        set_threads(job.threads)
     hyper_params = validate_hyper_params(
-        job.hyper_params, datasets_dir=job.datasets_dir, default_dataset=None
+        job.hyper_params,
+        datasets_dir=job.datasets_dir,
+        default_dataset=None,
+        scripts_dir=job.scripts_dir,
     )
     train = load_trainer(hyper_params.trainer)
-    context = TrainingContext(datasets_dir=job.datasets_dir, device=job.device, control=control)
+    context = TrainingContext(
+        datasets_dir=job.datasets_dir,
+        device=job.device,
+        control=control,
+        run_id=job.run_id,
+        scripts_dir=job.scripts_dir,
+        api_url=job.api_url,
+    )
     epochs = train(hyper_params, context)
     while True:
         try:

@@ -38,6 +38,8 @@ class Workplace:
     device: str
     threads: int
     data_dir: Path
+    scripts_dir: Path | None
+    api_url: str
     lease_s: float
     sampler: PowerSampler
     intensity: Intensity
@@ -85,6 +87,9 @@ class _Execution:
             device=self._place.device,
             threads=self._place.threads,
             datasets_dir=self._place.data_dir / "datasets",
+            run_id=self._lease.run_id,
+            scripts_dir=self._place.scripts_dir,
+            api_url=self._place.api_url,
         )
         self._child = start_training(job)
         give_up_s: float | None = None

@@ -10,7 +10,12 @@ from work.messages import EpochEnded
 
 
 def add_cost(epoch: EpochEnded, sampler: PowerSampler, intensity: Intensity, *, attempt: int) -> EpochResult:
-    """Return the epoch's result with its energy and CO₂; unknown energy is None with the reason."""
+    """Return the epoch's result with its energy and CO₂; unknown energy is None with the reason.
+
+    The energy of a simulated epoch is the trainer's own: what simulating it took is nobody's question.
+    """
+    if epoch.result.energy_quality == "simulated":
+        return add_simulated_cost(epoch.result, intensity).model_copy(update={"attempt": attempt})
     reading = sampler.reading(epoch.start_ns, epoch.end_ns)
     if reading.energy_j is None:
         return epoch.result.model_copy(update={"attempt": attempt, "energy_reason": reading.reason})
@@ -26,11 +31,20 @@ def add_cost(epoch: EpochEnded, sampler: PowerSampler, intensity: Intensity, *, 
     return epoch.result.model_copy(update=cost)
 
 
+def add_simulated_cost(result: EpochResult, intensity: Intensity) -> EpochResult:
+    """Return a simulated epoch's result with the CO₂ that goes with its energy."""
+    cost = {
+        "co2_g": None if result.energy_kwh is None else co2_g(result.energy_kwh, intensity),
+        "intensity_g_per_kwh": intensity.g_per_kwh,
+    }
+    return result.model_copy(update=cost)
+
+
 def describe_epoch(result: EpochResult, num_epochs: int) -> str:
     """Return the log line of an epoch."""
     energy = f"energy unknown ({result.energy_reason})"
     if result.energy_kwh is not None:
-        mark = "~" if result.energy_quality == "estimated" else ""
+        mark = {"estimated": "~", "simulated": "simulated "}.get(result.energy_quality or "", "")
         energy = f"{mark}{1000 * result.energy_kwh:.4g} Wh {mark}{result.co2_g:.4g} g CO2"
     train = f"train loss {result.train_loss:.4f} accuracy {result.train_accuracy:.2%}"
     test = f"test loss {result.test_loss:.4f} accuracy {result.test_accuracy:.2%}"

@@ -6,6 +6,7 @@ Importing this module changes the process: import it in the forkserver alone.
 from __future__ import annotations
 
 import ctypes
+import importlib.util
 import os
 import signal
 import sys
@@ -51,7 +52,9 @@ def _preload() -> None:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     die_with_parent(int(os.environ[WORKER_PID_VARIABLE]))
     _keep_freed_memory()
-    import trainers.loop  # noqa: F401 - brings torch in, after the allocator has been set
+    # Without torch, runs that need none can still be worked on.
+    if importlib.util.find_spec("torch"):
+        import trainers.loop  # noqa: F401 - brings torch in, after the allocator has been set
     import work.child  # noqa: F401
 
 

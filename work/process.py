@@ -95,21 +95,21 @@ def start_training(job: Job) -> Child:
     return Child(run_job, job)
 
 
-def resolve_device(wanted: str) -> str:
-    """Return the device that ``wanted`` means on this machine, asked of a child with torch.
+def probe_machine(wanted: str) -> tuple[str, str | None]:
+    """Return the device that ``wanted`` means here and the version of torch, as a child finds them.
 
     Raises InvalidInput when it does not exist, TrainingFailed when no child can be started.
     """
     child = Child(probe_device, wanted)
     try:
-        device = ""
+        device, torch = "", None
         while messages := child.receive(PROBE_TIMEOUT_S):
             for message in messages:
                 if isinstance(message, Described):
-                    device = str(message.facts["device"])
+                    device, torch = str(message.facts["device"]), message.facts["torch"]
                 if isinstance(message, Ended):
                     if message.error is None:
-                        return device
+                        return device, None if torch is None else str(torch)
                     failure = InvalidInput if message.error.kind == "InvalidInput" else TrainingFailed
                     raise failure(message.error.message)
         raise TrainingFailed(

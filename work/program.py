@@ -28,7 +28,7 @@ from trainers import validate_hyper_params
 from work.execution import Workplace
 from work.facts import collect_facts
 from work.loop import work
-from work.process import resolve_device, start_forkserver
+from work.process import probe_machine, start_forkserver
 
 log = logging.getLogger(__name__)
 
@@ -48,14 +48,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
             level=settings.effective_log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
         )
         start_forkserver()
-        device = resolve_device(options.device)
+        device, torch = probe_machine(options.device)
         intensity = country_intensity(settings.country)
     except (WattleError, CarbonError) as error:
         sys.stderr.write(f"worker: {error}\n")
         return EXIT_USAGE
+    if torch is None:
+        log.warning("torch is not installed: only demo, script and such runs can work here")
     meter = choose_meter(device, root_pid=os.getpid())
     with RedisDB(settings.redis_url) as db, PowerSampler(meter) as sampler:
-        worker = _describe_worker(options, device, meter, intensity)
+        worker = _describe_worker(options, device, torch, meter, intensity)
         place = _workplace(settings, db, worker, sampler, intensity)
         log.info("worker ready worker_id=%s device=%s meter=%r", worker.worker_id, device, meter.source)
         work(place, options.queues, stop, is_burst=options.burst)
@@ -93,7 +95,9 @@ def _usable_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _describe_worker(options: argparse.Namespace, device: str, meter: Meter, intensity: Intensity) -> Worker:
+def _describe_worker(
+    options: argparse.Namespace, device: str, torch: str | None, meter: Meter, intensity: Intensity
+) -> Worker:
     now = datetime.now(UTC)
     return Worker(
         # Unique for each process, so that a restarted worker of the same name is never taken for the old one.
@@ -102,6 +106,7 @@ def _describe_worker(options: argparse.Namespace, device: str, meter: Meter, int
         host=platform.node(),
         pid=os.getpid(),
         device=device,
+        torch=torch,
         threads=options.threads,
         queues=options.queues,
         started_at=now,
@@ -120,6 +125,8 @@ def _workplace(
         device=worker.device,
         threads=worker.threads,
         data_dir=settings.data_dir,
+        scripts_dir=settings.scripts_dir,
+        api_url=settings.api_url,
         lease_s=settings.lease_s,
         sampler=sampler,
         intensity=intensity,
@@ -136,6 +143,7 @@ def _beat(db: RedisDB, worker: Worker, settings: Settings) -> Callable[[str | No
             hyper_params,
             datasets_dir=settings.data_dir / "datasets",
             default_dataset=settings.default_dataset,
+            scripts_dir=settings.scripts_dir,
         )
         return complete.model_dump(mode="json")
 

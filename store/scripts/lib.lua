@@ -50,18 +50,29 @@ local function fence(run_id, attempt, worker)
     .. attempt .. ": " .. state .. ". Stop training it; nothing was written.")
 end
 
+-- What a simulated run achieved is in indexes of its own, so that it is never ranked among real runs.
+local function family_of(run_id)
+  local is_simulated = redis.call("HEXISTS", key("run", run_id), "simulated") == 1
+  return function(field)
+    return is_simulated and field ~= "time_added" and "simulated_by" or "by"
+  end
+end
+
 -- Puts a value into the index of a field and into the one of that field and status.
 local function index(field, status, run_id, value)
-  redis.call("ZADD", key("by", field), value, run_id)
-  redis.call("ZADD", key("by_status", field, status), value, run_id)
+  local by = family_of(run_id)(field)
+  redis.call("ZADD", key(by, field), value, run_id)
+  redis.call("ZADD", key(by .. "_status", field, status), value, run_id)
 end
 
 local function set_status(run_id, from, to)
   redis.call("HSET", key("run", run_id), "status", to)
+  local family = family_of(run_id)
   for _, field in ipairs(SORT_FIELDS) do
-    local value = redis.call("ZSCORE", key("by", field), run_id) or "-inf"
-    redis.call("ZREM", key("by_status", field, from), run_id)
-    redis.call("ZADD", key("by_status", field, to), value, run_id)
+    local by = family(field)
+    local value = redis.call("ZSCORE", key(by, field), run_id) or "-inf"
+    redis.call("ZREM", key(by .. "_status", field, from), run_id)
+    redis.call("ZADD", key(by .. "_status", field, to), value, run_id)
   end
 end
 

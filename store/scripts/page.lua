@@ -1,6 +1,8 @@
--- page: one page of a sorted index, in O(log n + page). Returns {total, 1 if more follow, {run_id, score, ...}}.
+-- page: one page of a sorted index, in O(log n + page). Returns {its size, 1 if more follow, {run_id, score, ...},
+-- size of the other index}.
 -- Runs without a value have the score -inf and come last in both orders. Reads only.
--- KEYS 1 runs:by:<field> or runs:by:<field>:<status> (zset)
+-- KEYS 1 runs:by:<field> or runs:by:<field>:<status>, or runs:simulated:by:… (zset)
+--      2 the other of the two (zset), or absent: counted only
 -- ARGV 1 asc or desc  2 limit  3 score and 4 run_id of the last run already seen, or absent
 local ascending, limit = ARGV[1] == "asc", tonumber(ARGV[2])
 local total = redis.call("ZCARD", KEYS[1])
@@ -62,4 +64,4 @@ else
   add(position + without_value, valued, "ZRANGE")
   add(math.max(0, position + valued - (total - without_value)), count - valued, "ZRANGE")
 end
-return {total, position + count < total and 1 or 0, rows}
+return {total, position + count < total and 1 or 0, rows, KEYS[2] and redis.call("ZCARD", KEYS[2]) or 0}

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from errors import InvalidInput
 from redis_db import RedisDB
 from schema import Run, SortField, Status
-from store.paging import Listing, Order
+from store.paging import Listing, Order, Place
 from tests.records import epoch, running
 
 # Ids that differ in length, case and punctuation only, which a locale would order otherwise.
@@ -35,7 +35,11 @@ def walk(
 
 
 def by_brute_force(runs: Sequence[Run], order: Order) -> list[str]:
-    """Sort by loss, those without one last; equal ones by id, in the same direction."""
+    """Sort by loss, real runs first, of each kind those without one last; equal ones by id."""
+    simulated = [run for run in runs if run.simulated]
+    if simulated and len(simulated) < len(runs):
+        real = [run for run in runs if not run.simulated]
+        return by_brute_force(real, order) + by_brute_force(simulated, order)
     key = lambda run: (run.last_loss, run.run_id)  # noqa: E731 # two sorts share it
     is_reversed = order == "desc"
     valued = sorted((run for run in runs if run.last_loss is not None), key=key, reverse=is_reversed)
@@ -49,13 +53,20 @@ def by_brute_force(runs: Sequence[Run], order: Order) -> list[str]:
     limit=st.integers(1, 13),
     order=st.sampled_from(ORDERS),
     ended=st.integers(0, 12),
+    simulated=st.sets(st.integers(0, 11)),
 )
 def test_a_walk_gives_every_run_once_in_the_order_of_brute_force(
-    db: RedisDB, raw: redis.Redis, losses: list[float | None], limit: int, order: Order, ended: int
+    db: RedisDB,
+    raw: redis.Redis,
+    losses: list[float | None],
+    limit: int,
+    order: Order,
+    ended: int,
+    simulated: set[int],
 ) -> None:
     raw.flushdb()
     for number, loss in enumerate(losses):
-        lease = running(db, worker_id=f"w{number}", run_id=IDS[number])
+        lease = running(db, worker_id=f"w{number}", run_id=IDS[number], is_simulated=number in simulated)
         if loss is not None:
             db.runs.record_epoch(lease, epoch(1, test_loss=loss))
         if number < ended:
@@ -95,6 +106,25 @@ def test_the_newest_run_comes_first_and_new_ones_do_not_disturb_a_walk(db: Redis
 
 
 @pytest.mark.parametrize("order", ORDERS)
+@pytest.mark.parametrize("sort", [sort for sort in SortField if sort is not SortField.TIME_ADDED])
+def test_no_simulated_run_is_ever_ranked_above_a_real_one(db: RedisDB, sort: SortField, order: Order) -> None:
+    for number, is_simulated in enumerate((False, True, False, True)):
+        lease = running(db, worker_id=f"w{number}", run_id=f"r{number}", is_simulated=is_simulated)
+        # Of the two real runs one has no figures at all, of the simulated ones both have the best of all.
+        if number:
+            figures = {"test_accuracy": number / 10, "test_loss": 1 / number, "duration_s": number}
+            db.runs.record_epoch(lease, epoch(1, energy_kwh=1 / number, co2_g=1 / number, **figures))
+
+    found = [run.run_id for run in db.runs.list(sort, order=order, limit=4).runs]
+
+    assert found[:2] == (["r2", "r0"])
+    assert {*found[2:]} == {"r1", "r3"}
+    assert [run_id for page in walk(db, sort, order, 1) for run_id in page] == found
+    assert db.runs.list(sort, order=order, limit=2).total == 4
+    assert [run.run_id for run in db.runs.list(order="asc").runs] == ["r0", "r1", "r2", "r3"]
+
+
+@pytest.mark.parametrize("order", ORDERS)
 def test_a_walk_goes_on_where_the_last_seen_run_has_moved_away(db: RedisDB, order: Order) -> None:
     leases = [running(db, worker_id=f"w{number}") for number in range(6)]
     for number, lease in enumerate(leases):
@@ -115,7 +145,7 @@ def test_a_page_among_ten_thousand_equal_values_costs_as_much_as_any_other(
     raw.zadd("runs:by:last_loss", {f"r{number:05}": 0.5 for number in range(10_000)})
     for order in ORDERS:
         raw.config_resetstat()
-        cursor = Listing(SortField.LAST_LOSS, order, None).encode_cursor("0.5", "r05000")
+        cursor = Listing(SortField.LAST_LOSS, order, None).encode_cursor(Place(after=("0.5", "r05000")))
         page = db.runs.list(SortField.LAST_LOSS, order=order, limit=10, cursor=cursor)
         assert page.runs[0].run_id == ("r05001" if order == "asc" else "r04999")
         calls = sum(command["calls"] for command in raw.info("commandstats").values())

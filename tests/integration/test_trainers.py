@@ -139,7 +139,7 @@ def test_an_installed_trainer_is_offered_validated_and_loaded(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     install(monkeypatch, tmp_path, "counting = wattle_counting:COUNTING")
-    assert [spec.name for spec in list_trainers()] == ["cnn", "counting"]
+    assert [spec.name for spec in list_trainers()] == ["cnn", "demo", "counting"]
     hyper_params = validate_hyper_params(
         {"trainer": "Counting", "num_epochs": 2}, datasets_dir=tmp_path, default_dataset="mnist"
     )
@@ -170,7 +170,7 @@ def test_a_broken_trainer_is_left_out_with_its_reason(
 ) -> None:
     install(monkeypatch, tmp_path, f"{broken}\ncounting = wattle_counting:COUNTING")
     with caplog.at_level(logging.WARNING, "trainers.registry"):
-        assert [spec.name for spec in list_trainers()] == ["cnn", "counting"]
+        assert [spec.name for spec in list_trainers()] == ["cnn", "demo", "counting"]
     assert reason in caplog.text
     assert list_trainers()[0].title == "Image classifier"
     if broken.startswith("gone"):

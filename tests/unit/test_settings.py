@@ -23,6 +23,7 @@ VALUES = {
     "lease_s": "3.5",
     "country": "DEU",
     "default_dataset": "mnist",
+    "scripts_dir": "/tmp/scripts",  # noqa: S108 - never opened
     "allowed_hosts": "a, b",
     "allowed_origins": "https://a,https://b",
     "max_body_bytes": "2000",
