@@ -38,6 +38,7 @@ class Ended(Record):
     kind: Literal["ended"] = "ended"
     outcome: Literal["done", "stopped", "failed"]
     error: RunError | None = None
+    reason: str | None = Field(None, description="why it stopped, where that is not the worker's own doing")
 
 
 Message = Annotated[Described | Logged | EpochEnded | Ended, Field(discriminator="kind")]
