@@ -8,16 +8,12 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
 from typing import Protocol
 
-from pydantic import JsonValue
-
-from errors import StoreUnavailable
+from errors import StoreUnavailable, WattleError
+from schema import Validate
 
 log = logging.getLogger(__name__)
-
-Validate = Callable[[dict[str, JsonValue]], dict[str, JsonValue]]
 
 
 class Queue(Protocol):
@@ -54,13 +50,18 @@ def tick(db: Store, *, lease_s: float, validate: Validate) -> None:
 
     validate: hyper_params as somebody wrote them → complete ones; raises InvalidInput.
     """
-    if not db.locks.acquire("reap", ttl_s=lease_s / 3):
+    if not db.locks.acquire("reap", ttl_s=_rhythm_s(lease_s)):
         return
     # After Redis was away, healthy workers get one lease to renew before anybody reaps.
     for run_id in db.queue.requeue_expired(grace_s=lease_s):
         log.warning("lease expired, the run is taken from its worker run_id=%s", run_id)
     for run_id in db.queue.adopt_foreign(validate):
         log.info("adopted an entry of the list run_id=%s", run_id)
+
+
+def _rhythm_s(lease_s: float) -> float:
+    """A killed worker costs its lease and at most this."""
+    return min(lease_s / 3, 1.0)
 
 
 class Housekeeper:
@@ -73,7 +74,7 @@ class Housekeeper:
         )
 
     def start(self) -> None:
-        """Start ticking, every third of a lease."""
+        """Start ticking, every second or third of a lease."""
         self._thread.start()
 
     def stop(self) -> None:
@@ -83,7 +84,7 @@ class Housekeeper:
 
     def _run(self, db: Store, lease_s: float, validate: Validate) -> None:
         is_away = False
-        while not self._stop.wait(lease_s / 3):
+        while not self._stop.wait(_rhythm_s(lease_s)):
             try:
                 tick(db, lease_s=lease_s, validate=validate)
                 is_away = False
@@ -91,3 +92,5 @@ class Housekeeper:
                 if not is_away:
                     log.warning("housekeeping waits for Redis: %s", error)
                 is_away = True
+            except WattleError as error:
+                log.warning("a job failed and will be tried again: %s", error)

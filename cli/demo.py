@@ -10,7 +10,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 
@@ -31,6 +31,7 @@ ROOT = Path(__file__).resolve().parent.parent
 KILL_WAIT_S = 3
 REDIS_PORT = 6379
 HIDDEN_NAME = "system"
+WILDCARDS = ("0.0.0.0", "::", "")  # noqa: S104 - recognised, not bound
 
 
 class QuietPrinter(Printer):  # type: ignore[misc] # honcho has no annotations
@@ -43,16 +44,38 @@ class QuietPrinter(Printer):  # type: ignore[misc] # honcho has no annotations
             super().write(message)
 
 
+class Programs(Manager):  # type: ignore[misc] # as above
+    """The programs of the Procfile; ``before_end`` is called before they are told to end."""
+
+    _processes: dict[str, dict[str, object]]
+
+    def __init__(self, printer: Printer, *, before_end: Callable[[], None]) -> None:
+        super().__init__(printer)
+        self._before_end = before_end
+
+    def terminate(self) -> None:
+        """End all programs."""
+        self._before_end()
+        super().terminate()
+
+    def _killall(self, force: bool = False) -> None:
+        """End those that run: honcho fails on one that is only just being started, and kills it later."""
+        everything = self._processes
+        self._processes = {name: process for name, process in everything.items() if "pid" in process}
+        super()._killall(force)
+        self._processes = everything
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the demo; returns the exit code: 0 after Ctrl-C or a complete demo, 1 when a program died."""
     options = _parse(arguments)
     redis_server: RedisServer | None = None
     try:
         settings = load_settings()
-        if "WATTLE_REDIS_URL" not in os.environ:
+        if "redis_url" not in settings.model_fields_set:
             redis_server = RedisServer(settings.data_dir / "redis", port=free_port(REDIS_PORT))
             redis_server.start()
-        environment = _environment(settings, redis_server)
+        environment = make_environment(settings, redis_server)
         return _run(options, environment)
     except WattleError as error:
         sys.stderr.write(f"demo: {error}\n")
@@ -71,8 +94,8 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     return options
 
 
-def _environment(settings: Settings, redis_server: RedisServer | None) -> dict[str, str]:
-    """The environment of the programs: this interpreter's tools first, free ports, one address for all."""
+def make_environment(settings: Settings, redis_server: RedisServer | None) -> dict[str, str]:
+    """Return the programs' environment: this interpreter's tools first, free ports, one address for all."""
     port, page_port = free_port(settings.port), free_port(settings.page_port)
     return {
         **os.environ,
@@ -83,21 +106,27 @@ def _environment(settings: Settings, redis_server: RedisServer | None) -> dict[s
         "WATTLE_HOST": settings.host,
         "WATTLE_PORT": str(port),
         "WATTLE_PAGE_PORT": str(page_port),
-        "WATTLE_API_URL": f"http://{settings.host}:{port}",
+        "WATTLE_API_URL": f"http://{_address_of(settings.host)}:{port}",
     }
+
+
+def _address_of(host: str) -> str:
+    """Return how this machine reaches what listens on ``host``."""
+    if host in WILDCARDS:
+        return "127.0.0.1"
+    return f"[{host}]" if ":" in host else host
 
 
 def _run(options: argparse.Namespace, environment: Mapping[str, str]) -> int:
     honcho.manager.KILL_WAIT = KILL_WAIT_S
-    manager = Manager(QuietPrinter(sys.stdout))
-    for name, command in parse_procfile((ROOT / "Procfile").read_text()).processes.items():
-        manager.add_process(name, command, env=dict(environment), cwd=str(ROOT))
     page_url = f"http://127.0.0.1:{environment['WATTLE_PAGE_PORT']}"
     showcase = Showcase(Client(environment["WATTLE_API_URL"]), page_url=page_url, say=_say)
+    manager = Programs(QuietPrinter(sys.stdout), before_end=showcase.cancel)
+    for name, command in parse_procfile((ROOT / "Procfile").read_text()).processes.items():
+        manager.add_process(name, command, env=dict(environment), cwd=str(ROOT))
     scene = threading.Thread(target=_play, args=(showcase, options), name="showcase", daemon=True)
     scene.start()
     manager.loop()
-    showcase.cancel()
     scene.join()
     was_asked = manager.returncode in (128 + signal.SIGINT, 128 + signal.SIGTERM)
     return 0 if was_asked and not showcase.has_failed else 1

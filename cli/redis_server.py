@@ -5,12 +5,16 @@ The system's ``redis-server`` is taken when it is 6.2 or newer, else the one ins
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import importlib.util
+import os
 import re
 import shutil
 import socket
 import subprocess
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -88,8 +92,13 @@ class RedisServer:
         ]
         if self.unix_socket:
             command += ["--unixsocket", str(self.unix_socket), "--unixsocketperm", "700"]
-        # A session of its own: Ctrl-C in the terminal must reach the programs first and Redis last.
-        self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True)
+        with self._locked_folder() as lock:
+            # A session of its own: Ctrl-C in the terminal must reach the programs first and Redis last.
+            self.process = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, start_new_session=True, pass_fds=[lock]
+            )
+            os.truncate(lock, 0)
+            os.pwrite(lock, str(self.process.pid).encode(), 0)
         deadline = time.monotonic() + START_TIMEOUT_S
         while not self._answers():
             if self.process.poll() is not None or time.monotonic() > deadline:
@@ -107,6 +116,22 @@ class RedisServer:
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
+
+    @contextlib.contextmanager
+    def _locked_folder(self) -> Iterator[int]:
+        """Hold the folder's lock, which redis-server inherits: two servers would write over one file."""
+        path = self.data_dir / "lock"
+        lock = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            yield lock
+        except BlockingIOError as error:
+            raise StoreUnavailable(
+                f"Another Redis (process {path.read_text() or 'unknown'}) already works in {self.data_dir}. "
+                "Stop it, or set WATTLE_DATA_DIR to another folder."
+            ) from error
+        finally:
+            os.close(lock)
 
     def _answers(self) -> bool:
         """True once it takes commands: while it loads its file it answers -LOADING."""

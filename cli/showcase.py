@@ -34,7 +34,7 @@ class Showcase:
         self._say = say
         self._cancelled = threading.Event()
         self.has_failed = False
-        """True once a program or a run did not do what it should."""
+        """True once a program or a run did not do what it should; stopping is no failure."""
 
     def cancel(self) -> None:
         """End the play at its next pause."""
@@ -50,9 +50,10 @@ class Showcase:
             if with_runs:
                 self._show_runs()
         except ApiError as error:
-            self.has_failed = True
-            self._say(f"The demo stopped: {error}")
-        if stays:
+            if not self._cancelled.is_set():
+                self.has_failed = True
+                self._say(f"The demo stopped: {error}")
+        if stays and not self._cancelled.is_set():
             self._say(f"The page is at {self._page_url} (Ctrl-C stops everything)")
 
     def _wait_for_programs(self) -> None:

@@ -105,7 +105,8 @@ class Attempt(Record):
     worker: str
     started_at: AwareDatetime
     ended_at: AwareDatetime | None = None
-    energy_kwh: NonNegative | None = None
+    energy_kwh: NonNegative | None = Field(None, description="None as soon as one epoch's is unknown")
+    unknown_energy_epochs: int = Field(0, ge=0, description="epochs it recorded whose energy is unknown")
     co2_g: NonNegative | None = None
     duration_s: NonNegative = 0.0
     end_reason: str | None = Field(None, description="done, failed, preempted or lease_lost")
@@ -134,9 +135,16 @@ class Run(Record):
     best_accuracy: Fraction | None = Field(None, description="best test accuracy of any epoch")
     last_accuracy: Fraction | None = None
     last_loss: Finite | None = Field(None, description="test loss of the last epoch")
-    energy_kwh: NonNegative | None = Field(None, description="sum over all attempts")
+    energy_kwh: NonNegative | None = Field(
+        None, description="sum over all attempts; None as soon as one epoch's is unknown"
+    )
+    unknown_energy_epochs: int = Field(
+        0, ge=0, description="recorded epochs, of all attempts, whose energy is unknown"
+    )
     energy_quality: EnergyQuality | None = Field(None, description="estimated as soon as one epoch was")
-    co2_g: NonNegative | None = Field(None, description="sum over all attempts")
+    co2_g: NonNegative | None = Field(
+        None, description="sum over all attempts; None as soon as one epoch's is unknown"
+    )
     duration_s: NonNegative | None = Field(None, description="sum over all attempts")
     accuracy_per_kwh: NonNegative | None = Field(None, description="best_accuracy / energy_kwh")
 

@@ -64,9 +64,10 @@ class Runs:
     def record_epoch(self, lease: Lease, result: EpochResult) -> None:
         """Store an epoch and bring the run's summary, sums and places in the sorted lists up to date.
 
-        Atomic (record_epoch.lua). The same epoch of the same attempt again is a no-op; a later attempt
-        replaces the epoch, while the energy of both stays in the sum. Raises LeaseLost when the run is no
-        longer held and InvalidInput on a value that is not finite; nothing is written then.
+        Atomic (record_epoch.lua). The same epoch of the same attempt again is a no-op. A later attempt
+        replaces the epoch and drops those that earlier attempts recorded behind it, while what they cost
+        stays in the sums. Raises LeaseLost when the run is no longer held and InvalidInput on a value that
+        is not finite; nothing is written then.
         """
         stamped = result.model_copy(update={"attempt": lease.attempt})
         names = ("run", "epochs", "attempts")

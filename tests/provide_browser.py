@@ -18,19 +18,24 @@ DOWNLOAD_TIMEOUT_S = 300
 
 def find_browser() -> str | None:
     """Return the path of a Chromium that is installed, or None."""
-    for name in NAMES:
-        if path := shutil.which(name):
-            return path
-    mac = Path("/Applications/Google Chrome.app/Contents/MacOS/Google Chrome")
-    return str(mac) if mac.exists() else _playwright_browser()
+    candidates = [shutil.which(name) for name in NAMES]
+    candidates += ["/Applications/Google Chrome.app/Contents/MacOS/Google Chrome", _playwright_browser()]
+    return next((path for path in candidates if path and _starts(path)), None)
 
 
-def _playwright_browser() -> str | None:
+def _playwright_browser() -> str:
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
-        path = playwright.chromium.executable_path
-    return path if Path(path).exists() else None
+        return playwright.chromium.executable_path
+
+
+def _starts(path: str) -> bool:
+    """True when it runs: a downloaded one may lack the system's libraries."""
+    if not Path(path).exists():
+        return False
+    command = [path, "--headless", "--no-sandbox", "--version"]
+    return subprocess.run(command, check=False, capture_output=True, timeout=60).returncode == 0
 
 
 def _run(*command: str) -> bool:
@@ -43,7 +48,9 @@ def _run(*command: str) -> bool:
 
 def main() -> int:
     """Provide a browser; 1 when there is none and CI insists."""
-    if find_browser() or _run(sys.executable, "-m", "playwright", "install", "chromium"):
+    if find_browser():
+        return 0
+    if _run(sys.executable, "-m", "playwright", "install", "chromium") and find_browser():
         return 0
     if os.name == "posix" and os.geteuid() == 0 and shutil.which("apt-get"):
         _run("apt-get", "update", "--quiet")

@@ -6,6 +6,7 @@ There is no list of exceptions. If a thing is hard to place, change the design, 
 from __future__ import annotations
 
 import ast
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -67,6 +68,8 @@ NOT_NAMES = {"utils", "util", "helpers", "helper", "common", "base", "manager", 
 
 
 def product_files() -> list[Path]:
+    if shutil.which("git") is None or not (ROOT / ".git").exists():
+        return [path for path in ROOT.rglob("*.py") if not {".venv", "build", "data"} & set(path.parts)]
     listed = subprocess.run(
         ["git", "ls-files", "--cached", "--others", "--exclude-standard", "*.py"],
         cwd=ROOT, capture_output=True, text=True, check=True,

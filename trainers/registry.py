@@ -28,17 +28,6 @@ DEFAULT_TRAINER = "cnn"
 DEMO_TRAINER = "demo"
 SCRIPT_TRAINER = "script"
 
-# What importing somebody else's module and picking a name from it may raise.
-_PLUGIN_ERRORS = (
-    ImportError,
-    AttributeError,
-    SyntaxError,
-    NameError,
-    TypeError,
-    ValueError,
-    RuntimeError,
-    OSError,
-)
 _REPORTED_FIELDS = 20
 
 
@@ -152,6 +141,18 @@ def validate_hyper_params(
         raise _explain(error, raw, defaults) from error
 
 
+def complete_hyper_params(
+    raw: Mapping[str, object], *, datasets_dir: Path, default_dataset: str | None
+) -> dict[str, JsonValue]:
+    """Return ``raw`` hyper_params with every default filled in, as they are stored.
+
+    Raises InvalidInput with one detail per wrong field.
+    """
+    complete = validate_hyper_params(raw, datasets_dir=datasets_dir, default_dataset=default_dataset)
+    filled: dict[str, JsonValue] = complete.model_dump(mode="json")
+    return filled
+
+
 def hyper_params_schema(
     spec: TrainerSpec, *, datasets_dir: Path, default_dataset: str | None
 ) -> dict[str, JsonValue]:
@@ -177,7 +178,7 @@ def _installed(search_path: tuple[str, ...]) -> _Installed:  # noqa: ARG001 - th
             if spec.name in found.specs:
                 raise ValueError(f"there already is a trainer called '{spec.name}'")
             found.specs[spec.name] = spec
-        except _PLUGIN_ERRORS as error:
+        except Exception as error:  # noqa: BLE001 - a trainer of somebody else: importing it may raise anything
             found.broken[entry_point.name] = f"{type(error).__name__}: {error}"
             log.warning(
                 "trainer left out name=%s reason=%s: %s", entry_point.name, type(error).__name__, error

@@ -13,7 +13,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 from errors import WattleError
-from schema import Request, RunError, Scalar, TrainingContext
+from schema import EpochResult, Request, RunError, Scalar, TrainingContext
 from work.messages import Described, Ended, EpochEnded, Logged, Message, encode
 
 
@@ -48,7 +48,7 @@ class PipeControl:
 
     def log(self, text: str) -> None:
         """Send a line for the run's log."""
-        self.send(Logged(text=text))
+        self.send(Logged(text=_printable(text)))
 
     def describe(self, facts: Mapping[str, Scalar]) -> None:
         """Send facts about how this run is run."""
@@ -123,11 +123,13 @@ def _train(job: Job, control: PipeControl) -> str | None:
     epochs = train(hyper_params, context)
     while True:
         try:
-            result = next(epochs)
+            unchecked = next(epochs)
         except StopIteration as end:
             reason: str | None = end.value
             return reason
         end_ns = time.monotonic_ns()
+        # A trainer may have built it past pydantic's checks; here its mistake is its own failure.
+        result = EpochResult.model_validate(unchecked.model_dump())
         start_ns = end_ns - round(result.duration_s * 1e9)
         control.send(EpochEnded(result=result, start_ns=start_ns, end_ns=end_ns))
 
@@ -135,6 +137,11 @@ def _train(job: Job, control: PipeControl) -> str | None:
 def _explain(error: Exception) -> RunError:
     return RunError(
         kind=type(error).__name__,
-        message=str(error) or type(error).__name__,
-        traceback="".join(traceback.format_exception(error)),
+        message=_printable(str(error)) or type(error).__name__,
+        traceback=_printable("".join(traceback.format_exception(error))),
     )
+
+
+def _printable(text: str) -> str:
+    """Replace lone surrogates, which a path of undecodable bytes brings along and JSON cannot carry."""
+    return text.encode("utf-8", "replace").decode()

@@ -11,9 +11,9 @@ from pathlib import Path
 
 from carbon_aware_trainer.energy import PowerSampler
 from carbon_aware_trainer.records import Intensity
-from errors import LeaseLost, StoreUnavailable
+from errors import LeaseLost, StoreUnavailable, TrainingFailed, WattleError
 from redis_db import RedisDB
-from schema import Lease, Request, Scalar, Status
+from schema import Lease, Request, RunError, Scalar, Status
 from work.child import Job
 from work.messages import Described, Ended, EpochEnded, Logged, Message
 from work.metering import add_cost, describe_epoch
@@ -23,10 +23,9 @@ from work.recording import Outbox, RunLog
 log = logging.getLogger(__name__)
 
 # How long a child may take to reach its next step boundary after SIGTERM; process managers kill soon after.
-STOP_GRACE_S = 2.0
-# How long a stopping worker waits for Redis; after that the lease does the rest.
-REDIS_GRACE_S = 3.0
-REDIS_RETRY_S = 0.2
+STOP_GRACE_S = 1.0
+# How soon a write is tried again while Redis is away.
+RETRY_S = 0.2
 
 
 @dataclass(frozen=True)
@@ -52,18 +51,20 @@ def execute(place: Workplace, lease: Lease, stop: threading.Event) -> None:
     """Train the run that ``lease`` holds and record it; returns when another run may be claimed.
 
     Ends the run done or failed, or puts it back when ``stop`` is set. A lost lease ends the child and writes
-    nothing more; an unreachable Redis delays the recording, never the training.
+    nothing more; an unreachable Redis delays the recording, never the training. Raises TrainingFailed, after
+    putting the run back, when this worker cannot start a child at all.
     """
     execution = _Execution(place, lease)
     try:
         execution.train(stop)
-        execution.deliver(stop)
     except LeaseLost as error:
-        log.warning(
-            "lease lost, the child is ended run_id=%s attempt=%d: %s", lease.run_id, lease.attempt, error
-        )
+        _log_lost(lease, error)
     finally:
         execution.close()
+
+
+def _log_lost(lease: Lease, error: LeaseLost) -> None:
+    log.warning("lease lost, the child is ended run_id=%s attempt=%d: %s", lease.run_id, lease.attempt, error)
 
 
 class _Execution:
@@ -74,12 +75,28 @@ class _Execution:
         self._lease = lease
         self._outbox = Outbox()
         self._log = RunLog(place.data_dir / "results", lease.run_id, self._send_lines)
-        self._ended: Ended | None = None
         self._child: Child | None = None
         self._next_renewal_s = 0.0
 
     def train(self, stop: threading.Event) -> None:
-        """Run the child to its end, or until ``stop`` and its grace."""
+        """Run the child to its end, or until ``stop`` and its grace, and write how it ended."""
+        try:
+            self._child = self._start()
+        except TrainingFailed as error:
+            self._deliver(Ended(outcome="stopped", reason=str(error)))
+            raise
+        try:
+            ended = self._follow(self._child, stop)
+        except LeaseLost:
+            raise
+        except WattleError as error:
+            # Something of this run cannot be recorded: its failure, not the worker's.
+            log.exception("the run cannot be recorded run_id=%s", self._lease.run_id)
+            failure = RunError(kind=type(error).__name__, message=str(error))
+            ended = Ended(outcome="failed", error=failure)
+        self._deliver(ended)
+
+    def _start(self) -> Child:
         self._describe(self._place.facts)
         self._log.write(f"attempt {self._lease.attempt} on {self._place.worker_id}, {self._place.device}")
         job = Job(
@@ -91,32 +108,31 @@ class _Execution:
             scripts_dir=self._place.scripts_dir,
             api_url=self._place.api_url,
         )
-        self._child = start_training(job)
+        return start_training(job)
+
+    def _follow(self, child: Child, stop: threading.Event) -> Ended:
+        """Record what the child sends until its last word, or until it was told to stop long enough ago."""
         give_up_s: float | None = None
-        while self._ended is None:
+        is_delivered = True
+        while True:
             if stop.is_set() and give_up_s is None:
-                self._child.ask(Request.PREEMPT)
+                child.ask(Request.PREEMPT)
                 give_up_s = time.monotonic() + STOP_GRACE_S
             if give_up_s is not None and time.monotonic() > give_up_s:
-                self._ended = Ended(outcome="stopped")
-                break
-            for message in self._child.receive(timeout_s=0.1 if stop.is_set() else self._until_renewal_s()):
+                return Ended(outcome="stopped")
+            is_patient = is_delivered and give_up_s is None
+            for message in child.receive(self._until_renewal_s() if is_patient else RETRY_S):
+                if isinstance(message, Ended):
+                    return message
                 self._take(message)
             self._keep_lease()
-            self._outbox.flush()
+            is_delivered = self._outbox.flush()
 
-    def deliver(self, stop: threading.Event) -> None:
-        """Write how the attempt ended, waiting for Redis without limit unless the worker is stopping."""
-        if self._ended is not None:
-            self._add_ending(self._ended)
-        waited_until_s: float | None = None
+    def _deliver(self, ended: Ended) -> None:
+        """Write how the attempt ended, waiting for Redis without limit: STOP_LIMIT_S ends the worker."""
+        self._add_ending(ended)
         while not self._outbox.flush():
-            if stop.is_set():
-                waited_until_s = waited_until_s or time.monotonic() + REDIS_GRACE_S
-                if time.monotonic() > waited_until_s:
-                    log.warning("Redis is away, the lease will expire run_id=%s", self._lease.run_id)
-                    return
-            time.sleep(REDIS_RETRY_S)
+            time.sleep(RETRY_S)
             self._keep_lease()
 
     def close(self) -> None:
@@ -137,14 +153,13 @@ class _Execution:
                 self._describe(facts)
             case Logged(text=text):
                 self._log.write(text)
-            case Ended():
-                self._ended = message
 
     def _add_ending(self, ended: Ended) -> None:
         queue = self._place.db.queue
         if ended.outcome == "stopped":
-            self._log.write("the worker is stopping; the run goes back to the queue")
-            self._outbox.add(lambda: queue.release(self._lease, reason="The worker was stopped."))
+            reason = ended.reason or "The worker was stopped."
+            self._log.write(f"{reason} The run goes back to the queue.")
+            self._outbox.add(lambda: queue.release(self._lease, reason=reason))
         elif ended.outcome == "failed" and ended.error is not None:
             error = ended.error
             self._log.write(f"failed: {error.message}\n{error.traceback or ''}")
@@ -157,7 +172,7 @@ class _Execution:
         self._outbox.add(lambda: self._place.db.runs.describe(self._lease, facts))
 
     def _send_lines(self, lines: list[str]) -> None:
-        self._outbox.add(lambda: self._place.db.log.append(self._lease, lines))
+        self._outbox.add_lines(lines, lambda lines: self._place.db.log.append(self._lease, lines))
 
     def _until_renewal_s(self) -> float:
         return max(0.0, self._next_renewal_s - time.monotonic())

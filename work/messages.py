@@ -40,6 +40,7 @@ class Ended(Record):
     reason: str | None = None
     """Why a run that is done ended before its last epoch."""
     error: RunError | None = None
+    reason: str | None = Field(None, description="why it stopped, where that is not the worker's own doing")
 
 
 Message = Annotated[Described | Logged | EpochEnded | Ended, Field(discriminator="kind")]

@@ -6,11 +6,15 @@ import contextlib
 import multiprocessing
 import os
 import signal
+import time
 from multiprocessing import forkserver
-from multiprocessing.connection import wait
+from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from typing import Any
+
+import psutil
+from pydantic import ValidationError
 
 from errors import InvalidInput, TrainingFailed
 from schema import Request, RunError
@@ -21,6 +25,9 @@ from work.messages import Described, Ended, Message, decode
 _context = multiprocessing.get_context("forkserver")
 _ROOT = Path(__file__).resolve().parent.parent
 PROBE_TIMEOUT_S = 120.0
+# So that a trainer that logs without end cannot keep its worker from renewing the lease.
+MESSAGES_AT_ONCE = 100
+FORKSERVER_PAUSE_S = 0.2
 
 
 def start_forkserver() -> None:
@@ -39,18 +46,22 @@ def start_forkserver() -> None:
 
 
 class Child:
-    """One child process of the forkserver and the pipe to it."""
+    """One child process of the forkserver and the pipe to it.
+
+    Raises TrainingFailed when none can be started.
+    """
 
     def __init__(self, target: Any, argument: Job | str) -> None:
         self._pipe, theirs = _context.Pipe()
-        self._process: ForkServerProcess = _context.Process(target=target, args=(theirs, argument))
-        self._process.start()
-        theirs.close()
-
-    @property
-    def pid(self) -> int | None:
-        """The process id."""
-        return self._process.pid
+        try:
+            self._process = _start(target, theirs, argument)
+        except (OSError, EOFError) as error:
+            self._pipe.close()
+            raise TrainingFailed(
+                f"No training process could be started: {error or 'no forkserver'}."
+            ) from error
+        finally:
+            theirs.close()
 
     def receive(self, timeout_s: float) -> list[Message]:
         """Return what has arrived, waiting at most ``timeout_s`` for the first message.
@@ -60,11 +71,16 @@ class Child:
         wait([self._pipe], timeout_s)
         messages: list[Message] = []
         try:
-            while self._pipe.poll():
+            while len(messages) < MESSAGES_AT_ONCE and self._pipe.poll():
                 messages.append(decode(self._pipe.recv_bytes()))
         except (EOFError, ConnectionResetError):
             if not (messages and isinstance(messages[-1], Ended)):
-                messages.append(Ended(outcome="failed", error=self._explain_death()))
+                messages.append(self._explain_death())
+        except ValidationError as error:
+            explained = RunError(
+                kind="ChildConfused", message=f"The training process sent no message: {error}"
+            )
+            messages.append(Ended(outcome="failed", error=explained))
         return messages
 
     def ask(self, request: Request) -> None:
@@ -79,15 +95,51 @@ class Child:
         self._process.join()
         self._pipe.close()
 
-    def _explain_death(self) -> RunError:
+    def _explain_death(self) -> Ended:
         self._process.join(5)
         code = self._process.exitcode
-        if code is not None and code < 0:
-            name = signal.Signals(-code).name
-            advice = " The system may have run out of memory: try a smaller batch_size." if code == -9 else ""
-            return RunError(kind="ChildDied", message=f"The training process was ended by {name}.{advice}")
-        message = f"The training process ended without a word (exit code {code}); see the worker's output."
-        return RunError(kind="ChildDied", message=message)
+        if code is None or code >= 0:
+            if not _has_forkserver():
+                # Its children die with it: no fault of the run.
+                return Ended(outcome="stopped", reason="The worker's forkserver was ended.")
+            message = (
+                f"The training process ended without a word (exit code {code}); see the worker's output."
+            )
+            return Ended(outcome="failed", error=RunError(kind="ChildDied", message=message))
+        is_named = -code in set(signal.Signals)
+        name = signal.Signals(-code).name if is_named else f"signal {-code}"
+        advice = ""
+        if -code == signal.SIGKILL:
+            advice = " The system may have run out of memory: try a smaller batch_size."
+        message = f"The training process was ended by {name}.{advice}"
+        return Ended(outcome="failed", error=RunError(kind="ChildDied", message=message))
+
+
+def _start(target: Any, pipe: Connection, argument: Job | str) -> ForkServerProcess:
+    """Start a child; where the forkserver has died, with a new one."""
+    for is_last in (False, True):
+        process: ForkServerProcess = _context.Process(target=target, args=(pipe, argument))
+        try:
+            process.start()
+        except (OSError, EOFError):
+            if is_last:
+                raise
+            # Python finds out that its forkserver is gone only once the process has been reaped.
+            time.sleep(FORKSERVER_PAUSE_S)
+        else:
+            return process
+    raise AssertionError  # the second round returns or raises
+
+
+def _has_forkserver() -> bool:
+    children = psutil.Process().children()
+    with contextlib.suppress(psutil.NoSuchProcess):
+        return any(
+            child.status() != psutil.STATUS_ZOMBIE
+            and "multiprocessing.forkserver" in " ".join(child.cmdline())
+            for child in children
+        )
+    return False
 
 
 def start_training(job: Job) -> Child:

@@ -19,7 +19,7 @@ from carbon_aware_trainer.energy import Meter, PowerSampler, choose_meter
 from carbon_aware_trainer.errors import CarbonError
 from carbon_aware_trainer.providers.static import country_intensity
 from carbon_aware_trainer.records import Intensity
-from errors import WattleError
+from errors import InvalidInput, TrainingFailed, WattleError
 from housekeeping import tick
 from redis_db import RedisDB
 from schema import DEFAULT_QUEUE, Worker
@@ -32,16 +32,15 @@ from work.process import probe_machine, start_forkserver
 
 log = logging.getLogger(__name__)
 
-EXIT_USAGE = 2
+EXIT_BROKEN, EXIT_USAGE = 1, 2
 BEAT_TTL_S = 15.0
+STOP_LIMIT_S = 3.0
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the worker; returns the exit code. 0 after SIGTERM, Ctrl-C or an empty queue with --burst."""
     options = _parse(arguments)
-    stop = threading.Event()
-    for signal_number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(signal_number, lambda *_: stop.set())
+    stop = _stop_on_signal()
     try:
         settings = load_settings()
         logging.basicConfig(
@@ -60,9 +59,37 @@ def main(arguments: Sequence[str] | None = None) -> int:
         worker = _describe_worker(options, device, torch, meter, intensity)
         place = _workplace(settings, db, worker, sampler, intensity)
         log.info("worker ready worker_id=%s device=%s meter=%r", worker.worker_id, device, meter.source)
-        work(place, options.queues, stop, is_burst=options.burst)
+        try:
+            work(place, options.queues, stop, is_burst=options.burst)
+        except (InvalidInput, TrainingFailed) as error:
+            sys.stderr.write(f"worker: {error}\n")
+            return EXIT_USAGE if isinstance(error, InvalidInput) else EXIT_BROKEN
         _say_goodbye(db, worker)
     return 0
+
+
+def _stop_on_signal() -> threading.Event:
+    """Return the event that SIGTERM and Ctrl-C set.
+
+    A Redis that hangs must not hold a stopping worker: after STOP_LIMIT_S it ends; its lease does the rest.
+    """
+    stop = threading.Event()
+
+    def on_signal(*_: object) -> None:
+        if not stop.is_set():
+            stop.set()
+            timer = threading.Timer(STOP_LIMIT_S, _end_outright)
+            timer.daemon = True
+            timer.start()
+
+    for signal_number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(signal_number, on_signal)
+    return stop
+
+
+def _end_outright() -> None:
+    log.warning("stopping takes too long, the lease will expire; the training child ends with this process")
+    os._exit(0)
 
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:

@@ -2,6 +2,7 @@
 -- KEYS 1 run:<id> (hash)  2 run:<id>:epochs (hash, epoch -> JSON array)  3 run:<id>:attempts (hash)
 -- ARGV 1 run_id  2 attempt  3 worker_id  4 epoch  5 the epoch as JSON array, its places in EPOCH
 -- Also: runs:by:* (zsets), events (stream)
+-- Epochs behind this one that an earlier attempt recorded are dropped; what they cost stays in the sums.
 local run_id, attempt, epoch = ARGV[1], ARGV[2], tonumber(ARGV[4])
 local refusal = fence(run_id, attempt, ARGV[3])
 if refusal then
@@ -13,73 +14,84 @@ if earlier and cjson.decode(earlier)[EPOCH.attempt] == tonumber(attempt) then
   return 0
 end
 
-local function plus(sum, value)
-  if sum and value then
-    return sum + value
+-- Adds costs to a sum. One unknown part makes the sum unknown; a sum without a duration has no parts yet.
+local function add(sum, part)
+  local is_first = not sum.duration_s
+  for _, field in ipairs({"energy_kwh", "co2_g", "duration_s"}) do
+    local has_both = sum[field] and part[field]
+    sum[field] = is_first and part[field] or has_both and sum[field] + part[field] or nil
   end
-  return sum or value
+  sum.unknown_energy_epochs = (sum.unknown_energy_epochs or 0) + part.unknown_energy_epochs
 end
 
+local cost = {
+  energy_kwh = present(result[EPOCH.energy_kwh]),
+  co2_g = present(result[EPOCH.co2_g]),
+  duration_s = result[EPOCH.duration_s],
+}
+cost.unknown_energy_epochs = cost.energy_kwh and 0 or 1
+
 -- What the run used: the sum over its attempts, this one with the new epoch.
-local sums, this = {}, nil
+local values, this = {}, nil
 local attempts = redis.call("HGETALL", KEYS[3])
 for i = 1, #attempts, 2 do
   local record = cjson.decode(attempts[i + 1])
-  local is_this = attempts[i] == attempt
-  this = is_this and record or this
-  for _, field in ipairs({"energy_kwh", "co2_g", "duration_s"}) do
-    if is_this then
-      record[field] = plus(record[field], present(result[EPOCH[field]]))
-    end
-    sums[field] = plus(sums[field], record[field])
+  if attempts[i] == attempt then
+    this = record
+    add(this, cost)
+  end
+  if record.duration_s then
+    add(values, record)
   end
 end
-for field, sum in pairs(sums) do
+for field, sum in pairs(values) do
   if not is_finite(sum) then
     return redis.error_reply("INVALID " .. field .. " of run " .. run_id .. " would not be finite; nothing was stored.")
   end
 end
 
--- The best and the last epoch. An epoch that replaces another may take the best away, so all are read then.
+-- The best and the last epoch. One that is not behind all others may replace one and end the time of those
+-- that an earlier attempt recorded behind it, which this attempt will train again; so all are read then.
 local summary = redis.call("HMGET", KEYS[1], "best_accuracy", "last_epoch", "energy_quality")
-local best, last_epoch = result[EPOCH.test_accuracy], epoch
-local last = result
-if earlier then
+local last_epoch, last = epoch, result
+local outdated = {}
+values.best_accuracy = result[EPOCH.test_accuracy]
+if summary[2] and tonumber(summary[2]) >= epoch then
   local stored = redis.call("HGETALL", KEYS[2])
   for i = 1, #stored, 2 do
-    local number = tonumber(stored[i])
-    local other = number == epoch and result or cjson.decode(stored[i + 1])
-    best = math.max(best, other[EPOCH.test_accuracy])
-    if number > last_epoch then
-      last_epoch, last = number, other
+    local number, other = tonumber(stored[i]), cjson.decode(stored[i + 1])
+    if number > epoch and other[EPOCH.attempt] < tonumber(attempt) then
+      outdated[#outdated + 1] = stored[i]
+    elseif number ~= epoch then
+      values.best_accuracy = math.max(values.best_accuracy, other[EPOCH.test_accuracy])
+      if number > last_epoch then
+        last_epoch, last = number, other
+      end
     end
   end
 elseif summary[1] then
-  best = math.max(best, tonumber(summary[1]))
-  if tonumber(summary[2]) > epoch then
-    last_epoch, last = tonumber(summary[2]), nil
-  end
+  values.best_accuracy = math.max(values.best_accuracy, tonumber(summary[1]))
 end
-
-local values = {best_accuracy = best, energy_kwh = sums.energy_kwh, co2_g = sums.co2_g, duration_s = sums.duration_s}
-if last then
-  values.last_accuracy = last[EPOCH.test_accuracy]
-  values.last_loss = last[EPOCH.test_loss]
-end
-local per_kwh = sums.energy_kwh and best / sums.energy_kwh
+values.last_accuracy = last[EPOCH.test_accuracy]
+values.last_loss = last[EPOCH.test_loss]
+local per_kwh = values.energy_kwh and values.best_accuracy / values.energy_kwh
 if per_kwh and is_finite(per_kwh) then
   values.accuracy_per_kwh = per_kwh
 end
 
+for _, number in ipairs(outdated) do
+  redis.call("HDEL", KEYS[2], number)
+end
 redis.call("HSET", KEYS[2], ARGV[4], ARGV[5])
 write_attempt(run_id, attempt, this)
 redis.call("HSET", KEYS[1], "epochs_done", redis.call("HLEN", KEYS[2]), "last_epoch", last_epoch)
+redis.call("HDEL", KEYS[1], "energy_kwh", "co2_g", "accuracy_per_kwh")
 for field, value in pairs(values) do
   redis.call("HSET", KEYS[1], field, digits(value))
 end
 for _, field in ipairs(SORT_FIELDS) do
-  if values[field] then
-    index(field, "running", run_id, digits(values[field]))
+  if field ~= "time_added" then
+    index(field, "running", run_id, values[field] and digits(values[field]) or "-inf")
   end
 end
 local quality = present(result[EPOCH.energy_quality])

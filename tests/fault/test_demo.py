@@ -18,10 +18,15 @@ from pathlib import Path
 import psutil
 import pytest
 
-from cli.redis_server import find_redis_binary, free_port
+from cli.demo import make_environment
+from cli.redis_server import RedisServer, find_redis_binary, free_port
+from errors import StoreUnavailable
+from settings import Settings
+from tests.conftest import start_redis
 from tests.programs import ROOT, wait_until
 
-pytestmark = pytest.mark.slow
+# One at a time: they take the next free ports.
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("demo")]
 
 
 def processes_with(data_dir: Path) -> list[psutil.Process]:
@@ -37,12 +42,12 @@ def processes_with(data_dir: Path) -> list[psutil.Process]:
 
 
 class Terminal:
-    """``make up`` in a terminal of its own."""
+    """``make up``, or with runs ``make demo``, in a terminal of its own."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *arguments: str) -> None:
         self.data_dir = folder / "data"
         makefile = folder / "Makefile"
-        makefile.write_text(f"up:\n\t@{sys.executable} -m cli.demo --no-runs\n")
+        makefile.write_text(f"up:\n\t@{sys.executable} -m cli.demo {' '.join(arguments)}\n")
         ports = {"WATTLE_PORT": str(free_port(17000)), "WATTLE_PAGE_PORT": str(free_port(18000))}
         environment = {**os.environ, **ports, "WATTLE_DATA_DIR": str(self.data_dir)}
         environment.pop("WATTLE_REDIS_URL", None)
@@ -77,10 +82,10 @@ class Terminal:
 
 
 @pytest.fixture
-def terminal(tmp_path: Path) -> Iterator[Terminal]:
+def terminal(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Terminal]:
     if shutil.which("make") is None:
         pytest.fail("This test needs make, as the README does.")
-    started = Terminal(tmp_path)
+    started = Terminal(tmp_path, *getattr(request, "param", ["--no-runs"]))
     yield started
     for process in processes_with(started.data_dir):
         process.kill()
@@ -96,6 +101,19 @@ def test_ctrl_c_ends_make_with_0_within_5_s_and_leaves_nothing(terminal: Termina
     assert processes_with(terminal.data_dir) == []
 
 
+@pytest.mark.parametrize("terminal", [[]], indirect=True)
+@pytest.mark.parametrize("moment", ["Starting Redis", "worker ready", "epoch  3/12"])
+def test_ctrl_c_in_the_middle_is_no_failure(terminal: Terminal, moment: str) -> None:
+    wait_until(lambda: moment in terminal.read(), timeout_s=90, what=moment)
+
+    terminal.press_ctrl_c()
+
+    assert terminal.wait(8) == 0, terminal.screen
+    assert "stopped:" not in terminal.screen
+    assert "The page is at" not in terminal.screen
+    assert processes_with(terminal.data_dir) == []
+
+
 def test_a_dead_program_ends_the_demo_with_1(terminal: Terminal) -> None:
     wait_until(lambda: "The page is at" in terminal.read(), timeout_s=90, what="everything is up")
     worker = next(
@@ -106,6 +124,30 @@ def test_a_dead_program_ends_the_demo_with_1(terminal: Terminal) -> None:
 
     assert terminal.wait(10) == 2, terminal.screen  # what make answers when its recipe fails
     assert processes_with(terminal.data_dir) == []
+
+
+def test_two_servers_never_share_a_folder(tmp_path: Path) -> None:
+    first = start_redis(RedisServer(tmp_path / "redis", unix_socket=tmp_path / "s"))
+    try:
+        with pytest.raises(
+            StoreUnavailable, match=rf"process {first.process and first.process.pid}.*WATTLE_DATA_DIR"
+        ):
+            RedisServer(tmp_path / "redis", port=free_port(16379)).start()
+        assert first.process is not None
+        first.process.kill()
+        first.process.wait()
+        first.start()
+    finally:
+        first.stop()
+
+
+@pytest.mark.parametrize(
+    ("host", "address"),
+    [("0.0.0.0", "127.0.0.1"), ("::", "127.0.0.1"), ("::1", "[::1]"), ("10.0.0.7", "10.0.0.7")],  # noqa: S104 - not bound
+)
+def test_the_page_reaches_the_api_wherever_it_listens(host: str, address: str, tmp_path: Path) -> None:
+    settings = Settings(host=host, data_dir=tmp_path, _env_file=None)
+    assert make_environment(settings, None)["WATTLE_API_URL"].startswith(f"http://{address}:")
 
 
 def test_the_redis_of_the_wheel_serves_where_the_system_has_none(

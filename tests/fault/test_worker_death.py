@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import signal
+import subprocess
 from pathlib import Path
 
 import psutil
 import pytest
 from pydantic import JsonValue
 
+from cli.redis_server import RedisServer
 from redis_db import RedisDB
 from schema import Run, Status
 from tests.programs import Programs, wait_until
@@ -104,6 +106,86 @@ def test_a_failing_run_keeps_its_traceback_and_the_worker_takes_the_next(
     assert store.runs.get(good).status is Status.DONE
     log_file = (tmp_path / "data" / "results" / f"job_{good}.log").read_text()
     assert log_file.count("epoch ") == 5
+
+
+def test_a_trainer_that_lies_about_an_epoch_fails_and_the_worker_lives(
+    store: RedisDB, programs: Programs
+) -> None:
+    lying, good = submit(store, "lying"), submit(store, "sleepy")
+    assert programs.start_worker("--burst").wait(60) == 0
+
+    error = store.runs.get(lying).error
+    assert error is not None
+    assert "test_accuracy" in error.message
+    assert store.runs.get(good).status is Status.DONE
+
+
+def test_a_log_file_that_cannot_be_written_costs_no_run(
+    store: RedisDB, programs: Programs, tmp_path: Path
+) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "results").write_text("in the way")
+    run_id = submit(store, "sleepy")
+    assert programs.start_worker("--burst").wait(60) == 0
+
+    assert store.runs.get(run_id).status is Status.DONE
+    assert len([line for line in store.log.list(run_id) if line.text.startswith("epoch ")]) == 5
+    assert "log file cannot be opened" in programs.output()
+
+
+def forkserver_of(worker: subprocess.Popen[bytes]) -> psutil.Process:
+    children = psutil.Process(worker.pid).children()
+    return next(child for child in children if "multiprocessing.forkserver" in " ".join(child.cmdline()))
+
+
+def test_a_dead_forkserver_costs_an_idle_worker_nothing(store: RedisDB, programs: Programs) -> None:
+    worker = programs.start_worker()
+    wait_until(store.workers.list_live)
+    forkserver_of(worker).kill()
+
+    run = wait_for(store, submit(store, "sleepy"), Status.DONE)
+
+    assert (run.attempt, worker.poll()) == (1, None)
+
+
+def test_a_forkserver_that_dies_in_mid_run_puts_the_run_back(store: RedisDB, programs: Programs) -> None:
+    run_id = submit(store, "sleepy", num_epochs=4, epoch_s=0.3)
+    worker = programs.start_worker()
+    wait_until(lambda: epochs_of(store, run_id))
+    forkserver_of(worker).kill()
+
+    run = wait_for(store, run_id, Status.DONE)
+
+    assert (run.attempt, run.failures, run.lease_losses) == (2, 0, 0)
+    assert epochs_of(store, run_id) == [1, 2, 3, 4]
+    assert worker.poll() is None
+
+
+@pytest.mark.parametrize("is_busy", [False, True])
+def test_a_redis_that_hangs_does_not_hold_a_stopping_worker(
+    store: RedisDB, programs: Programs, durable_redis: RedisServer, is_busy: bool
+) -> None:
+    worker = programs.start_worker()
+    wait_until(store.workers.list_live)
+    if is_busy:
+        run_id = submit(store, "sleepy", num_epochs=100, epoch_s=0.2)
+        wait_until(lambda: epochs_of(store, run_id))
+    assert durable_redis.process is not None
+    durable_redis.process.send_signal(signal.SIGSTOP)
+    try:
+        worker.send_signal(signal.SIGTERM)
+        assert worker.wait(5) == 0
+    finally:
+        durable_redis.process.send_signal(signal.SIGCONT)
+
+
+@pytest.mark.parametrize("arguments", [("--queues", "High"), ("--queues", ","), ("--device", "tpu")])
+def test_a_wrong_argument_is_a_sentence_and_exit_code_2(
+    programs: Programs, arguments: tuple[str, str]
+) -> None:
+    assert programs.start("worker.py", *arguments).wait(60) == 2
+    assert "Traceback" not in programs.output()
+    assert "worker: " in programs.output()
 
 
 @pytest.mark.parametrize("trainer", ["sleepy", "stubborn"])

@@ -112,9 +112,14 @@ def check_summaries(db: RedisDB, raw: redis.Redis) -> None:
         assert run.epochs_done == len(epochs)
         assert run.best_accuracy == max((result.test_accuracy for result in epochs), default=None)
         assert run.last_loss == (epochs[-1].test_loss if epochs else None)
-        known = [attempt.energy_kwh for attempt in attempts if attempt.energy_kwh is not None]
-        assert (run.energy_kwh is None) == (known == [])
-        assert abs((run.energy_kwh or 0) - sum(known)) < 1e-12
+        assert [result.attempt for result in epochs] == sorted(result.attempt or 0 for result in epochs)
+        trained = [attempt for attempt in attempts if attempt.duration_s]
+        known = [attempt.energy_kwh for attempt in trained if attempt.energy_kwh is not None]
+        assert (run.energy_kwh is None) == (len(known) < len(trained) or not trained)
+        assert run.energy_kwh is None or abs(run.energy_kwh - sum(known)) < 1e-12
+        unknown = sum(attempt.unknown_energy_epochs for attempt in attempts)
+        assert run.unknown_energy_epochs == unknown
+        assert unknown >= sum(result.energy_kwh is None for result in epochs)
         for field in SortField:
             value = getattr(run, field)
             if field is SortField.TIME_ADDED:

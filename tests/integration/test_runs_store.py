@@ -62,36 +62,76 @@ def test_an_epoch_sent_again_counts_once(db: RedisDB, raw: redis.Redis) -> None:
     assert {key: raw.dump(key) for key in raw.scan_iter()} == before
 
 
-def test_a_later_attempt_replaces_an_epoch_and_the_energy_of_both_counts(db: RedisDB) -> None:
+def test_a_restarted_run_drops_what_the_attempt_before_had_recorded_behind_it(db: RedisDB) -> None:
     first = running(db)
     for number, accuracy in ((1, 0.5), (2, 0.95), (3, 0.7)):
         db.runs.record_epoch(first, epoch(number, test_accuracy=accuracy, test_loss=number, energy_kwh=0.1))
     second = restart(db, first)
-    db.runs.record_epoch(second, epoch(1, test_accuracy=0.6, energy_kwh=0.2))
+    db.runs.record_epoch(second, epoch(1, test_accuracy=0.6, test_loss=0.9, energy_kwh=0.2))
     run = db.runs.get(first.run_id)
-    assert (run.epochs_done, run.best_accuracy, run.last_accuracy, run.last_loss) == (3, 0.95, 0.7, 3)
-    db.runs.record_epoch(second, epoch(2, test_accuracy=0.55, energy_kwh=0.2))
+    assert (run.epochs_done, run.best_accuracy, run.last_accuracy, run.last_loss) == (1, 0.6, 0.6, 0.9)
+    db.runs.record_epoch(second, epoch(2, test_accuracy=0.35, energy_kwh=0.2))
     run = db.runs.get(first.run_id)
-    assert (run.best_accuracy, run.last_accuracy) == (0.7, 0.7)
+    assert (run.epochs_done, run.best_accuracy, run.last_accuracy) == (2, 0.6, 0.35)
     assert [run.energy_kwh, run.duration_s] == pytest.approx([0.7, 2.5])
-    assert run.accuracy_per_kwh == pytest.approx(1)
-    assert [result.attempt for result in db.runs.list_epochs(first.run_id)] == [2, 2, 1]
+    assert run.accuracy_per_kwh == pytest.approx(0.6 / 0.7)
+    assert [result.attempt for result in db.runs.list_epochs(first.run_id)] == [2, 2]
     energies = [attempt.energy_kwh for attempt in db.runs.list_attempts(first.run_id)]
     assert energies == [pytest.approx(0.3), pytest.approx(0.4)]
     (best,) = db.runs.list(SortField.BEST_ACCURACY).runs
-    assert best.best_accuracy == 0.7
+    assert best.best_accuracy == 0.6
 
 
-def test_unknown_energy_stays_unknown_until_an_epoch_has_a_value(db: RedisDB) -> None:
-    lease = running(db)
-    db.runs.record_epoch(lease, epoch(1, energy_reason="no meter"))
-    run = db.runs.get(lease.run_id)
-    assert (run.energy_kwh, run.co2_g, run.energy_quality, run.accuracy_per_kwh) == (None, None, None, None)
-    db.runs.record_epoch(lease, epoch(2, energy_kwh=0.0, co2_g=0.0, energy_quality="measured"))
-    run = db.runs.get(lease.run_id)
+def test_a_resumed_run_keeps_the_epochs_before_the_one_it_starts_with(db: RedisDB) -> None:
+    first = running(db)
+    for number, accuracy in ((1, 0.5), (2, 0.6), (3, 0.95), (4, 0.9)):
+        db.runs.record_epoch(first, epoch(number, test_accuracy=accuracy))
+    second = restart(db, first)
+    db.runs.record_epoch(second, epoch(3, test_accuracy=0.7, test_loss=0.4))
+    run = db.runs.get(first.run_id)
+    assert (run.epochs_done, run.best_accuracy, run.last_accuracy, run.last_loss) == (3, 0.7, 0.7, 0.4)
+    kept = [(result.epoch, result.attempt) for result in db.runs.list_epochs(first.run_id)]
+    assert kept == [(1, 1), (2, 1), (3, 2)]
+
+
+def test_one_epoch_of_unknown_energy_makes_the_sums_unknown_for_good(db: RedisDB) -> None:
+    first = running(db)
+    db.runs.record_epoch(first, epoch(1, test_accuracy=0.5, energy_kwh=0.5, co2_g=200))
+    assert db.runs.get(first.run_id).accuracy_per_kwh == 1
+    db.runs.record_epoch(first, epoch(2, energy_reason="no meter"))
+    db.runs.record_epoch(first, epoch(3, energy_kwh=0.5, co2_g=200))
+    second = restart(db, first)
+    db.runs.record_epoch(second, epoch(1, energy_kwh=0.25, co2_g=100))
+
+    run = db.runs.get(first.run_id)
+    assert (run.energy_kwh, run.co2_g, run.accuracy_per_kwh) == (None, None, None)
+    assert (run.unknown_energy_epochs, run.duration_s) == (1, 2)
+    attempts = db.runs.list_attempts(first.run_id)
+    costs = [(attempt.energy_kwh, attempt.co2_g, attempt.unknown_energy_epochs) for attempt in attempts]
+    assert costs == [(None, None, 1), (0.25, 100, 0)]
+    assert [result.energy_kwh for result in db.runs.list_epochs(first.run_id)] == [0.25]
+
+    known = running(db, worker_id="w2")
+    db.runs.record_epoch(known, epoch(1, energy_kwh=0.1, co2_g=1))
+    for field in (SortField.ENERGY_KWH, SortField.CO2_G, SortField.ACCURACY_PER_KWH):
+        listed = [run.run_id for run in db.runs.list(field, order="asc").runs]
+        assert listed == [known.run_id, first.run_id], "a run without a value comes last"
+
+
+def test_an_attempt_that_recorded_nothing_makes_no_sum_unknown(db: RedisDB) -> None:
+    second = restart(db, running(db))
+    db.runs.record_epoch(second, epoch(1, energy_kwh=0.0, co2_g=0.0, energy_quality="measured"))
+    run = db.runs.get(second.run_id)
     assert (run.energy_kwh, run.co2_g, run.energy_quality, run.accuracy_per_kwh) == (0, 0, "measured", None)
-    db.runs.record_epoch(lease, epoch(3, energy_kwh=0.5))
-    assert db.runs.get(lease.run_id).accuracy_per_kwh == 1
+    assert run.unknown_energy_epochs == 0
+
+
+def test_energy_that_is_known_without_its_intensity_leaves_only_co2_unknown(db: RedisDB) -> None:
+    lease = running(db)
+    db.runs.record_epoch(lease, epoch(1, energy_kwh=0.1, co2_g=40))
+    db.runs.record_epoch(lease, epoch(2, energy_kwh=0.1))
+    run = db.runs.get(lease.run_id)
+    assert (run.energy_kwh, run.co2_g, run.unknown_energy_epochs) == (0.2, None, 0)
 
 
 def test_one_estimated_epoch_makes_the_run_estimated(db: RedisDB) -> None:

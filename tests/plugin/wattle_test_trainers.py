@@ -33,6 +33,12 @@ class DyingHyperParams(SleepyHyperParams):
     trainer: Literal["dying"] = "dying"  # type: ignore[assignment] # as above
 
 
+class LyingHyperParams(SleepyHyperParams):
+    """Yields a percentage for an accuracy, past pydantic's checks."""
+
+    trainer: Literal["lying"] = "lying"  # type: ignore[assignment] # as above
+
+
 class StubbornHyperParams(SleepyHyperParams):
     """Never looks at its requests."""
 
@@ -67,6 +73,11 @@ def train_raising(hyper_params: SleepyHyperParams, context: TrainingContext) -> 
     raise ValueError("the second epoch went wrong")
 
 
+def train_lying(hyper_params: SleepyHyperParams, context: TrainingContext) -> Epochs:
+    yield result_of(hyper_params, 1).model_copy(update={"test_accuracy": 98.6})
+    return None
+
+
 def train_dying(hyper_params: SleepyHyperParams, context: TrainingContext) -> Epochs:
     yield result_of(hyper_params, 1)
     os.kill(os.getpid(), signal.SIGKILL)
@@ -92,5 +103,6 @@ def spec(name: str, hyper_params: type[HyperParams]) -> TrainerSpec:
 
 SLEEPY = spec("sleepy", SleepyHyperParams)
 RAISING = spec("raising", RaisingHyperParams)
+LYING = spec("lying", LyingHyperParams)
 DYING = spec("dying", DyingHyperParams)
 STUBBORN = spec("stubborn", StubbornHyperParams)
