@@ -39,6 +39,12 @@ class Settings(BaseSettings):
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         "INFO", validation_alias=_plain("LOG_LEVEL"), description="what the programs log"
     )
+    checkpoint_url: str | None = Field(
+        None, description="where workers share checkpoints, a path or an fsspec URL; else under data_dir"
+    )
+    checkpoint_every_s: float = Field(
+        60.0, ge=0, description="how often a long epoch is checkpointed; the end of an epoch always is"
+    )
     lease_s: float = Field(
         15.0, ge=0.2, le=3600, description="how long a worker holds a run without renewing"
     )

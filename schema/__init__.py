@@ -1,6 +1,14 @@
 """Records and Protocols that every floor shares."""
 
-from schema.control import Control, Epochs, Request, TrainFunction, TrainingContext
+from schema.control import (
+    Checkpoint,
+    CheckpointStore,
+    Control,
+    Epochs,
+    Request,
+    TrainFunction,
+    TrainingContext,
+)
 from schema.records import (
     DEFAULT_QUEUE,
     QUEUE_PATTERN,
@@ -41,6 +49,8 @@ __all__ = [
     "QUEUE_PATTERN",
     "RUN_ID_PATTERN",
     "Attempt",
+    "Checkpoint",
+    "CheckpointStore",
     "Control",
     "EpochResult",
     "Epochs",

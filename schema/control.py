@@ -6,7 +6,7 @@ from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from schema.records import EpochResult, Scalar
 
@@ -33,6 +33,23 @@ class Control(Protocol):
         """Record facts about how this run is run: device, precision, threads, parameter count."""
 
 
+class Checkpoint(NamedTuple):
+    """A training's state after ``step`` optimiser steps: tensors, numbers, text, and containers of them."""
+
+    step: int
+    state: Any
+
+
+class CheckpointStore(Protocol):
+    """Where the checkpoints of one run are kept."""
+
+    def save(self, checkpoint: Checkpoint) -> None:
+        """Keep a checkpoint. Raises OSError, and the ones before stay whole."""
+
+    def find_newest(self) -> Checkpoint | None:
+        """Return the newest whole checkpoint; None when the run starts anew."""
+
+
 @dataclass(frozen=True)
 class TrainingContext:
     """Where and on what a trainer works; ``device`` is ``cpu`` or ``cuda:N``."""
@@ -43,6 +60,8 @@ class TrainingContext:
     run_id: str = "local"
     scripts_dir: Path | None = None
     api_url: str = ""
+    checkpoints: CheckpointStore | None = None
+    checkpoint_every_s: float = 60.0
 
 
 # Returns the reason why the training ended before its last epoch, or None.

@@ -14,6 +14,7 @@ from trainers.loop import train
 from trainers.networks import build_network, count_parameters
 from trainers.params import CnnHyperParams
 from trainers.precision import resolve_precision
+from trainers.resuming import Keep, Keeper, keep_nothing, resume
 
 
 def train_cnn(
@@ -39,8 +40,12 @@ def train_cnn(
         seed=hyper_params.seed,
     )
     network.to(context.device, memory_format=torch.channels_last)  # type: ignore[call-overload] # not in the stub
+    state = resume(context, hyper_params)
     _describe(hyper_params, dataset, data, network, context)
-    return (yield from train(network, data, hyper_params, control=context.control))
+    keep: Keep = keep_nothing
+    if context.checkpoints is not None:
+        keep = Keeper(context.checkpoints, every_s=context.checkpoint_every_s, control=context.control)
+    return (yield from train(network, data, hyper_params, control=context.control, resume=state, keep=keep))
 
 
 def _describe(

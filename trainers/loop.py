@@ -11,6 +11,7 @@ from torch.nn.functional import cross_entropy
 from schema import Control, EpochResult, Epochs
 from trainers.data import Data, Split
 from trainers.params import CnnHyperParams
+from trainers.resuming import Keep, Moment, keep_nothing
 from trainers.training import State, Training, is_finite, tally
 
 # Large enough to keep a GPU busy, small enough for the activations of one batch to stay below 1 GB.
@@ -24,6 +25,7 @@ def train(
     *,
     control: Control,
     resume: State | None = None,
+    keep: Keep = keep_nothing,
 ) -> Epochs:
     """Train ``network`` in place, yielding after each epoch; ends early when ``control`` asks for it.
 
@@ -39,10 +41,14 @@ def train(
         while not training.is_epoch_complete:
             training.learn_batch()
             if control.after_step(training.step) is not None:
+                keep(training, Moment.STOP)
                 return None
+            keep(training, Moment.STEP)
         result = _score(training, start_s)
         training.end_epoch(result.validation_loss, result.validation_accuracy)
         yield result
+        # Not before: what a checkpoint holds as done has been handed out.
+        keep(training, Moment.EPOCH)
     return training.progress.reason
 
 

@@ -13,7 +13,8 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 from errors import WattleError
-from schema import EpochResult, Request, RunError, Scalar, TrainingContext
+from schema import EpochResult, Epochs, Request, RunError, Scalar, TrainingContext
+from work.handed_out import HandedOut
 from work.messages import Described, Ended, EpochEnded, Logged, Message, encode
 
 
@@ -28,6 +29,10 @@ class Job:
     run_id: str
     scripts_dir: Path | None
     api_url: str
+    checkpoint_url: str
+    checkpoint_every_s: float
+    recorded_epochs: frozenset[int]
+    """What the store has of earlier attempts."""
 
 
 class PipeControl:
@@ -101,10 +106,7 @@ def _train(job: Job, control: PipeControl) -> str | None:
     """Train and send every epoch; return why the training ended before its last epoch, or None."""
     from trainers import load_trainer, validate_hyper_params
 
-    if "torch" in sys.modules:
-        from trainers.device import set_threads
-
-        set_threads(job.threads)
+    checkpoints = _open_checkpoints(job) if "torch" in sys.modules else None
     hyper_params = validate_hyper_params(
         job.hyper_params,
         datasets_dir=job.datasets_dir,
@@ -119,8 +121,26 @@ def _train(job: Job, control: PipeControl) -> str | None:
         run_id=job.run_id,
         scripts_dir=job.scripts_dir,
         api_url=job.api_url,
+        checkpoints=checkpoints,
+        checkpoint_every_s=job.checkpoint_every_s,
     )
-    epochs = train(hyper_params, context)
+    if job.recorded_epochs and checkpoints is not None and not checkpoints.results:
+        control.log(f"This host finds no checkpoint under {job.checkpoint_url}: the run starts again.")
+    for result in checkpoints.results if checkpoints else ():
+        if result.epoch not in job.recorded_epochs:
+            control.send(EpochEnded(result=result, span_ns=None))
+    return _send_epochs(train(hyper_params, context), control, checkpoints)
+
+
+def _open_checkpoints(job: Job) -> HandedOut:
+    from trainers.checkpoints import open_checkpoints
+    from trainers.device import set_threads
+
+    set_threads(job.threads)
+    return HandedOut(open_checkpoints(job.checkpoint_url, job.run_id))
+
+
+def _send_epochs(epochs: Epochs, control: PipeControl, checkpoints: HandedOut | None) -> str | None:
     while True:
         try:
             unchecked = next(epochs)
@@ -131,7 +151,9 @@ def _train(job: Job, control: PipeControl) -> str | None:
         # A trainer may have built it past pydantic's checks; here its mistake is its own failure.
         result = EpochResult.model_validate(unchecked.model_dump())
         start_ns = end_ns - round(result.duration_s * 1e9)
-        control.send(EpochEnded(result=result, start_ns=start_ns, end_ns=end_ns))
+        control.send(EpochEnded(result=result, span_ns=(start_ns, end_ns)))
+        if checkpoints is not None:
+            checkpoints.results.append(result)
 
 
 def _explain(error: Exception) -> RunError:

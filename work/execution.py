@@ -7,13 +7,13 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 from carbon_aware_trainer.energy import PowerSampler
 from carbon_aware_trainer.records import Intensity
 from errors import LeaseLost, StoreUnavailable, TrainingFailed, WattleError
 from redis_db import RedisDB
 from schema import Lease, Request, RunError, Scalar, Status
+from settings import Settings
 from work.child import Job
 from work.messages import Described, Ended, EpochEnded, Logged, Message
 from work.metering import add_cost, describe_epoch
@@ -22,8 +22,8 @@ from work.recording import Outbox, RunLog
 
 log = logging.getLogger(__name__)
 
-# How long a child may take to reach its next step boundary after SIGTERM; process managers kill soon after.
-STOP_GRACE_S = 1.0
+# How long a child may take to reach its next step boundary and save a checkpoint; then it is killed.
+STOP_GRACE_S = 2.0
 # How soon a write is tried again while Redis is away.
 RETRY_S = 0.2
 
@@ -33,13 +33,10 @@ class Workplace:
     """What every run of this worker has in common."""
 
     db: RedisDB
+    settings: Settings
     worker_id: str
     device: str
     threads: int
-    data_dir: Path
-    scripts_dir: Path | None
-    api_url: str
-    lease_s: float
     sampler: PowerSampler
     intensity: Intensity
     facts: dict[str, Scalar]
@@ -74,7 +71,7 @@ class _Execution:
         self._place = place
         self._lease = lease
         self._outbox = Outbox()
-        self._log = RunLog(place.data_dir / "results", lease.run_id, self._send_lines)
+        self._log = RunLog(place.settings.data_dir / "results", lease.run_id, self._send_lines)
         self._child: Child | None = None
         self._next_renewal_s = 0.0
 
@@ -97,18 +94,32 @@ class _Execution:
         self._deliver(ended)
 
     def _start(self) -> Child:
+        settings = self._place.settings
         self._describe(self._place.facts)
         self._log.write(f"attempt {self._lease.attempt} on {self._place.worker_id}, {self._place.device}")
         job = Job(
+            run_id=self._lease.run_id,
             hyper_params=dict(self._lease.run.hyper_params),
             device=self._place.device,
             threads=self._place.threads,
-            datasets_dir=self._place.data_dir / "datasets",
-            run_id=self._lease.run_id,
-            scripts_dir=self._place.scripts_dir,
-            api_url=self._place.api_url,
+            datasets_dir=settings.data_dir / "datasets",
+            scripts_dir=settings.scripts_dir,
+            api_url=settings.api_url,
+            checkpoint_url=settings.checkpoint_url or str(settings.data_dir.resolve() / "checkpoints"),
+            checkpoint_every_s=settings.checkpoint_every_s,
+            recorded_epochs=self._list_recorded(),
         )
         return start_training(job)
+
+    def _list_recorded(self) -> frozenset[int]:
+        """Return the epochs the store has of earlier attempts, waiting for Redis without limit."""
+        while self._lease.attempt > 1:
+            try:
+                epochs = self._place.db.runs.list_epochs(self._lease.run_id)
+                return frozenset(result.epoch for result in epochs)
+            except StoreUnavailable:
+                time.sleep(RETRY_S)
+        return frozenset()
 
     def _follow(self, child: Child, stop: threading.Event) -> Ended:
         """Record what the child sends until its last word, or until it was told to stop long enough ago."""
@@ -181,9 +192,9 @@ class _Execution:
         """Renew when it is time, and only then beat and reap, so that no worker reaps itself."""
         if time.monotonic() < self._next_renewal_s:
             return
-        self._next_renewal_s = time.monotonic() + min(self._place.lease_s / 3, 1.0)
+        self._next_renewal_s = time.monotonic() + min(self._place.settings.lease_s / 3, 1.0)
         try:
-            self._place.db.queue.renew(self._lease, lease_s=self._place.lease_s)
+            self._place.db.queue.renew(self._lease, lease_s=self._place.settings.lease_s)
             self._place.on_beat(self._lease.run_id)
         except StoreUnavailable as error:
             log.debug("cannot renew now run_id=%s: %s", self._lease.run_id, error)

@@ -44,5 +44,7 @@ def work(place: Workplace, queues: Sequence[str], stop: threading.Event, *, is_b
 def _next(place: Workplace, queues: Sequence[str], *, is_burst: bool) -> Lease | None:
     queue = place.db.queue
     if is_burst:
-        return queue.claim(queues, worker_id=place.worker_id, lease_s=place.lease_s)
-    return queue.next_request(IDLE_S, queues=queues, worker_id=place.worker_id, lease_s=place.lease_s)
+        return queue.claim(queues, worker_id=place.worker_id, lease_s=place.settings.lease_s)
+    return queue.next_request(
+        IDLE_S, queues=queues, worker_id=place.worker_id, lease_s=place.settings.lease_s
+    )

@@ -24,12 +24,14 @@ class Logged(Record):
 
 
 class EpochEnded(Record):
-    """An epoch is complete; the span is on the clock of ``time.monotonic_ns``, which processes share."""
+    """An epoch is complete; the span is on the clock of ``time.monotonic_ns``, which processes share.
+
+    No span: an earlier attempt trained the epoch and did not live to record it.
+    """
 
     kind: Literal["epoch"] = "epoch"
     result: EpochResult
-    start_ns: int
-    end_ns: int
+    span_ns: tuple[int, int] | None
 
 
 class Ended(Record):
@@ -37,10 +39,10 @@ class Ended(Record):
 
     kind: Literal["ended"] = "ended"
     outcome: Literal["done", "stopped", "failed"]
-    reason: str | None = None
-    """Why a run that is done ended before its last epoch."""
+    reason: str | None = Field(
+        None, description="why it was done before its last epoch, or stopped other than by the worker"
+    )
     error: RunError | None = None
-    reason: str | None = Field(None, description="why it stopped, where that is not the worker's own doing")
 
 
 Message = Annotated[Described | Logged | EpochEnded | Ended, Field(discriminator="kind")]

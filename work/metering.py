@@ -16,7 +16,10 @@ def add_cost(epoch: EpochEnded, sampler: PowerSampler, intensity: Intensity, *, 
     """
     if epoch.result.energy_quality == "simulated":
         return add_simulated_cost(epoch.result, intensity).model_copy(update={"attempt": attempt})
-    reading = sampler.reading(epoch.start_ns, epoch.end_ns)
+    if epoch.span_ns is None:
+        reason = "The attempt that trained it ended before it was recorded."
+        return epoch.result.model_copy(update={"attempt": attempt, "energy_reason": reason})
+    reading = sampler.reading(*epoch.span_ns)
     if reading.energy_j is None:
         return epoch.result.model_copy(update={"attempt": attempt, "energy_reason": reading.reason})
     kwh = energy_kwh(reading.energy_j)

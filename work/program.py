@@ -148,13 +148,10 @@ def _workplace(
 ) -> Workplace:
     return Workplace(
         db=db,
+        settings=settings,
         worker_id=worker.worker_id,
         device=worker.device,
         threads=worker.threads,
-        data_dir=settings.data_dir,
-        scripts_dir=settings.scripts_dir,
-        api_url=settings.api_url,
-        lease_s=settings.lease_s,
         sampler=sampler,
         intensity=intensity,
         facts=collect_facts(

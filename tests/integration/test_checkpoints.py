@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from trainers.checkpoints import STATE_FILE, TENSORS_FILE, Checkpoint, Checkpoints, open_checkpoints
+from schema import Checkpoint
+from trainers.checkpoints import STATE_FILE, TENSORS_FILE, Checkpoints, open_checkpoints
 
 
 def state_of(step: int) -> dict[str, object]:

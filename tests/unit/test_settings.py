@@ -20,6 +20,8 @@ VALUES = {
     "page_port": "1235",
     "debug": "true",
     "log_level": "WARNING",
+    "checkpoint_url": "memory://elsewhere",
+    "checkpoint_every_s": "1.5",
     "lease_s": "3.5",
     "country": "DEU",
     "default_dataset": "mnist",

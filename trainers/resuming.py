@@ -1,0 +1,120 @@
+"""When a training's state is saved, and what it goes on from."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Callable
+from enum import Enum, auto
+
+import torch
+
+from schema import Checkpoint, CheckpointStore, Control, Scalar, TrainingContext
+from trainers.params import CnnHyperParams
+from trainers.stopping import Progress
+from trainers.training import State, Training
+
+# Saving takes at most this share of the time, however short the epochs are; see docs/decisions.
+MAX_SHARE = 0.05
+
+
+class Moment(Enum):
+    """Where in the loop a state may be saved."""
+
+    STEP = auto()
+    EPOCH = auto()
+    STOP = auto()
+
+
+Keep = Callable[[Training, Moment], None]
+
+
+def keep_nothing(training: Training, moment: Moment) -> None:
+    """Save nothing: for a training that nobody resumes."""
+
+
+class Keeper:
+    """Saves a run's state: at the end of each epoch, every ``every_s`` within one, and when it has to stop."""
+
+    def __init__(
+        self,
+        checkpoints: CheckpointStore,
+        *,
+        every_s: float,
+        control: Control,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._checkpoints = checkpoints
+        self._every_s = every_s
+        self._control = control
+        self._clock = clock
+        self._saved_s, self._cost_s = clock(), 0.0
+
+    def __call__(self, training: Training, moment: Moment) -> None:
+        """Save where it is due. A disk that fails costs the checkpoint, not the run."""
+        elapsed_s = self._clock() - self._saved_s
+        is_last = training.progress.reason is not None or training.epoch > training.hyper_params.num_epochs
+        if moment is Moment.STEP:
+            is_due = elapsed_s >= self._every_s
+        else:
+            is_due = moment is Moment.STOP or is_last or elapsed_s * MAX_SHARE >= self._cost_s
+        if is_due:
+            self._save(training)
+
+    def _save(self, training: Training) -> None:
+        start_s = self._clock()
+        tree = {"state": to_tree(training.capture()), "made_with": made_with(training)}
+        try:
+            self._checkpoints.save(Checkpoint(training.step, tree))
+        except OSError as error:
+            self._control.log(
+                f"The checkpoint of step {training.step} could not be saved: {error}. The run goes on; "
+                "should its worker die, it resumes from the checkpoint before."
+            )
+        self._saved_s = self._clock()
+        self._cost_s = self._saved_s - start_s
+
+
+def resume(context: TrainingContext, hyper_params: CnnHyperParams) -> State | None:
+    """Return the state to go on from, or None; sets the threads it was computed with, which change its bits.
+
+    Describes the run as resumed exactly or not: another torch or kind of device computes other bits.
+    """
+    newest = context.checkpoints.find_newest() if context.checkpoints else None
+    if newest is None:
+        return None
+    made: dict[str, Scalar] = newest.state["made_with"]
+    torch.set_num_threads(int(made["threads"] or 1))
+    here = _circumstances(context.device)
+    changed = [name for name, value in here.items() if made.get(name) != value]
+    changed += ["hyper_params"] * (made.get("hyper_params") != hyper_params.model_dump_json())
+    context.control.describe({"resume": f"inexact: other {', '.join(changed)}" if changed else "exact"})
+    state = from_tree(newest.state["state"])
+    context.control.log(f"resumes in epoch {state.epoch} after {state.step} steps")
+    return state
+
+
+def made_with(training: Training) -> dict[str, Scalar]:
+    """Return what the bits of a training depend on, besides its state."""
+    hyper_params = training.hyper_params.model_dump_json()
+    return {**_circumstances(training.device.type), "hyper_params": hyper_params}
+
+
+def _circumstances(device: str) -> dict[str, Scalar]:
+    return {
+        "torch": torch.__version__,
+        "device": device.split(":")[0],
+        "threads": torch.get_num_threads(),
+        "memory_format": "channels_last",
+    }
+
+
+def to_tree(state: State) -> dict[str, object]:
+    """Return the state as plain containers."""
+    tree = {field.name: getattr(state, field.name) for field in dataclasses.fields(state)}
+    return {**tree, "progress": dataclasses.asdict(state.progress)}
+
+
+def from_tree(tree: dict[str, object]) -> State:
+    """Return the state that ``to_tree`` took apart. Raises TypeError when a part is missing."""
+    return State(**{**tree, "progress": Progress(**tree["progress"])})  # type: ignore[arg-type] # as to_tree made it

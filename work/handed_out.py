@@ -1,0 +1,29 @@
+"""Checkpoints that also hold the epochs handed out before them.
+
+Between a child that has checkpointed an epoch and the store that has recorded it, both may die. The next attempt
+goes on after that epoch; from here it learns what the store may have missed.
+"""
+
+from __future__ import annotations
+
+from schema import Checkpoint, CheckpointStore, EpochResult
+
+
+class HandedOut:
+    """A run's checkpoints, each with all epochs so far in ``results``."""
+
+    def __init__(self, checkpoints: CheckpointStore) -> None:
+        self._checkpoints = checkpoints
+        self._newest = checkpoints.find_newest()
+        stored = self._newest.state["results"] if self._newest else []
+        self.results = [EpochResult.model_validate(result) for result in stored]
+
+    def save(self, checkpoint: Checkpoint) -> None:
+        """Keep a trainer's checkpoint together with the results. Raises OSError."""
+        results = [result.model_dump(exclude_none=True) for result in self.results]
+        state = {"trainer": checkpoint.state, "results": results}
+        self._checkpoints.save(Checkpoint(checkpoint.step, state))
+
+    def find_newest(self) -> Checkpoint | None:
+        """Return what the trainer saved last before this attempt; None when it starts anew."""
+        return self._newest and Checkpoint(self._newest.step, self._newest.state["trainer"])
