@@ -1,6 +1,6 @@
 """Records and Protocols that every floor shares."""
 
-from schema.control import Control, Request, TrainFunction, TrainingContext
+from schema.control import Control, Request, TrainFunction, TrainingContext, Validate
 from schema.records import (
     DEFAULT_QUEUE,
     QUEUE_PATTERN,
@@ -70,5 +70,6 @@ __all__ = [
     "TrainerReply",
     "TrainersReply",
     "TrainingContext",
+    "Validate",
     "Worker",
 ]
