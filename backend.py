@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
+from functools import partial
 from pathlib import Path
 
 from apiflask import APIFlask
@@ -17,13 +18,14 @@ from api import guard
 from api.body import StrictJSONProvider
 from api.docs import docs, finish_openapi
 from api.health import VERSION, health
-from api.runs import complete, runs
+from api.runs import runs
 from api.state import State, attach, state_of
 from api.trainers import trainers
 from errors import InvalidInput
 from housekeeping import Housekeeper
 from redis_db import RedisDB
 from settings import Settings, load_settings
+from trainers import complete_hyper_params
 
 CONFIG = Path(__file__).resolve().with_name("gunicorn.conf.py")
 BLUEPRINTS = (runs, trainers, health, docs)
@@ -60,9 +62,13 @@ def create_app(settings: Settings | None = None, db: RedisDB | None = None) -> A
 def start_housekeeping(app: APIFlask) -> Housekeeper:
     """Start the thread that keeps the queue of ``app`` moving; gunicorn.conf.py stops it."""
     state = state_of(app)
-    housekeeper = Housekeeper(
-        state.db, lease_s=state.settings.lease_s, validate=lambda raw: complete(raw, state.settings)
+    validate = partial(
+        complete_hyper_params,
+        datasets_dir=state.settings.data_dir / "datasets",
+        default_dataset=state.settings.default_dataset,
+        scripts_dir=state.settings.scripts_dir,
     )
+    housekeeper = Housekeeper(state.db, lease_s=state.settings.lease_s, validate=validate)
     housekeeper.start()
     return housekeeper
 

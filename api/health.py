@@ -18,15 +18,15 @@ from schema import HealthReply
 health = APIBlueprint("health", __name__, tag="Health")
 
 
-def find_version() -> str:
-    """Return the installed version; a checkout that is not installed has none to name."""
+def installed_version() -> str:
+    """Return the installed version; a checkout that is not installed is "0+unknown"."""
     try:
         return metadata.version("wattle")
     except metadata.PackageNotFoundError:
         return "0+unknown"
 
 
-VERSION = find_version()
+VERSION = installed_version()
 UNAVAILABLE: dict[int | str, dict[str, str | dict[str, dict[str, Any]]]] = {
     503: {
         "description": "Redis cannot be reached",

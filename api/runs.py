@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Annotated, Any, Literal
 
 from apiflask import APIBlueprint
-from flask import Response
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, model_validator
+from flask import Response, request
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from api.body import reply
 from api.replies import show_run
@@ -28,8 +27,7 @@ from schema import (
     TrainReply,
     TrainRequest,
 )
-from settings import Settings
-from trainers import validate_hyper_params
+from trainers import complete_hyper_params
 
 runs = APIBlueprint("runs", __name__, tag="Runs")
 
@@ -95,21 +93,6 @@ class LogQuery(Record):
     )
 
 
-def complete(raw: Mapping[str, JsonValue], settings: Settings) -> dict[str, JsonValue]:
-    """Return ``raw`` hyper_params validated, with every default filled in.
-
-    Raises InvalidInput, naming each field that is not valid.
-    """
-    hyper_params = validate_hyper_params(
-        raw,
-        datasets_dir=settings.data_dir / "datasets",
-        default_dataset=settings.default_dataset,
-        scripts_dir=settings.scripts_dir,
-    )
-    filled: dict[str, JsonValue] = hyper_params.model_dump(mode="json")
-    return filled
-
-
 def _get_run(iid: str) -> Run:
     if not re.fullmatch(RUN_ID_PATTERN, iid):
         raise NotFound(f"There is no run {iid[:64]!r}. GET /experiments lists the runs there are.")
@@ -127,9 +110,15 @@ def submit_run(body: TrainBody, headers: TrainHeaders) -> Response:
     gets its documented default. With "demo": true the run is simulated and labelled so. A repeated
     Idempotency-Key with the same body answers with the same run.
     """
-    raw = {**body.hyper_params, "demo": True} if body.demo else body.hyper_params
-    hyper_params = complete(raw, settings())
-    run = db().queue.submit(hyper_params, body.options, idempotency_key=headers.idempotency_key)
+    hyper_params = complete_hyper_params(
+        {**body.hyper_params, "demo": True} if body.demo else body.hyper_params,
+        datasets_dir=settings().data_dir / "datasets",
+        default_dataset=settings().default_dataset,
+        scripts_dir=settings().scripts_dir,
+    )
+    run = db().queue.submit(
+        hyper_params, body.options, idempotency_key=headers.idempotency_key, body=request.get_json()
+    )
     return reply(TrainReply(iid=run.run_id), HTTPStatus.CREATED)
 
 

@@ -8,6 +8,7 @@ from schema.control import (
     Request,
     TrainFunction,
     TrainingContext,
+    Validate,
 )
 from schema.records import (
     DEFAULT_QUEUE,
@@ -81,5 +82,6 @@ __all__ = [
     "TrainerReply",
     "TrainersReply",
     "TrainingContext",
+    "Validate",
     "Worker",
 ]

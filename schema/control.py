@@ -8,6 +8,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
+from pydantic import JsonValue
+
 from schema.records import EpochResult, Scalar
 
 
@@ -66,5 +68,9 @@ class TrainingContext:
 
 # Returns the reason why the training ended before its last epoch, or None.
 Epochs = Generator[EpochResult, None, str | None]
+
+# hyper_params as somebody wrote them → complete ones; raises InvalidInput.
+Validate = Callable[[dict[str, JsonValue]], dict[str, JsonValue]]
+
 # hyper_params is the trainer's own pydantic model, which floor 0 does not know.
 TrainFunction = Callable[[Any, TrainingContext], Epochs]

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable
 from typing import Final, Protocol
 
 from pydantic import JsonValue, ValidationError
 
 from errors import InvalidInput
-from schema import Record, Run
+from schema import Record, Run, Validate
 from store.connection import Connection
 from store.keys import Keys
 
 log = logging.getLogger(__name__)
 
-Validate = Callable[[dict[str, JsonValue]], dict[str, JsonValue]]
 _MAX_ENTRIES: Final = 100
 
 

@@ -10,10 +10,10 @@ from uuid import uuid4
 from pydantic import JsonValue
 
 from errors import InvalidInput
-from schema import DEFAULT_QUEUE, Lease, Run, RunError, RunOptions, Status
+from schema import DEFAULT_QUEUE, Lease, Run, RunError, RunOptions, Status, Validate
 from store.connection import BLOCK_SLICE_S, Connection
 from store.encoding import decode_run, to_json, to_pairs, to_text
-from store.foreign import Validate, adopt
+from store.foreign import adopt
 from store.keys import Keys
 from store.submission import Submission
 
@@ -48,14 +48,18 @@ class Queue:
         *,
         run_id: str | None = None,
         idempotency_key: str | None = None,
+        body: JsonValue = None,
     ) -> Run:
         """Queue a run with validated, complete hyper_params.
 
         Atomic (submit.lua). A run_id that exists is a no-op that returns its run, and so is an
-        idempotency_key of the last 24 h. Raises Conflict when the key was used for another body, InvalidInput
-        on a value that cannot be stored.
+        idempotency_key of the last 24 h. Raises Conflict when the key was used for another ``body``, by which
+        is meant what the caller wrote, before defaults were filled in; InvalidInput on a value that cannot be
+        stored.
         """
-        submission = Submission.of(hyper_params, options, run_id=run_id, idempotency_key=idempotency_key)
+        submission = Submission.of(
+            hyper_params, options, run_id=run_id, idempotency_key=idempotency_key, body=body
+        )
         keys = [
             self._keys.of("run", submission.run_id),
             self._keys.waiting(options.queue, high=options.priority == "high"),

@@ -36,10 +36,11 @@ class Submission:
         *,
         run_id: str | None,
         idempotency_key: str | None,
+        body: JsonValue,
     ) -> Self:
         """Prepare a submission. Raises InvalidInput on a value that cannot be stored."""
-        body = {"hyper_params": dict(hyper_params), "options": options.model_dump(mode="json")}
-        fields = {name: to_json(value) for name, value in body.items()}
+        parts = {"hyper_params": dict(hyper_params), "options": options.model_dump(mode="json")}
+        fields = {name: to_json(value) for name, value in parts.items()}
         fields["num_epochs"] = str(_num_epochs(hyper_params))
         # A field of the trainer's own model, so that no way into the queue can leave the label out.
         if hyper_params.get("simulated") is True:
@@ -47,7 +48,7 @@ class Submission:
         return cls(
             run_id=_checked_run_id(run_id) if run_id else uuid4().hex,
             fields=tuple(cell for pair in fields.items() for cell in pair),
-            digest=_digest(json.dumps(body, sort_keys=True)),
+            digest=_digest(json.dumps(parts if body is None else body, sort_keys=True)),
             idempotency_hash=None if idempotency_key is None else _hashed_key(idempotency_key),
         )
 

@@ -17,6 +17,8 @@ from redis_db import RedisDB
 # As in a worker, and before torch is imported: threads that spin while they wait turn a training of 1 s into
 # one of 25 s when another process wants the cores too.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+# Tests run side by side: threads of torch that outnumber the cores would make each of them many times slower.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 def start_redis(server: RedisServer) -> RedisServer:
@@ -28,11 +30,6 @@ def start_redis(server: RedisServer) -> RedisServer:
             raise
         pytest.skip(str(error))
     return server
-
-
-# Tests run side by side: threads of torch that outnumber the cores would make each of them many times slower.
-os.environ.setdefault("OMP_NUM_THREADS", "1")
-os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 
 @pytest.fixture(scope="session")

@@ -53,8 +53,12 @@ class Programs:
         self._processes.append(process)
         return process
 
-    def start_worker(self, *arguments: str, lease_s: float = 15.0) -> subprocess.Popen[bytes]:
-        return self.start("worker.py", "--device", "cpu", "--threads", "1", *arguments, lease_s=lease_s)
+    def start_worker(
+        self, *arguments: str, lease_s: float = 15.0, **settings: object
+    ) -> subprocess.Popen[bytes]:
+        return self.start(
+            "worker.py", "--device", "cpu", "--threads", "1", *arguments, lease_s=lease_s, **settings
+        )
 
     def output(self) -> str:
         """What all programs have printed."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 from trainers.params import HyperParams
 from trainers.registry import (
     TrainerSpec,
+    complete_hyper_params,
     get_trainer,
     hyper_params_schema,
     list_trainers,
@@ -18,6 +19,7 @@ from trainers.registry import (
 __all__ = [
     "HyperParams",
     "TrainerSpec",
+    "complete_hyper_params",
     "get_trainer",
     "hyper_params_schema",
     "list_trainers",

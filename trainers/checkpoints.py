@@ -13,7 +13,6 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
-
 from errors import CheckpointInvalid
 from schema import Checkpoint
 from trainers.encoding import State, decode_state, encode_state

@@ -142,13 +142,19 @@ def validate_hyper_params(
 
 
 def complete_hyper_params(
-    raw: Mapping[str, object], *, datasets_dir: Path, default_dataset: str | None
+    raw: Mapping[str, object],
+    *,
+    datasets_dir: Path,
+    default_dataset: str | None,
+    scripts_dir: Path | None = None,
 ) -> dict[str, JsonValue]:
     """Return ``raw`` hyper_params with every default filled in, as they are stored.
 
     Raises InvalidInput with one detail per wrong field.
     """
-    complete = validate_hyper_params(raw, datasets_dir=datasets_dir, default_dataset=default_dataset)
+    complete = validate_hyper_params(
+        raw, datasets_dir=datasets_dir, default_dataset=default_dataset, scripts_dir=scripts_dir
+    )
     filled: dict[str, JsonValue] = complete.model_dump(mode="json")
     return filled
 

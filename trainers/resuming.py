@@ -34,7 +34,7 @@ def keep_nothing(training: Training, moment: Moment) -> None:
 
 
 class Keeper:
-    """Saves a run's state: at the end of each epoch, every ``every_s`` within one, and when it has to stop."""
+    """Saves a run's state: after each epoch, every ``every_s`` within one, and when it has to stop."""
 
     def __init__(
         self,

@@ -1,7 +1,7 @@
 """Checkpoints that also hold the epochs handed out before them.
 
-Between a child that has checkpointed an epoch and the store that has recorded it, both may die. The next attempt
-goes on after that epoch; from here it learns what the store may have missed.
+Between a child that has checkpointed an epoch and the store that has recorded it, both may die. The next
+attempt goes on after that epoch; from here it learns what the store may have missed.
 """
 
 from __future__ import annotations

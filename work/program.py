@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import functools
 import logging
 import os
 import platform
@@ -13,8 +14,6 @@ import uuid
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
-from pydantic import JsonValue
-
 from carbon_aware_trainer.energy import Meter, PowerSampler, choose_meter
 from carbon_aware_trainer.errors import CarbonError
 from carbon_aware_trainer.providers.static import country_intensity
@@ -24,7 +23,7 @@ from housekeeping import tick
 from redis_db import RedisDB
 from schema import DEFAULT_QUEUE, Worker
 from settings import Settings, load_settings
-from trainers import validate_hyper_params
+from trainers import complete_hyper_params
 from work.execution import Workplace
 from work.facts import collect_facts
 from work.loop import work
@@ -162,14 +161,12 @@ def _workplace(
 
 
 def _beat(db: RedisDB, worker: Worker, settings: Settings) -> Callable[[str | None], None]:
-    def validate(hyper_params: dict[str, JsonValue]) -> dict[str, JsonValue]:
-        complete = validate_hyper_params(
-            hyper_params,
-            datasets_dir=settings.data_dir / "datasets",
-            default_dataset=settings.default_dataset,
-            scripts_dir=settings.scripts_dir,
-        )
-        return complete.model_dump(mode="json")
+    validate = functools.partial(
+        complete_hyper_params,
+        datasets_dir=settings.data_dir / "datasets",
+        default_dataset=settings.default_dataset,
+        scripts_dir=settings.scripts_dir,
+    )
 
     def beat(run_id: str | None) -> None:
         db.workers.beat(worker.model_copy(update={"run_id": run_id}), ttl_s=BEAT_TTL_S)

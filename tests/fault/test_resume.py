@@ -20,8 +20,8 @@ from trainers.training import State
 pytestmark = pytest.mark.slow
 
 HYPER_PARAMS: dict[str, JsonValue] = {
-    "trainer": "cnn", "dataset": "digits", "network": "small_cnn", "optimizer": "adamw", "learning_rate": 0.002,
-    "num_epochs": 12, "batch_size": 32, "seed": 3, "validation_fraction": 0.1,
+    "trainer": "cnn", "dataset": "digits", "network": "small_cnn", "optimizer": "adamw",
+    "learning_rate": 0.002, "num_epochs": 12, "batch_size": 32, "seed": 3, "validation_fraction": 0.1,
 }  # fmt: skip
 
 

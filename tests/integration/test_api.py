@@ -92,6 +92,19 @@ def test_the_same_key_again_answers_with_the_same_run_and_another_body_is_refuse
     assert db.queue.length() == 1
 
 
+def test_a_repetition_after_a_default_has_changed_answers_with_the_same_run(
+    db: RedisDB, tmp_path: Path
+) -> None:
+    answers = []
+    for dataset in ("digits", "mnist"):
+        changed = create_app(Settings(data_dir=tmp_path, default_dataset=dataset), db).test_client()
+        reply = changed.post("/train", json={"num_epochs": 1}, headers={"Idempotency-Key": "k"})
+        assert reply.status_code == 201, reply.text
+        answers.append(reply.get_json())
+    assert answers[0] == answers[1]
+    assert db.runs.get(answers[0]["iid"]).hyper_params["dataset"] == "digits"
+
+
 @pytest.mark.parametrize("key", ["", "k" * 201, "two words", "schlüssel"])
 def test_a_key_that_cannot_be_kept_is_refused_by_its_name(api: FlaskClient, key: str) -> None:
     reply = api.post("/train", json={"num_epochs": 1}, headers={"Idempotency-Key": key})
