@@ -80,7 +80,8 @@ class Training:
         """Go on from ``state``. The precision of the first attempt is kept, since it changes the bits."""
         self._choose_precision(resolve_precision(state.precision, self.device))
         self.network.load_state_dict(state.network)
-        self.optimizer.load_state_dict(state.optimizer)
+        # A copy: the optimizer goes on in the tensors it is given.
+        self.optimizer.load_state_dict(_copy(state.optimizer))
         self.scaler.load_state_dict(state.scaler)
         self._shuffle.set_state(state.shuffle)
         self._start_epoch(state.epoch)
