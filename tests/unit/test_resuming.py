@@ -132,7 +132,7 @@ def differ(one: list[torch.Tensor], other: list[torch.Tensor]) -> bool:
 
 
 def test_a_state_comes_back_from_its_file_to_the_bit() -> None:
-    state, weights = captured(3)
+    state, weights = captured(4)
     back = from_tree(decode_state(*encode_state(to_tree(state))))
     assert not differ(go_on(back), weights)
 
@@ -145,7 +145,7 @@ def fresh_training() -> Training:
 
 @pytest.mark.parametrize("part", ["network", "optimizer", "shuffle", "epoch", "batch", "step"])
 def test_a_part_that_is_left_out_changes_the_weights(part: str) -> None:
-    state, weights = captured(3)
+    state, weights = captured(4)
     begun = fresh_training().capture()
     without = dataclasses.replace(state, **{part: getattr(begun, part)})
     assert differ(go_on(without), weights)
