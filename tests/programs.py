@@ -37,7 +37,9 @@ class Programs:
         self._data_dir = data_dir
         self._processes: list[subprocess.Popen[bytes]] = []
 
-    def start(self, *command: str, **settings: object) -> subprocess.Popen[bytes]:
+    def start(
+        self, *command: str, environment: Mapping[str, str] | None = None, **settings: object
+    ) -> subprocess.Popen[bytes]:
         """Start a program from the project's root; settings are WATTLE_ variables without the prefix."""
         extra: Mapping[str, str] = {f"WATTLE_{name.upper()}": str(value) for name, value in settings.items()}
         self._data_dir.mkdir(parents=True, exist_ok=True)
@@ -45,7 +47,7 @@ class Programs:
             process = subprocess.Popen(
                 [sys.executable, *command],
                 cwd=ROOT,
-                env={**self._environment, **extra},
+                env={**self._environment, **extra, **(environment or {})},
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,

@@ -101,7 +101,7 @@ def _train(job: Job, control: PipeControl) -> str | None:
     """Train and send every epoch; return why the training ended before its last epoch, or None."""
     from trainers import load_trainer, validate_hyper_params
 
-    if "torch" in sys.modules:
+    if sys.modules.get("torch"):
         from trainers.device import set_threads
 
         set_threads(job.threads)
