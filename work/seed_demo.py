@@ -30,7 +30,7 @@ from work.metering import add_simulated_cost, describe_epoch
 QUEUE = "seed-demo"
 LEASE_S = 60.0
 _CHOICES: dict[str, Sequence[JsonValue]] = {
-    "network": ("small_cnn", "resnet9"),
+    "network": ("small_cnn", "lenet5", "resnet9", "resnet18", "mobilenet_v3_small", "efficientnet_b0"),
     "dataset": ("digits", "mnist", "fashion_mnist", "cifar10", "cifar100", "svhn"),
     "optimizer": ("adam", "adamw", "sgd", "rmsprop"),
     "batch_size": (32, 64, 128, 256),
