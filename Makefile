@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo up setup test check format clean browser
+.PHONY: demo up seed-demo setup test check format clean browser
 .DEFAULT_GOAL := demo
 
 setup: $(STAMP)
@@ -21,6 +21,10 @@ demo: $(STAMP)
 
 up: $(STAMP)
 	@$(BIN)/python -m cli.demo --no-runs
+
+# Into WATTLE_REDIS_URL, by default where make demo and make up have their Redis.
+seed-demo: $(STAMP)
+	@$(BIN)/python -m work.seed_demo $(if $(RUNS),--runs $(RUNS))
 
 browser: $(STAMP)
 	@$(BIN)/python -m tests.provide_browser

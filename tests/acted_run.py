@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 import uuid
-from typing import Literal
 
 from pydantic import JsonValue
 
 from redis_db import RedisDB
 from schema import EpochResult, Lease, RunError, RunOptions, Status
+from schema.records import EnergyQuality
 
 HYPER_PARAMS: dict[str, JsonValue] = {
     "trainer": "cnn",
@@ -36,9 +36,7 @@ class ActedRun:
         self.lease: Lease = lease
         self.epochs = 0
 
-    def record(
-        self, count: int = 1, *, quality: Literal["measured", "estimated"] | None = "estimated"
-    ) -> None:
+    def record(self, count: int = 1, *, quality: EnergyQuality | None = "estimated") -> None:
         """Record the next epochs; without a quality their energy is unknown."""
         for epoch in range(self.epochs + 1, self.epochs + count + 1):
             energy_kwh = None if quality is None else 3e-6 + 1e-7 * math.sin(epoch)

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
+EMPTY: Mapping[str, str] = {}
 PLUGIN = ROOT / "tests" / "plugin"
 
 
@@ -37,7 +38,9 @@ class Programs:
         self._data_dir = data_dir
         self._processes: list[subprocess.Popen[bytes]] = []
 
-    def start(self, *command: str, **settings: object) -> subprocess.Popen[bytes]:
+    def start(
+        self, *command: str, environment: Mapping[str, str] = EMPTY, **settings: object
+    ) -> subprocess.Popen[bytes]:
         """Start a program from the project's root; settings are WATTLE_ variables without the prefix."""
         extra: Mapping[str, str] = {f"WATTLE_{name.upper()}": str(value) for name, value in settings.items()}
         self._data_dir.mkdir(parents=True, exist_ok=True)
@@ -45,7 +48,7 @@ class Programs:
             process = subprocess.Popen(
                 [sys.executable, *command],
                 cwd=ROOT,
-                env={**self._environment, **extra},
+                env={**self._environment, **extra, **environment},
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
@@ -54,11 +57,13 @@ class Programs:
         return process
 
     def start_worker(
-        self, *arguments: str, lease_s: float = 15.0, **settings: object
+        self, *arguments: str, lease_s: float = 15.0, checkpoint_every_s: float = 60.0, checkpoint_url: str = ""
     ) -> subprocess.Popen[bytes]:
+        checkpoint_url = checkpoint_url or str(self._data_dir / "checkpoints")
         return self.start(
-            "worker.py", "--device", "cpu", "--threads", "1", *arguments, lease_s=lease_s, **settings
-        )
+            "worker.py", "--device", "cpu", "--threads", "1", *arguments,
+            lease_s=lease_s, checkpoint_every_s=checkpoint_every_s, checkpoint_url=checkpoint_url,
+        )  # fmt: skip
 
     def output(self) -> str:
         """What all programs have printed."""

@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 from pydantic import JsonValue
 
 from redis_db import RedisDB
-from schema import EpochResult, Lease, RunOptions
+from schema import EpochResult, Lease, RunOptions, Worker
 
 WORKER = "worker-1"
+TORCH_WORKER = Worker(
+    worker_id="w-1",
+    name="w",
+    host="host",
+    pid=42,
+    device="cpu",
+    torch="2.13.0",
+    threads=2,
+    queues=("default",),
+    started_at=datetime(2026, 1, 1, tzinfo=UTC),
+    seen_at=datetime(2026, 1, 1, tzinfo=UTC),
+)
 
 
 def epoch(number: int, **changes: Any) -> EpochResult:

@@ -175,7 +175,8 @@ def test_the_readme_is_short() -> None:
     ("module", "heavy"),
     [
         ("backend", "torch"), ("trainers", "torch"), ("client", "torch"), ("client", "redis"),
-        ("work.program", "torch"), ("work.child", "redis"),
+        ("trainers.demo", "torch"), ("trainers.demo", "numpy"), ("trainers.script", "torch"),
+        ("work.program", "torch"), ("work.seed_demo", "torch"), ("work.child", "redis"),
         ("carbon_aware_trainer", "codecarbon"), ("carbon_aware_trainer", "pydantic"),
     ],
 )  # fmt: skip

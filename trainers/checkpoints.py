@@ -16,7 +16,7 @@ from typing import Final
 from errors import CheckpointInvalid
 from schema import Checkpoint
 from trainers.encoding import State, decode_state, encode_state
-from trainers.folders import Folder, open_folder
+from trainers.places import Folder, open_folder
 
 log = logging.getLogger(__name__)
 

@@ -1,38 +1,100 @@
-"""Datasets as tensors on the training device, and the fixed splits."""
+"""Datasets as tensors, where they live while a network learns, and the fixed splits."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
+import psutil
 import torch
 from numpy.typing import NDArray
-from sklearn.datasets import load_digits
 from torch import Tensor
 
+from trainers.augmentation import Draw, pad, padding_of, take
 from trainers.datasets import Dataset
 from trainers.download import Say, fetch_missing
+from trainers.embedded import make_fake, permute, read_digits
+from trainers.folders import Folder, FolderSplit, decode, find_images, read_sample
+from trainers.params import CnnHyperParams
 from trainers.reading import Arrays, read_files
 
-_DIGITS_TEST_PER_CLASS = 36
-# One permutation for every run: which images are held out must not depend on the run's seed.
-_SPLIT_SEED = 0
+# Of the memory that is free when a run starts; the rest is for weights and activations.
+_DATA_SHARE = 0.5
+
+Batches = Iterator[tuple[Tensor, Tensor]]
+
+
+class Split(Protocol):
+    """Labelled images. Batches are uint8 [B, C, H, W], channels last, and int64 [B], on ``device``."""
+
+    @property
+    def device(self) -> torch.device:
+        """Where the network learns."""
+
+    @property
+    def home(self) -> torch.device:
+        """Where the images are, and draws have to be."""
+
+    def __len__(self) -> int:
+        """Return the number of images."""
+
+    def load(self, draws: Iterable[Draw]) -> Batches:
+        """Return a training batch for each draw, in order."""
+
+    def load_all(self, batch_size: int) -> Batches:
+        """Return every image once, as it is and in order."""
 
 
 @dataclass(frozen=True)
-class Split:
-    """Images uint8 [N, C, H, W], channels last in memory, and labels int64 [N], on one device."""
+class TensorSplit:
+    """Images uint8 [N, C, H, W], channels last, with ``padding`` around them, and labels int64 [N].
+
+    They are on ``device``, or in pinned host memory where they do not fit there.
+    """
 
     images: Tensor
     labels: Tensor
+    device: torch.device
+    padding: int = 0
+
+    @property
+    def home(self) -> torch.device:
+        """Where the images are, and draws have to be."""
+        return self.images.device
 
     def __len__(self) -> int:
         return len(self.labels)
 
-    def to(self, device: str) -> Split:
-        """Return it on ``device``."""
-        return Split(self.images.to(device), self.labels.to(device))
+    def load(self, draws: Iterable[Draw]) -> Batches:
+        """Return a training batch for each draw. From the host it is copied while the device computes."""
+        side = self.images.shape[-1] - 2 * self.padding
+        for chosen in draws:
+            yield self._send(take(self.images, chosen, side=side)), self._send(self.labels[chosen.order])
+
+    def load_all(self, batch_size: int) -> Batches:
+        """Return every image once, without its padding."""
+        inner = slice(self.padding, self.images.shape[-1] - self.padding)
+        images = self.images[:, :, inner, inner] if self.padding else self.images
+        for part, labels in zip(images.split(batch_size), self.labels.split(batch_size), strict=True):
+            yield self._send(part), self._send(labels)
+
+    def move(self, device: torch.device) -> TensorSplit:
+        """Return it with its images on ``device``."""
+        return replace(self, images=self.images.to(device), labels=self.labels.to(device))
+
+    def pin(self) -> TensorSplit:
+        """Return it in host memory that a GPU can read while it computes."""
+        if self.device.type != "cuda":
+            return self
+        return replace(self, images=self.images.pin_memory(), labels=self.labels.pin_memory())
+
+    def _send(self, values: Tensor) -> Tensor:
+        if values.device == self.device:
+            return values
+        return values.pin_memory().to(self.device, non_blocking=True)
 
 
 @dataclass(frozen=True)
@@ -44,70 +106,64 @@ class Data:
     validation: Split | None
     mean: Tensor
     std: Tensor
+    channels: int
+    side: int
+    classes: int
+    place: str
+    """Where the images are while the network learns: device, host or files."""
+
+    @property
+    def device(self) -> torch.device:
+        """Where the network learns."""
+        return self.mean.device
 
     def normalise(self, images: Tensor) -> Tensor:
         """Return a batch as float32, about 0 with a spread of 1, channels last."""
-        return (images.float() - self.mean) / self.std
+        return images.float().sub_(self.mean).div_(self.std)
 
 
 def load_data(
-    dataset: Dataset, datasets_dir: Path, *, device: str, validation_fraction: float, say: Say
+    dataset: Dataset,
+    datasets_dir: Path,
+    hyper_params: CnnHyperParams,
+    *,
+    device: str,
+    say: Say,
+    limit_bytes: int | None = None,
 ) -> Data:
-    """Read a dataset, downloading it first where files are missing, and put it on ``device``.
+    """Read a dataset, downloading it first where files are missing, and put it where the network learns.
 
-    Raises DatasetUnavailable, which says which files to put where.
+    Images of more than ``limit_bytes`` (by default half of the device's free memory) stay in pinned host
+    memory, those of a folder in their files. Raises DatasetUnavailable, which says which files to put where.
     """
-    if dataset.file_format == "embedded":
-        train, test = _load_digits()
-    else:
-        fetch_missing(dataset, datasets_dir, say=say)
-        train, test = (
-            read_files(dataset, files, datasets_dir) for files in (dataset.train_files, dataset.test_files)
-        )
-    train, validation = _hold_out(train, validation_fraction)
-    split = _to_split(train).to(device)
-    mean, std = _measure(split.images)
-    return Data(
-        train=split,
-        test=_to_split(test).to(device),
-        validation=_to_split(validation).to(device) if validation is not None else None,
-        mean=mean,
-        std=std,
+    home = torch.device(device)
+    limit_bytes = _measure_room(home) if limit_bytes is None else limit_bytes
+    folder = None
+    if dataset.file_format == "folder":
+        folder = find_images(datasets_dir, hyper_params.image_folder or "")
+        dataset = replace(dataset, side=hyper_params.image_side, classes=len(folder.classes))
+        if _count_bytes(dataset, len(folder.train) + len(folder.test), hyper_params) > limit_bytes:
+            return _stream(dataset, folder, hyper_params, home)
+    train, test = _read(dataset, datasets_dir, say) if folder is None else decode(folder, dataset.side)
+    train, validation = _hold_out(train, hyper_params.validation_fraction)
+    is_resident = _count_bytes(dataset, len(train.labels), hyper_params) <= limit_bytes
+
+    def place(arrays: Arrays, padding: int = 0) -> TensorSplit:
+        images = torch.from_numpy(arrays.images).contiguous(memory_format=torch.channels_last)
+        split = TensorSplit(pad(images, padding), torch.from_numpy(arrays.labels), home, padding)
+        return split.move(home) if is_resident else split.pin()
+
+    return _describe(
+        dataset,
+        train=place(train, padding_of(hyper_params.augmentation, dataset.side)),
+        test=place(test),
+        validation=None if validation is None else place(validation),
+        statistics=measure(torch.from_numpy(train.images)),
+        place="device" if is_resident else "host",
     )
 
 
-def _load_digits() -> tuple[Arrays, Arrays]:
-    """Return 1,437 training and 360 test images, 36 of each digit in the test split."""
-    bunch = load_digits()
-    # 0..16 in steps of 1; times 15 fills uint8 without rounding.
-    images = (bunch.images * 15).astype(np.uint8)[:, np.newaxis]
-    labels = bunch.target.astype(np.int64)
-    order = _permute(len(labels))
-    test = np.concatenate([order[labels[order] == digit][:_DIGITS_TEST_PER_CLASS] for digit in range(10)])
-    train = np.setdiff1d(order, test)
-    test.sort()
-    return Arrays(images[train], labels[train]), Arrays(images[test], labels[test])
-
-
-def _hold_out(train: Arrays, fraction: float) -> tuple[Arrays, Arrays | None]:
-    held = round(fraction * len(train.labels))
-    if held == 0:
-        return train, None
-    order = _permute(len(train.labels))
-    return train.take(np.sort(order[held:])), train.take(np.sort(order[:held]))
-
-
-def _permute(count: int) -> NDArray[np.int64]:
-    # NumPy promises that RandomState's streams never change; torch and default_rng do not.
-    return np.random.RandomState(_SPLIT_SEED).permutation(count)
-
-
-def _to_split(arrays: Arrays) -> Split:
-    images = torch.from_numpy(arrays.images).contiguous(memory_format=torch.channels_last)
-    return Split(images, torch.from_numpy(arrays.labels))
-
-
-def _measure(images: Tensor) -> tuple[Tensor, Tensor]:
+def measure(images: Tensor) -> tuple[Tensor, Tensor]:
     """Return mean and standard deviation of each channel, from counts, which are exact at any size."""
     counts = torch.stack([torch.bincount(channel.flatten(), minlength=256) for channel in images.unbind(1)])
     weights = counts.double() / counts.sum(1, keepdim=True)
@@ -115,3 +171,71 @@ def _measure(images: Tensor) -> tuple[Tensor, Tensor]:
     mean = (weights * steps).sum(1, keepdim=True)
     std = (weights * (steps - mean) ** 2).sum(1, keepdim=True).sqrt().clamp_min(1.0)
     return mean.float().view(1, -1, 1, 1), std.float().view(1, -1, 1, 1)
+
+
+def _read(dataset: Dataset, datasets_dir: Path, say: Say) -> tuple[Arrays, Arrays]:
+    match dataset.file_format:
+        case "embedded":
+            return read_digits()
+        case "generated":
+            return make_fake(dataset)
+        case _:
+            fetch_missing(dataset, datasets_dir, say=say)
+            return (
+                read_files(dataset, dataset.train_files, datasets_dir),
+                read_files(dataset, dataset.test_files, datasets_dir),
+            )
+
+
+def _stream(dataset: Dataset, folder: Folder, hyper_params: CnnHyperParams, device: torch.device) -> Data:
+    """Leave a folder's images in their files; each is decoded again in every epoch."""
+    padding = padding_of(hyper_params.augmentation, dataset.side)
+    held, kept = _choose_held(len(folder.train), hyper_params.validation_fraction)
+    train, validation = folder.train.pick(kept), folder.train.pick(held)
+    return _describe(
+        dataset,
+        train=FolderSplit(train, dataset.side, device, padding),
+        test=FolderSplit(folder.test, dataset.side, device),
+        validation=FolderSplit(validation, dataset.side, device) if len(validation) else None,
+        statistics=measure(torch.from_numpy(read_sample(train, dataset.side))),
+        place="files",
+    )
+
+
+def _describe(
+    dataset: Dataset,
+    *,
+    train: Split,
+    test: Split,
+    validation: Split | None,
+    statistics: tuple[Tensor, Tensor],
+    place: str,
+) -> Data:
+    mean, std = (values.to(train.device) for values in statistics)
+    channels, side, classes = dataset.channels, dataset.side, dataset.classes
+    return Data(train, test, validation, mean, std, channels, side, classes, place)
+
+
+def _measure_room(device: torch.device) -> int:
+    """Return how many bytes of images may be held on ``device``."""
+    if device.type == "cuda":
+        free, _ = torch.cuda.mem_get_info(device)
+    else:
+        free = psutil.virtual_memory().available
+    return int(_DATA_SHARE * free)
+
+
+def _count_bytes(dataset: Dataset, count: int, hyper_params: CnnHyperParams) -> int:
+    padded = dataset.side + 2 * padding_of(hyper_params.augmentation, dataset.side)
+    return count * dataset.channels * padded**2
+
+
+def _hold_out(train: Arrays, fraction: float) -> tuple[Arrays, Arrays | None]:
+    held, kept = _choose_held(len(train.labels), fraction)
+    return (train.take(kept), train.take(held)) if len(held) else (train, None)
+
+
+def _choose_held(count: int, fraction: float) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return which training images are held out, and which are not: the same for every run's seed."""
+    order, held = permute(count), round(fraction * count)
+    return np.sort(order[:held]), np.sort(order[held:])

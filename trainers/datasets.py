@@ -32,7 +32,7 @@ class Dataset:
 
     name: str
     title: str
-    file_format: Literal["embedded", "idx", "cifar", "svhn"]
+    file_format: Literal["embedded", "idx", "cifar", "svhn", "folder", "generated"]
     channels: int
     side: int
     classes: int
@@ -185,6 +185,11 @@ _SVHN = Dataset(
     ),
 )
 
+# The folder itself says how many classes there are, and the run how large its images become.
+_IMAGE_FOLDER = Dataset("image_folder", "a folder of images", "folder", channels=3, side=0, classes=0)
+_FAKE = Dataset("fake", "generated images, 32 x 32", "generated", channels=3, side=32, classes=10)
+
 DATASETS: Mapping[str, Dataset] = {
-    dataset.name: dataset for dataset in (_DIGITS, _MNIST, _FASHION_MNIST, _CIFAR10, _CIFAR100, _SVHN)
+    dataset.name: dataset
+    for dataset in (_DIGITS, _MNIST, _FASHION_MNIST, _CIFAR10, _CIFAR100, _SVHN, _IMAGE_FOLDER, _FAKE)
 }

@@ -46,14 +46,19 @@ class _Dataset(NamedTuple):
     guess: float
 
 
-_NETWORKS = {
+NETWORKS = {
     "small_cnn": _Network(0.4, 2.2, 45, 0.10),
     "lenet5": _Network(0.2, 2.6, 35, 0.08),
     "resnet9": _Network(0.8, 1.8, 120, 0.20),
+    "resnet18": _Network(0.88, 2.6, 170, 0.24),
+    "resnet34": _Network(0.91, 3.0, 195, 0.30),
+    "resnet50": _Network(0.93, 3.6, 220, 0.36),
     "mobilenet_v3_small": _Network(0.55, 3.5, 70, 0.14),
+    "mobilenet_v3_large": _Network(0.68, 3.8, 95, 0.18),
     "efficientnet_b0": _Network(0.85, 4.0, 140, 0.26),
+    "vgg11_bn": _Network(0.78, 2.4, 160, 0.22),
+    "densenet121": _Network(0.92, 3.4, 205, 0.40),
 }
-_OTHER_NETWORK = _Network(0.9, 3.0, 180, 0.30)
 _DATASETS = {
     "digits": _Dataset(0.992, 0.1),
     "mnist": _Dataset(0.996, 0.1),
@@ -74,7 +79,7 @@ def simulate(hyper_params: DemoHyperParams) -> Iterator[EpochResult]:
 
     Raises TrainingFailed when the learning rate is far too high, as a real training would.
     """
-    network = _NETWORKS.get(hyper_params.network, _OTHER_NETWORK)
+    network = NETWORKS[hyper_params.network]
     dataset = _DATASETS.get(hyper_params.dataset, _OTHER_DATASET)
     chance = random.Random(_seed_of(hyper_params))  # noqa: S311 - figures, not secrets
     ratio = hyper_params.learning_rate / _BEST_RATE.get(hyper_params.optimizer, 2e-3)

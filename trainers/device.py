@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import re
 
 import torch
 
-from errors import FieldError, InvalidInput
+from errors import FieldError, InvalidInput, TrainingFailed
 
 
 def resolve_device(wanted: str) -> str:
@@ -32,6 +33,25 @@ def resolve_device(wanted: str) -> str:
 def set_threads(threads: int) -> None:
     """Compute with ``threads`` threads; the number changes the bits of the result."""
     torch.set_num_threads(threads)
+
+
+def prepare_device(device: str, *, is_deterministic: bool, is_compiled: bool) -> None:
+    """Choose how this process computes on ``device``; on a CPU every choice gives the same bits anyway.
+
+    Raises TrainingFailed when a network is to be compiled for a CPU.
+    """
+    if not device.startswith("cuda"):
+        if is_compiled:
+            raise TrainingFailed(
+                "compile is for GPUs: on a CPU it takes a minute and gains nothing. Set it to off."
+            )
+        return
+    torch.backends.cudnn.benchmark = not is_deterministic
+    if is_deterministic:
+        # Read when cuBLAS starts. Source: https://docs.nvidia.com/cuda/cublas (Results reproducibility).
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+        # Pooling in windows that do not overlap is deterministic, but torch cannot tell and would refuse it.
+        torch.use_deterministic_algorithms(True, warn_only=True)
 
 
 def _no_device(message: str) -> InvalidInput:

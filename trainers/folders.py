@@ -1,114 +1,198 @@
-"""Places for files that belong together: a set is there as a whole, or not at all. No torch."""
+"""Images in folders: one folder per class, files in any format that Pillow reads."""
 
 from __future__ import annotations
 
 import os
-import shutil
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol
-from urllib.parse import urlsplit
+from typing import NamedTuple
 
-import fsspec
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from errors import DatasetUnavailable
+from trainers.augmentation import Draw, pad, take
+from trainers.embedded import permute
+from trainers.reading import Arrays
+
+_SUFFIXES = {".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"}
+_TEST_PART = 0.2
+_MOST_WORKERS = 8
+# A worker process takes 0.1 s to start: not worth it for a few images.
+_IMAGES_PER_WORKER = 256
+_DECODE_BATCH = 256
+_SAMPLE = 4_096
 
 
-class Folder(Protocol):
-    """A place for complete sets of files."""
+@dataclass(frozen=True)
+class Files:
+    """Paths of images and their labels."""
 
-    def list_names(self) -> list[str]:
-        """Return the names of the sets that are there, in any order."""
+    paths: tuple[Path, ...]
+    labels: NDArray[np.int64]
 
-    def read(self, name: str, file: str) -> bytes:
-        """Return a file. Raises OSError when it is not there."""
+    def __len__(self) -> int:
+        return len(self.paths)
 
-    def write(self, name: str, files: dict[str, bytes]) -> None:
-        """Write a set whose last file makes it complete; an earlier set of that name is replaced."""
-
-    def delete(self, name: str) -> None:
-        """Delete a set."""
+    def pick(self, indices: NDArray[np.int64]) -> Files:
+        """Return the chosen files."""
+        return Files(tuple(self.paths[index] for index in indices), self.labels[indices])
 
 
-class LocalFolder:
-    """Folders on this machine, complete by a rename."""
+class Folder(NamedTuple):
+    """A folder's classes, in the order of their labels, and its splits."""
 
-    def __init__(self, root: Path) -> None:
-        self._root = root
+    classes: tuple[str, ...]
+    train: Files
+    test: Files
 
-    def list_names(self) -> list[str]:
-        """Return the names that are there."""
-        return [path.name for path in self._root.iterdir()] if self._root.is_dir() else []
 
-    def read(self, name: str, file: str) -> bytes:
-        """Return a file."""
-        return (self._root / name / file).read_bytes()
+@dataclass(frozen=True)
+class FolderSplit:
+    """Images that stay in their files: worker processes decode them while the device computes."""
 
-    def write(self, name: str, files: dict[str, bytes]) -> None:
-        """Write all files into a temporary folder and rename it, each step on disk before the next."""
-        self._root.mkdir(parents=True, exist_ok=True)
-        temporary = self._root / f".{name}.{os.getpid()}"
+    files: Files
+    side: int
+    device: torch.device
+    padding: int = 0
+
+    @property
+    def home(self) -> torch.device:
+        """Where the images are, and draws have to be."""
+        return torch.device("cpu")
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    def load(self, draws: Iterable[Draw]) -> Iterator[tuple[Tensor, Tensor]]:
+        """Return a training batch for each draw, padded and cropped on the device."""
+        listed = list(draws)
+        batches = _decode_batches(self.files, self.side, [chosen.order.tolist() for chosen in listed])
+        for chosen, images in zip(listed, batches, strict=True):
+            labels = torch.from_numpy(self.files.labels[chosen.order.numpy()])
+            in_place = replace(chosen, order=torch.arange(len(chosen))).to(self.device)
+            padded = pad(self._send(images), self.padding)
+            yield take(padded, in_place, side=self.side), self._send(labels)
+
+    def load_all(self, batch_size: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """Return every image once, in order."""
+        yield from self.load(Draw(torch.arange(len(self))).cut(batch_size))
+
+    def _send(self, values: Tensor) -> Tensor:
+        if self.device.type == "cuda":
+            values = values.pin_memory()
+        return values.to(self.device, non_blocking=True)
+
+
+def find_images(datasets_dir: Path, name: str) -> Folder:
+    """List a folder under ``datasets_dir``: train/<class>/* and test/<class>/*, or <class>/* alone.
+
+    Without a test folder, a fifth of the images is the test split, the same ones every time. Raises
+    DatasetUnavailable when it is not there, lies elsewhere, or has fewer than two classes.
+    """
+    root = (datasets_dir / name).resolve()
+    if not root.is_relative_to(datasets_dir.resolve()):
+        raise DatasetUnavailable(f"The folder {name} leads out of {datasets_dir}. Put the images there.")
+    train_dir, test_dir = root / "train", root / "test"
+    has_test = train_dir.is_dir() and test_dir.is_dir()
+    classes = _list_classes(train_dir if has_test else root)
+    if len(classes) < 2:
+        raise DatasetUnavailable(
+            f"{root} has no folders of images, one for each class. Put them there as <class>/<image>, or as "
+            "train/<class>/<image> and test/<class>/<image>."
+        )
+    if has_test:
+        return Folder(classes, _list_files(train_dir, classes), _list_files(test_dir, classes))
+    files = _list_files(root, classes)
+    order, held = permute(len(files)), max(1, round(_TEST_PART * len(files)))
+    return Folder(classes, files.pick(np.sort(order[held:])), files.pick(np.sort(order[:held])))
+
+
+def decode(folder: Folder, side: int) -> tuple[Arrays, Arrays]:
+    """Return both splits in memory."""
+    return _decode(folder.train, side), _decode(folder.test, side)
+
+
+def read_sample(files: Files, side: int) -> NDArray[np.uint8]:
+    """Return some thousand images, to measure their brightness by."""
+    return _decode(files.pick(np.sort(permute(len(files))[:_SAMPLE])), side).images
+
+
+def _decode(files: Files, side: int) -> Arrays:
+    indices = list(range(len(files)))
+    batches = [indices[start : start + _DECODE_BATCH] for start in range(0, len(files), _DECODE_BATCH)]
+    images = np.empty((len(files), side, side, 3), dtype=np.uint8)
+    for chosen, part in zip(batches, _decode_batches(files, side, batches), strict=True):
+        images[chosen[0] : chosen[-1] + 1] = part.permute(0, 2, 3, 1).numpy()
+    return Arrays(images.transpose(0, 3, 1, 2), files.labels)
+
+
+def _decode_batches(files: Files, side: int, batches: Sequence[list[int]]) -> Iterator[Tensor]:
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    loader = DataLoader(
+        _Decoding(files, side),
+        batch_sampler=batches,
+        collate_fn=_collate,
+        num_workers=min(cores, _MOST_WORKERS, sum(map(len, batches)) // _IMAGES_PER_WORKER),
+    )
+    for batch in loader:
+        if isinstance(batch, str):
+            raise DatasetUnavailable(f"{batch} cannot be read as an image. Repair it, or take it away.")
+        yield batch
+
+
+class _Decoding(Dataset[NDArray[np.uint8] | str]):
+    """Decodes images to squares: the shorter side is scaled, the middle of the longer one kept."""
+
+    def __init__(self, files: Files, side: int) -> None:
+        self._files = files
+        self._side = side
+
+    def __getitem__(self, index: int) -> NDArray[np.uint8] | str:
+        path = self._files.paths[index]
         try:
-            temporary.mkdir()
-            for file, content in files.items():
-                with (temporary / file).open("wb") as stream:
-                    stream.write(content)
-                    stream.flush()
-                    os.fsync(stream.fileno())
-            _sync(temporary)
-            self.delete(name)
-            temporary.rename(self._root / name)
-            _sync(self._root)
-        except OSError:
-            shutil.rmtree(temporary, ignore_errors=True)
-            raise
-
-    def delete(self, name: str) -> None:
-        """Delete a folder; one that is not there is no error."""
-        shutil.rmtree(self._root / name, ignore_errors=True)
+            with Image.open(path) as image:
+                return _to_square(image.convert("RGB"), self._side)
+        # What Pillow raises on a file that is cut short, or of no format it knows.
+        except (OSError, ValueError, SyntaxError):
+            return str(path)
 
 
-class RemoteFolder:
-    """Folders of any file system fsspec knows, complete by their last file: object stores cannot rename."""
-
-    def __init__(self, url: str) -> None:
-        self._files, self._root = fsspec.core.url_to_fs(url)
-
-    def list_names(self) -> list[str]:
-        """Return the names that are there."""
-        try:
-            return [
-                str(path).rstrip("/").rsplit("/", 1)[-1] for path in self._files.ls(self._root, detail=False)
-            ]
-        except FileNotFoundError:
-            return []
-
-    def read(self, name: str, file: str) -> bytes:
-        """Return a file."""
-        content: bytes = self._files.cat_file(f"{self._root}/{name}/{file}")
-        return content
-
-    def write(self, name: str, files: dict[str, bytes]) -> None:
-        """Write the files in their order."""
-        self._files.makedirs(f"{self._root}/{name}", exist_ok=True)
-        for file, content in files.items():
-            self._files.pipe_file(f"{self._root}/{name}/{file}", content)
-        self._files.invalidate_cache(self._root)
-
-    def delete(self, name: str) -> None:
-        """Delete a folder; one that is not there is no error."""
-        if self._files.exists(f"{self._root}/{name}"):
-            self._files.rm(f"{self._root}/{name}", recursive=True)
+def _to_square(image: Image.Image, side: int) -> NDArray[np.uint8]:
+    width, height = image.size
+    scale = side / min(width, height)
+    size = max(side, round(width * scale)), max(side, round(height * scale))
+    left, top = (size[0] - side) // 2, (size[1] - side) // 2
+    scaled = image.resize(size, Image.Resampling.BILINEAR)
+    return np.asarray(scaled.crop((left, top, left + side, top + side)))
 
 
-def open_folder(url: str, name: str) -> Folder:
-    """Return the folder ``name`` under ``url``: a path of this machine, or any URL fsspec knows."""
-    if urlsplit(url).scheme in ("", "file"):
-        return LocalFolder(Path(urlsplit(url).path) / name)
-    return RemoteFolder(f"{url.rstrip('/')}/{name}")
+def _collate(images: list[NDArray[np.uint8] | str]) -> Tensor | str:
+    """Return [B, C, H, W], channels last, or the path of a file that is no image."""
+    for image in images:
+        if isinstance(image, str):
+            return image
+    return torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2)
 
 
-def _sync(folder: Path) -> None:
-    """Bring a folder's entries to disk, without which a rename may be lost in a crash of the host."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+def _list_classes(folder: Path) -> tuple[str, ...]:
+    if not folder.is_dir():
+        return ()
+    return tuple(sorted(path.name for path in folder.iterdir() if path.is_dir() and path.name[0] != "."))
+
+
+def _list_files(folder: Path, classes: Sequence[str]) -> Files:
+    found = [
+        (path, label)
+        for label, name in enumerate(classes)
+        for path in sorted((folder / name).rglob("*"))
+        if path.suffix.lower() in _SUFFIXES
+    ]
+    if not found:
+        raise DatasetUnavailable(f"{folder} has no images. Put them there as <class>/<image>.")
+    return Files(tuple(path for path, _ in found), np.array([label for _, label in found], dtype=np.int64))

@@ -34,6 +34,8 @@ def train(
     Raises TrainingFailed when a loss is not finite.
     """
     training = Training(network, data, hyper_params)
+    if hyper_params.compile != "off":
+        control.describe({"compile_s": round(training.compile(), 1)})
     if resume is not None:
         training.restore(resume)
     while training.progress.reason is None and training.epoch <= hyper_params.num_epochs:
@@ -57,9 +59,7 @@ def evaluate(training: Training, split: Split) -> Tensor:
     """Return mean loss and accuracy on ``split`` as one tensor on its device: reading it is a sync point."""
     training.network.eval()
     totals = torch.zeros(2, dtype=torch.float64, device=training.device)
-    for images, labels in zip(
-        split.images.split(_EVALUATION_BATCH), split.labels.split(_EVALUATION_BATCH), strict=True
-    ):
+    for images, labels in split.load_all(_EVALUATION_BATCH):
         with training.autocast:
             logits = training.network(training.data.normalise(images))
             totals += tally(cross_entropy(logits, labels), logits, labels)

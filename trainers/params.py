@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, ConfigDict, Field, JsonValue, ValidationInfo, field_validator
 
@@ -11,14 +11,29 @@ from schema import Record
 from trainers.datasets import default_dataset
 
 # The form offers them in this order.
-DatasetName = Literal["digits", "mnist", "fashion_mnist", "cifar10", "cifar100", "svhn"]
-NetworkName = Literal["small_cnn", "resnet9"]
+DatasetName = Literal[
+    "digits", "mnist", "fashion_mnist", "cifar10", "cifar100", "svhn", "image_folder", "fake"
+]
+NetworkName = Literal[
+    "small_cnn",
+    "lenet5",
+    "resnet9",
+    "resnet18",
+    "resnet34",
+    "resnet50",
+    "mobilenet_v3_small",
+    "mobilenet_v3_large",
+    "efficientnet_b0",
+    "vgg11_bn",
+    "densenet121",
+]
 OptimizerName = Literal["adam", "adamw", "sgd", "rmsprop"]
 ScheduleName = Literal["constant", "cosine", "one_cycle", "step"]
 PrecisionName = Literal["auto", "fp32", "bf16", "fp16"]
+AugmentationName = Literal["none", "crop", "crop_flip", "crop_flip_cutout"]
+CompileName = Literal["off", "default", "cuda_graphs"]
 
-# They normalise over the two images or more of a batch only where they have no BatchNorm.
-_WITHOUT_BATCH_NORM = ("small_cnn",)
+_WITHOUT_BATCH_NORM = ("small_cnn", "lenet5")
 
 
 def _lower(value: object) -> object:
@@ -26,6 +41,11 @@ def _lower(value: object) -> object:
 
 
 AnyCase = BeforeValidator(_lower)
+
+
+def _hide_fake(schema: dict[str, Any]) -> None:
+    """Keep the dataset for tests out of the form; the API takes it."""
+    schema["enum"] = [name for name in schema["enum"] if name != "fake"]
 
 
 class HyperParams(Record):
@@ -86,10 +106,37 @@ class CnnHyperParams(HyperParams):
         "cnn", title="Trainer", description="a convolutional network that classifies images"
     )
     dataset: Annotated[DatasetName, AnyCase] = Field(
-        "digits", title="Dataset", description="what is learnt; digits needs no files and no network"
+        "digits",
+        title="Dataset",
+        description="what is learnt; digits needs no files and no network",
+        json_schema_extra=_hide_fake,
+    )
+    image_folder: str | None = Field(
+        None,
+        validate_default=True,
+        max_length=255,
+        pattern=r"^[^/\\]",
+        title="Image folder",
+        description="of the dataset image_folder: a folder of class folders in the datasets' folder",
+    )
+    image_side: int = Field(
+        64,
+        ge=8,
+        le=512,
+        title="Image side",
+        description="of the dataset image_folder: to which its images are scaled",
+        json_schema_extra={"unit": "pixels"},
     )
     network: Annotated[NetworkName, AnyCase] = Field(
-        "small_cnn", title="Network", description="small_cnn has two convolutions, resnet9 has eight"
+        "small_cnn", title="Network", description="small_cnn has two convolutions, densenet121 has 120"
+    )
+    dropout: float = Field(
+        0.0,
+        ge=0,
+        lt=1,
+        allow_inf_nan=False,
+        title="Dropout",
+        description="share of the features that are left out before the last layer while learning",
     )
     optimizer: Annotated[OptimizerName, AnyCase] = Field(
         "adam", title="Optimizer", description="how the weights follow the gradient"
@@ -163,10 +210,20 @@ class CnnHyperParams(HyperParams):
         title="Label smoothing",
         description="share of each label that is spread over all classes; the losses shown are without it",
     )
+    augmentation: Annotated[AugmentationName, AnyCase] = Field(
+        "none",
+        title="Augmentation",
+        description="random shifts, mirror images and holes; no flip where left and right differ",
+    )
     precision: Annotated[PrecisionName, AnyCase] = Field(
         "auto",
         title="Precision",
         description="of the arithmetic, weights are fp32; auto is bf16 or fp16 on a GPU and fp32 on a CPU",
+    )
+    compile: Annotated[CompileName, AnyCase] = Field(
+        "off",
+        title="Compile",
+        description="a GPU's kernels made for this network; takes up to a minute first",
     )
     deterministic: bool = Field(
         False,
@@ -206,6 +263,15 @@ class CnnHyperParams(HyperParams):
         title="Target accuracy",
         description="end once the validation part reaches it, a fraction; needs a validation part",
     )
+
+    @field_validator("image_folder", mode="after")
+    @classmethod
+    def _check_folder(cls, folder: str | None, info: ValidationInfo) -> str | None:
+        if folder is None and info.data.get("dataset") == "image_folder":
+            raise ValueError("name a folder of images in the datasets' folder")
+        if folder is not None and ".." in folder.replace("\\", "/").split("/"):
+            raise ValueError("should stay in the datasets' folder")
+        return folder
 
     @field_validator("batch_size")
     @classmethod

@@ -75,6 +75,13 @@ class Keeper:
         self._cost_s = self._saved_s - start_s
 
 
+def make_keeper(context: TrainingContext) -> Keep:
+    """Return what saves the checkpoints of a run; nothing where there is no place for them."""
+    if context.checkpoints is None:
+        return keep_nothing
+    return Keeper(context.checkpoints, every_s=context.checkpoint_every_s, control=context.control)
+
+
 def resume(context: TrainingContext, hyper_params: CnnHyperParams) -> State | None:
     """Return the state to go on from, or None; sets the threads it was computed with, which change its bits.
 

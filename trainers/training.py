@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import math
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from errors import TrainingFailed
+from trainers.augmentation import cut_holes, draw
 from trainers.data import Data
 from trainers.optimizers import build_optimizer
 from trainers.params import CnnHyperParams
 from trainers.precision import autocast, resolve_precision
 from trainers.schedules import learning_rate_at
 from trainers.stopping import Progress
+
+# cuda_graphs records a batch's kernels once and replays them, which saves the time of starting each.
+_COMPILE_MODES: Final = {"default": None, "cuda_graphs": "reduce-overhead"}
 
 
 @dataclass(frozen=True)
@@ -51,8 +57,9 @@ class Training:
         self.network = network
         self.data = data
         self.hyper_params = hyper_params
-        self.device = data.train.labels.device
+        self.device = data.device
         self.optimizer = build_optimizer(network, hyper_params)
+        self._compiled: Callable[[Tensor], Tensor] | None = None
         self._choose_precision(resolve_precision(hyper_params.precision, self.device))
         self._shuffle = torch.Generator().manual_seed(hyper_params.seed)
         torch.manual_seed(hyper_params.seed)
@@ -84,26 +91,42 @@ class Training:
         self.optimizer.load_state_dict(_copy(state.optimizer))
         self.scaler.load_state_dict(state.scaler)
         self._shuffle.set_state(state.shuffle)
-        self._start_epoch(state.epoch)
-        self.batch, self.step, self.progress = state.batch, state.step, state.progress
+        self._start_epoch(state.epoch, batch=state.batch)
+        self.step, self.progress = state.step, state.progress
         self._figures = state.figures.to(self.device, copy=True)
         torch.set_rng_state(state.torch_rng)
         if state.device_rng is not None:
             torch.cuda.set_rng_state(state.device_rng, self.device)
 
+    def compile(self) -> float:
+        """Compile the network for full batches and return the seconds that took; the state stays as it is."""
+        start_s = time.monotonic()
+        before = self.capture()
+        mode = _COMPILE_MODES[self.hyper_params.compile]
+        self._compiled = torch.compile(self.network, mode=mode, dynamic=False)
+        self.learn_batch()
+        self.restore(before)
+        return time.monotonic() - start_s
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """The number of batches of an epoch."""
+        return len(self._draws)
+
     @property
     def is_epoch_complete(self) -> bool:
         """True when every batch of the epoch has been learnt."""
-        return self.batch == len(self._batches)
+        return self.batch == self.steps_per_epoch
 
     def learn_batch(self) -> None:
         """Take one optimiser step on the epoch's next batch, without a sync."""
-        chosen = self._batches[self.batch]
-        images, labels = self.data.train.images[chosen], self.data.train.labels[chosen]
+        chosen = self._draws[self.batch]
+        images, labels = next(self._loading)
         self.network.train()
         self._set_learning_rate()
+        images = cut_holes(self.data.normalise(images), chosen.to(self.device))
         with self.autocast:
-            logits = self.network(self.data.normalise(images))
+            logits = self._forward(images)
             loss = cross_entropy(logits, labels, label_smoothing=self.hyper_params.label_smoothing)
         self.optimizer.zero_grad()
         self.scaler.scale(loss).backward()
@@ -122,7 +145,7 @@ class Training:
 
     def explain_divergence(self, good_batches: int) -> TrainingFailed:
         """Return the error that names the step whose loss is no number, or that made the weights none."""
-        first = min(self.step - len(self._batches) + good_batches + 1, self.step)
+        first = min(self.step - self.steps_per_epoch + good_batches + 1, self.step)
         return TrainingFailed(
             f"The loss is no longer a number at step {first}, in epoch {self.epoch}, with "
             f"{self.hyper_params.optimizer} at learning rate {self._learning_rate_at(first):g}. "
@@ -134,12 +157,26 @@ class Training:
         self.progress = self.progress.after(self.hyper_params, validation_loss, validation_accuracy)
         self._start_epoch(self.epoch + 1)
 
-    def _start_epoch(self, epoch: int) -> None:
+    def _start_epoch(self, epoch: int, *, batch: int = 0) -> None:
+        """Draw the epoch from the generator and start loading it after its first ``batch`` batches."""
         self._epoch_start = self._shuffle.get_state()
-        order = torch.randperm(len(self.data.train), generator=self._shuffle).to(self.device)
-        self._batches = cut(order, self.hyper_params.batch_size)
-        self.epoch, self.batch = epoch, 0
-        self._figures = torch.zeros(len(self._batches), 3, dtype=torch.float64, device=self.device)
+        drawn = draw(
+            self.hyper_params.augmentation,
+            count=len(self.data.train),
+            side=self.data.side,
+            generator=self._shuffle,
+        )
+        self._draws = drawn.to(self.data.train.home).cut(self.hyper_params.batch_size)
+        self._loading = self.data.train.load(self._draws[batch:])
+        self.epoch, self.batch = epoch, batch
+        self._figures = torch.zeros(self.steps_per_epoch, 3, dtype=torch.float64, device=self.device)
+
+    def _forward(self, images: Tensor) -> Tensor:
+        # The epoch's last batch has another shape: compiling for that one too would take as long again.
+        is_full = len(images) == self.hyper_params.batch_size
+        network = self.network if self._compiled is None or not is_full else self._compiled
+        logits: Tensor = network(images)
+        return logits
 
     def _choose_precision(self, precision: str) -> None:
         self.precision = precision
@@ -147,7 +184,7 @@ class Training:
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=precision == "fp16")
 
     def _learning_rate_at(self, step: int) -> float:
-        return learning_rate_at(step, self.hyper_params, steps_per_epoch=len(self._batches))
+        return learning_rate_at(step, self.hyper_params, steps_per_epoch=self.steps_per_epoch)
 
     def _set_learning_rate(self) -> None:
         for group in self.optimizer.param_groups:
@@ -165,14 +202,6 @@ def tally(loss: Tensor, logits: Tensor, labels: Tensor) -> Tensor:
     """Return the sum of the batch's losses and its number of right answers, without a sync."""
     correct = (logits.argmax(dim=1) == labels).sum()
     return torch.stack([loss.double() * len(labels), correct.double()])
-
-
-def cut(order: Tensor, batch_size: int) -> list[Tensor]:
-    """Cut an epoch's order into batches. A rest of one image joins the batch before: BatchNorm needs two."""
-    batches = list(order.split(batch_size))
-    if len(batches) > 1 and len(batches[-1]) == 1 < batch_size:
-        batches[-2:] = [torch.cat(batches[-2:])]
-    return batches
 
 
 def is_finite(figures: list[list[float]]) -> bool:

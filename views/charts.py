@@ -14,7 +14,7 @@ _MARKERS_UP_TO = 60
 _HEIGHT_PX = 290
 
 
-def run_figures(run_id: str, epochs: Sequence[EpochResult]) -> list[str]:
+def run_figures(run_id: str, epochs: Sequence[EpochResult], *, is_simulated: bool = False) -> list[str]:
     """Draw the four curves of a run as Plotly JSON: loss, accuracy, energy and CO₂ per epoch.
 
     An epoch whose energy is unknown is a gap. ``uirevision`` is the run, so that zoom outlives new epochs.
@@ -25,6 +25,10 @@ def run_figures(run_id: str, epochs: Sequence[EpochResult]) -> list[str]:
         energy_figure(run_id, epochs),
         co2_figure(run_id, epochs),
     ]
+    if is_simulated:
+        # In the picture itself, because pictures are passed on.
+        for figure in figures:
+            figure.update_layout(title_text=f"{figure.layout.title.text} · simulated")
     return [str(figure.to_json()) for figure in figures]
 
 

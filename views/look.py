@@ -7,7 +7,11 @@ from typing import Final, Literal
 
 from schema import Run, Status
 
-PillColor = Literal["blue", "gray", "green", "red", "violet", "orange"]
+PillColor = Literal["blue", "gray", "green", "red", "violet", "orange", "yellow"]
+
+SIMULATED: Final = "simulated"
+SIMULATED_COLOR: Final[PillColor] = "yellow"
+SIMULATED_ICON: Final = ":material/theater_comedy:"
 
 STATUS_COLORS: Final[dict[Status, PillColor]] = {
     Status.DEFERRED: "violet",
@@ -59,6 +63,12 @@ def run_title(run: Run) -> str:
     """Name a run by what it trains: network · dataset · optimizer; by its trainer if it has none."""
     parts = [run.hyper_params.get(name) for name in ("network", "dataset", "optimizer")]
     return " · ".join(str(part) for part in parts if part) or str(run.hyper_params.get("trainer", "run"))
+
+
+def run_name(run: Run) -> str:
+    """Name a run where there is no room for a pill: title and id, and that it is simulated if it is."""
+    mark = f" ({SIMULATED})" if run.simulated else ""
+    return f"{run_title(run)}{mark} — {short_id(run.run_id)}"
 
 
 def short_id(run_id: str) -> str:

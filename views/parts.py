@@ -14,7 +14,7 @@ from streamlit.navigation.page import Page
 from errors import ApiError, ApiUnavailable
 from schema import HealthReply, Status
 from views import format as fmt
-from views.look import STATUS_COLORS, STATUS_ICONS
+from views.look import SIMULATED, SIMULATED_COLOR, SIMULATED_ICON, STATUS_COLORS, STATUS_ICONS
 from views.source import Snapshot
 
 _PAGES = "pages"
@@ -68,6 +68,16 @@ def tiles(count: int) -> Sequence[DeltaGenerator]:
 def status_pill(status: Status) -> None:
     """Show a status as its word in its colour."""
     st.badge(status.value, icon=STATUS_ICONS[status], color=STATUS_COLORS[status])
+
+
+def simulated_pill() -> None:
+    """Show that nothing of a run is real."""
+    st.badge(
+        SIMULATED,
+        icon=SIMULATED_ICON,
+        color=SIMULATED_COLOR,
+        help="Nothing was trained: every figure of this run is made up, its energy and CO₂ too.",
+    )
 
 
 def freshness(time: datetime, *, is_live: bool, problem: ApiError | None) -> None:

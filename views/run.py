@@ -14,7 +14,7 @@ from views import format as fmt
 from views import parts, run_details, source
 from views.charts import run_figures
 from views.live_chart import live_charts
-from views.look import run_color, run_title, short_id
+from views.look import SIMULATED, SIMULATED_COLOR, run_color, run_name, run_title, short_id
 from views.source import Listing, Snapshot
 
 _LIVE_S = 1
@@ -48,11 +48,7 @@ def show() -> None:
 
 def _choose_run(runs: Snapshot[RunsReply]) -> str | None:
     """Draw the select box; the run it shows is the one in the URL, else the newest."""
-    titles = (
-        {run.run_id: f"{run_title(run)} — {short_id(run.run_id)}" for run in runs.value.results}
-        if runs.value
-        else {}
-    )
+    titles = {run.run_id: run_name(run) for run in runs.value.results} if runs.value else {}
     wanted = st.query_params.get("iid") or next(iter(titles), None)
     if wanted is None:
         st.title("Run")
@@ -122,7 +118,7 @@ def _live(iid: str, *, was_live: bool) -> None:
         _tiles(run)
         _error(run)
         if epochs.epochs:
-            live_charts(run_figures(iid, epochs.epochs), key=f"charts:{iid}")
+            live_charts(run_figures(iid, epochs.epochs, is_simulated=run.simulated), key=f"charts:{iid}")
         run_details.show(run, epochs)
 
 
@@ -136,6 +132,8 @@ def _head(run: RunReply, shown: Shown, *, is_live: bool) -> None:
             )
             st.header(run_title(run), width="content", anchor=False)
             parts.status_pill(run.status)
+            if run.simulated:
+                parts.simulated_pill()
         parts.freshness(shown.run.time, is_live=is_live, problem=shown.run.problem)
 
 
@@ -163,7 +161,8 @@ def remaining_s(run: RunReply, epochs: EpochsReply) -> float | None:
 
 
 def _tiles(run: RunReply) -> None:
-    energy = "Energy :orange-badge[estimated]" if run.energy_quality == "estimated" else "Energy"
+    marks = {"estimated": " :orange-badge[estimated]", "simulated": f" :{SIMULATED_COLOR}-badge[{SIMULATED}]"}
+    energy = "Energy" + marks.get(run.energy_quality or "", "")
     figures = (
         ("Best test accuracy", fmt.percent(run.best_accuracy), None),
         ("Last test accuracy", fmt.percent(run.last_accuracy), None),
@@ -178,6 +177,8 @@ def _tiles(run: RunReply) -> None:
 
 def energy_note(run: RunReply) -> str:
     """Say where the figure for energy comes from, and what estimated means."""
+    if run.energy_quality == "simulated":
+        return "Made up: this run is a simulation, nothing was trained and nothing measured."
     origin = run.environment.get("energy_source") or "not known yet"
     note = f"Source: {fmt.plain(str(origin))}."
     if run.energy_quality == "estimated":

@@ -121,14 +121,16 @@ def _live(listing: Listing, *, is_active: bool) -> None:
 
 def _tiles(reply: RunsReply) -> None:
     counts = reply.counts
+    real = [run for run in reply.results if not run.simulated]
     columns = parts.tiles(len(_STATUSES) + 1)
     for column, status in zip(columns, _STATUSES, strict=False):
         column.metric(status.value.capitalize(), fmt.count(counts.get(status, 0)), border=True)
     columns[-1].metric(
         "CO₂ of the runs below",
-        fmt.co2(_sum([run.co2_g for run in reply.results])),
+        fmt.co2(_sum([run.co2_g for run in real])),
         border=True,
-        help=f"Energy of the runs below: {fmt.energy(_sum([run.energy_kwh for run in reply.results]))}.",
+        help=f"Energy of the runs below: {fmt.energy(_sum([run.energy_kwh for run in real]))}."
+        + (" Simulated runs do not count." if len(real) < len(reply.results) else ""),
     )
 
 

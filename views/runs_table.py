@@ -10,7 +10,7 @@ import streamlit as st
 
 from schema import RunReply, Status
 from views import format as fmt
-from views.look import STATUS_COLORS, run_swatch, run_title, short_id
+from views.look import SIMULATED, SIMULATED_COLOR, STATUS_COLORS, run_swatch, run_title, short_id
 
 _ROWS_WITHOUT_SCROLLING = 20
 _SELECTED_KEY = "runs:table"
@@ -56,7 +56,7 @@ def runs_frame(runs: Sequence[RunReply]) -> tuple[pd.DataFrame, dict[str, Any]]:
             "color": [run_swatch(run.run_id) for run in runs],
             "run": [run_title(run) for run in runs],
             "id": [short_id(run.run_id) for run in runs],
-            "status": [[run.status.value] for run in runs],
+            "status": [[run.status.value, *([SIMULATED] if run.simulated else [])] for run in runs],
             "progress": [100 * run.progress for run in runs],
             "curve": [run.sparkline or None for run in runs],
             "best": _scaled([run.best_accuracy for run in runs], 100),
@@ -79,9 +79,9 @@ def _columns(frame: pd.DataFrame, energy: str, co2: str, time: str) -> dict[str,
         "id": kinds.TextColumn("Id", width=82),
         "status": kinds.MultiselectColumn(
             "Status",
-            width=92,
-            options=[status.value for status in Status],
-            color=[STATUS_COLORS[status] for status in Status],
+            width=92 if all(len(pills) == 1 for pills in frame["status"]) else 170,
+            options=[*(status.value for status in Status), SIMULATED],
+            color=[*(STATUS_COLORS[status] for status in Status), SIMULATED_COLOR],
         ),
         "progress": kinds.ProgressColumn(
             "Progress", width=112, format="%d%%", min_value=0, max_value=100, color="primary"

@@ -10,7 +10,7 @@ import streamlit as st
 from pydantic import JsonValue, ValidationError
 
 from errors import ApiError, ApiRefused, FieldError
-from schema import RunOptions, TrainerReply
+from schema import HealthReply, RunOptions, TrainerReply
 from views import format as fmt
 from views import parts, source
 from views.form import FormField, form_fields, number_text, show_fields
@@ -18,6 +18,7 @@ from views.form import FormField, form_fields, number_text, show_fields
 _ERRORS = "submit:errors"
 _ACCEPTED = "submit:accepted"
 _DRAFT_KEY = "submit:idempotency_key"
+_DEMO = "submit:demo"
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,14 @@ def _accepted_note() -> None:
 
 
 def _choose_trainer(trainers: Sequence[TrainerReply]) -> TrainerReply:
-    """Let the reader choose a trainer; a single one is not a question."""
+    """Let the reader choose a trainer; a single one is not a question, and simulating is a switch."""
+    simulator = next((trainer for trainer in trainers if trainer.simulated), None)
+    trainers = [trainer for trainer in trainers if trainer is not simulator] or trainers
+    if simulator and _is_demo():
+        with st.container(horizontal=True, vertical_alignment="center"):
+            parts.simulated_pill()
+            st.caption(fmt.plain(simulator.summary))
+        return simulator
     chosen = trainers[0]
     if len(trainers) > 1:
         names = [trainer.name for trainer in trainers]
@@ -76,6 +84,22 @@ def _choose_trainer(trainers: Sequence[TrainerReply]) -> TrainerReply:
         chosen = trainers[names.index(name)]
     st.caption(fmt.plain(chosen.summary))
     return chosen
+
+
+def _is_demo() -> bool:
+    """Draw the switch *Demo mode*; it starts on only where no worker could train for real."""
+    health = source.fetch("health", source.get_health).value
+    return st.toggle(
+        "Demo mode",
+        value=lacks_torch(health),
+        key=_DEMO,
+        help="Simulates the run in seconds: nothing is trained, every figure is made up and labelled so.",
+    )
+
+
+def lacks_torch(health: HealthReply | None) -> bool:
+    """Tell whether it is known that no live worker has torch."""
+    return health is not None and health.status == "ok" and not any(worker.torch for worker in health.workers)
 
 
 def _form(trainer: TrainerReply) -> Draft | None:
@@ -135,6 +159,8 @@ def _options(errors: Mapping[str, str]) -> RunOptions | None:
 @st.dialog("Review", width="medium", icon=":material/fact_check:")
 def _review(draft: Draft) -> None:
     """Show in words what will be queued, then queue it."""
+    if draft.trainer.simulated:
+        parts.simulated_pill()
     st.markdown(describe(draft))
     st.dataframe(_review_rows(draft), hide_index=True, height="content")
     with st.expander("As the API gets it", icon=":material/code:"):
@@ -148,7 +174,8 @@ def describe(draft: Draft) -> str:
     """Say in a sentence what will be trained, for how long, and where it waits."""
     params = {name: fmt.plain(number_text(value)) for name, value in draft.hyper_params.items()}
     network, dataset = params.get("network", draft.trainer.title), params.get("dataset")
-    sentence = f"Train **{network}** on **{dataset}**" if dataset else f"Train **{network}**"
+    verb = "Simulate" if draft.trainer.simulated else "Train"
+    sentence = f"{verb} **{network}** on **{dataset}**" if dataset else f"{verb} **{network}**"
     if optimizer := params.get("optimizer"):
         sentence += f" with **{optimizer}**"
     if learning_rate := params.get("learning_rate"):

@@ -106,7 +106,7 @@ def _train(job: Job, control: PipeControl) -> str | None:
     """Train and send every epoch; return why the training ended before its last epoch, or None."""
     from trainers import load_trainer, validate_hyper_params
 
-    checkpoints = _open_checkpoints(job) if "torch" in sys.modules else None
+    checkpoints = _open_checkpoints(job) if sys.modules.get("torch") else None
     hyper_params = validate_hyper_params(
         job.hyper_params,
         datasets_dir=job.datasets_dir,

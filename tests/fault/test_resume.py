@@ -96,7 +96,7 @@ def test_a_host_without_the_checkpoint_starts_again_and_says_so(
     victim.kill()
     victim.wait()
 
-    programs.start_worker(lease_s=0.5, checkpoint_url=tmp_path / "elsewhere")
+    programs.start_worker(lease_s=0.5, checkpoint_url=str(tmp_path / "elsewhere"))
     wait_until(lambda: store.runs.get(run_id).status is Status.DONE, timeout_s=60)
 
     assert {result.attempt for result in store.runs.list_epochs(run_id)} == {2}

@@ -70,6 +70,52 @@ def test_a_run_is_queued_with_every_default_filled_in(api: FlaskClient, db: Redi
     assert api.get(f"/status/{run.run_id}").get_json()["hyper_params"] == run.hyper_params
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"demo": True, "hyper_params": {"network": "resnet9"}},
+        {"hyper_params": {"demo": True, "network": "resnet9"}, "options": {"tags": ["a"]}},
+        {"demo": True, "network": "resnet9"},
+        {"hyper_params": {"trainer": "demo", "network": "resnet9"}},
+    ],
+)
+def test_demo_simulates_the_run_and_every_answer_says_so(
+    api: FlaskClient, db: RedisDB, body: dict[str, object]
+) -> None:
+    reply = api.post("/train", json=body)
+    iid = reply.get_json()["iid"]
+
+    run = db.runs.get(iid)
+    assert (run.simulated, run.hyper_params["trainer"], run.hyper_params["network"]) == (
+        True,
+        "demo",
+        "resnet9",
+    )
+    assert api.get(f"/status/{iid}").get_json()["simulated"] is True
+    assert api.get("/experiments").get_json()["results"][0]["simulated"] is True
+    assert api.get(f"/status/{submit(api)}").get_json()["simulated"] is False
+
+
+@pytest.mark.parametrize("body", [{"demo": 1, "hyper_params": {}}, {"demo": "yes"}])
+def test_demo_is_true_or_false(api: FlaskClient, body: dict[str, object]) -> None:
+    reply = api.post("/train", json=body)
+    assert reply.status_code == 422
+    assert "demo" in reply.get_json()["error"]["details"][0]["field"]
+
+
+def test_scripts_are_offered_and_accepted_only_where_they_have_a_folder(db: RedisDB, tmp_path: Path) -> None:
+    (tmp_path / "train.py").write_text("")
+    body = {"trainer": "script", "script": "train.py"}
+    off = create_app(Settings(data_dir=tmp_path), db).test_client()
+    on = create_app(Settings(data_dir=tmp_path, scripts_dir=tmp_path), db).test_client()
+
+    names = [[t["name"] for t in api.get("/api/trainers").get_json()["trainers"]] for api in (off, on)]
+    assert names == [["cnn", "demo"], ["cnn", "demo", "script"]]
+    assert off.post("/train", json=body).status_code == 422
+    assert on.post("/train", json=body).status_code == 201
+    assert on.post("/train", json={**body, "script": "../train.py"}).status_code == 422
+
+
 def test_the_flat_object_of_three_fields_is_a_body_too(api: FlaskClient, db: RedisDB) -> None:
     reply = api.post("/train", json={"optimizer": "Adam", "learning_rate": 0.01, "num_epochs": 2})
 

@@ -21,8 +21,9 @@ import pytest
 import torch
 
 from errors import DatasetUnavailable
-from trainers.data import Data, load_data
+from trainers.data import Data, Split, TensorSplit, load_data
 from trainers.datasets import DATASETS, Archive, DataFile, Dataset, is_on_disk
+from trainers.params import CnnHyperParams
 
 RNG = np.random.default_rng(0)
 
@@ -85,9 +86,13 @@ def cifar_file(images: np.ndarray, *, label_key: str) -> bytes:
 
 def load(dataset: Dataset, datasets_dir: Path, validation_fraction: float = 0.0) -> Data:
     said: list[str] = []
-    return load_data(
-        dataset, datasets_dir, device="cpu", validation_fraction=validation_fraction, say=said.append
-    )
+    hyper_params = CnnHyperParams(validation_fraction=validation_fraction)
+    return load_data(dataset, datasets_dir, hyper_params, device="cpu", say=said.append)
+
+
+def tensors(split: Split) -> TensorSplit:
+    assert isinstance(split, TensorSplit)
+    return split
 
 
 def same_images(tensor: torch.Tensor, array: np.ndarray) -> bool:
@@ -127,10 +132,10 @@ def test_idx_files_are_read(tmp_path: Path, name: str) -> None:
     for path, content in contents.items():
         put(tmp_path / path, content)
     data = load(table, tmp_path)
-    assert same_images(data.train.images, train)
-    assert same_images(data.test.images, test)
-    assert data.train.labels.tolist() == [index % 10 for index in range(30)]
-    assert data.train.images.is_contiguous(memory_format=torch.channels_last)
+    assert same_images(tensors(data.train).images, train)
+    assert same_images(tensors(data.test).images, test)
+    assert tensors(data.train).labels.tolist() == [index % 10 for index in range(30)]
+    assert tensors(data.train).images.is_contiguous(memory_format=torch.channels_last)
     assert data.mean.item() == pytest.approx(train.mean(), rel=1e-6)
     assert data.std.item() == pytest.approx(train.std(), rel=1e-6)
 
@@ -148,9 +153,11 @@ def test_cifar_batches_are_read_with_their_checksums(tmp_path: Path, name: str, 
         test_files=tuple(DataFile(f.path, md5=md5(contents[f.path])) for f in dataset.test_files),
     )
     data = load(table, tmp_path)
-    assert same_images(data.train.images, np.concatenate([images[f.path] for f in dataset.train_files]))
-    assert data.train.images.is_contiguous(memory_format=torch.channels_last)
-    assert data.test.labels.tolist() == list(range(10))
+    assert same_images(
+        tensors(data.train).images, np.concatenate([images[f.path] for f in dataset.train_files])
+    )
+    assert tensors(data.train).images.is_contiguous(memory_format=torch.channels_last)
+    assert tensors(data.test).labels.tolist() == list(range(10))
     per_channel = np.concatenate([images[f.path] for f in dataset.train_files]).mean(axis=(0, 2, 3))
     assert data.mean.flatten().tolist() == pytest.approx(per_channel.tolist(), rel=1e-5)
     with pytest.raises(DatasetUnavailable, match="checksum is not the published one"):
@@ -175,8 +182,8 @@ def test_svhn_files_are_read_and_their_tens_are_zeros(tmp_path: Path) -> None:
         test_files=(files[dataset.test_files[0].path],),
     )
     data = load(table, tmp_path)
-    assert same_images(data.train.images, images)
-    assert data.train.labels.tolist() == [*range(1, 10), 0] * 2
+    assert same_images(tensors(data.train).images, images)
+    assert tensors(data.train).labels.tolist() == [*range(1, 10), 0] * 2
 
 
 def test_a_pickle_that_names_a_function_is_refused_and_not_run(tmp_path: Path) -> None:
@@ -233,7 +240,7 @@ def test_archives_that_a_person_has_placed_are_unpacked(tmp_path: Path) -> None:
     nowhere = published_by(table, "http://127.0.0.1:1/")
     for path, content in contents.items():
         put(tmp_path / f"{path}.gz", gzip.compress(content, mtime=0))
-    assert same_images(load(nowhere, tmp_path).train.images, train)
+    assert same_images(tensors(load(nowhere, tmp_path).train).images, train)
     assert is_on_disk(table, tmp_path)
 
 
@@ -243,10 +250,10 @@ def test_what_is_missing_is_downloaded_once(tmp_path: Path, server: tuple[str, P
     for path, content in contents.items():
         put(folder / f"{Path(path).name}.gz", gzip.compress(content, mtime=0))
     datasets_dir = tmp_path / "data" / "datasets"
-    assert same_images(load(published_by(table, url), datasets_dir).train.images, train)
+    assert same_images(tensors(load(published_by(table, url), datasets_dir).train).images, train)
     assert sorted(path.name for path in datasets_dir.iterdir()) == ["MNIST"]
     nowhere = published_by(table, "http://127.0.0.1:1/")
-    assert same_images(load(nowhere, datasets_dir).train.images, train)
+    assert same_images(tensors(load(nowhere, datasets_dir).train).images, train)
 
 
 def test_a_tar_is_downloaded_and_nothing_leaves_its_folder(tmp_path: Path, server: tuple[str, Path]) -> None:
@@ -267,7 +274,7 @@ def test_a_tar_is_downloaded_and_nothing_leaves_its_folder(tmp_path: Path, serve
         test_files=(DataFile(dataset.test_files[0].path, md5=md5(content)),),
         archives=(Archive("cifar.tar.gz", (f"{url}cifar.tar.gz",), md5(buffer.getvalue())),),
     )
-    assert same_images(load(table, tmp_path / "datasets").train.images, images)
+    assert same_images(tensors(load(table, tmp_path / "datasets").train).images, images)
 
 
 def test_a_broken_download_leaves_nothing_behind(tmp_path: Path, server: tuple[str, Path]) -> None:
@@ -302,10 +309,12 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
 def test_the_split_of_digits_is_fixed_and_stratified(tmp_path: Path) -> None:
     data = load(DATASETS["digits"], tmp_path)
     assert (len(data.train), len(data.test)) == (1437, 360)
-    assert torch.bincount(data.test.labels).tolist() == [36] * 10
-    assert data.train.images.dtype == torch.uint8
-    assert int(data.train.images.max()) == 240
-    content = data.test.images.contiguous().numpy().tobytes() + data.test.labels.numpy().tobytes()
+    assert torch.bincount(tensors(data.test).labels).tolist() == [36] * 10
+    assert tensors(data.train).images.dtype == torch.uint8
+    assert int(tensors(data.train).images.max()) == 240
+    content = (
+        tensors(data.test).images.contiguous().numpy().tobytes() + tensors(data.test).labels.numpy().tobytes()
+    )
     assert hashlib.sha256(content).hexdigest() == DIGITS_TEST_SHA256
 
 
@@ -317,7 +326,7 @@ def test_no_image_of_digits_is_in_two_splits(tmp_path: Path) -> None:
     data = load(DATASETS["digits"], tmp_path, validation_fraction=0.25)
     assert data.validation is not None
     assert [len(split) for split in (data.train, data.validation, data.test)] == [1078, 359, 360]
-    rows = torch.cat([split.images.flatten(1) for split in (data.train, data.validation, data.test)])
+    rows = torch.cat([tensors(split).images.flatten(1) for split in (data.train, data.validation, data.test)])
     assert len(torch.unique(rows, dim=0)) == len(rows) == 1797
 
 
@@ -326,5 +335,5 @@ def test_the_validation_part_is_the_same_every_time_and_leaves_the_test_split_al
     whole = load(DATASETS["digits"], tmp_path)
     assert one.validation is not None
     assert again.validation is not None
-    assert torch.equal(one.validation.images, again.validation.images)
-    assert torch.equal(one.test.images, whole.test.images)
+    assert torch.equal(tensors(one.validation).images, tensors(again.validation).images)
+    assert torch.equal(tensors(one.test).images, tensors(whole.test).images)

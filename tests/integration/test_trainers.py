@@ -92,6 +92,8 @@ def test_a_run_says_what_it_runs_on(tmp_path: Path) -> None:
         "precision": "fp32",
         "memory_format": "channels_last",
         "parameters": 53_002,
+        "flops_per_image": 694_784,
+        "data_on": "device",
         "train_images": 1293,
         "validation_images": 144,
         "test_images": 360,

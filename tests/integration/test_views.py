@@ -17,6 +17,7 @@ from redis_db import RedisDB
 from schema import RunError
 from settings import Settings
 from tests.acted_run import HYPER_PARAMS, ActedRun
+from tests.records import TORCH_WORKER as WORKER
 from views import source
 
 Open = Callable[..., AppTest]
@@ -159,6 +160,43 @@ def test_a_run_s_page_shows_figures_epochs_and_where_they_come_from(
     assert "running" in texts(app)
 
 
+def test_a_simulated_run_says_so_on_every_page(open_page: Open, api_url: str, db: RedisDB) -> None:
+    acted = ActedRun(db, trainer="demo", simulated=True)
+    acted.record(5, quality="simulated")
+
+    page = open_page("run", api_url, iid=acted.run_id)
+    table = open_page("runs", api_url)
+
+    assert "simulated" in texts(page)
+    assert page.selectbox[0].options == [f"small_cnn · digits · adam (simulated) — {acted.run_id[:8]}"]
+    assert metric(page, "Energy :yellow-badge[simulated]") == "0.015 Wh"
+    assert "nothing measured" in next(m.help for m in page.metric if m.label.startswith("Energy"))
+    assert list(table.dataframe[0].value["status"][0]) == ["running", "simulated"]
+    assert metric(table, "CO₂ of the runs below") == "–"
+
+
+def test_a_real_run_is_nowhere_called_simulated(open_page: Open, api_url: str, db: RedisDB) -> None:
+    acted = ActedRun(db)
+    acted.record(5)
+    for page in (open_page("run", api_url, iid=acted.run_id), open_page("runs", api_url)):
+        assert "simulated" not in texts(page)
+
+
+def test_demo_mode_starts_on_only_without_a_worker_that_has_torch(
+    open_page: Open, api_url: str, db: RedisDB
+) -> None:
+    db.workers.beat(WORKER.model_copy(update={"torch": None, "worker_id": "w-2"}), ttl_s=60)
+    without = open_page("submit", api_url)
+    assert without.toggle(key="submit:demo").value
+    button(without, "Review").click().run()
+    assert "Simulate **small_cnn** on **digits**" in texts(without)
+    assert [b.label for b in without.button if b.label == "Queue it"]
+
+    source.get_health.clear()
+    db.workers.beat(WORKER, ttl_s=60)
+    assert not open_page("submit", api_url).toggle(key="submit:demo").value
+
+
 def test_unknown_energy_is_a_dash_with_its_reason(open_page: Open, api_url: str, db: RedisDB) -> None:
     acted = ActedRun(db)
     acted.record(1, quality=None)
@@ -204,6 +242,7 @@ def test_a_silent_api_is_a_banner_with_the_remedy(open_page: Open, page: str) ->
 def test_the_review_says_in_words_what_will_be_queued_and_what_was_changed(
     open_page: Open, api_url: str, db: RedisDB
 ) -> None:
+    db.workers.beat(WORKER, ttl_s=60)
     app = open_page("submit", api_url)
     app.selectbox(key="submit:cnn:network").set_value("resnet9")
     app.number_input(key="submit:cnn:num_epochs").set_value(3)

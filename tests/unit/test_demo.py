@@ -5,13 +5,15 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 from errors import InvalidInput, TrainingFailed
 from schema import EpochResult
 from trainers import get_trainer, validate_hyper_params
-from trainers.demo import DemoHyperParams, simulate
+from trainers.demo import NETWORKS, DemoHyperParams, simulate
+from trainers.params import NetworkName
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -92,6 +94,11 @@ def test_curves_rise_and_depend_on_what_is_trained() -> None:
     )
     assert last(learning_rate=0.05).test_accuracy < last(learning_rate=0.002).test_accuracy
     assert last(optimizer="sgd", learning_rate=0.05).test_accuracy > 0.9
+
+
+def test_every_network_has_a_behaviour_of_its_own() -> None:
+    assert set(NETWORKS) == set(get_args(NetworkName))
+    assert len({tuple(network) for network in NETWORKS.values()}) == len(NETWORKS)
 
 
 def test_the_energy_is_marked_as_invented() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from itertools import islice
 
 import pytest
@@ -11,11 +12,14 @@ from torch import nn
 
 from errors import TrainingFailed
 from schema import EpochResult, Epochs, Request, Scalar
-from trainers.data import Data, Split
+from trainers.augmentation import draw, pad, padding_of
+from trainers.data import Data, TensorSplit
 from trainers.loop import evaluate, train
 from trainers.networks import build_network
 from trainers.params import CnnHyperParams
 from trainers.training import Training
+
+CPU = torch.device("cpu")
 
 
 class RecordingControl:
@@ -40,11 +44,11 @@ def make_data(count: int, *, has_validation: bool = False) -> Data:
     """Images that are bright in the row of their label."""
     generator = torch.Generator().manual_seed(1)
 
-    def split(count: int) -> Split:
+    def split(count: int) -> TensorSplit:
         labels = torch.randint(0, 8, (count,), generator=generator)
         images = torch.randint(0, 100, (count, 1, 8, 8), generator=generator, dtype=torch.uint8)
         images[torch.arange(count), 0, labels] += 120
-        return Split(images.contiguous(memory_format=torch.channels_last), labels)
+        return TensorSplit(images.contiguous(memory_format=torch.channels_last), labels, CPU)
 
     return Data(
         train=split(count),
@@ -52,6 +56,10 @@ def make_data(count: int, *, has_validation: bool = False) -> Data:
         validation=split(20) if has_validation else None,
         mean=torch.full((1, 1, 1, 1), 70.0),
         std=torch.full((1, 1, 1, 1), 50.0),
+        channels=1,
+        side=8,
+        classes=8,
+        place="device",
     )
 
 
@@ -158,10 +166,11 @@ def test_the_figures_are_those_of_a_plain_computation(name: str) -> None:
     data, network = make_data(50), start(name)
     (result,) = train(network, data, params(num_epochs=1), control=RecordingControl())
     network.eval()
+    ((images, labels),) = data.test.load_all(100)
     with torch.inference_mode():
-        logits = network((data.test.images.float() - 70) / 50)
-        loss = nn.functional.cross_entropy(logits, data.test.labels)
-        accuracy = (logits.argmax(1) == data.test.labels).double().mean()
+        logits = network((images.float() - 70) / 50)
+        loss = nn.functional.cross_entropy(logits, labels)
+        accuracy = (logits.argmax(1) == labels).double().mean()
     assert result.test_loss == pytest.approx(loss.item(), rel=1e-4)
     assert result.test_accuracy == accuracy.item()
 
@@ -275,17 +284,15 @@ def test_a_training_ends_when_the_validation_loss_no_longer_falls() -> None:
     assert reason == "Stopped early: the validation loss has not fallen for 2 epochs."
 
 
-def test_batches_stay_channels_last() -> None:
+@pytest.mark.parametrize("augmentation", ["none", "crop_flip_cutout"])
+def test_batches_stay_channels_last(augmentation: str) -> None:
     images = torch.zeros(6, 3, 8, 8, dtype=torch.uint8).contiguous(memory_format=torch.channels_last)
-    data = Data(
-        train=Split(images, torch.zeros(6, dtype=torch.int64)),
-        test=Split(images, torch.zeros(6, dtype=torch.int64)),
-        validation=None,
-        mean=torch.zeros(1, 3, 1, 1),
-        std=torch.ones(1, 3, 1, 1),
-    )
-    batch = data.normalise(data.train.images[torch.tensor([4, 1, 2])])
-    assert batch.is_contiguous(memory_format=torch.channels_last)
+    padding = padding_of(augmentation, 8)
+    split = TensorSplit(pad(images, padding), torch.zeros(6, dtype=torch.int64), CPU, padding)
+    drawn = draw(augmentation, count=6, side=8, generator=torch.Generator())
+    for batch, _ in [*split.load([drawn]), *split.load_all(4)]:
+        data = replace(make_data(1), mean=torch.zeros(1, 3, 1, 1), std=torch.ones(1, 3, 1, 1))
+        assert data.normalise(batch).is_contiguous(memory_format=torch.channels_last)
 
 
 def test_the_generator_can_be_left_at_any_epoch() -> None:

@@ -7,7 +7,7 @@ from typing import get_args
 import pytest
 import torch
 
-from trainers.networks import NETWORKS, build_network, count_parameters
+from trainers.networks import NETWORKS, LinearAfterDropout, build_network, count_flops, count_parameters
 from trainers.params import NetworkName
 
 
@@ -20,6 +20,33 @@ def test_resnet9_has_its_usual_number_of_parameters() -> None:
     # 6,563,520 in convolutions, 4,480 in BatchNorm, 5,130 in the linear layer.
     network = build_network("resnet9", channels=3, side=32, classes=10, seed=0)
     assert count_parameters(network) == 6_563_520 + 4_480 + 5_130
+
+
+def test_lenet5_and_resnet18_have_their_usual_number_of_parameters() -> None:
+    # 156 + 2,416 + 48,120 + 10,164 + 850, and that of the CIFAR version of K. He et al.'s network.
+    assert count_parameters(build_network("lenet5", channels=1, side=28, classes=10, seed=0)) == 61_706
+    assert count_parameters(build_network("resnet18", channels=3, side=32, classes=10, seed=0)) == 11_173_962
+
+
+def test_the_operations_of_an_image_are_those_of_its_layers() -> None:
+    network = build_network("small_cnn", channels=1, side=28, classes=10, seed=0)
+    convolutions = 28 * 28 * 9 * 32 + 14 * 14 * 9 * 32 * 64
+    linear = 64 * 7 * 7 * 128 + 128 * 10
+    assert count_flops(network, channels=1, side=28) == 2 * (convolutions + linear)
+    assert network.training
+
+
+@pytest.mark.parametrize("name", ["small_cnn", "resnet18", "mobilenet_v3_small"])
+def test_dropout_is_before_the_last_layer_and_keeps_the_names_of_the_weights(name: str) -> None:
+    plain = build_network(name, channels=1, side=8, classes=10, seed=0)
+    dropping = build_network(name, channels=1, side=8, classes=10, seed=0, dropout=0.5)
+    dropping.load_state_dict(plain.state_dict())
+    images = torch.rand(4, 1, 8, 8)
+    assert torch.equal(plain.eval()(images), dropping.eval()(images))
+    (layer,) = [module for module in dropping.modules() if isinstance(module, LinearAfterDropout)]
+    features = torch.ones(1, layer.in_features)
+    layer.train()
+    assert not torch.equal(layer(features), layer(features))
 
 
 def test_every_name_of_the_form_has_a_network() -> None:

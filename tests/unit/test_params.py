@@ -44,7 +44,10 @@ def test_the_shortest_body_is_complete_afterwards(tmp_path: Path) -> None:
     assert filled.model_dump() == {
         "trainer": "cnn",
         "dataset": "digits",
+        "image_folder": None,
+        "image_side": 64,
         "network": "small_cnn",
+        "dropout": 0.0,
         "optimizer": "adam",
         "learning_rate": 0.001,
         "weight_decay": 0.0,
@@ -56,6 +59,8 @@ def test_the_shortest_body_is_complete_afterwards(tmp_path: Path) -> None:
         "step_factor": 0.1,
         "batch_size": 64,
         "label_smoothing": 0.0,
+        "augmentation": "none",
+        "compile": "off",
         "precision": "auto",
         "deterministic": False,
         "validation_fraction": 0.0,
@@ -181,6 +186,15 @@ def test_an_unknown_trainer_is_answered_with_the_near_one() -> None:
         get_trainer("ccn")
 
 
+@pytest.mark.parametrize("folder", [None, "../photos", "photos/../..", "/etc", "\\\\host\\share", ""])
+def test_the_dataset_image_folder_needs_a_folder_in_the_datasets_folder(
+    tmp_path: Path, folder: str | None
+) -> None:
+    details = refusal(tmp_path, dataset="image_folder", image_folder=folder)
+    assert list(details) == ["hyper_params.image_folder"]
+    assert validate(tmp_path, dataset="image_folder", image_folder="a/b").image_folder == "a/b"
+
+
 def test_resnet9_refuses_batches_of_one_image(tmp_path: Path) -> None:
     assert list(refusal(tmp_path, network="resnet9", batch_size=1)) == ["hyper_params.batch_size"]
     assert validate(tmp_path, network="small_cnn", batch_size=1).batch_size == 1
@@ -205,9 +219,10 @@ def test_a_form_can_be_made_from_the_schema(tmp_path: Path) -> None:
     properties = schema["properties"]
     assert isinstance(properties, dict)
     names = list(properties)
-    assert names[:5] == ["trainer", "dataset", "network", "optimizer", "learning_rate"]
+    assert names[:3] == ["trainer", "dataset", "image_folder"]
     assert names[-5:] == ["num_epochs", "seed", "max_energy_wh", "max_co2_g", "max_duration_s"]
     assert set(names) == set(spec.hyper_params.model_fields)
+    bounds = {"enum", "const", "maximum", "exclusiveMaximum", "maxLength"}
     for field in properties.values():
         assert isinstance(field, dict)
         assert {"title", "description", "default"} <= set(field)
@@ -215,7 +230,8 @@ def test_a_form_can_be_made_from_the_schema(tmp_path: Path) -> None:
         assert isinstance(shapes, list)
         shape = shapes[0]
         assert isinstance(shape, dict)
-        assert shape.get("type") == "boolean" or {"enum", "const", "maximum", "exclusiveMaximum"} & set(shape)
+        assert shape.get("type") == "boolean" or bounds & set(shape)
+    assert "fake" not in properties["dataset"]["enum"]  # type: ignore[index, call-overload, operator] # checked above
     assert properties["dataset"]["default"] == "cifar10"  # type: ignore[index, call-overload] # checked above
     assert properties["batch_size"]["unit"] == "images"  # type: ignore[index, call-overload] # checked above
 

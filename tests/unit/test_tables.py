@@ -80,6 +80,15 @@ def test_a_table_of_runs_without_any_figure_has_missing_numbers_not_zeros() -> N
     assert frame["run"][0] == "resnet9 · mnist · sgd"
 
 
+def test_a_simulated_run_is_called_so_in_its_row_and_in_its_pictures() -> None:
+    frame, columns = runs_frame([run(simulated=True), run()])
+
+    assert list(frame["status"]) == [["running", "simulated"], ["running"]]
+    assert "simulated" in columns["status"]["type_config"]["options"][-1]["value"]
+    drawn = [json.loads(figure) for figure in run_figures("0af3", [epoch(1, 3e-6)], is_simulated=True)]
+    assert all(figure["layout"]["title"]["text"].endswith("· simulated") for figure in drawn)
+
+
 def test_the_csv_has_every_epoch_in_stored_units() -> None:
     frame = epochs_frame(EpochsReply(epochs=[epoch(1, 3e-6), epoch(2, None)], attempts=[]))
 

@@ -1,0 +1,114 @@
+"""Places for files that belong together: a set is there as a whole, or not at all. No torch."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+from typing import Protocol
+from urllib.parse import urlsplit
+
+import fsspec
+
+
+class Folder(Protocol):
+    """A place for complete sets of files."""
+
+    def list_names(self) -> list[str]:
+        """Return the names of the sets that are there, in any order."""
+
+    def read(self, name: str, file: str) -> bytes:
+        """Return a file. Raises OSError when it is not there."""
+
+    def write(self, name: str, files: dict[str, bytes]) -> None:
+        """Write a set whose last file makes it complete; an earlier set of that name is replaced."""
+
+    def delete(self, name: str) -> None:
+        """Delete a set."""
+
+
+class LocalFolder:
+    """Folders on this machine, complete by a rename."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+
+    def list_names(self) -> list[str]:
+        """Return the names that are there."""
+        return [path.name for path in self._root.iterdir()] if self._root.is_dir() else []
+
+    def read(self, name: str, file: str) -> bytes:
+        """Return a file."""
+        return (self._root / name / file).read_bytes()
+
+    def write(self, name: str, files: dict[str, bytes]) -> None:
+        """Write all files into a temporary folder and rename it, each step on disk before the next."""
+        self._root.mkdir(parents=True, exist_ok=True)
+        temporary = self._root / f".{name}.{os.getpid()}"
+        try:
+            temporary.mkdir()
+            for file, content in files.items():
+                with (temporary / file).open("wb") as stream:
+                    stream.write(content)
+                    stream.flush()
+                    os.fsync(stream.fileno())
+            _sync(temporary)
+            self.delete(name)
+            temporary.rename(self._root / name)
+            _sync(self._root)
+        except OSError:
+            shutil.rmtree(temporary, ignore_errors=True)
+            raise
+
+    def delete(self, name: str) -> None:
+        """Delete a folder; one that is not there is no error."""
+        shutil.rmtree(self._root / name, ignore_errors=True)
+
+
+class RemoteFolder:
+    """Folders of any file system fsspec knows, complete by their last file: object stores cannot rename."""
+
+    def __init__(self, url: str) -> None:
+        self._files, self._root = fsspec.core.url_to_fs(url)
+
+    def list_names(self) -> list[str]:
+        """Return the names that are there."""
+        try:
+            return [
+                str(path).rstrip("/").rsplit("/", 1)[-1] for path in self._files.ls(self._root, detail=False)
+            ]
+        except FileNotFoundError:
+            return []
+
+    def read(self, name: str, file: str) -> bytes:
+        """Return a file."""
+        content: bytes = self._files.cat_file(f"{self._root}/{name}/{file}")
+        return content
+
+    def write(self, name: str, files: dict[str, bytes]) -> None:
+        """Write the files in their order."""
+        self._files.makedirs(f"{self._root}/{name}", exist_ok=True)
+        for file, content in files.items():
+            self._files.pipe_file(f"{self._root}/{name}/{file}", content)
+        self._files.invalidate_cache(self._root)
+
+    def delete(self, name: str) -> None:
+        """Delete a folder; one that is not there is no error."""
+        if self._files.exists(f"{self._root}/{name}"):
+            self._files.rm(f"{self._root}/{name}", recursive=True)
+
+
+def open_folder(url: str, name: str) -> Folder:
+    """Return the folder ``name`` under ``url``: a path of this machine, or any URL fsspec knows."""
+    if urlsplit(url).scheme in ("", "file"):
+        return LocalFolder(Path(urlsplit(url).path) / name)
+    return RemoteFolder(f"{url.rstrip('/')}/{name}")
+
+
+def _sync(folder: Path) -> None:
+    """Bring a folder's entries to disk, without which a rename may be lost in a crash of the host."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
