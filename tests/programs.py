@@ -57,7 +57,11 @@ class Programs:
         return process
 
     def start_worker(
-        self, *arguments: str, lease_s: float = 15.0, checkpoint_every_s: float = 60.0, checkpoint_url: str = ""
+        self,
+        *arguments: str,
+        lease_s: float = 15.0,
+        checkpoint_every_s: float = 60.0,
+        checkpoint_url: str = "",
     ) -> subprocess.Popen[bytes]:
         checkpoint_url = checkpoint_url or str(self._data_dir / "checkpoints")
         return self.start(
