@@ -59,9 +59,10 @@ class Client:
         headers = {"Idempotency-Key": idempotency_key or uuid.uuid4().hex}
         return self._read(TrainReply, self._send("POST", "/train", json=body, headers=headers))
 
-    def get_run(self, iid: str) -> RunReply:
-        """Return a run with its epochs in ``in_update``."""
-        return self._read(RunReply, self._send("GET", f"/api/runs/{_segment(iid)}"))
+    def get_run(self, iid: str, *, fields: Iterable[Literal["in_update"]] = ("in_update",)) -> RunReply:
+        """Return a run with its epochs in ``in_update``; without them when ``fields`` is empty."""
+        params = {} if "in_update" in fields else {"fields": ""}
+        return self._read(RunReply, self._send("GET", f"/api/runs/{_segment(iid)}", params=params))
 
     def list_runs(
         self,

@@ -2,39 +2,15 @@
 
 from __future__ import annotations
 
-import gc
-from pathlib import Path
-
 import streamlit as st
 
-from views import parts, run, runs, submit
+from views.headers import HEADERS
 
-_STATIC = Path(__file__).with_name("static")
+# Streamlit imports this file once to serve it, and runs it as a script each time a page is drawn.
+app = st.App(__file__, middleware=[HEADERS])
 
+if __name__ == "__main__":
+    # Not above: what the pages keep between two drawings has no place before the server runs.
+    from views import site
 
-@st.cache_resource(show_spinner=False)
-def _freeze_imports() -> None:
-    """Keep what is imported out of the garbage collector: Streamlit collects at every tick of a live page."""
-    gc.collect()
-    gc.freeze()
-
-
-def main() -> None:
-    """Configure the page and show the one that was asked for."""
-    st.set_page_config(
-        "Wattle", page_icon=str(_STATIC / "icon.png"), layout="wide", initial_sidebar_state=200
-    )
-    st.logo(str(_STATIC / "icon.png"), size="large")
-    pages = {
-        "runs": st.Page(runs.show, title="Runs", icon=":material/table_rows:", url_path="runs", default=True),
-        "submit": st.Page(submit.show, title="Submit", icon=":material/add_circle:", url_path="submit"),
-        "run": st.Page(run.show, title="Run", icon=":material/monitoring:", url_path="run"),
-    }
-    parts.register_pages(pages)
-    page = st.navigation(list(pages.values()))
-    _freeze_imports()
-    parts.page_style()
-    page.run()
-
-
-main()
+    site.show()

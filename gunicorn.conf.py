@@ -12,16 +12,33 @@ from typing import Any
 # gunicorn's own script knows nothing of this folder, nor does a start from another one.
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
+from gunicorn.workers.gthread import ThreadWorker
+
+from api.deadline import DeadlineSocket
 from settings import load_settings
 
 _settings = load_settings()
 _host = f"[{_settings.host}]" if ":" in _settings.host else _settings.host
 
+
+class DeadlineWorker(ThreadWorker):  # type: ignore[misc] # gunicorn has no types
+    """A worker whose threads no slow client can keep: gunicorn itself waits for a request without end."""
+
+    def handle(self, conn: Any) -> Any:
+        """Handle the next request of a connection, in a thread of the pool."""
+        if isinstance(conn.sock, DeadlineSocket):
+            conn.sock.start_request()
+        else:
+            conn.sock = DeadlineSocket.of(conn.sock, limit_s=_settings.request_timeout_s)
+        return super().handle(conn)
+
+
 bind = f"{_host}:{_settings.port}"
-worker_class = "gthread"
+worker_class = DeadlineWorker
 workers = 1
 threads = 64
 timeout = 30
+limit_request_line = 8190  # the most gunicorn can be told; a cursor and every parameter need less
 graceful_timeout = 2  # a silent connection, such as a browser opens ahead, holds the stop up for all of it
 keepalive = 1  # stopping waits this long for idle connections
 control_socket_disable = True  # one file in the home directory, for every instance

@@ -66,6 +66,9 @@ class Settings(BaseSettings):
         (), description="web origins, besides the API's own, whose pages may write, comma-separated"
     )
     max_body_bytes: int = Field(1_000_000, ge=1_000, description="larger request bodies are refused with 413")
+    request_timeout_s: float = Field(
+        10.0, ge=0.1, le=600, description="a client that needs longer to send a request is cut off with 408"
+    )
 
     @field_validator("allowed_hosts", "allowed_origins", mode="before")
     @classmethod

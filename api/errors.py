@@ -8,7 +8,7 @@ from http import HTTPStatus
 
 from apiflask import HTTPError
 from flask import Flask, Response, request
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import ClientDisconnected, HTTPException, RequestTimeout
 
 from api.body import reply
 from errors import FieldError, StoreUnavailable, WattleError
@@ -25,6 +25,7 @@ CODES = {
     HTTPStatus.FORBIDDEN: "forbidden",
     HTTPStatus.NOT_FOUND: "not_found",
     HTTPStatus.METHOD_NOT_ALLOWED: "method_not_allowed",
+    HTTPStatus.REQUEST_TIMEOUT: "too_slow",
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "body_too_large",
     HTTPStatus.UNSUPPORTED_MEDIA_TYPE: "not_json",
 }
@@ -82,6 +83,8 @@ def _mapping(value: object) -> Mapping[str, list[str]]:
 
 
 def _answer_http_exception(error: HTTPException) -> Response:
+    if isinstance(error, ClientDisconnected) and isinstance(error.__context__, TimeoutError):
+        error = RequestTimeout("The request took too long to arrive. Send it again, faster.")
     status = HTTPStatus(error.code or HTTPStatus.INTERNAL_SERVER_ERROR)
     response = _answer(status, CODES.get(status, f"http_{status.value}"), _sentence(error, status))
     for name, value in error.get_headers():

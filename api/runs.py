@@ -85,6 +85,14 @@ class RunsQuery(Record):
     ] = Field((), description="what else to answer for each run, comma-separated")
 
 
+class RunQuery(Record):
+    """What to answer beside the run itself."""
+
+    fields: Annotated[tuple[Literal["in_update"], ...], BeforeValidator(_split), Field(max_length=8)] = Field(
+        ("in_update",), description="empty to leave the epochs out, as a page that asks every second does"
+    )
+
+
 class LogQuery(Record):
     """Which lines of a log to answer."""
 
@@ -124,11 +132,12 @@ def submit_run(body: TrainBody, headers: TrainHeaders) -> Response:
 
 @runs.get("/status/<iid>", endpoint="get_status")
 @runs.get("/api/runs/<iid>")
+@runs.input(RunQuery, location="query", arg_name="query")
 @runs.output(RunReply)
-def get_run(iid: str) -> Response:
+def get_run(iid: str, query: RunQuery) -> Response:
     """Answer everything about one run, its epochs so far in ``in_update``."""
     run = _get_run(iid)
-    return reply(show_run(run, epochs=db().runs.list_epochs(iid)))
+    return reply(show_run(run, epochs=db().runs.list_epochs(iid) if "in_update" in query.fields else None))
 
 
 @runs.get("/experiments", endpoint="list_experiments")

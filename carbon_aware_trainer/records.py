@@ -30,11 +30,6 @@ class Reading:
     window_s: float | None = None  # the finest time the meter and its samples resolve around this span
 
     @property
-    def energy_kwh(self) -> float | None:
-        """The energy in kWh; None when unknown."""
-        return None if self.energy_j is None else self.energy_j / JOULES_PER_KWH
-
-    @property
     def power_w(self) -> float | None:
         """The mean power over the span; None when unknown."""
         return None if self.energy_j is None else self.energy_j / self.span_s

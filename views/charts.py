@@ -11,6 +11,8 @@ from views import format as fmt
 from views.look import run_color
 
 _MARKERS_UP_TO = 60
+# With fewer epochs than that Plotly would label the space between two of them too.
+_TICK_EACH_UP_TO = 10
 _HEIGHT_PX = 290
 
 
@@ -115,6 +117,8 @@ def _add(
     *,
     is_faint: bool = False,
 ) -> None:
+    if len(epochs) <= _TICK_EACH_UP_TO:
+        figure.update_xaxes(dtick=1)
     figure.add_trace(
         go.Scatter(
             x=[result.epoch for result in epochs],

@@ -10,6 +10,7 @@ from typing import Literal
 import streamlit as st
 from pydantic import JsonValue
 
+from views import format as fmt
 from views.parts import field_error
 
 Kind = Literal["choice", "flag", "integer", "number", "text"]
@@ -74,14 +75,14 @@ def number_text(value: JsonValue) -> str:
 
 
 def _widget(field: FormField, *, key: str) -> JsonValue:
-    hint = field.description or None
+    label, hint = fmt.plain(field.label), fmt.plain(field.description) or None
     if field.kind == "choice":
-        return _choice(field, key, hint)
+        return _choice(field, label, key, hint)
     if field.kind == "flag":
-        return st.toggle(field.label, value=bool(field.default), key=key, help=hint)
+        return st.toggle(label, value=bool(field.default), key=key, help=hint)
     if field.kind == "integer":
         return st.number_input(
-            field.label,
+            label,
             min_value=_whole(field.minimum),
             max_value=_whole(field.maximum),
             value=field.default if isinstance(field.default, int) else None,
@@ -92,7 +93,7 @@ def _widget(field: FormField, *, key: str) -> JsonValue:
         )
     if field.kind == "number":
         return st.number_input(
-            field.label,
+            label,
             min_value=field.minimum,
             max_value=field.maximum,
             value=float(field.default) if isinstance(field.default, int | float) else None,
@@ -102,15 +103,15 @@ def _widget(field: FormField, *, key: str) -> JsonValue:
             help=hint,
             placeholder="automatic",
         )
-    text = st.text_input(field.label, value=str(field.default or ""), key=key, help=hint)
+    text = st.text_input(label, value=str(field.default or ""), key=key, help=hint)
     return text.strip() or (None if field.is_optional else "")
 
 
-def _choice(field: FormField, key: str, hint: str | None) -> str | None:
+def _choice(field: FormField, label: str, key: str, hint: str | None) -> str | None:
     index = field.choices.index(str(field.default)) if str(field.default) in field.choices else None
     if index is None and not field.is_optional:
         index = 0
-    return st.selectbox(field.label, field.choices, index=index, key=key, help=hint, placeholder="automatic")
+    return st.selectbox(label, field.choices, index=index, key=key, help=hint, placeholder="automatic")
 
 
 def _field(name: str, prop: Schema) -> FormField | None:

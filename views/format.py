@@ -10,6 +10,9 @@ from typing import NamedTuple
 
 MISSING = "–"
 _NBSP = "\u00a0"
+_WORD_JOINER = "\u2060"
+# Streamlit replaces these in escaped text: 32x32, emoji and icons by name, arrows and signs between spaces.
+_REPLACED = re.compile(r"(?<=\d)x(?=\d)|:(?=[\w+-]+:)|(?<!\S)(?:<->|->|<-|--|>=|<=|~=)(?!\S)")
 _MINUTE_S, _HOUR_S, _DAY_S = 60, 3_600, 86_400
 
 
@@ -129,10 +132,15 @@ def significant(value: float) -> str:
 
 
 def plain(text: str) -> str:
-    """Escape text that others wrote, so that a page shows it as it is and not as Markdown."""
-    escaped = re.sub(r"([!-/:-@\[-`{-~])", r"\\\1", text)
-    # Streamlit sets 32x32 as a multiplication; a word joiner keeps it a file name.
-    return re.sub(r"(?<=\d)x(?=\d)", "x\u2060", escaped)
+    """Escape text that others wrote, so that a page shows it in one line as it is and not as Markdown."""
+    one_line = re.sub(r"[\t-\r ]+", " ", text).strip(" ")
+    joined = _REPLACED.sub(lambda found: f"{found[0][0]}{_WORD_JOINER}{found[0][1:]}", one_line)
+    return re.sub(r"([!-/:-@\[-`{-~])", r"\\\1", joined)
+
+
+def plain_lines(text: str) -> str:
+    """Escape text that others wrote as ``plain`` does, and keep its lines."""
+    return "  \n".join(plain(line) for line in text.splitlines() if line.strip())
 
 
 def _decimals(size: float) -> int:

@@ -18,7 +18,9 @@ from views.look import SIMULATED, SIMULATED_COLOR, SIMULATED_ICON, STATUS_COLORS
 from views.source import Snapshot
 
 _PAGES = "pages"
+# The fonts draw -> as an arrow and 32x32 as a product unless they are told not to.
 _STYLE = """<style>
+body { font-variant-ligatures: no-contextual; }
 [class*="st-key-stale"] { opacity: 0.45; }
 .st-key-freshness { min-height: 1.75rem; }
 [data-testid="stMainBlockContainer"] { padding-left: 2.5rem; padding-right: 2.5rem; max-width: 1500px; }
@@ -100,7 +102,7 @@ def silence_banner(problem: ApiError | None) -> None:
         cause = "**The API does not answer.**"
         remedy = "Start it with `python backend.py`, or everything at once with `make up`."
     else:
-        cause, remedy = "**The API cannot work right now.**", fmt.plain(str(problem))
+        cause, remedy = "**The API cannot work right now.**", fmt.plain_lines(str(problem))
     st.warning(
         f"{cause} {remedy} Queued runs are safe, and this page goes on by itself as soon as it answers.",
         icon=":material/cloud_off:",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from http import HTTPStatus
@@ -9,7 +10,7 @@ from http import HTTPStatus
 import streamlit as st
 
 from errors import ApiRefused
-from schema import EpochsReply, RunReply, RunsReply, Status
+from schema import EpochsReply, RunReply, Status
 from views import format as fmt
 from views import parts, run_details, source
 from views.charts import run_figures
@@ -29,26 +30,32 @@ class Shown:
     run: Snapshot[RunReply]
     epochs: Snapshot[EpochsReply]
 
+    @property
+    def is_live(self) -> bool:
+        """Tell whether the run may still change, or the API has to come back first."""
+        is_silent = self.run.problem is not None or self.epochs.problem is not None
+        return is_silent or self.run.value is None or not self.run.value.status.is_final
+
 
 def show() -> None:
     """Show the page."""
-    runs = source.fetch("run:list", lambda: source.list_runs(Listing(), None))
-    iid = _choose_run(runs)
+    page = source.fetch("run:list", lambda: source.list_runs(Listing(), None))
+    iid = _choose_run(page.value.reply.results if page.value else ())
     if iid is None:
-        parts.silence_banner(runs.problem)
-        _nothing_to_show(runs)
+        parts.silence_banner(page.problem)
+        _nothing_to_show(is_silent=page.problem is not None)
         return
     try:
         shown = _fetch(iid)
     except ApiRefused as error:
         _not_found(iid, error)
         return
-    st.fragment(_live, run_every=_LIVE_S if _is_live(shown) else None)(iid, was_live=_is_live(shown))
+    st.fragment(_live, run_every=_LIVE_S if shown.is_live else None)(iid, was_live=shown.is_live)
 
 
-def _choose_run(runs: Snapshot[RunsReply]) -> str | None:
+def _choose_run(runs: Sequence[RunReply]) -> str | None:
     """Draw the select box; the run it shows is the one in the URL, else the newest."""
-    titles = {run.run_id: run_name(run) for run in runs.value.results} if runs.value else {}
+    titles = {run.run_id: run_name(run) for run in runs}
     wanted = st.query_params.get("iid") or next(iter(titles), None)
     if wanted is None:
         st.title("Run")
@@ -68,8 +75,8 @@ def _choose_run(runs: Snapshot[RunsReply]) -> str | None:
     return wanted
 
 
-def _nothing_to_show(runs: Snapshot[RunsReply]) -> None:
-    if runs.problem is not None:
+def _nothing_to_show(*, is_silent: bool) -> None:
+    if is_silent:
         st.button("Try again", icon=":material/refresh:")
         return
     st.info("No runs yet. Submit the first one; the defaults make a good start.", icon=":material/spa:")
@@ -86,15 +93,11 @@ def _not_found(iid: str, error: ApiRefused) -> None:
 
 
 def _fetch(iid: str) -> Shown:
-    run = source.fetch(f"run:{iid}", lambda: source.get_run(iid))
-    epochs = source.fetch(f"epochs:{iid}", lambda: source.list_epochs(iid))
-    return Shown(run, epochs)
-
-
-def _is_live(shown: Shown) -> bool:
-    """Tell whether the run may still change, or the API has to come back first."""
-    run = shown.run.value
-    return shown.run.problem is not None or run is None or not run.status.is_final
+    run = source.fetch("run", lambda: source.get_run(iid), of=iid)
+    if run.value is None:
+        return Shown(run, Snapshot(None, run.time, run.problem))
+    version = source.version_of(run.value)
+    return Shown(run, source.fetch("epochs", lambda: source.list_epochs(iid, version), of=iid))
 
 
 def _live(iid: str, *, was_live: bool) -> None:
@@ -104,7 +107,7 @@ def _live(iid: str, *, was_live: bool) -> None:
     except ApiRefused:
         # It was there a second ago: the whole page says what the API says now.
         st.rerun()
-    if _is_live(shown) != was_live:
+    if shown.is_live != was_live:
         st.rerun()
     problem = shown.run.problem or shown.epochs.problem
     parts.silence_banner(problem)
@@ -115,11 +118,20 @@ def _live(iid: str, *, was_live: bool) -> None:
     with parts.greyed(shown.run):
         _head(run, shown, is_live=was_live)
         _progress(run, epochs)
-        _tiles(run)
+        _tiles(run, epochs)
         _error(run)
         if epochs.epochs:
-            live_charts(run_figures(iid, epochs.epochs, is_simulated=run.simulated), key=f"charts:{iid}")
+            # Their number too: while the API is silent they can be older than the run.
+            version = f"{source.version_of(run)}:{len(epochs.epochs)}"
+            figures = _figures(iid, version, epochs, is_simulated=run.simulated)
+            live_charts(figures, key=f"charts:{iid}")
         run_details.show(run, epochs)
+
+
+@st.cache_data(ttl=60, max_entries=16, show_spinner=False)
+def _figures(iid: str, version: str, _epochs: EpochsReply, *, is_simulated: bool) -> list[str]:  # noqa: ARG001 - version is a key of the cache
+    """Draw the curves anew only when the run has changed."""
+    return run_figures(iid, _epochs.epochs, is_simulated=is_simulated)
 
 
 def _head(run: RunReply, shown: Shown, *, is_live: bool) -> None:
@@ -130,7 +142,7 @@ def _head(run: RunReply, shown: Shown, *, is_live: bool) -> None:
                 f"background:{run_color(run.run_id)}' title='the colour of this run'></span>",
                 width="content",
             )
-            st.header(run_title(run), width="content", anchor=False)
+            st.header(fmt.plain(run_title(run)), width="content", anchor=False)
             parts.status_pill(run.status)
             if run.simulated:
                 parts.simulated_pill()
@@ -143,7 +155,7 @@ def _progress(run: RunReply, epochs: EpochsReply) -> None:
     if run.status is Status.RUNNING and (left_s := remaining_s(run, epochs)) is not None:
         text += f" · about {fmt.duration(left_s)} left"
     if run.status is Status.WAITING:
-        text = f"Waiting in queue **{run.options.queue}** · added {fmt.ago(run.time_added, now)}"
+        text = f"Waiting in queue **{fmt.plain(run.options.queue)}** · added {fmt.ago(run.time_added, now)}"
     if run.status_reason:
         text += f" · {fmt.plain(run.status_reason)}"
     st.progress(run.progress, text=text)
@@ -160,19 +172,33 @@ def remaining_s(run: RunReply, epochs: EpochsReply) -> float | None:
     return (run.num_epochs - run.epochs_done) * sum(recent) / len(recent)
 
 
-def _tiles(run: RunReply) -> None:
+def _tiles(run: RunReply, epochs: EpochsReply) -> None:
+    unknown = unknown_energy_note(run, epochs)
     marks = {"estimated": " :orange-badge[estimated]", "simulated": f" :{SIMULATED_COLOR}-badge[{SIMULATED}]"}
     energy = "Energy" + marks.get(run.energy_quality or "", "")
     figures = (
         ("Best test accuracy", fmt.percent(run.best_accuracy), None),
         ("Last test accuracy", fmt.percent(run.last_accuracy), None),
         ("Last test loss", fmt.loss(run.last_loss), None),
-        (energy, fmt.energy(run.energy_kwh), energy_note(run)),
-        ("CO₂", fmt.co2(run.co2_g), co2_note(run)),
+        (energy, fmt.energy(run.energy_kwh), unknown or energy_note(run)),
+        ("CO₂", fmt.co2(run.co2_g), unknown or co2_note(run)),
         ("Duration", fmt.duration(run.duration_s), None),
     )
     for column, (label, value, note) in zip(parts.tiles(len(figures)), figures, strict=True):
         column.metric(label, value, help=note, border=True, height="stretch")
+
+
+def unknown_energy_note(run: RunReply, epochs: EpochsReply) -> str | None:
+    """Say why a run has no sum of energy: how many epochs lack theirs, and the last one's reason."""
+    if run.unknown_energy_epochs == 0:
+        return None
+    unknown = f"{fmt.count(run.unknown_energy_epochs)} of {fmt.count(len(epochs.epochs))} epochs"
+    if run.attempt > 1:
+        unknown = f"{fmt.count(run.unknown_energy_epochs)} epochs, of all attempts,"
+    reasons = [result.energy_reason for result in epochs.epochs if result.energy_kwh is None]
+    return f"{unknown} have no known energy" + (
+        f": {fmt.plain(reasons[-1])}." if reasons and reasons[-1] else "."
+    )
 
 
 def energy_note(run: RunReply) -> str:
@@ -195,7 +221,9 @@ def co2_note(run: RunReply) -> str:
 def _error(run: RunReply) -> None:
     if run.error is None:
         return
-    st.error(f"**{fmt.plain(run.error.kind)}**: {fmt.plain(run.error.message)}", icon=":material/error:")
+    st.error(
+        f"**{fmt.plain(run.error.kind)}**: {fmt.plain_lines(run.error.message)}", icon=":material/error:"
+    )
     if run.error.traceback:
         with st.expander("Traceback", icon=":material/bug_report:"):
             st.code(run.error.traceback, language="python")

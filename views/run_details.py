@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from datetime import UTC, datetime
 from typing import Any
 
@@ -11,8 +12,10 @@ import streamlit as st
 from schema import EpochsReply, LogLine, RunReply
 from views import format as fmt
 from views import source
+from views.columns import scaled
 from views.form import number_text
 
+EPOCHS_PER_PAGE = 200
 _LOG_LINES = 300
 _LINES_WITHOUT_SCROLLING = 16
 _LOG_HEIGHT_PX = 360
@@ -43,8 +46,10 @@ def _epochs(run: RunReply, epochs: EpochsReply) -> None:
         text = "No epoch was recorded." if run.status.is_final else "The first epoch is not finished yet."
         st.caption(text)
         return
-    frame, columns = _epochs_table(epochs)
-    st.dataframe(
+    table = st.container()
+    page = _choose_page(run, epochs)
+    frame, columns = epochs_table(epochs, page)
+    table.dataframe(
         frame, column_config=columns, hide_index=True, placeholder=fmt.MISSING, key=f"epochs:{run.run_id}"
     )
     _energy_remarks(epochs)
@@ -59,11 +64,17 @@ def _epochs(run: RunReply, epochs: EpochsReply) -> None:
     )
 
 
-def _epochs_table(epochs: EpochsReply) -> tuple[pd.DataFrame, dict[str, Any]]:
-    """Newest epoch first, so that a live table shows what is new without scrolling."""
-    results = list(reversed(epochs.epochs))
-    energy = fmt.energy_unit(result.energy_kwh for result in results)
-    co2 = fmt.co2_unit(result.co2_g for result in results)
+def _choose_page(run: RunReply, epochs: EpochsReply) -> int:
+    """Let the reader turn the pages of a long table; the first has the newest epochs."""
+    pages = math.ceil(len(epochs.epochs) / EPOCHS_PER_PAGE)
+    return st.pagination(pages, key=f"epochs_page:{run.run_id}") if pages > 1 else 1
+
+
+def epochs_table(epochs: EpochsReply, page: int) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """Newest epoch first, so that a live table shows what is new without scrolling; all pages in one unit."""
+    energy = fmt.energy_unit(result.energy_kwh for result in epochs.epochs)
+    co2 = fmt.co2_unit(result.co2_g for result in epochs.epochs)
+    results = epochs.epochs[::-1][(page - 1) * EPOCHS_PER_PAGE : page * EPOCHS_PER_PAGE]
     frame = pd.DataFrame(
         {
             "epoch": [result.epoch for result in results],
@@ -71,8 +82,8 @@ def _epochs_table(epochs: EpochsReply) -> tuple[pd.DataFrame, dict[str, Any]]:
             "test_loss": [result.test_loss for result in results],
             "train_accuracy": [100 * result.train_accuracy for result in results],
             "test_accuracy": [100 * result.test_accuracy for result in results],
-            "energy": _scaled([result.energy_kwh for result in results], energy.factor),
-            "co2": _scaled([result.co2_g for result in results], co2.factor),
+            "energy": scaled([result.energy_kwh for result in results], energy.factor),
+            "co2": scaled([result.co2_g for result in results], co2.factor),
             "duration_s": [result.duration_s for result in results],
             "attempt": [result.attempt for result in results],
         }
@@ -152,7 +163,7 @@ def _pairs(values: dict[str, str]) -> None:
 
 def _log(run: RunReply) -> None:
     """Show the newest lines, scrolled to the last one."""
-    log = source.fetch(f"log:{run.run_id}", lambda: source.list_log(run.run_id))
+    log = source.fetch("log", lambda: source.list_log(run.run_id), of=run.run_id)
     lines = log.value.lines[-_LOG_LINES:] if log.value else []
     if not lines:
         st.caption("The log is empty so far.")
@@ -164,7 +175,3 @@ def _log(run: RunReply) -> None:
 
 def _log_line(line: LogLine) -> str:
     return f"{line.time.astimezone(UTC):%H:%M:%S}  {line.text}"
-
-
-def _scaled(values: list[float | None], factor: float) -> pd.Series[float]:
-    return pd.Series([None if value is None else value * factor for value in values], dtype="float64")

@@ -7,11 +7,11 @@ from typing import Final, Literal, cast
 
 import streamlit as st
 
-from schema import RunsReply, SortField, Status
+from schema import RunReply, RunsReply, SortField, Status
 from views import format as fmt
 from views import parts, source
 from views.runs_table import choose_run
-from views.source import Listing, Snapshot
+from views.source import Listing, Page, Snapshot
 
 _LIVE_S = 2
 # A page somebody leaves open must notice a run that the command line submits; costs 8 ms of CPU each time.
@@ -85,15 +85,15 @@ def _choose_listing() -> Listing:
     )
 
 
-def _fetch(listing: Listing) -> Snapshot[RunsReply]:
+def _fetch(listing: Listing) -> Snapshot[Page]:
     cursor = st.session_state[_CURSORS][-1]
-    return source.fetch("runs", lambda: source.list_runs(listing, cursor))
+    return source.fetch("runs", lambda: source.list_runs(listing, cursor), of=(listing, cursor))
 
 
-def _is_active(runs: Snapshot[RunsReply]) -> bool:
+def _is_active(runs: Snapshot[Page]) -> bool:
     if runs.problem is not None or runs.value is None:
         return True
-    counts = runs.value.counts
+    counts = runs.value.reply.counts
     return bool(counts.get(Status.RUNNING, 0) or counts.get(Status.WAITING, 0))
 
 
@@ -105,17 +105,18 @@ def _live(listing: Listing, *, is_active: bool) -> None:
     parts.silence_banner(runs.problem)
     if runs.value is None:
         return
+    reply = runs.value.reply
     with parts.greyed(runs):
-        _tiles(runs.value)
-        if runs.value.counts.get(Status.WAITING, 0):
+        _tiles(reply)
+        if reply.counts.get(Status.WAITING, 0):
             health = source.fetch("health", source.get_health)
-            parts.no_worker_hint(health.value, waiting=runs.value.counts[Status.WAITING])
-        if runs.value.results:
-            _table(listing, runs.value)
+            parts.no_worker_hint(health.value, waiting=reply.counts[Status.WAITING])
+        if reply.results:
+            _table(listing, reply)
         else:
             _empty(runs.value, listing)
     with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
-        _paging(runs.value)
+        _paging(runs.value, listing)
         parts.freshness(runs.time, is_live=is_active, problem=runs.problem)
 
 
@@ -129,9 +130,17 @@ def _tiles(reply: RunsReply) -> None:
         "CO₂ of the runs below",
         fmt.co2(_sum([run.co2_g for run in real])),
         border=True,
-        help=f"Energy of the runs below: {fmt.energy(_sum([run.energy_kwh for run in real]))}."
-        + (" Simulated runs do not count." if len(real) < len(reply.results) else ""),
+        help=_energy_note(real) + (" Simulated runs do not count." if len(real) < len(reply.results) else ""),
     )
+
+
+def _energy_note(runs: Sequence[RunReply]) -> str:
+    """Say how much energy stands behind the sum, and what is not in it."""
+    note = f"Energy of the runs below: {fmt.energy(_sum([run.energy_kwh for run in runs]))}."
+    unknown = sum(run.unknown_energy_epochs > 0 for run in runs)
+    if unknown:
+        note += f" Without {'one run' if unknown == 1 else f'{fmt.count(unknown)} runs'} of unknown energy."
+    return note
 
 
 def _sum(values: Sequence[float | None]) -> float | None:
@@ -153,23 +162,33 @@ def _visit() -> int:
     return int(st.session_state.get("runs:visit", 0))
 
 
-def _empty(reply: RunsReply, listing: Listing) -> None:
+def _empty(page: Page, listing: Listing) -> None:
     """Say what to do when there is nothing to show."""
-    if sum(reply.counts.values()) == 0:
+    if sum(page.reply.counts.values()) == 0:
         st.info("No runs yet. Submit the first one; the defaults make a good start.", icon=":material/spa:")
         return
     is_filtered = listing.status is not None or listing.words
-    text = "No runs match." if is_filtered else "Nothing on this page."
+    text = f"No runs match{searched_among(page, listing)}." if is_filtered else "Nothing on this page."
     st.info(f"{text} Clear the filter, or submit a run.", icon=":material/search_off:")
 
 
-def _paging(reply: RunsReply) -> None:
+def searched_among(page: Page, listing: Listing) -> str:
+    """Say among which runs a search has looked, when there are more."""
+    if page.searched is None:
+        return ""
+    is_newest = (listing.sort, listing.order) == (SortField.TIME_ADDED, "desc")
+    return f" among the {'newest' if is_newest else 'first'} {fmt.count(page.searched)} runs"
+
+
+def _paging(page: Page, listing: Listing) -> None:
     """Say which runs are shown, and go back and forth by the API's cursor."""
+    reply = page.reply
     cursors: list[str | None] = st.session_state[_CURSORS]
     first = (len(cursors) - 1) * source.PAGE_SIZE
     with st.container(horizontal=True, vertical_alignment="center", width="content"):
         if reply.results:
-            st.caption(f"{_range(first, reply)} · click a row to open it", width="content")
+            shown = _range(first, reply) + searched_among(page, listing)
+            st.caption(f"{shown} · click a row to open it", width="content")
         if len(cursors) > 1:
             st.button(
                 "Newer",

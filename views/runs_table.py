@@ -10,6 +10,7 @@ import streamlit as st
 
 from schema import RunReply, Status
 from views import format as fmt
+from views.columns import scaled
 from views.look import SIMULATED, SIMULATED_COLOR, STATUS_COLORS, run_swatch, run_title, short_id
 
 _ROWS_WITHOUT_SCROLLING = 20
@@ -59,11 +60,11 @@ def runs_frame(runs: Sequence[RunReply]) -> tuple[pd.DataFrame, dict[str, Any]]:
             "status": [[run.status.value, *([SIMULATED] if run.simulated else [])] for run in runs],
             "progress": [100 * run.progress for run in runs],
             "curve": [run.sparkline or None for run in runs],
-            "best": _scaled([run.best_accuracy for run in runs], 100),
-            "last": _scaled([run.last_accuracy for run in runs], 100),
-            "energy": _scaled([run.energy_kwh for run in runs], energy.factor),
-            "co2": _scaled([run.co2_g for run in runs], co2.factor),
-            "duration": _scaled([run.duration_s for run in runs], time.factor),
+            "best": scaled([run.best_accuracy for run in runs], 100),
+            "last": scaled([run.last_accuracy for run in runs], 100),
+            "energy": scaled([run.energy_kwh for run in runs], energy.factor),
+            "co2": scaled([run.co2_g for run in runs], co2.factor),
+            "duration": scaled([run.duration_s for run in runs], time.factor),
             "added": [run.time_added for run in runs],
         }
     )
@@ -114,8 +115,3 @@ def _number(label: str, values: pd.Series[float], help_text: str, *, width: int)
     return st.column_config.NumberColumn(
         label, width=width, format=f"%.{fmt.decimals(known)}f", help=help_text
     )
-
-
-def _scaled(values: Sequence[float | None], factor: float) -> pd.Series[float]:
-    """Scale to the column's unit; unknown stays missing, also when all are."""
-    return pd.Series([None if value is None else value * factor for value in values], dtype="float64")

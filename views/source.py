@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from http import HTTPStatus
@@ -41,36 +41,48 @@ class Listing:
     words: tuple[str, ...] = ()
 
 
-def fetch(name: str, call: Callable[[], T]) -> Snapshot[T]:
-    """Call the API; while it is silent, return the last answer of this session under ``name``.
+@dataclass(frozen=True)
+class Page:
+    """One page of a list of runs; ``searched`` says among how many runs, where that is not all there are."""
 
+    reply: RunsReply
+    searched: int | None = None
+
+
+def fetch(name: str, call: Callable[[], T], *, of: Hashable = None) -> Snapshot[T]:
+    """Call the API; while it is silent, return this session's last answer to the same question.
+
+    The question is ``name`` and ``of`` what; only the newest answer under a name is kept.
     Raises ApiRefused when the API answers with a 4xx.
     """
     slot = f"snapshot:{name}"
     try:
         snapshot = Snapshot(call(), datetime.now(UTC))
     except ApiUnavailable as error:
-        return _last(slot, error)
+        return _last(slot, of, error)
     except ApiRefused as error:
         if error.status < HTTPStatus.INTERNAL_SERVER_ERROR:
             raise
-        return _last(slot, error)
-    st.session_state[slot] = snapshot
+        return _last(slot, of, error)
+    st.session_state[slot] = (of, snapshot)
     return snapshot
 
 
-def list_runs(listing: Listing, cursor: str | None) -> RunsReply:
-    """Return one page of runs; with words, the newest matching ones among the first thousand."""
+def list_runs(listing: Listing, cursor: str | None) -> Page:
+    """Return one page of runs; with words, the matching ones among the first thousand."""
     if not listing.words:
-        return _list_page(listing.sort, listing.order, listing.status, cursor)
+        return Page(_list_page(listing.sort, listing.order, listing.status, cursor))
     page = first = _list_page(listing.sort, listing.order, listing.status, None)
     found = [run for run in first.results if matches(run, listing.words)]
+    searched = len(first.results)
     for _ in range(_SEARCHED_PAGES - 1):
         if page.cursor is None or len(found) >= PAGE_SIZE:
             break
         page = _list_page(listing.sort, listing.order, listing.status, page.cursor)
         found += [run for run in page.results if matches(run, listing.words)]
-    return first.model_copy(update={"results": found[:PAGE_SIZE], "cursor": None, "total": len(found)})
+        searched += len(page.results)
+    reply = first.model_copy(update={"results": found[:PAGE_SIZE], "cursor": None, "total": len(found)})
+    return Page(reply, None if page.cursor is None else searched)
 
 
 def matches(run: RunReply, words: tuple[str, ...]) -> bool:
@@ -88,13 +100,19 @@ def api() -> Client:
 
 @st.cache_data(ttl=1, show_spinner=False)
 def get_run(iid: str) -> RunReply:
-    """Return a run."""
-    return api().get_run(iid)
+    """Return a run, without its epochs."""
+    return api().get_run(iid, fields=())
 
 
-@st.cache_data(ttl=1, show_spinner=False)
-def list_epochs(iid: str) -> EpochsReply:
-    """Return the epochs and attempts of a run."""
+def version_of(run: RunReply) -> str:
+    """Name the state of a run: as long as it is the same, so are its epochs and attempts."""
+    return f"{run.status}:{run.attempt}:{run.epochs_done}:{run.duration_s}"
+
+
+# A resource, not data: ten thousand epochs would be copied every second, and nobody changes them.
+@st.cache_resource(ttl=60, max_entries=16, show_spinner=False)
+def list_epochs(iid: str, version: str) -> EpochsReply:  # noqa: ARG001 # version is a key of the cache
+    """Return the epochs and attempts of a run; they are asked for once per ``version``."""
     return api().list_epochs(iid)
 
 
@@ -125,8 +143,8 @@ def _list_page(
     )
 
 
-def _last(slot: str, problem: ApiError) -> Snapshot[T]:
-    last = cast("Snapshot[T] | None", st.session_state.get(slot))
-    if last is None:
+def _last(slot: str, of: Hashable, problem: ApiError) -> Snapshot[T]:
+    kept = cast("tuple[Hashable, Snapshot[T]] | None", st.session_state.get(slot))
+    if kept is None or kept[0] != of:
         return Snapshot(None, datetime.now(UTC), problem)
-    return Snapshot(last.value, last.time, problem)
+    return Snapshot(kept[1].value, kept[1].time, problem)

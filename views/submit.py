@@ -121,7 +121,7 @@ def _form(trainer: TrainerReply) -> Draft | None:
         ):
             options = _options(errors)
         if form_error := errors.get(""):
-            st.error(fmt.plain(form_error), icon=":material/error:")
+            st.error(fmt.plain_lines(form_error), icon=":material/error:")
         pressed = st.form_submit_button("Review", type="primary", icon=":material/fact_check:")
     if not pressed or options is None:
         return None
@@ -173,7 +173,7 @@ def _review(draft: Draft) -> None:
 def describe(draft: Draft) -> str:
     """Say in a sentence what will be trained, for how long, and where it waits."""
     params = {name: fmt.plain(number_text(value)) for name, value in draft.hyper_params.items()}
-    network, dataset = params.get("network", draft.trainer.title), params.get("dataset")
+    network, dataset = params.get("network", fmt.plain(draft.trainer.title)), params.get("dataset")
     verb = "Simulate" if draft.trainer.simulated else "Train"
     sentence = f"{verb} **{network}** on **{dataset}**" if dataset else f"{verb} **{network}**"
     if optimizer := params.get("optimizer"):
@@ -182,7 +182,7 @@ def describe(draft: Draft) -> str:
         sentence += f" at learning rate **{learning_rate}**"
     if num_epochs := params.get("num_epochs"):
         sentence += f" for **{num_epochs} epoch{'' if num_epochs == '1' else 's'}**"
-    sentence += f". It waits in queue **{draft.options.queue}**"
+    sentence += f". It waits in queue **{fmt.plain(draft.options.queue)}**"
     sentence += ", ahead of normal runs." if draft.options.priority == "high" else "."
     if draft.options.tags:
         sentence += " Tags: " + ", ".join(map(fmt.plain, draft.options.tags)) + "."
@@ -212,7 +212,7 @@ def _queue(draft: Draft) -> None:
         if error.details:
             st.session_state[_ERRORS] = errors_by_field(error.details)
             st.rerun()
-        st.error(fmt.plain(str(error)), icon=":material/error:")
+        st.error(fmt.plain_lines(str(error)), icon=":material/error:")
     except ApiError as error:
         parts.silence_banner(error)
     else:

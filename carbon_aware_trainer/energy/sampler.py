@@ -14,7 +14,6 @@ from carbon_aware_trainer.records import Counter, Reading
 
 log = logging.getLogger(__name__)
 
-_POWER_SPAN_NS = 10**9
 _JOIN_S = 1.0
 
 
@@ -73,18 +72,6 @@ class PowerSampler:
             return Reading(span_s, reason=str(error))
         window_s = max(self._meter.step_s, span.window_s)
         return Reading(span_s, span.joules, self._meter.quality, window_s=window_s)
-
-    def current_power_w(self) -> float | None:
-        """Return the mean power over the last second; None when it is not known."""
-        with self._sampled:
-            newest = self._history.newest
-            if newest is None or self._clock() - newest.at_ns > 2 * _POWER_SPAN_NS:
-                return None
-            try:
-                span = self._history.between(newest.at_ns - _POWER_SPAN_NS, newest.at_ns)
-            except MeterUnavailable:
-                return None
-            return span.joules / (_POWER_SPAN_NS / 1e9)
 
     def sample(self) -> None:
         """Read the meter once, now, as the thread does all the time; never raises."""

@@ -272,6 +272,18 @@ def test_the_key_of_a_part_of_a_run_is_no_run(api: FlaskClient, db: RedisDB) -> 
     assert api.get(f"/status/{iid}:epochs").status_code == 404
 
 
+@pytest.mark.parametrize("route", ["/status/{}", "/api/runs/{}"])
+def test_a_run_comes_without_its_epochs_where_they_are_not_asked_for(
+    api: FlaskClient, db: RedisDB, route: str
+) -> None:
+    iid = submit(api)
+    db.runs.record_epoch(claim(db), epoch(1))
+    assert api.get(route.format(iid)).get_json()["in_update"]["epoch"] == [1]
+    answer = api.get(route.format(iid) + "?fields=").get_json()
+    assert (answer["in_update"], answer["epochs_done"]) == (None, 1)
+    assert api.get(route.format(iid) + "?fields=sparkline").status_code == 422
+
+
 def test_epochs_come_with_the_attempts_that_made_them(api: FlaskClient, db: RedisDB) -> None:
     iid = submit(api)
     db.runs.record_epoch(claim(db), epoch(1))

@@ -5,7 +5,9 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any, NoReturn
 
+import httpx
 import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
@@ -13,6 +15,8 @@ from streamlit.testing.v1.element_tree import Button
 from werkzeug.serving import make_server
 
 from backend import create_app
+from client import Client
+from errors import ApiUnavailable
 from redis_db import RedisDB
 from schema import RunError
 from settings import Settings
@@ -65,6 +69,24 @@ def open_page(monkeypatch: pytest.MonkeyPatch) -> Iterator[Open]:
     source.api().close()
     st.cache_data.clear()
     st.cache_resource.clear()
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The addresses that the page asks the API for, as they come."""
+    addresses: list[str] = []
+    send = httpx.Client.send
+
+    def note(client: httpx.Client, request: httpx.Request, **options: Any) -> httpx.Response:
+        addresses.append(request.url.raw_path.decode())
+        return send(client, request, **options)
+
+    monkeypatch.setattr(httpx.Client, "send", note)
+    return addresses
+
+
+def silent(*_: object, **__: object) -> NoReturn:
+    raise ApiUnavailable("No answer.")
 
 
 def texts(app: AppTest) -> str:
@@ -123,6 +145,40 @@ def test_search_and_status_filter_the_list(open_page: Open, api_url: str, db: Re
     nothing = open_page("runs", api_url, status="failed")
     assert not nothing.dataframe
     assert "No runs match." in texts(nothing)
+
+
+def test_another_filter_does_not_show_the_last_one_s_runs_while_the_api_is_silent(
+    open_page: Open, api_url: str, db: RedisDB, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ActedRun(db)
+    app = open_page("runs", api_url)
+    monkeypatch.setattr(Client, "_send", silent)
+    st.cache_data.clear()
+
+    assert len(app.run().dataframe) == 1
+    app.session_state["status"] = "failed"
+    app.run()
+
+    assert not app.dataframe
+    assert "The API does not answer." in texts(app)
+
+
+def test_a_search_says_among_how_many_runs_it_looked(
+    open_page: Open, api_url: str, db: RedisDB, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(source, "PAGE_SIZE", 2)
+    monkeypatch.setattr(source, "_SEARCHED_PAGES", 2)
+    ActedRun(db, network="resnet18")
+    for network in ("small_cnn", "small_cnn", "small_cnn", "resnet9"):
+        ActedRun(db, network=network)
+
+    assert "1 run among the newest 4 runs ·" in texts(open_page("runs", api_url, search="resnet9"))
+    assert "No runs match among the newest 4 runs." in texts(open_page("runs", api_url, search="resnet18"))
+    assert "1 run among the first 4 runs ·" in texts(
+        open_page("runs", api_url, search="resnet18", order="asc")
+    )
+    monkeypatch.setattr(source, "_SEARCHED_PAGES", 5)
+    assert "1 run ·" in texts(open_page("runs", api_url, search="resnet18"))
 
 
 def test_more_runs_than_a_page_holds_are_paged_back_and_forth(
@@ -199,12 +255,50 @@ def test_demo_mode_starts_on_only_without_a_worker_that_has_torch(
 
 def test_unknown_energy_is_a_dash_with_its_reason(open_page: Open, api_url: str, db: RedisDB) -> None:
     acted = ActedRun(db)
+    acted.record(2)
     acted.record(1, quality=None)
 
     app = open_page("run", api_url, iid=acted.run_id)
 
-    assert metric(app, "Energy") == "–"
+    note = "1 of 3 epochs have no known energy: no meter on this host could be read."
+    for label in ("Energy", "CO₂"):
+        assert metric(app, label) == "–"
+        assert next(m.help for m in app.metric if m.label.startswith(label)).replace("\\", "") == note
     assert "no meter on this host could be read" in texts(app)
+
+
+def test_epochs_are_asked_for_once_until_the_run_changes(
+    open_page: Open, api_url: str, db: RedisDB, asked: list[str]
+) -> None:
+    acted = ActedRun(db)
+    acted.record(3)
+    app = open_page("run", api_url, iid=acted.run_id)
+    for _ in range(2):
+        st.cache_data.clear()
+        app.run()
+
+    run = f"/api/runs/{acted.run_id}"
+    assert asked.count(f"{run}/epochs") == 1
+    assert asked.count(f"{run}?fields=") == 3
+    assert run not in asked
+
+    acted.record()
+    st.cache_data.clear()
+    app.run()
+
+    assert asked.count(f"{run}/epochs") == 2
+    assert list(app.dataframe[0].value["epoch"]) == [4, 3, 2, 1]
+
+
+def test_many_epochs_are_paged_the_newest_first(open_page: Open, api_url: str, db: RedisDB) -> None:
+    acted = ActedRun(db, num_epochs=500)
+    acted.record(401)
+
+    app = open_page("run", api_url, iid=acted.run_id)
+    assert list(app.dataframe[0].value["epoch"]) == list(range(401, 201, -1))
+
+    app.session_state[f"epochs_page:{acted.run_id}"] = 3
+    assert list(app.run().dataframe[0].value["epoch"]) == [1]
 
 
 def test_a_failed_run_shows_why_with_its_traceback(open_page: Open, api_url: str, db: RedisDB) -> None:

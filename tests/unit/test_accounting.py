@@ -25,12 +25,12 @@ def example() -> dict[str, float]:
 
 def test_a_kwh_is_3600000_joules() -> None:
     assert energy_kwh(3.6e6) == 1
-    assert Reading(10.0, 7.2e6, "measured").energy_kwh == 2
+    assert energy_kwh(7.2e6) == 2
 
 
 def test_unknown_energy_stays_unknown() -> None:
     reading = Reading(10.0, reason="no meter")
-    assert (reading.energy_kwh, reading.power_w, reading.window_epochs) == (None, None, None)
+    assert (reading.energy_j, reading.power_w, reading.window_epochs) == (None, None, None)
 
 
 def test_the_worked_example_of_the_docs_adds_up(example: dict[str, float], tmp_path: Path) -> None:

@@ -84,6 +84,13 @@ def test_a_run_without_epochs_and_one_with_are_both_read() -> None:
     assert update.energy_kwh == [None]
 
 
+def test_a_run_is_asked_for_without_its_epochs_by_an_empty_list_of_fields() -> None:
+    api = answering(200, RUN | {"in_update": None})
+    with connect(api) as client:
+        assert client.get_run("abc", fields=()).in_update is None
+    assert api.address == "/api/runs/abc?fields="
+
+
 @pytest.mark.parametrize(
     ("iid", "path"),
     [

@@ -163,6 +163,7 @@ def test_rapl_sums_the_packages_and_counts_nothing_twice(tmp_path: Path, clock: 
         write(1_000_000 + step * 50_000_000, 500 + step * 30_000_000)
         assert meter.read().joules == pytest.approx(step * 80)
     assert meter.source.startswith("RAPL package-0, package-1 (whole package")
+    assert "two workers" in meter.source
 
 
 def test_rapl_that_wraps_goes_on(tmp_path: Path, clock: FakeClock) -> None:

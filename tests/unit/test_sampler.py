@@ -60,7 +60,6 @@ def test_a_linear_load_reads_as_power_times_time() -> None:
     assert reading.energy_j == pytest.approx(2500)
     assert reading.power_w == pytest.approx(250)
     assert (reading.quality, reading.reason, reading.window_epochs) == ("measured", None, None)
-    assert sampler.current_power_w() == pytest.approx(250)
 
 
 def test_an_epoch_shorter_than_the_step_gets_its_share_and_says_so() -> None:
@@ -139,18 +138,6 @@ def test_a_reset_while_the_meter_cannot_be_read_loses_all_of_that_time() -> None
     assert sampler.reading(0, 50 * MS).reason == "reset"
     assert sampler.reading(150 * MS, 180 * MS).reason == "reset"
     assert sampler.reading(200 * MS, S).energy_j == pytest.approx(80)
-
-
-def test_power_is_unknown_without_a_recent_second_of_samples() -> None:
-    meter = FakeMeter()
-    sampler = sampler_on(meter)
-    assert sampler.current_power_w() is None
-    sampler.sample()
-    assert sampler.current_power_w() is None
-    run_load(meter, sampler, power_w=100, seconds=2)
-    assert sampler.current_power_w() == pytest.approx(100)
-    meter.now_ns += 3 * S
-    assert sampler.current_power_w() is None
 
 
 def test_a_long_epoch_is_known_from_few_samples() -> None:

@@ -29,6 +29,7 @@ VALUES = {
     "allowed_hosts": "a, b",
     "allowed_origins": "https://a,https://b",
     "max_body_bytes": "2000",
+    "request_timeout_s": "2.5",
 }
 
 

@@ -58,6 +58,13 @@ def test_a_run_has_four_figures_in_its_colour_that_keep_their_zoom() -> None:
     assert drawn[1]["data"][1]["y"] == [80.0, 80.0]
 
 
+def test_a_short_run_has_one_label_for_each_epoch() -> None:
+    short, long = (figures(*(epoch(number, 3e-6) for number in range(1, last + 1))) for last in (2, 11))
+
+    assert {figure["layout"]["xaxis"].get("dtick") for figure in short} == {1}
+    assert {figure["layout"]["xaxis"].get("dtick") for figure in long} == {None}
+
+
 def test_energy_has_the_unit_that_fits_and_a_gap_where_it_is_unknown() -> None:
     energy = figures(epoch(1, 3e-6), epoch(2, None))[2]
 
