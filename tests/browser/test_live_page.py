@@ -94,23 +94,6 @@ def test_a_silent_api_is_a_calm_banner_and_its_return_needs_no_click(tab: Page, 
     expect(badge(tab, "reconnecting")).to_have_count(0)
 
 
-def test_page_browser_and_backend_restarted_in_mid_run_show_all_epochs_and_take_a_new_one(
-    tab: Page, stack: Stack, acted: ActedRun
-) -> None:
-    open_run(tab, acted)
-    tab.goto("about:blank")
-    stack.stop_page()
-    stack.stop_backend()
-    stack.start_backend()
-    stack.start_page()
-
-    open_run(tab, acted)
-    acted.record()
-
-    wait_for_points(tab, LOSS, acted.epochs)
-    expect(tab.get_by_text("Epoch 6 of 20")).to_be_visible()
-
-
 def test_a_link_to_a_run_that_is_not_there_leads_back(tab: Page) -> None:
     tab.goto("/run?iid=0123456789abcdef")
     settle(tab)
