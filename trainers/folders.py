@@ -138,6 +138,8 @@ def _decode_batches(files: Files, side: int, batches: Sequence[list[int]]) -> It
         _Decoding(files, side),
         batch_sampler=batches,
         collate_fn=_collate,
+        # It draws a seed for its workers, by default from the generator that draws dropout.
+        generator=torch.Generator(),
         num_workers=min(cores, _MOST_WORKERS, sum(map(len, batches)) // _IMAGES_PER_WORKER),
     )
     for batch in loader:

@@ -20,12 +20,13 @@ class SmallCnn(nn.Module):
     def __init__(self, channels: int, side: int, classes: int) -> None:
         super().__init__()
         self.features = nn.Sequential(
+            # ReLU after pooling gives the same values and gradients as before it, for a quarter of the work.
             nn.Conv2d(channels, 32, kernel_size=3, padding=1),
-            nn.ReLU(),
             nn.MaxPool2d(2),
+            nn.ReLU(inplace=True),
             nn.Conv2d(32, 64, kernel_size=3, padding=1),
-            nn.ReLU(),
             nn.MaxPool2d(2),
+            nn.ReLU(inplace=True),
         )
         self.classifier = nn.Sequential(
             nn.Flatten(), nn.Linear(64 * (side // 4) ** 2, 128), nn.ReLU(), nn.Linear(128, classes)

@@ -87,6 +87,7 @@ def test_a_run_says_what_it_runs_on(tmp_path: Path) -> None:
     assert control.lines == ["digits: 1,293 training, 144 validation and 360 test images of 8 x 8 x 1"]
     assert control.facts.pop("torch")
     assert control.facts.pop("threads")
+    assert control.facts.pop("images_per_s")
     assert control.facts == {
         "device": "cpu",
         "precision": "fp32",

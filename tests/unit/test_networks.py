@@ -10,6 +10,9 @@ import torch
 from trainers.networks import NETWORKS, LinearAfterDropout, build_network, count_flops, count_parameters
 from trainers.params import NetworkName
 
+SMALL = ("small_cnn", "lenet5", "resnet9", "mobilenet_v3_small")
+SOME_SLOW = [pytest.param(name, marks=() if name in SMALL else pytest.mark.slow) for name in sorted(NETWORKS)]
+
 
 def test_the_small_cnn_has_the_original_number_of_parameters() -> None:
     network = build_network("small_cnn", channels=1, side=28, classes=10, seed=0)
@@ -53,7 +56,7 @@ def test_every_name_of_the_form_has_a_network() -> None:
     assert set(get_args(NetworkName)) == set(NETWORKS)
 
 
-@pytest.mark.parametrize("name", sorted(NETWORKS))
+@pytest.mark.parametrize("name", SOME_SLOW)
 @pytest.mark.parametrize(("channels", "side"), [(1, 8), (1, 28), (3, 32), (3, 13)])
 def test_a_network_takes_images_of_this_shape(name: str, channels: int, side: int) -> None:
     network = build_network(name, channels=channels, side=side, classes=7, seed=0)
@@ -64,7 +67,7 @@ def test_a_network_takes_images_of_this_shape(name: str, channels: int, side: in
     assert all(parameter.grad is not None for parameter in network.parameters())
 
 
-@pytest.mark.parametrize("name", sorted(NETWORKS))
+@pytest.mark.parametrize("name", SOME_SLOW)
 def test_the_seed_alone_decides_the_first_weights(name: str) -> None:
     def first_weights(seed: int) -> torch.Tensor:
         network = build_network(name, channels=1, side=8, classes=10, seed=seed)

@@ -1,0 +1,250 @@
+"""How fast the training loop is: against the loop it replaces, and against the hardware's floor.
+
+(a) is the loop of the original program, in a process of its own as it comes: fp32, PIL images through a
+DataLoader without workers, ``.item()`` after every batch. (b) is ours under a worker's settings. (c), the
+floor, is forward, backward and step on one resident batch for as many steps, and the forward passes of the
+evaluation; it loads nothing and counts nothing. All three train the same network (small_cnn) on as many
+images with the same batch size and Adam. Rounds are interleaved and every figure is a median over rounds: of
+seconds for comparisons with (a), of CPU seconds for those with the floor, since wall time is noisy.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+from bench.train_variants import Figures, Job, Spec
+from carbon_aware_trainer.energy import choose_meter
+from carbon_aware_trainer.errors import CarbonError
+
+ROOT = Path(__file__).resolve().parent.parent
+# (a) takes most of the time: it is measured once in a round, ours and the floor several times.
+REPEATS = 3
+
+
+@dataclass(frozen=True)
+class Scale:
+    """How much is measured."""
+
+    rounds: int
+    images_28: tuple[int, int]
+    images_32: tuple[int, int]
+    seeds: int
+    accuracy_epochs: int
+
+
+FULL = Scale(5, (60_000, 10_000), (50_000, 10_000), seeds=5, accuracy_epochs=10)
+QUICK = Scale(3, (2_048, 341), (1_024, 204), seeds=2, accuracy_epochs=2)
+
+
+class Process:
+    """A process that trains an epoch of one of its loops when it is asked to."""
+
+    def __init__(self, job: Job) -> None:
+        # As it comes means without a worker's settings too, should this program have inherited some.
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("OMP_")}
+        if job.is_tuned:
+            environment["OMP_WAIT_POLICY"] = "passive"
+        self.specs = job.specs
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "bench.train_variants", json.dumps(asdict(job))],
+            cwd=ROOT,
+            env=environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
+
+    def train_epoch(self, number: int) -> Figures:
+        """Train one epoch of a loop."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(f"{number}\n")
+        self._process.stdin.flush()
+        answer = self._process.stdout.readline()
+        if not answer:
+            raise SystemExit(f"The process of {self.specs[number]} ended; run bench.train_variants alone.")
+        return Figures(**json.loads(answer))
+
+    def end(self) -> None:
+        """End it."""
+        self._process.kill()
+        self._process.wait()
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The epochs of (a), of ours and of the floor, over all rounds; ratios are medians over pairs."""
+
+    original: Sequence[Figures]
+    ours: Sequence[Figures]
+    floor: Sequence[Figures]
+
+    @property
+    def ours_over_floor(self) -> float:
+        """In CPU seconds."""
+        pairs = zip(self.ours, self.floor, strict=True)
+        return statistics.median(ours.cpu_s / floor.cpu_s for ours, floor in pairs)
+
+    @property
+    def original_over_ours(self) -> float:
+        """In seconds; each epoch of (a) against the epochs of ours in its round."""
+        ratios = []
+        for number, original in enumerate(self.original):
+            near = self.ours[number * REPEATS : (number + 1) * REPEATS]
+            ratios.append(original.wall_s / statistics.median(epoch.wall_s for epoch in near))
+        return statistics.median(ratios)
+
+    def show(self, title: str) -> None:
+        """Print seconds per epoch."""
+        print(title)
+        for name, epochs in (("original", self.original), ("ours", self.ours), ("floor", self.floor)):
+            wall_s = statistics.median(epoch.wall_s for epoch in epochs)
+            cpu_s = statistics.median(epoch.cpu_s for epoch in epochs)
+            print(f"  {name:9}{wall_s:9.3f} s {cpu_s:9.3f} CPU s per epoch, median of {len(epochs)}")
+        cpu_ratio = statistics.median(epoch.cpu_s for epoch in self.original) / statistics.median(
+            epoch.cpu_s for epoch in self.ours
+        )
+        print(f"  ours / floor {self.ours_over_floor:.3f} in CPU s, original / ours "
+              f"{self.original_over_ours:.2f} in s and {cpu_ratio:.2f} in CPU s", flush=True)  # fmt: skip
+
+
+def compare(processes: Sequence[tuple[Process, int]], rounds: int) -> list[list[Figures]]:
+    """Train interleaved epochs, the first loop's once in a round, after one of each that does not count."""
+    found: list[list[Figures]] = [[] for _ in processes]
+    for process, number in processes:
+        process.train_epoch(number)
+    for _ in range(rounds):
+        for repeat in range(REPEATS):
+            for place, (process, number) in enumerate(processes):
+                if place > 0 or repeat == 0:
+                    found[place].append(process.train_epoch(number))
+    return found
+
+
+def make_specs(side: int, scale: Scale, precision: str, device: str) -> dict[str, Spec]:
+    """Return the three loops, each in its precision."""
+    images = scale.images_28 if side == 28 else scale.images_32
+    ours = Spec(
+        loop="ours",
+        side=side,
+        precision=precision,
+        augmentation="none" if side == 28 else "crop_flip",
+        train_images=images[0],
+        test_images=images[1],
+        batch_size=1024 if side == 28 else 512,
+        device=device,
+    )
+    return {
+        "original": replace(ours, loop="original", precision="fp32"),
+        "ours": ours,
+        "floor": replace(ours, loop="floor"),
+    }
+
+
+def compare_accuracy(processes: Mapping[str, Process], scale: Scale) -> None:
+    """Print the final accuracies of (a) and ours over seeds; specs after the first are one seed each."""
+    finals: dict[str, list[float]] = {}
+    for name, process in processes.items():
+        for number in [place for place, spec in enumerate(process.specs) if spec.batch_size == 128]:
+            epochs = [process.train_epoch(number) for _ in range(scale.accuracy_epochs)]
+            finals.setdefault(name, []).append(epochs[-1].accuracy)
+    (first, original), (second, ours) = finals.items()
+    gap = abs(statistics.mean(original) - statistics.mean(ours))
+    spread = max(max(values) - min(values) for values in finals.values())
+    verdict = "agree within" if gap <= spread else "DIFFER BY MORE THAN"
+    print(f"final accuracy on digits at 28 x 28 after {scale.accuracy_epochs} epochs, {scale.seeds} seeds:")
+    for name, values in ((first, original), (second, ours)):
+        print(f"  {name:9}{statistics.mean(values):.4f} ({min(values):.4f} to {max(values):.4f})")
+    print(f"  they {verdict} the spread over seeds, {spread:.4f}", flush=True)
+
+
+def show_energy(process: Process, number: int, device: str) -> None:
+    """Print the joules of an epoch of ours, and on a GPU how busy it was."""
+    meter = choose_meter(device, root_pid=os.getpid())
+    try:
+        start_j = meter.read().joules
+        process.train_epoch(number)
+        joules = meter.read().joules - start_j
+        print(f"energy of an epoch of ours: {joules:.1f} J ({meter.quality}, {meter.source})")
+    except CarbonError as error:
+        print(f"energy of an epoch of ours: unknown, {error}")
+    finally:
+        meter.close()
+    if device.startswith("cuda"):
+        import pynvml
+
+        pynvml.nvmlInit()
+        gpu = pynvml.nvmlDeviceGetHandleByIndex(int(device.partition(":")[2] or 0))
+        # NVML averages over the last second or less, so this is of the epoch that has just ended.
+        print(f"GPU utilisation: {pynvml.nvmlDeviceGetUtilizationRates(gpu).gpu} %")
+
+
+def main() -> None:
+    """Run the benchmark; the last line is JSON."""
+    parser = argparse.ArgumentParser(
+        "bench.train", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--quick", action="store_true", help="fewer images and rounds; under 45 s")
+    parser.add_argument("--device", default="cpu", help="cpu or cuda:N (default: %(default)s)")
+    parser.add_argument("--precision", default="bf16", help="of ours and the floor (default: %(default)s)")
+    parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
+    options = parser.parse_args()
+    scale = QUICK if options.quick else FULL
+    small, large = (make_specs(side, scale, options.precision, options.device) for side in (28, 32))
+    digits = replace(small["ours"], train_images=1437, test_images=360, batch_size=128)
+    seeds = [replace(digits, seed=seed) for seed in range(scale.seeds)]
+    slow = [replace(spec, loop="original", precision="fp32") for spec in seeds]
+    fp32 = [replace(small[name], precision="fp32") for name in ("ours", "floor")]
+    untuned = Process(Job((small["original"], large["original"], *slow), False, options.threads))
+    tuned = Process(
+        Job(
+            (small["ours"], small["floor"], *fp32, large["ours"], large["floor"], *seeds),
+            True,
+            options.threads,
+        )
+    )
+    try:
+        print(json.dumps(measure(untuned, tuned, scale, options)))
+    finally:
+        untuned.end()
+        tuned.end()
+
+
+def measure(
+    untuned: Process, tuned: Process, scale: Scale, options: argparse.Namespace
+) -> dict[str, float | str]:
+    """Print every comparison and return the figures of the last line."""
+    precision, rounds = options.precision, scale.rounds
+    original, ours, floor, ours_fp32, floor_fp32 = compare(
+        [(untuned, 0), (tuned, 0), (tuned, 1), (tuned, 2), (tuned, 3)], rounds
+    )
+    at_28, in_fp32 = Comparison(original, ours, floor), Comparison(original, ours_fp32, floor_fp32)
+    at_32 = Comparison(*compare([(untuned, 1), (tuned, 4), (tuned, 5)], rounds))
+    at_28.show(f"28 x 28, {scale.images_28[0]} images, batch 1024, ours in {precision}")
+    in_fp32.show(f"28 x 28, {scale.images_28[0]} images, batch 1024, ours in fp32")
+    at_32.show(f"32 x 32, crop and flip, {scale.images_32[0]} images, batch 512, ours in {precision}")
+    compare_accuracy({"original": untuned, "ours": tuned}, scale)
+    show_energy(tuned, 0, options.device)
+    epoch_s = statistics.median(epoch.wall_s for epoch in at_28.ours)
+    return {
+        "ours_over_floor_28": round(at_28.ours_over_floor, 3),
+        "original_over_ours_28": round(at_28.original_over_ours, 2),
+        "original_over_ours_28_fp32": round(in_fp32.original_over_ours, 2),
+        "ours_over_floor_32": round(at_32.ours_over_floor, 3),
+        "dataloader_over_ours_32": round(at_32.original_over_ours, 2),
+        "images_per_s_28": round(scale.images_28[0] / epoch_s),
+        "device": options.device,
+    }
+
+
+if __name__ == "__main__":
+    main()
