@@ -30,8 +30,9 @@ class RaplMeter:
         if not self._packages:
             raise MeterUnavailable(f"There is no RAPL counter under {root} (usual in virtual machines).")
         names = ", ".join(package.name for package in self._packages)
-        shared = "whole package: all that runs on this host, so two workers here would both charge it"
-        self.source = f"RAPL {names} ({shared})"
+        self.source = (
+            f"RAPL {names} (whole package: all that runs on this host; two workers here would both charge it)"
+        )
 
     def read(self) -> Counter:
         """Read every package. Raises IntervalLost when one was reset, MeterUnavailable when one is gone."""
