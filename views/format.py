@@ -135,7 +135,8 @@ def plain(text: str) -> str:
     """Escape text that others wrote, so that a page shows it in one line as it is and not as Markdown."""
     one_line = re.sub(r"[\t-\r ]+", " ", text).strip(" ")
     joined = _REPLACED.sub(lambda found: f"{found[0][0]}{_WORD_JOINER}{found[0][1:]}", one_line)
-    return re.sub(r"([!-/:-@\[-`{-~])", r"\\\1", joined)
+    # Not every sign: labels are read aloud with their backslashes.
+    return re.sub(r"([!#$&*+./:<=>@\[\\\]^_`{|}~-]|(?<=\d)\))", r"\\\1", joined)
 
 
 def plain_lines(text: str) -> str:

@@ -46,13 +46,19 @@ def _epochs(run: RunReply, epochs: EpochsReply) -> None:
         text = "No epoch was recorded." if run.status.is_final else "The first epoch is not finished yet."
         st.caption(text)
         return
-    table = st.container()
-    page = _choose_page(run, epochs)
+    table, remarks = st.container(), st.container()
+    with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
+        _download(run, epochs)
+        page = _choose_page(run, epochs)
     frame, columns = epochs_table(epochs, page)
     table.dataframe(
         frame, column_config=columns, hide_index=True, placeholder=fmt.MISSING, key=f"epochs:{run.run_id}"
     )
-    _energy_remarks(epochs)
+    with remarks:
+        _energy_remarks(epochs)
+
+
+def _download(run: RunReply, epochs: EpochsReply) -> None:
     st.download_button(
         "Download CSV",
         data=lambda: epochs_frame(epochs).to_csv(index=False),

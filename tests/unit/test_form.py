@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pytest
+from streamlit.testing.v1 import AppTest
 
 from errors import FieldError
 from trainers.params import CnnHyperParams
@@ -72,4 +73,24 @@ def test_errors_of_the_api_find_their_field() -> None:
         "learning_rate": "must be positive; must be finite",
         "options": "options.queue: is too long",
         "": "body: is too large",
+    }
+
+
+def _foreign_form() -> None:
+    """A form of a trainer whose author wrote Markdown; Streamlit runs this function's source as a script."""
+    from views.form import FormField, Kind, show_fields
+
+    text = "![x](http://elsewhere/p.png)"
+    kinds: tuple[Kind, ...] = ("choice", "flag", "integer", "number", "text")
+    fields = [FormField(kind, text, kind, description=text, choices=(text,)) for kind in kinds]
+    show_fields(fields, prefix="form", errors={})
+
+
+def test_labels_and_hints_of_a_third_party_s_trainer_are_not_markdown() -> None:
+    app = AppTest.from_function(_foreign_form).run()
+    widgets = [app.selectbox[0], app.toggle[0], *app.number_input, app.text_input[0]]
+
+    assert len(widgets) == 5
+    assert {text for widget in widgets for text in (widget.label, widget.help)} == {
+        r"\!\[x\](http\:\/\/elsewhere\/p\.png)"
     }

@@ -118,9 +118,10 @@ def test_fractions_losses_and_counts() -> None:
 
 
 def test_text_of_others_is_shown_as_it_is() -> None:
-    assert fmt.plain("a_b *c* [d](e) :red[f]") == r"a\_b \*c\* \[d\]\(e\) \:red\[f\]"
+    assert fmt.plain("a_b *c* [d](e) :red[f]") == r"a\_b \*c\* \[d\](e) \:red\[f\]"
     assert fmt.plain("train_32x32.mat").replace("\u2060", "") == r"train\_32x32\.mat"
     assert fmt.plain(" a\n\n    b\t# c ") == r"a b \# c"
+    assert fmt.plain("1) Batch size (images)") == r"1\) Batch size (images)"
     assert fmt.plain_lines("a:\n\n    # b\n* c") == "a\\:  \n\\# b  \n\\* c"
 
 
