@@ -47,23 +47,24 @@ class QuietPrinter(Printer):  # type: ignore[misc] # honcho has no annotations
 class Programs(Manager):  # type: ignore[misc] # as above
     """The programs of the Procfile; ``before_end`` is called before they are told to end."""
 
-    _processes: dict[str, dict[str, object]]
-
     def __init__(self, printer: Printer, *, before_end: Callable[[], None]) -> None:
         super().__init__(printer)
         self._before_end = before_end
+        self._has_to_end = False
 
     def terminate(self) -> None:
-        """End all programs."""
+        """End all programs, as soon as all have started: honcho cannot end one that is only being started."""
         self._before_end()
-        super().terminate()
+        self._has_to_end = True
+        if super()._all_started():
+            super().terminate()
 
-    def _killall(self, force: bool = False) -> None:
-        """End those that run: honcho fails on one that is only just being started, and kills it later."""
-        everything = self._processes
-        self._processes = {name: process for name, process in everything.items() if "pid" in process}
-        super()._killall(force)
-        self._processes = everything
+    def _all_started(self) -> bool:
+        """Say whether all have started; honcho's loop asks at every turn."""
+        is_started: bool = super()._all_started()
+        if is_started and self._has_to_end:
+            super().terminate()
+        return is_started
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -80,6 +81,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except WattleError as error:
         sys.stderr.write(f"demo: {error}\n")
         return 1
+    except KeyboardInterrupt:
+        return 0  # Ctrl-C before any program was started
     finally:
         if redis_server is not None:
             redis_server.stop()

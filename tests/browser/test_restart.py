@@ -14,7 +14,7 @@ from tests.browser.conftest import Stack, badge, settle
 from tests.browser.test_user_story import TRAINING_TIMEOUT_MS, submit_by_form
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("browser")]
-NUM_EPOCHS = 24
+NUM_EPOCHS = 45
 
 
 @pytest.fixture
