@@ -291,7 +291,8 @@ def test_batches_stay_channels_last(augmentation: str) -> None:
     split = TensorSplit(pad(images, padding), torch.zeros(6, dtype=torch.int64), CPU, padding)
     drawn = draw(augmentation, count=6, side=8, generator=torch.Generator())
     for batch, _ in [*split.load([drawn]), *split.load_all(4)]:
-        data = replace(make_data(1), mean=torch.zeros(1, 3, 1, 1), std=torch.ones(1, 3, 1, 1))
+        zeros, ones = torch.zeros(1, 3, 1, 1), torch.ones(1, 3, 1, 1)
+        data = replace(make_data(1), mean=zeros, std=ones, channels=3)
         assert data.normalise(batch).is_contiguous(memory_format=torch.channels_last)
 
 
