@@ -17,6 +17,9 @@ class Request(StrEnum):
     """What a trainer is asked to do at the next step boundary."""
 
     PREEMPT = "preempt"
+    """Stop; the run goes back to the queue."""
+    FINISH = "finish"
+    """Stop; the run is done."""
 
 
 class Control(Protocol):

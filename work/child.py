@@ -70,7 +70,8 @@ def run_job(pipe: Connection, job: Job) -> None:
     control = PipeControl(pipe)
     try:
         reason = _train(job, control)
-        control.send(Ended(outcome="stopped" if control.after_step(0) else "done", reason=reason))
+        is_preempted = control.after_step(0) is Request.PREEMPT
+        control.send(Ended(outcome="stopped" if is_preempted else "done", reason=reason))
     except Exception as error:  # noqa: BLE001 - around a trainer: foreign code may raise anything
         control.send(Ended(outcome="failed", error=_explain(error)))
     pipe.close()

@@ -14,6 +14,7 @@ from errors import LeaseLost, StoreUnavailable, TrainingFailed, WattleError
 from redis_db import RedisDB
 from schema import Lease, Request, RunError, Scalar, Status
 from settings import Settings
+from work.budget import Budget
 from work.child import Job
 from work.messages import Described, Ended, EpochEnded, Logged, Message
 from work.metering import add_cost, describe_epoch
@@ -74,6 +75,8 @@ class _Execution:
         self._log = RunLog(place.settings.data_dir / "results", lease.run_id, self._send_lines)
         self._child: Child | None = None
         self._next_renewal_s = 0.0
+        self._budget = Budget(lease.run)
+        self._over_budget: str | None = None
 
     def train(self, stop: threading.Event) -> None:
         """Run the child to its end, or until ``stop`` and its grace, and write how it ended."""
@@ -124,7 +127,7 @@ class _Execution:
     def _follow(self, child: Child, stop: threading.Event) -> Ended:
         """Record what the child sends until its last word, or until it was told to stop long enough ago."""
         give_up_s: float | None = None
-        is_delivered = True
+        is_delivered, has_asked = True, False
         while True:
             if stop.is_set() and give_up_s is None:
                 child.ask(Request.PREEMPT)
@@ -134,8 +137,12 @@ class _Execution:
             is_patient = is_delivered and give_up_s is None
             for message in child.receive(self._until_renewal_s() if is_patient else RETRY_S):
                 if isinstance(message, Ended):
-                    return message
+                    is_cut_short = message.outcome == "done" and self._over_budget is not None
+                    return Ended(outcome="done", reason=self._over_budget) if is_cut_short else message
                 self._take(message)
+            if self._over_budget is not None and not has_asked:
+                child.ask(Request.FINISH)
+                has_asked = True
             self._keep_lease()
             is_delivered = self._outbox.flush()
 
@@ -160,6 +167,8 @@ class _Execution:
                 )
                 self._outbox.add(lambda: self._place.db.runs.record_epoch(self._lease, result))
                 self._log.write(describe_epoch(result, self._lease.run.num_epochs))
+                if result.epoch < self._lease.run.num_epochs and self._over_budget is None:
+                    self._over_budget = self._budget.spend(result)
             case Described(facts=facts):
                 self._describe(facts)
             case Logged(text=text):

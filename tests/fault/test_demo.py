@@ -23,18 +23,22 @@ from cli.redis_server import RedisServer, find_redis_binary, free_port
 from errors import StoreUnavailable
 from settings import Settings
 from tests.conftest import start_redis
-from tests.programs import ROOT, wait_until
+from tests.programs import ROOT
 
 # One at a time: they take the next free ports.
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("demo")]
 
 
 def processes_with(data_dir: Path) -> list[psutil.Process]:
-    """Every process of this demo, wherever it hangs in the tree: they share the data directory's variable."""
+    """Every process of this demo, wherever it hangs in the tree.
+
+    They share the data directory's variable; redis-server, which overwrites its environment, works below it.
+    """
     found = []
     for process in psutil.process_iter():
         try:
-            if process.environ().get("WATTLE_DATA_DIR") == str(data_dir):
+            is_in_folder = Path(process.cwd()).is_relative_to(data_dir)
+            if is_in_folder or process.environ().get("WATTLE_DATA_DIR") == str(data_dir):
                 found.append(process)
         except (psutil.NoSuchProcess, psutil.AccessDenied):
             continue
@@ -68,6 +72,14 @@ class Terminal:
             self.screen += os.read(self._master, 65536).decode(errors="replace")
         return self.screen
 
+    def wait_for(self, text: str) -> None:
+        """Wait until ``text`` is on the screen; what is there instead is in the failure."""
+        deadline = time.monotonic() + 90
+        while text not in self.read():
+            if time.monotonic() > deadline or self._make.poll() is not None:
+                raise AssertionError(f"{text!r} never came:\n{self.screen}")
+            time.sleep(0.01)
+
     def press_ctrl_c(self) -> None:
         os.write(self._master, b"\x03")
 
@@ -92,7 +104,7 @@ def terminal(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Termina
 
 
 def test_ctrl_c_ends_make_with_0_within_5_s_and_leaves_nothing(terminal: Terminal) -> None:
-    wait_until(lambda: "The page is at" in terminal.read(), timeout_s=90, what="everything is up")
+    terminal.wait_for("The page is at")
     assert len(processes_with(terminal.data_dir)) >= 6  # launcher, redis, gunicorn, worker, forkserver, page
 
     terminal.press_ctrl_c()
@@ -104,7 +116,7 @@ def test_ctrl_c_ends_make_with_0_within_5_s_and_leaves_nothing(terminal: Termina
 @pytest.mark.parametrize("terminal", [[]], indirect=True)
 @pytest.mark.parametrize("moment", ["Starting Redis", "worker ready", "epoch  3/12"])
 def test_ctrl_c_in_the_middle_is_no_failure(terminal: Terminal, moment: str) -> None:
-    wait_until(lambda: moment in terminal.read(), timeout_s=90, what=moment)
+    terminal.wait_for(moment)
 
     terminal.press_ctrl_c()
 
@@ -115,7 +127,7 @@ def test_ctrl_c_in_the_middle_is_no_failure(terminal: Terminal, moment: str) -> 
 
 
 def test_a_dead_program_ends_the_demo_with_1(terminal: Terminal) -> None:
-    wait_until(lambda: "The page is at" in terminal.read(), timeout_s=90, what="everything is up")
+    terminal.wait_for("The page is at")
     worker = next(
         process for process in processes_with(terminal.data_dir) if "worker.py" in process.cmdline()
     )

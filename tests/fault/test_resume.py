@@ -101,3 +101,15 @@ def test_a_host_without_the_checkpoint_starts_again_and_says_so(
 
     assert {result.attempt for result in store.runs.list_epochs(run_id)} == {2}
     assert any("no checkpoint" in line.text for line in store.log.list(run_id))
+
+
+def test_a_run_that_would_exceed_its_budget_is_done_with_the_reason(
+    store: RedisDB, programs: Programs
+) -> None:
+    run_id = store.queue.submit({**HYPER_PARAMS, "num_epochs": 500, "max_duration_s": 0.3}).run_id
+    assert programs.start_worker("--burst").wait(60) == 0
+
+    run = store.runs.get(run_id)
+    assert run.status is Status.DONE
+    assert 1 <= run.epochs_done < 500
+    assert "max_duration_s" in (run.status_reason or "")
