@@ -12,6 +12,7 @@ from store.events import Events
 from store.keys import Keys
 from store.locks import Locks
 from store.log import Log
+from store.power import Power
 from store.queue import Queue
 from store.runs import Runs
 from store.workers import Workers
@@ -33,6 +34,7 @@ class RedisDB:
         self.queue = Queue(self._connection, keys)
         self.runs = Runs(self._connection, keys)
         self.log = Log(self._connection, keys)
+        self.power = Power(self._connection, keys)
         self.workers = Workers(self._connection, keys)
         self.events = Events(self._connection, keys)
         self.locks = Locks(self._connection, keys)

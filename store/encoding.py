@@ -27,7 +27,12 @@ EPOCH_FIELDS: Final = (
     "energy_window_epochs",
     "co2_g",
     "intensity_g_per_kwh",
+    "energy_by_source",
+    "ended_at",
 )
+# Six digits are more than any meter has; written out in full, they would be half of an epoch's size.
+_ROUNDED: Final = ("energy_kwh", "co2_g", "duration_s")
+_DIGITS: Final = 6
 
 _JSON_FIELDS: Final = ("hyper_params", "options", "environment", "error")
 _TIME_FIELDS: Final = ("time_added", "started_at", "ended_at")
@@ -68,14 +73,26 @@ def to_pairs(flat: Sequence[str]) -> dict[str, str]:
     return dict(zip(flat[::2], flat[1::2], strict=True))
 
 
+def round_figure(value: float | None) -> float | None:
+    """Return a measured figure with as many digits as it can have; what is not finite stays as it is."""
+    return None if value is None else float(f"{value:.{_DIGITS}g}")
+
+
 def encode_epoch(result: EpochResult) -> str:
     """Write an epoch as a compact JSON array in the order of EPOCH_FIELDS."""
-    return to_json([getattr(result, name) for name in EPOCH_FIELDS])
+    values = {name: getattr(result, name) for name in EPOCH_FIELDS}
+    values |= {name: round_figure(values[name]) for name in _ROUNDED}
+    parts: dict[str, float] | None = values["energy_by_source"]
+    values["energy_by_source"] = parts and {key: round_figure(part) for key, part in parts.items()}
+    values["ended_at"] = result.ended_at and round(result.ended_at.timestamp(), 3)
+    return to_json([values[name] for name in EPOCH_FIELDS])
 
 
 def decode_epoch(epoch: str, array: str) -> EpochResult:
     """Read an epoch; fields that did not exist when it was written are None."""
     values = dict(zip_longest(EPOCH_FIELDS, json.loads(array)[: len(EPOCH_FIELDS)]))
+    if values["ended_at"] is not None:
+        values["ended_at"] = to_time(values["ended_at"])
     return EpochResult(epoch=int(epoch), **values)
 
 
