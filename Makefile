@@ -3,8 +3,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+PEERS := .venv-peers
 
-.PHONY: demo up seed-demo setup test check format clean browser
+.PHONY: demo up seed-demo setup test check format clean browser peers
 .DEFAULT_GOAL := demo
 
 setup: $(STAMP)
@@ -29,6 +30,14 @@ seed-demo: $(STAMP)
 browser: $(STAMP)
 	@$(BIN)/python -m tests.provide_browser
 
+# What python -m bench.energy compares with, in an environment of its own: its pins are not the product's.
+peers: $(PEERS)/.installed
+
+$(PEERS)/.installed: bench/peers.txt
+	test -x $(PEERS)/bin/python || $(PYTHON) -m venv $(PEERS)
+	$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check --requirement bench/peers.txt
+	touch $@
+
 test: $(STAMP) browser
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadgroup tests
 
@@ -43,4 +52,4 @@ format: $(STAMP)
 	$(BIN)/ruff check --fix .
 
 clean:
-	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache build *.egg-info
+	rm -rf $(VENV) $(PEERS) .mypy_cache .pytest_cache .ruff_cache build *.egg-info

@@ -69,7 +69,8 @@ NOT_NAMES = {"utils", "util", "helpers", "helper", "common", "base", "manager", 
 
 def product_files() -> list[Path]:
     if shutil.which("git") is None or not (ROOT / ".git").exists():
-        return [path for path in ROOT.rglob("*.py") if not {".venv", "build", "data"} & set(path.parts)]
+        foreign = {".venv", ".venv-peers", "build", "data"}
+        return [path for path in ROOT.rglob("*.py") if not foreign & set(path.parts)]
     listed = subprocess.run(
         ["git", "ls-files", "--cached", "--others", "--exclude-standard", "*.py"],
         cwd=ROOT, capture_output=True, text=True, check=True,
