@@ -69,7 +69,6 @@ class GpuMeters(NamedTuple):
 
     counter: Meter
     power: Meter
-    name: str
 
 
 def open_gpu_both_ways(
@@ -90,9 +89,13 @@ def open_gpu_both_ways(
     try:
         handle = find_visible(nvml, index, environ)
         name = str(nvml.nvmlDeviceGetName(handle))
-        nvml.nvmlInit()  # once per meter: each shuts it down when it is closed
         counter = NvmlCounterMeter(nvml, handle, "gpu", name, clock=clock)
         power = NvmlPowerMeter(nvml, handle, "gpu", name, clock=clock)
+        nvml.nvmlInit()  # twice in all: each meter shuts it down once
     except nvml.NVMLError as error:
+        nvml.nvmlShutdown()
         raise MeterUnavailable(f"cuda:{index} has no energy counter beside its power: {error}.") from error
-    return GpuMeters(counter, power, name)
+    except MeterUnavailable:
+        nvml.nvmlShutdown()
+        raise
+    return GpuMeters(counter, power)

@@ -20,7 +20,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from bench.train_variants import Figures, Job, Spec
+from bench.train_spec import Spec
+from bench.train_variants import Figures, Job
 from carbon_aware_trainer.energy import choose_meter
 from carbon_aware_trainer.errors import CarbonError
 

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from bench.train_spec import Spec
 from trainers.torchvision_cpu import declare_operators
-
-if TYPE_CHECKING:
-    from bench.train_variants import Spec
 
 
 class PilImages(Dataset[tuple[Tensor, int]]):

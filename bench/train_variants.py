@@ -13,27 +13,14 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+from bench.train_spec import Spec
+
 if TYPE_CHECKING:
     import torch
     from torch import Tensor, nn
 
     from trainers.data import Data
     from trainers.params import CnnHyperParams
-
-
-@dataclass(frozen=True)
-class Spec:
-    """Which loop, and on what."""
-
-    loop: str
-    side: int
-    precision: str
-    augmentation: str
-    train_images: int
-    test_images: int
-    batch_size: int
-    device: str
-    seed: int = 0
 
 
 @dataclass(frozen=True)
