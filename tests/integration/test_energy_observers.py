@@ -39,6 +39,19 @@ def test_our_observer_sees_a_load_of_a_second_and_none_where_there_was_none(load
     assert ours_over(busy, busy).value == 1.0
 
 
+@pytest.mark.slow
+def test_codecarbons_observer_sees_the_machine_and_its_memory_but_no_gpu(load: Load) -> None:
+    with ObserverProcess("CodeCarbon", [sys.executable, "-m", "bench.observers.codecarbon", "cpu"]) as other:
+        assert "the whole machine" in other.covers
+        other.begin()
+        cpu_s = load.run(1, lambda wait: wait(None))
+        figure = other.end()
+    assert figure.reason is None
+    assert figure.joules.keys() == {"cpu", "ram"}
+    assert figure.joules["cpu"] > 0.5 * cpu_s
+    assert figure.joules["ram"] > 0
+
+
 def test_an_observer_whose_environment_is_not_there_says_what_to_do(tmp_path: object) -> None:
     with ObserverProcess("Zeus", [f"{tmp_path}/bin/python", "-m", "bench.observers.zeus"]) as zeus:
         zeus.begin()

@@ -52,11 +52,7 @@ def test_what_was_measured_is_kept_with_six_digits(db: RedisDB) -> None:
 
 def test_an_epoch_that_was_written_before_there_were_sources_is_read(db: RedisDB, raw: redis.Redis) -> None:
     lease = running(db)
-    raw.hset(
-        f"run:{lease.run_id}:epochs",
-        "1",
-        '[1,0.5,1.5,0.5,null,null,0.5,1,0.001,"measured",null,null,0.4,400]',
-    )
+    raw.hset(f"run:{lease.run_id}:epochs", "1", "[1,0.5,1.5,0.5,null,null,0.5,1,0.001,\"measured\",null,null,0.4,400]")
     (stored,) = db.runs.list_epochs(lease.run_id)
     assert (stored.energy_kwh, stored.energy_by_source, stored.ended_at) == (0.001, None, None)
 

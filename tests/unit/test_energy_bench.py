@@ -9,6 +9,7 @@ from dataclasses import replace
 
 import pytest
 
+from bench.energy import Watch
 from bench.energy_ratios import Figure, Ratio, ours_over, scale, summarise, total_over_total
 from bench.energy_windows import Window, to_row
 from bench.gpu_counter import GpuSpan, read_both_ways
@@ -151,6 +152,41 @@ def test_a_gpu_that_vanishes_under_the_load_says_so() -> None:
 
     with pytest.raises(MeterUnavailable, match="GPU is lost"):
         read_both_ways(gpu.nvml, 0, wait, environ={}, clock=gpu.clock)
+
+
+def test_power_that_was_not_read_for_a_while_leaves_no_difference() -> None:
+    gpu = TimedGpu(load_s=2.0)
+    with pytest.raises(MeterUnavailable, match=r"not read for 1\.5 s"):
+        read_both_ways(gpu.nvml, 0, lambda _: gpu.wait(1.5), environ={}, clock=gpu.clock)
+
+
+def test_a_gpu_is_read_both_ways_while_its_load_works(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    gpu, waits = TimedGpu(load_s=0.5), []
+
+    def wait(timeout_s: float | None) -> bool:
+        waits.append(timeout_s)
+        return True if timeout_s is None else gpu.wait(timeout_s)
+
+    watch = Watch("cuda:0", gpu.nvml)
+    watch(wait)
+    assert watch.span is not None
+    assert watch.span.counter_j == pytest.approx(50)
+    assert len(waits) == 11, "20 times a second, and then until the load has answered"
+
+
+def test_a_gpu_without_a_counter_leaves_the_load_alone_and_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    watch = Watch("cuda:0", FakeNvml(FakeGpu("GPU-a", energy_mj=None)))
+    waits: list[float | None] = []
+
+    def wait(timeout_s: float | None) -> bool:
+        waits.append(timeout_s)
+        return True
+
+    watch(wait)
+    assert (watch.span, waits) == (None, [None])
+    assert watch.reason == "cuda:0 has no energy counter beside its power: Not Supported."
 
 
 class FakeObserver:

@@ -37,7 +37,8 @@ def test_whole_trainings_are_repeated_until_the_window_is_long_enough(
     training_s: float, trainings: int, span_s: float
 ) -> None:
     window = repeated(training_s, 60)
-    assert (len(window.outcomes), window.reading.span_s) == (trainings, pytest.approx(span_s))
+    assert len(window.outcomes) == trainings
+    assert window.reading.span_s == pytest.approx(span_s)
     assert window.seconds == pytest.approx(training_s)
     assert window.joules == pytest.approx(7 * training_s)
 

@@ -20,3 +20,10 @@ def test_every_dependency_is_pinned() -> None:
     ]
     names = {re.split(r"[\[>=]", item)[0].lower() for item in wanted} - {"wattle"}
     assert names <= {pin.split("==")[0] for pin in read_constraints()}
+
+
+def test_what_is_compared_with_is_pinned() -> None:
+    lines = (ROOT / "bench" / "peers.txt").read_text().splitlines()
+    pins = [line for line in lines if not line.startswith("#")]
+    assert "zeus" in {pin.split("==")[0] for pin in pins}
+    assert all(re.fullmatch(r"[\w.-]+==[\w.]+", pin) for pin in pins)
