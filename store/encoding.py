@@ -73,9 +73,9 @@ def to_pairs(flat: Sequence[str]) -> dict[str, str]:
     return dict(zip(flat[::2], flat[1::2], strict=True))
 
 
-def round_figure(value: float | None) -> float | None:
+def round_figure(value: float | None, digits: int = _DIGITS) -> float | None:
     """Return a measured figure with as many digits as it can have; what is not finite stays as it is."""
-    return None if value is None else float(f"{value:.{_DIGITS}g}")
+    return None if value is None else float(f"{value:.{digits}g}")
 
 
 def encode_epoch(result: EpochResult) -> str:
@@ -83,8 +83,8 @@ def encode_epoch(result: EpochResult) -> str:
     values = {name: getattr(result, name) for name in EPOCH_FIELDS}
     values |= {name: round_figure(values[name]) for name in _ROUNDED}
     parts: dict[str, float] | None = values["energy_by_source"]
-    values["energy_by_source"] = parts and {key: round_figure(part) for key, part in parts.items()}
-    values["ended_at"] = result.ended_at and round(result.ended_at.timestamp(), 3)
+    values["energy_by_source"] = parts and {key: round_figure(part, 4) for key, part in parts.items()}
+    values["ended_at"] = result.ended_at and round(result.ended_at.timestamp(), 1)
     return to_json([values[name] for name in EPOCH_FIELDS])
 
 

@@ -97,13 +97,15 @@ class RunEnergy:
                 power_w = {key: joules / self._interval_s for key, joules in parts.items()}
                 self._points.append(PowerPoint(at=at, power_w=power_w))
 
-    def _describe_shares(self, end_ns: int) -> str:
+    def _describe_shares(self, end_ns: int) -> str | None:
+        """Return this worker's shares of what the machine used, such as ``cpu 96 %, gpu:0 100 %``."""
         reading = self._sampler.reading(self._started_ns, end_ns, timeout_s=0)
         shares = [
-            f"{key} {part.share:.0%}" for key, part in reading.sources.items() if part.share is not None
+            f"{key} {part.share:.0%}".replace("%", " %")
+            for key, part in reading.sources.items()
+            if part.share is not None
         ]
-        known = ", ".join(shares) or "none known"
-        return f"{known} of this machine's; CPU and memory by CPU time, a GPU equally"
+        return ", ".join(shares) or None
 
     def _ask_codecarbon(self, end_ns: int) -> dict[str, Scalar]:
         """Return CodeCarbon's own figure for the machine, summed over the attempts."""
@@ -115,4 +117,4 @@ class RunEnergy:
         except MeterUnavailable as error:
             return {CODECARBON_FACT: None, "codecarbon_reason": str(error)}
         kwh = float(f"{earlier + energy_kwh(joules):.6g}")
-        return {CODECARBON_FACT: kwh, "codecarbon_reason": None}
+        return {CODECARBON_FACT: kwh}
