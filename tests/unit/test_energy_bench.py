@@ -160,6 +160,18 @@ def test_power_that_was_not_read_for_a_while_leaves_no_difference() -> None:
         read_both_ways(gpu.nvml, 0, lambda _: gpu.wait(1.5), environ={}, clock=gpu.clock)
 
 
+def test_a_counter_that_was_reset_under_the_load_leaves_no_difference() -> None:
+    gpu = TimedGpu(load_s=0.2)
+    gpu.gpu.energy_mj = 5_000_000
+
+    def wait(seconds: float) -> bool:
+        gpu.gpu.energy_mj = 0
+        return gpu.wait(seconds)
+
+    with pytest.raises(MeterUnavailable, match="was reset"):
+        read_both_ways(gpu.nvml, 0, wait, environ={}, clock=gpu.clock)
+
+
 def test_a_gpu_is_read_both_ways_while_its_load_works(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     gpu, waits = TimedGpu(load_s=0.5), []
