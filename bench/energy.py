@@ -4,7 +4,7 @@ Each of the three is a process of its own that is told when the load begins and 
 from one load. They do not mean the same: ours is the process tree of the load, the others see the whole
 machine. What is compared is CPU to CPU and GPU to GPU; memory is a constant in CodeCarbon's total and stands
 apart in ours. With ``_by_cpu_time`` the other's CPU figure is first cut down to the load's part of the CPU
-seconds that the machine worked: that ratio holds on a busy machine, too, the plain one on a quiet one only.
+seconds that the machine worked, which leaves other programs out; the plain ratio needs a quiet machine.
 """
 
 from __future__ import annotations
