@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import shutil
 import signal
@@ -10,6 +11,7 @@ import time
 from datetime import timedelta
 from pathlib import Path
 
+import psutil
 import pytest
 from pydantic import JsonValue
 
@@ -173,3 +175,23 @@ def wait_for_power(store: RedisDB) -> list[Worker]:
         )
     )
     return store.workers.list_live()
+
+
+def test_codecarbons_process_dies_with_the_worker_that_started_it(programs: Programs, folder: Path) -> None:
+    if importlib.util.find_spec("codecarbon") is None:
+        pytest.skip("CodeCarbon is not installed")
+    worker = programs.start("worker.py", "--device", "cpu", codecarbon=True)
+
+    def find() -> list[psutil.Process]:
+        children = psutil.Process(worker.pid).children()
+        return [child for child in children if "codecarbon_process" in " ".join(child.cmdline())]
+
+    wait_until(find, what="CodeCarbon is started")
+    (process,) = find()
+    wait_until(
+        lambda: '"codecarbon":[' in (folder / "samples.jsonl").read_text(), what="its figure is in the log"
+    )
+    worker.send_signal(signal.SIGKILL)
+    worker.wait()
+    _, alive = psutil.wait_procs([process], timeout=5)
+    assert not alive
