@@ -141,6 +141,9 @@ class FakeCpu:
     def busy_s(self) -> float:
         return self.used_s
 
+    def close(self) -> None:
+        pass
+
 
 @dataclass
 class FakeMeters:

@@ -42,6 +42,7 @@ class Log:
         host = {"cpu": cpu_j, "GPU-a": gpu_j}
         own = {ME: {"cpu": cpu_j / 2, "GPU-a": gpu_j}, OTHER: {"cpu": cpu_j / 2, "GPU-a": 0.0}}
         self.writer.append(Sample(round(at_s * S), host, own, training, lost))
+        self.writer.flush()
 
     def read(self, *, now_s: float = 10**6) -> Ledger:
         for entry in self.reader.read():
@@ -191,6 +192,7 @@ def test_codecarbons_figure_covers_most_of_a_span_or_is_unknown(log: Log) -> Non
     log.write(0, 0, 0)
     for at_s in range(10, 110, 2):
         log.writer.append_other(OtherFigure(at_s * S, 20.0 * at_s))
+    log.writer.flush()
     ledger = log.read()
     assert ledger.other_j(20 * S, 100 * S) == approx(1600)
     assert ledger.other_j(20 * S, 110 * S) == approx(1800), "the last 2 s are taken as like the others"
@@ -198,5 +200,6 @@ def test_codecarbons_figure_covers_most_of_a_span_or_is_unknown(log: Log) -> Non
         with pytest.raises(MeterUnavailable, match=why):
             ledger.other_j(start_s * S, end_s * S)
     log.writer.append_other(OtherFigure(120 * S, None, "CodeCarbon's process has ended."))
+    log.writer.flush()
     with pytest.raises(MeterUnavailable, match="has ended"):
         log.read().other_j(20 * S, 100 * S)
