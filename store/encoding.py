@@ -27,9 +27,12 @@ EPOCH_FIELDS: Final = (
     "energy_window_epochs",
     "co2_g",
     "intensity_g_per_kwh",
+    "energy_by_source",
+    "ended_at",
+    "co2_reason",
 )
 
-_JSON_FIELDS: Final = ("hyper_params", "options", "environment", "error")
+_JSON_FIELDS: Final = ("hyper_params", "options", "environment", "error", "co2_source", "co2_revisions")
 _TIME_FIELDS: Final = ("time_added", "started_at", "ended_at")
 _TEXT_FIELDS: Final = tuple(set(Run.model_fields) - {"run_id", *_JSON_FIELDS, *_TIME_FIELDS})
 
@@ -58,6 +61,11 @@ def to_time(seconds: str | float) -> datetime:
     return datetime.fromtimestamp(float(seconds), UTC)
 
 
+def day_of(time: datetime | None) -> str:
+    """Return the day of a time in UTC as YYYY-MM-DD; 1970-01-01 when there is none."""
+    return f"{(time or to_time(0)).astimezone(UTC):%Y-%m-%d}"
+
+
 def time_of_entry(entry_id: str) -> datetime:
     """Return when a stream's entry was written, to the millisecond, by the clock of Redis."""
     return to_time(int(entry_id.partition("-")[0]) / 1000)
@@ -70,7 +78,8 @@ def to_pairs(flat: Sequence[str]) -> dict[str, str]:
 
 def encode_epoch(result: EpochResult) -> str:
     """Write an epoch as a compact JSON array in the order of EPOCH_FIELDS."""
-    return to_json([getattr(result, name) for name in EPOCH_FIELDS])
+    values = result.model_dump(mode="json")
+    return to_json([values[name] for name in EPOCH_FIELDS])
 
 
 def decode_epoch(epoch: str, array: str) -> EpochResult:
