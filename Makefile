@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo up seed-demo setup test check format clean browser
+.PHONY: demo up seed-demo recompute setup test check format clean browser
 .DEFAULT_GOAL := demo
 
 setup: $(STAMP)
@@ -25,6 +25,10 @@ up: $(STAMP)
 # Into WATTLE_REDIS_URL, by default where make demo and make up have their Redis.
 seed-demo: $(STAMP)
 	@$(BIN)/python -m work.seed_demo $(if $(RUNS),--runs $(RUNS))
+
+# All done runs, through the API at WATTLE_API_URL, with the present intensity of its WATTLE_COUNTRY.
+recompute: $(STAMP)
+	@$(BIN)/python -m cli.recompute
 
 browser: $(STAMP)
 	@$(BIN)/python -m tests.provide_browser

@@ -15,6 +15,7 @@ from apiflask import APIFlask
 
 from api import errors as error_replies
 from api import guard
+from api.accounts import accounts
 from api.body import StrictJSONProvider
 from api.docs import docs, finish_openapi
 from api.health import VERSION, health
@@ -29,7 +30,7 @@ from settings import Settings, load_settings
 from trainers import complete_hyper_params
 
 CONFIG = Path(__file__).resolve().with_name("gunicorn.conf.py")
-BLUEPRINTS = (runs, totals, trainers, health, docs)
+BLUEPRINTS = (runs, accounts, totals, trainers, health, docs)
 
 
 def create_app(settings: Settings | None = None, db: RedisDB | None = None) -> APIFlask:

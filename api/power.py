@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from carbon_aware_trainer.accounting import PowerSample
+from schema import PowerPoint
+
+
+def list_points(run_id: str) -> Sequence[PowerPoint]:
+    """Return the power of each source, oldest first; empty when none was logged."""
+    return ()
 
 
 def list_power(run_id: str) -> list[PowerSample]:
     """Return the power of all sources together, oldest first; empty when none was logged."""
-    return []
+    return [PowerSample(point.at, sum(point.power_w.values())) for point in list_points(run_id)]

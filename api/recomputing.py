@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from schema import Attempt, Co2Revision, Co2Source, EpochResult, Recomputation, 
 
 # What every run had before it said so: the yearly average of a country.
 _FIRST_BASIS = "average lifecycle"
+_DIGITS = 6
 _UNKNOWN_TIME = "When this epoch was trained is not known, so no intensity can be chosen for it."
 
 
@@ -108,6 +110,11 @@ def _with_co2(
 def _costed(
     result: EpochResult, co2_g: float | None, g_per_kwh: float | None, reason: str | None
 ) -> EpochResult:
+    """Give an epoch its CO₂ to as many digits as are stored; a change in the last one is none."""
+    if co2_g is not None:
+        co2_g = float(f"{co2_g:.{_DIGITS}g}")
+        if result.co2_g is not None and math.isclose(co2_g, result.co2_g, rel_tol=10.0 ** (1 - _DIGITS)):
+            co2_g = result.co2_g
     return result.model_copy(update={"co2_g": co2_g, "intensity_g_per_kwh": g_per_kwh, "co2_reason": reason})
 
 

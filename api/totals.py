@@ -20,7 +20,7 @@ from carbon_aware_trainer.records import IntensitySeries, Interval
 from errors import Conflict, FieldError, InvalidInput
 from schema import Equivalent, RecomputeReply, RecomputeRequest, Record, Total, TotalsReply
 
-totals = APIBlueprint("totals", __name__, tag="Energy and CO2")
+totals = APIBlueprint("totals", __name__, tag="Totals")
 
 MAX_DAYS = 366
 _PARTS = ("zone", "provider", "basis", "values")

@@ -12,15 +12,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 LEVEL = 0.90
-# The quantile at 0.95 for 1 to 30 degrees of freedom; beyond them a term of its expansion in 1 / degrees does.
+# The quantile at 0.95 for 1 to 30 degrees of freedom; beyond them one term of its expansion does.
 _T_95 = (
     *(6.314, 2.920, 2.353, 2.132, 2.015, 1.943, 1.895, 1.860, 1.833, 1.812),
     *(1.796, 1.782, 1.771, 1.761, 1.753, 1.746, 1.740, 1.734, 1.729, 1.725),
     *(1.721, 1.717, 1.714, 1.711, 1.708, 1.706, 1.703, 1.701, 1.699, 1.697),
 )
 _NORMAL_95 = 1.6449
-# With fewer epochs, how one depends on the one before cannot be told from them.
-_LEAST_FOR_CORRELATION = 5
+# With fewer values, how one depends on the one before cannot be told from them.
+_LEAST_FOR_CORRELATION = 3
 _MOST_CORRELATION = 0.9
 
 
@@ -53,10 +53,10 @@ def predict_whole(epochs: Sequence[float], *, num_epochs: int, used: float | Non
 
     epochs: what each one took, oldest first. used: what is used already where that is more than their sum, as
     after an interrupted attempt. The first epoch is left out of the mean from the second on: it warms up.
-    The ``m`` epochs to come take ``m`` times the mean of the ``k`` seen, within
-    t x s x sqrt(m + m²/k), the interval of a sum of new observations; where neighbours are alike, with the
-    autocorrelation ``r`` of lag 1, s² counts (1 + r) / (1 - r) fold. From one epoch there is no upper bound.
-    The bounds lie where an even run would end; a budget or early stopping may end it sooner.
+    The ``m`` epochs to come take ``m`` times the mean of the ``k`` seen, within t x s x sqrt(f x (m + m²/k)),
+    the interval of a sum of new observations. f = (1 + r) / (1 - r) widens it where neighbours are alike, as
+    on a host that others use too: r is their autocorrelation of lag 1, and t has the degrees of freedom of
+    k / f values. From one epoch there is no upper bound. A budget or early stopping may end the run sooner.
     """
     if not epochs:
         return None
@@ -70,8 +70,9 @@ def predict_whole(epochs: Sequence[float], *, num_epochs: int, used: float | Non
     if len(seen) < 2:
         return Estimate(value, used, None)
     variance = sum((cost - mean) ** 2 for cost in seen) / (len(seen) - 1)
-    variance *= _inflation(seen, mean)
-    half = t_95(len(seen) - 1) * math.sqrt(variance * (left + left**2 / len(seen)))
+    factor = _inflation(seen, mean)
+    degrees = max(1, round(len(seen) / factor) - 1)
+    half = t_95(degrees) * math.sqrt(variance * factor * (left + left**2 / len(seen)))
     return Estimate(value, max(used, value - half), value + half)
 
 
@@ -93,10 +94,15 @@ def predict_from_past(past: Sequence[PastRun], work: float) -> Estimate | None:
 
 
 def _inflation(seen: Sequence[float], mean: float) -> float:
-    """Return by how much more the sum of a series with memory varies than one without."""
+    """Return how many times as much the mean of a series with memory varies as one without; 1 without.
+
+    The sample's autocorrelation is too small on average, by about (1 + 3r) / k; that is added.
+    Source: Marriott and Pope 1954, "Bias in the estimation of autocorrelations", Biometrika 41.
+    """
     total = sum((cost - mean) ** 2 for cost in seen)
     if len(seen) < _LEAST_FOR_CORRELATION or total == 0:
         return 1.0
     lagged = sum((a - mean) * (b - mean) for a, b in itertools.pairwise(seen))
-    correlation = min(max(lagged / total, 0.0), _MOST_CORRELATION)
+    biased = lagged / total
+    correlation = min(max(biased + (1 + 3 * biased) / len(seen), 0.0), _MOST_CORRELATION)
     return (1 + correlation) / (1 - correlation)

@@ -167,4 +167,4 @@ class AccountReply(Record):
 class PowerReply(Record):
     """The power of a run's host over time, oldest first."""
 
-    points: list[PowerPoint]
+    points: tuple[PowerPoint, ...]
