@@ -13,6 +13,7 @@ from store.events import Events
 from store.keys import Keys
 from store.locks import Locks
 from store.log import Log
+from store.power import Power
 from store.queue import Queue
 from store.runs import Runs
 from store.workers import Workers
@@ -35,6 +36,7 @@ class RedisDB:
         self.runs = Runs(self._connection, keys)
         self.accounts = Accounts(self._connection, keys)
         self.log = Log(self._connection, keys)
+        self.power = Power(self._connection, keys)
         self.workers = Workers(self._connection, keys)
         self.events = Events(self._connection, keys)
         self.locks = Locks(self._connection, keys)

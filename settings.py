@@ -53,6 +53,18 @@ class Settings(BaseSettings):
         pattern=r"^[A-Z]{3}$",
         description="ISO 3166 alpha-3 code; its average intensity turns kWh into g",
     )
+    meter: Literal["auto", "nvml", "rapl", "estimate", "codecarbon"] = Field(
+        "auto", description="what measures energy; auto takes the best there is, another one is forced"
+    )
+    energy_dir: Path | None = Field(
+        None, description="where the workers of this host share energy samples; else under the temp folder"
+    )
+    codecarbon: bool = Field(
+        True, description="whether CodeCarbon, where installed, measures beside us as a cross-check"
+    )
+    pue: float = Field(
+        1.0, ge=1, le=10, description="what the whole building uses per kWh of its computers, for kWh and CO2"
+    )
     default_dataset: str | None = Field(
         None, description="dataset of runs that name none; else mnist if it is on disk, else digits"
     )

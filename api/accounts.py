@@ -134,9 +134,12 @@ def _above_idle(run: Run) -> tuple[float | None, str | None]:
     if run.simulated:
         return None, "a simulated run has no device"
     if idle_power_w is None:
-        return None, "the idle power was not measured before the run"
+        return None, "the idle power before the run is not known, as when another run ended just then"
+    share = _number(run, "energy_share")
+    if share is None:
+        return None, "which share of the machine's energy is the run's is known once it has ended"
     pue = _number(run, "pue") or 1.0
-    return above_idle_kwh(run.energy_kwh, idle_power_w * pue, run.duration_s), None
+    return above_idle_kwh(run.energy_kwh, idle_power_w * share * pue, run.duration_s), None
 
 
 def _error(run: Run, epochs: Sequence[EpochResult]) -> tuple[float | None, str | None]:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from api.state import db
 from carbon_aware_trainer.accounting import PowerSample
 from schema import PowerPoint
 
 
 def list_points(run_id: str) -> Sequence[PowerPoint]:
     """Return the power of each source, oldest first; empty when none was logged."""
-    return ()
+    return db().power.list(run_id)
 
 
 def list_power(run_id: str) -> list[PowerSample]:

@@ -175,16 +175,18 @@ def compare_accuracy(processes: Mapping[str, Process], scale: Scale) -> None:
 
 def show_energy(process: Process, number: int, device: str) -> None:
     """Print the joules of an epoch of ours, and on a GPU how busy it was."""
-    meter = choose_meter(device, root_pid=os.getpid())
     try:
-        start_j = meter.read().joules
+        meter = choose_meter(device, root_pid=os.getpid())
+        before = meter.read()
         process.train_epoch(number)
-        joules = meter.read().joules - start_j
-        print(f"energy of an epoch of ours: {joules:.1f} J ({meter.quality}, {meter.source})")
+        after = meter.read()
+        meter.close()
+        for source in (source for source in meter.sources if source.is_counted):
+            used = f"{after.joules[source.key] - before.joules[source.key]:.1f} J"
+            note = after.lost.get(source.key) or f"{source.quality}, {source.text}"
+            print(f"energy of an epoch of ours, {source.key}: {used} ({note})")
     except CarbonError as error:
         print(f"energy of an epoch of ours: unknown, {error}")
-    finally:
-        meter.close()
     if device.startswith("cuda"):
         import pynvml
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import bisect
-import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -23,7 +22,7 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class PowerSample:
-    """The power at one moment, of all sources together."""
+    """The mean power of all sources together since the sample before, up to ``at``."""
 
     at: datetime
     power_w: float
@@ -139,24 +138,15 @@ def _weights(parts: Sequence[_Part], power: Sequence[PowerSample]) -> list[float
 
 
 def _integral(power: Sequence[PowerSample], start: datetime, end: datetime) -> float:
-    """Integrate by trapezoids; before the first and after the last sample its value is held."""
+    """Return the joules between two moments; after the last sample its power is held."""
+    joules, at = 0.0, start
     first = bisect.bisect_right(power, start, key=lambda sample: sample.at)
-    last = bisect.bisect_left(power, end, key=lambda sample: sample.at)
-    points = [(start, _power_at(power, start)), *((s.at, s.power_w) for s in power[first:last])]
-    points.append((end, _power_at(power, end)))
-    return sum(
-        (after[0] - before[0]).total_seconds() * (before[1] + after[1]) / 2
-        for before, after in itertools.pairwise(points)
-    )
-
-
-def _power_at(power: Sequence[PowerSample], at: datetime) -> float:
-    place = bisect.bisect_right(power, at, key=lambda sample: sample.at)
-    if place in (0, len(power)):
-        return power[max(place - 1, 0)].power_w
-    before, after = power[place - 1], power[place]
-    share = (at - before.at) / (after.at - before.at)
-    return before.power_w + share * (after.power_w - before.power_w)
+    for sample in power[first:]:
+        if sample.at >= end:
+            return joules + sample.power_w * (end - at).total_seconds()
+        joules += sample.power_w * (sample.at - at).total_seconds()
+        at = sample.at
+    return joules + power[-1].power_w * (end - at).total_seconds()
 
 
 def _gap(series: IntensitySeries, part: _Part) -> str:

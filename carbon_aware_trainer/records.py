@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Literal
 
@@ -17,27 +18,70 @@ JOULES_PER_KWH = 3.6e6
 
 
 @dataclass(frozen=True, slots=True)
+class Source:
+    """One part of a machine whose energy is known by itself, and how well."""
+
+    key: str  # gpu:0, cpu, dram or ram; on a whole machine a GPU's UUID
+    quality: Quality
+    text: str  # what is read and how, for a person
+    error: str  # the error to expect, for a person
+    step_s: float  # how often the counter moves
+    is_counted: bool = True  # False: shown apart and never in a total
+
+
+@dataclass(frozen=True, slots=True)
 class Counter:
-    """The state of a meter at one moment."""
+    """The state of one cumulative counter at one moment."""
 
     joules: float  # used since the meter was opened; never decreases
     at_ns: int  # time.monotonic_ns()
 
 
 @dataclass(frozen=True, slots=True)
+class Counters:
+    """The state of a meter at one moment, by source."""
+
+    at_ns: int  # time.monotonic_ns()
+    joules: Mapping[str, float]  # used since the meter was opened, as far as known; none ever decreases
+    lost: Mapping[str, str] = field(
+        default_factory=dict
+    )  # why what a source used since the last read is not known
+
+
+@dataclass(frozen=True, slots=True)
+class SourceReading:
+    """What one source used in a span; ``energy_j`` is None when that is not known, ``reason`` says why."""
+
+    energy_j: float | None
+    quality: Quality | None = None
+    reason: str | None = None
+    window_s: float | None = None  # the finest time the source and its samples resolve around the span
+    share: float | None = None  # of what the source gave to the whole machine; None where that was nothing
+
+
+@dataclass(frozen=True, slots=True)
 class Reading:
-    """What was used in a span of time. ``energy_j`` is None when that is not known; ``reason`` says why."""
+    """What was used in a span of time. ``energy_j`` is None when that is not known; ``reason`` says why.
+
+    A total that lacks a source is unknown, never smaller; ``sources`` has the parts that are known.
+    """
 
     span_s: float
     energy_j: float | None = None
     quality: Quality | None = None
     reason: str | None = None
     window_s: float | None = None  # the finest time the meter and its samples resolve around this span
+    sources: Mapping[str, SourceReading] = field(default_factory=dict)
 
     @property
     def power_w(self) -> float | None:
         """The mean power over the span; None when unknown."""
         return None if self.energy_j is None else self.energy_j / self.span_s
+
+    @property
+    def by_source_j(self) -> dict[str, float]:
+        """The joules of the sources that are known."""
+        return {key: part.energy_j for key, part in self.sources.items() if part.energy_j is not None}
 
     @property
     def window_epochs(self) -> int | None:
@@ -48,6 +92,43 @@ class Reading:
         if self.window_s is None or self.span_s >= self.window_s:
             return None
         return math.ceil(self.window_s / self.span_s)
+
+
+def add_up(span_s: float, sources: Mapping[str, SourceReading]) -> Reading:
+    """Return the reading of a span from its sources: unknown, or estimated, as soon as one of them is."""
+    unknown = {key: part.reason for key, part in sources.items() if part.energy_j is None}
+    if unknown:
+        is_all = len(unknown) == len(sources)
+        reasons = dict.fromkeys(
+            f"{reason}" if is_all else f"{key}: {reason}" for key, reason in unknown.items()
+        )
+        return Reading(span_s, reason=" ".join(reasons), sources=sources)
+    return Reading(
+        span_s,
+        sum(part.energy_j or 0.0 for part in sources.values()),
+        worst_quality(part.quality for part in sources.values()),
+        window_s=max((part.window_s or 0.0 for part in sources.values()), default=None),
+        sources=sources,
+    )
+
+
+def worst_quality(qualities: Iterable[Quality | None]) -> Quality:
+    """Return ``estimated`` as soon as one is."""
+    return "estimated" if "estimated" in qualities else "measured"
+
+
+@dataclass(frozen=True, slots=True)
+class GpuFacts:
+    """How a GPU stands now: what advice about it can start from. None where its driver does not say."""
+
+    name: str
+    memory_used_bytes: int | None = None
+    memory_total_bytes: int | None = None
+    utilisation: float | None = None  # 0-1: the share of the last second or so in which a kernel ran
+    power_w: float | None = None
+    power_limit_w: float | None = None
+    sm_clock_mhz: float | None = None
+    temperature_c: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -94,18 +94,11 @@ class EpochResult(Record):
     )
     co2_g: NonNegative | None = None
     intensity_g_per_kwh: NonNegative | None = None
-    energy_by_source: dict[str, float] | None = Field(
-        None, description="kWh of IT energy by source: gpu:0, cpu, dram"
+    energy_by_source: dict[str, NonNegative] | None = Field(
+        None, description="kWh of the sources that are known, such as gpu:0, cpu, dram; before the PUE factor"
     )
-    ended_at: AwareDatetime | None = Field(None, description="by the worker's clock")
+    ended_at: AwareDatetime | None = Field(None, description="end of the epoch, by the clock of the worker")
     co2_reason: str | None = Field(None, description="why co2_g is None where energy_kwh is known")
-
-
-class PowerPoint(Record):
-    """The mean power of each source at one moment of a run."""
-
-    at: AwareDatetime
-    power_w: dict[str, float]
 
 
 class Co2Source(Record):
@@ -233,6 +226,28 @@ class LogLine(Record):
     text: str
 
 
+class PowerPoint(Record):
+    """The mean power of a run in the interval that ends at ``at``."""
+
+    at: AwareDatetime
+    power_w: dict[str, NonNegative] = Field(
+        description="by source, such as gpu:0, cpu; before the PUE factor"
+    )
+
+
+class GpuState(Record):
+    """How a worker's GPU stands; None where its driver does not say. Wattle changes none of it."""
+
+    name: str
+    memory_used_bytes: int | None = Field(None, ge=0)
+    memory_total_bytes: int | None = Field(None, ge=0)
+    utilisation: Fraction | None = Field(None, description="share of the last second in which it computed")
+    power_w: NonNegative | None = None
+    power_limit_w: NonNegative | None = Field(None, description="the limit that is enforced now")
+    sm_clock_mhz: NonNegative | None = None
+    temperature_c: Finite | None = None
+
+
 class Worker(Record):
     """A worker as its last heartbeat described it."""
 
@@ -249,3 +264,5 @@ class Worker(Record):
     seen_at: AwareDatetime = Field(description="the last heartbeat, by the clock of Redis")
     energy_source: str | None = Field(None, description="what its meter reads, and how good that is")
     intensity_source: str | None = Field(None, description="zone, g/kWh and where the figure is from")
+    power_w: NonNegative | None = Field(None, description="its part of the machine, now; None when unknown")
+    gpu: GpuState | None = Field(None, description="its first GPU; None without one that can be read")

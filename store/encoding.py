@@ -31,6 +31,9 @@ EPOCH_FIELDS: Final = (
     "ended_at",
     "co2_reason",
 )
+# Six digits are more than any meter has; written out in full, they would be half of an epoch's size.
+_ROUNDED: Final = ("energy_kwh", "co2_g", "duration_s")
+_DIGITS: Final = 6
 
 _JSON_FIELDS: Final = ("hyper_params", "options", "environment", "error", "co2_source", "co2_revisions")
 _TIME_FIELDS: Final = ("time_added", "started_at", "ended_at")
@@ -63,7 +66,9 @@ def to_time(seconds: str | float) -> datetime:
 
 def day_of(time: datetime | None) -> str:
     """Return the day of a time in UTC as YYYY-MM-DD; 1970-01-01 when there is none."""
-    return f"{(time or to_time(0)).astimezone(UTC):%Y-%m-%d}"
+    # As it is stored, to the millisecond: the last moment of a day may round up to the next one.
+    stamp = round(time.timestamp(), 3) if time else 0
+    return f"{to_time(stamp):%Y-%m-%d}"
 
 
 def time_of_entry(entry_id: str) -> datetime:
@@ -76,15 +81,26 @@ def to_pairs(flat: Sequence[str]) -> dict[str, str]:
     return dict(zip(flat[::2], flat[1::2], strict=True))
 
 
+def round_figure(value: float | None) -> float | None:
+    """Return a measured figure with as many digits as it can have; what is not finite stays as it is."""
+    return None if value is None else float(f"{value:.{_DIGITS}g}")
+
+
 def encode_epoch(result: EpochResult) -> str:
     """Write an epoch as a compact JSON array in the order of EPOCH_FIELDS."""
-    values = result.model_dump(mode="json")
+    values = {name: getattr(result, name) for name in EPOCH_FIELDS}
+    values |= {name: round_figure(values[name]) for name in _ROUNDED}
+    parts: dict[str, float] | None = values["energy_by_source"]
+    values["energy_by_source"] = parts and {key: round_figure(part) for key, part in parts.items()}
+    values["ended_at"] = result.ended_at and round(result.ended_at.timestamp(), 3)
     return to_json([values[name] for name in EPOCH_FIELDS])
 
 
 def decode_epoch(epoch: str, array: str) -> EpochResult:
     """Read an epoch; fields that did not exist when it was written are None."""
     values = dict(zip_longest(EPOCH_FIELDS, json.loads(array)[: len(EPOCH_FIELDS)]))
+    if values["ended_at"] is not None:
+        values["ended_at"] = to_time(values["ended_at"])
     return EpochResult(epoch=int(epoch), **values)
 
 

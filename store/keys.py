@@ -27,6 +27,7 @@ TEMPLATES: Final = {
     "superseded": "run:<id>:superseded",
     "attempts": "run:<id>:attempts",
     "log": "run:<id>:log",
+    "power": "run:<id>:power",
     "by": "runs:by:<field>",
     "by_status": "runs:by:<field>:<status>",
     "simulated_by": "runs:simulated:by:<field>",

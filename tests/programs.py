@@ -34,6 +34,9 @@ class Programs:
             "PYTHONUNBUFFERED": "1",
             "WATTLE_REDIS_URL": redis_url,
             "WATTLE_DATA_DIR": str(data_dir),
+            # a sampler of this test's workers alone, and no second of CPU time for CodeCarbon
+            "WATTLE_ENERGY_DIR": str(data_dir / "energy"),
+            "WATTLE_CODECARBON": "false",
         }
         self._data_dir = data_dir
         self._processes: list[subprocess.Popen[bytes]] = []

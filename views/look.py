@@ -45,12 +45,17 @@ RUN_COLORS: Final = (
 )
 
 
-SOURCE_NAMES: Final = {"cpu": "CPU", "dram": "memory", "building": "building (PUE)"}
+SOURCE_NAMES: Final = {
+    "cpu": "CPU",
+    "dram": "memory",
+    "ram": "memory, constant",
+    "building": "building (PUE)",
+}
 
 
 def source_color(source: str) -> str:
     """Return the colour of a source of energy; GPUs take theirs by number."""
-    fixed = {"cpu": RUN_COLORS[0], "dram": RUN_COLORS[2], "building": "#8a8f98"}
+    fixed = {"cpu": RUN_COLORS[0], "dram": RUN_COLORS[2], "ram": RUN_COLORS[5], "building": "#8a8f98"}
     if source in fixed:
         return fixed[source]
     number = source.rpartition(":")[2]

@@ -113,9 +113,7 @@ def _equivalent(equivalents: Sequence[Equivalent], unit: str) -> tuple[str, str 
 def _idle_note(run: RunReply, account: AccountReply) -> str:
     if account.above_idle_kwh is None:
         return fmt.plain(f"Unknown: {account.above_idle_reason}.")
-    return (
-        f"Of {fmt.energy(run.energy_kwh)} in all, without what the idle machine would have used in that time."
-    )
+    return f"Of {fmt.energy(run.energy_kwh)} in all, without the run's share of what the idle machine would have used."
 
 
 def _correct_note(account: AccountReply) -> str:

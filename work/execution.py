@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from carbon_aware_trainer.energy import PowerSampler
+from carbon_aware_trainer.energy import EnergyMonitor
 from carbon_aware_trainer.records import Intensity
 from errors import LeaseLost, StoreUnavailable, TrainingFailed, WattleError
 from redis_db import RedisDB
@@ -20,6 +20,7 @@ from work.messages import Described, Ended, EpochEnded, Logged, Message
 from work.metering import add_cost, describe_epoch
 from work.process import Child, start_training
 from work.recording import Outbox, RunLog
+from work.run_energy import RunEnergy
 
 log = logging.getLogger(__name__)
 
@@ -38,7 +39,7 @@ class Workplace:
     worker_id: str
     device: str
     threads: int
-    sampler: PowerSampler
+    sampler: EnergyMonitor
     intensity: Intensity
     facts: dict[str, Scalar]
     on_beat: Callable[[str | None], None]
@@ -77,6 +78,7 @@ class _Execution:
         self._next_renewal_s = 0.0
         self._budget = Budget(lease.run)
         self._over_budget: str | None = None
+        self._energy = RunEnergy(place.sampler, lease.run, pue=place.settings.pue)
 
     def train(self, stop: threading.Event) -> None:
         """Run the child to its end, or until ``stop`` and its grace, and write how it ended."""
@@ -98,7 +100,7 @@ class _Execution:
 
     def _start(self) -> Child:
         settings = self._place.settings
-        self._describe(self._place.facts)
+        self._describe(self._place.facts | self._energy.begin())
         self._log.write(f"attempt {self._lease.attempt} on {self._place.worker_id}, {self._place.device}")
         job = Job(
             run_id=self._lease.run_id,
@@ -148,6 +150,8 @@ class _Execution:
 
     def _deliver(self, ended: Ended) -> None:
         """Write how the attempt ended, waiting for Redis without limit: STOP_LIMIT_S ends the worker."""
+        self._add_power(is_last=True)
+        self._describe(self._energy.end())
         self._add_ending(ended)
         while not self._outbox.flush():
             time.sleep(RETRY_S)
@@ -157,13 +161,18 @@ class _Execution:
         """End the child and close the log file."""
         if self._child is not None:
             self._child.end()
+        self._energy.close()
         self._log.close()
 
     def _take(self, message: Message) -> None:
         match message:
             case EpochEnded():
                 result = add_cost(
-                    message, self._place.sampler, self._place.intensity, attempt=self._lease.attempt
+                    message,
+                    self._place.sampler,
+                    self._place.intensity,
+                    attempt=self._lease.attempt,
+                    pue=self._place.settings.pue,
                 )
                 self._outbox.add(lambda: self._place.db.runs.record_epoch(self._lease, result))
                 self._log.write(describe_epoch(result, self._lease.run.num_epochs))
@@ -191,6 +200,10 @@ class _Execution:
     def _describe(self, facts: dict[str, Scalar]) -> None:
         self._outbox.add(lambda: self._place.db.runs.describe(self._lease, facts))
 
+    def _add_power(self, *, is_last: bool = False) -> None:
+        if points := self._energy.take_points(is_last=is_last):
+            self._outbox.add(lambda: self._energy.send(points, self._lease, self._place.db.power))
+
     def _send_lines(self, lines: list[str]) -> None:
         self._outbox.add_lines(lines, lambda lines: self._place.db.log.append(self._lease, lines))
 
@@ -202,6 +215,7 @@ class _Execution:
         if time.monotonic() < self._next_renewal_s:
             return
         self._next_renewal_s = time.monotonic() + min(self._place.settings.lease_s / 3, 1.0)
+        self._add_power()
         try:
             self._place.db.queue.renew(self._lease, lease_s=self._place.settings.lease_s)
             self._place.on_beat(self._lease.run_id)

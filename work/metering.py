@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import time
+from datetime import UTC, datetime, timedelta
+
 from carbon_aware_trainer.accounting import co2_g, energy_kwh
-from carbon_aware_trainer.energy import PowerSampler
+from carbon_aware_trainer.energy import EnergyMonitor
 from carbon_aware_trainer.records import Intensity
 from schema import EpochResult
 from work.messages import EpochEnded
 
 
-def add_cost(epoch: EpochEnded, sampler: PowerSampler, intensity: Intensity, *, attempt: int) -> EpochResult:
+def add_cost(
+    epoch: EpochEnded, sampler: EnergyMonitor, intensity: Intensity, *, attempt: int, pue: float = 1.0
+) -> EpochResult:
     """Return the epoch's result with its energy and CO₂; unknown energy is None with the reason.
+
+    pue: multiplies the total and its CO₂, never the sources.
 
     The energy of a simulated epoch is the trainer's own: what simulating it took is nobody's question.
     """
@@ -20,11 +27,15 @@ def add_cost(epoch: EpochEnded, sampler: PowerSampler, intensity: Intensity, *, 
         reason = "The attempt that trained it ended before it was recorded."
         return epoch.result.model_copy(update={"attempt": attempt, "energy_reason": reason})
     reading = sampler.reading(*epoch.span_ns)
-    if reading.energy_j is None:
-        return epoch.result.model_copy(update={"attempt": attempt, "energy_reason": reading.reason})
-    kwh = energy_kwh(reading.energy_j)
-    cost = {
+    known = {
         "attempt": attempt,
+        "ended_at": _wall_time(epoch.span_ns[1]),
+        "energy_by_source": {key: energy_kwh(joules) for key, joules in reading.by_source_j.items()} or None,
+    }
+    if reading.energy_j is None:
+        return epoch.result.model_copy(update=known | {"energy_reason": reading.reason})
+    kwh = energy_kwh(reading.energy_j) * pue
+    cost = known | {
         "energy_kwh": kwh,
         "energy_quality": reading.quality,
         "energy_window_epochs": reading.window_epochs,
@@ -32,6 +43,11 @@ def add_cost(epoch: EpochEnded, sampler: PowerSampler, intensity: Intensity, *, 
         "intensity_g_per_kwh": intensity.g_per_kwh,
     }
     return epoch.result.model_copy(update=cost)
+
+
+def _wall_time(at_ns: int) -> datetime:
+    """Return the time of a moment of ``time.monotonic_ns()`` in the near past, by this host's clock."""
+    return datetime.now(UTC) - timedelta(microseconds=(time.monotonic_ns() - at_ns) / 1e3)
 
 
 def add_simulated_cost(result: EpochResult, intensity: Intensity) -> EpochResult:

@@ -12,16 +12,17 @@ import sys
 import threading
 import uuid
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime
 
-from carbon_aware_trainer.energy import Meter, PowerSampler, choose_meter
+from carbon_aware_trainer.energy import EnergyMonitor, MeterOptions, check_meters, default_folder
 from carbon_aware_trainer.errors import CarbonError
 from carbon_aware_trainer.providers.static import country_intensity
 from carbon_aware_trainer.records import Intensity
 from errors import InvalidInput, TrainingFailed, WattleError
 from housekeeping import tick
 from redis_db import RedisDB
-from schema import DEFAULT_QUEUE, Worker
+from schema import DEFAULT_QUEUE, GpuState, Worker
 from settings import Settings, load_settings
 from trainers import complete_hyper_params
 from work.execution import Workplace
@@ -47,17 +48,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
         )
         start_forkserver()
         device, torch = probe_machine(options.device)
+        check_meters(settings.meter, device)
         intensity = country_intensity(settings.country)
     except (WattleError, CarbonError) as error:
         sys.stderr.write(f"worker: {error}\n")
         return EXIT_USAGE
     if torch is None:
         log.warning("torch is not installed: only demo, script and such runs can work here")
-    meter = choose_meter(device, root_pid=os.getpid())
-    with RedisDB(settings.redis_url) as db, PowerSampler(meter) as sampler:
-        worker = _describe_worker(options, device, torch, meter, intensity)
+    measured = _meter_options(settings, device)
+    with RedisDB(settings.redis_url) as db, EnergyMonitor(measured) as sampler:
+        worker = _describe_worker(options, device, torch, sampler.describe(), intensity)
         place = _workplace(settings, db, worker, sampler, intensity)
-        log.info("worker ready worker_id=%s device=%s meter=%r", worker.worker_id, device, meter.source)
+        log.info(
+            "worker ready worker_id=%s device=%s meter=%r", worker.worker_id, device, worker.energy_source
+        )
         try:
             work(place, options.queues, stop, is_burst=options.burst)
         except (InvalidInput, TrainingFailed) as error:
@@ -122,7 +126,7 @@ def _usable_cores() -> int:
 
 
 def _describe_worker(
-    options: argparse.Namespace, device: str, torch: str | None, meter: Meter, intensity: Intensity
+    options: argparse.Namespace, device: str, torch: str | None, energy_source: str, intensity: Intensity
 ) -> Worker:
     now = datetime.now(UTC)
     return Worker(
@@ -137,13 +141,13 @@ def _describe_worker(
         queues=options.queues,
         started_at=now,
         seen_at=now,
-        energy_source=meter.source,
+        energy_source=energy_source,
         intensity_source=str(intensity),
     )
 
 
 def _workplace(
-    settings: Settings, db: RedisDB, worker: Worker, sampler: PowerSampler, intensity: Intensity
+    settings: Settings, db: RedisDB, worker: Worker, sampler: EnergyMonitor, intensity: Intensity
 ) -> Workplace:
     return Workplace(
         db=db,
@@ -154,11 +158,22 @@ def _workplace(
         sampler=sampler,
         intensity=intensity,
         facts=collect_facts(energy_source=worker.energy_source or "", intensity=intensity),
-        on_beat=_beat(db, worker, settings),
+        on_beat=_beat(db, worker, settings, sampler),
     )
 
 
-def _beat(db: RedisDB, worker: Worker, settings: Settings) -> Callable[[str | None], None]:
+def _meter_options(settings: Settings, device: str) -> MeterOptions:
+    return MeterOptions(
+        device=device,
+        choice=settings.meter,
+        folder=settings.energy_dir or default_folder(),
+        codecarbon=settings.codecarbon,
+    )
+
+
+def _beat(
+    db: RedisDB, worker: Worker, settings: Settings, sampler: EnergyMonitor
+) -> Callable[[str | None], None]:
     validate = functools.partial(
         complete_hyper_params,
         datasets_dir=settings.data_dir / "datasets",
@@ -167,7 +182,9 @@ def _beat(db: RedisDB, worker: Worker, settings: Settings) -> Callable[[str | No
     )
 
     def beat(run_id: str | None) -> None:
-        db.workers.beat(worker.model_copy(update={"run_id": run_id}), ttl_s=BEAT_TTL_S)
+        gpu = sampler.gpu_facts and GpuState(**asdict(sampler.gpu_facts))
+        live = {"run_id": run_id, "power_w": sampler.power_w(), "gpu": gpu}
+        db.workers.beat(worker.model_copy(update=live), ttl_s=BEAT_TTL_S)
         tick(db, lease_s=settings.lease_s, validate=validate)
 
     return beat

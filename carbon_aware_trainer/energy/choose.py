@@ -1,43 +1,83 @@
-"""Which meter this host has for a device."""
+"""Which meters this machine has."""
 
 from __future__ import annotations
 
 import logging
 import re
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from carbon_aware_trainer.energy.estimate import CpuTimeMeter
+from carbon_aware_trainer.energy.codecarbon_process import CodeCarbonProcess
 from carbon_aware_trainer.energy.hardware import read_cpu, thread_power
-from carbon_aware_trainer.energy.meter import CompositeMeter, Meter, UnavailableMeter
+from carbon_aware_trainer.energy.host_cpu import PROC_STAT
+from carbon_aware_trainer.energy.meter import ESTIMATE_ERROR, Clock, Meter
 from carbon_aware_trainer.energy.nvml import open_gpu
 from carbon_aware_trainer.energy.rapl import POWERCAP, RaplMeter
+from carbon_aware_trainer.energy.sharing import CPU
 from carbon_aware_trainer.errors import MeterUnavailable
+from carbon_aware_trainer.records import Source
 
 log = logging.getLogger(__name__)
 
+Choice = Literal["auto", "nvml", "rapl", "estimate", "codecarbon"]
 
-def choose_meter(device: str, *, root_pid: int, powercap: Path = POWERCAP, nvml: Any = None) -> Meter:
-    """Return the best meter for training on ``device``: the CPU's, and for ``cuda:N`` that GPU's as well.
 
-    root_pid: the process whose tree trains; estimates count its CPU time.
-    A source that nothing can read makes the whole unknown: the meter's reads then raise MeterUnavailable.
+@dataclass(frozen=True, slots=True)
+class ChosenMeters:
+    """The meters of a machine's CPUs, and the way to open those of its GPUs."""
+
+    meters: Sequence[Meter] = ()
+    estimate: tuple[Source, float] | None = None
+    nvml: Any = field(default=None, repr=False)
+    clock: Clock = time.monotonic_ns
+
+    def open_gpu(self, uuid: str) -> Meter:
+        """Open the meter of a GPU."""
+        return open_gpu(uuid, key=uuid, nvml=self.nvml, clock=self.clock)
+
+
+def choose_meters(
+    choice: Choice = "auto",
+    *,
+    powercap: Path = POWERCAP,
+    nvml: Any = None,
+    codecarbon: CodeCarbonProcess | None = None,
+    clock: Clock = time.monotonic_ns,
+) -> ChosenMeters:
+    """Return the best meters, or those that ``choice`` forces.
+
+    Raises MeterUnavailable when one that is forced cannot be read here.
     """
-    try:
-        if device == "cpu":
-            return _open_cpu(root_pid, powercap)
-        match = re.fullmatch(r"cuda(?::(\d+))?", device)
-        if match is None:
-            return UnavailableMeter(f"There is no energy meter for the device {device!r} yet.")
-        cpu = _open_cpu(root_pid, powercap)  # first: it holds nothing open should the GPU fail
-        return CompositeMeter([open_gpu(int(match[1] or 0), nvml=nvml), cpu])
-    except MeterUnavailable as error:
-        return UnavailableMeter(str(error))
+    if choice == "codecarbon":
+        codecarbon = codecarbon or CodeCarbonProcess()
+        codecarbon.start()
+        return ChosenMeters([codecarbon], None, nvml, clock)
+    if choice != "estimate":
+        try:
+            return ChosenMeters([RaplMeter(powercap, clock=clock)], None, nvml, clock)
+        except MeterUnavailable as error:
+            if choice == "rapl":
+                raise
+            log.info("CPU energy is estimated: %s", error)
+    power = thread_power(read_cpu())
+    text = f"CPU time × TDP ({power.basis})"
+    step_s = 0.001 if PROC_STAT.is_file() else 0.01  # CPU clocks in nanoseconds, or psutil's ticks
+    source = Source(CPU, "estimated", text, ESTIMATE_ERROR, step_s)
+    return ChosenMeters([], (source, power.w_per_thread), nvml, clock)
 
 
-def _open_cpu(root_pid: int, powercap: Path) -> Meter:
-    try:
-        return RaplMeter(powercap)
-    except MeterUnavailable as error:
-        log.info("CPU energy is estimated: %s", error)
-        return CpuTimeMeter(root_pid, thread_power(read_cpu()))
+def list_gpus(device: str, count: int = 1) -> tuple[int, ...]:
+    """Return what CUDA calls the GPUs of a training on ``count`` of them from ``device`` on; none on a CPU.
+
+    Raises MeterUnavailable for a device that nothing here can measure.
+    """
+    if device == "cpu":
+        return ()
+    match = re.fullmatch(r"cuda(?::(\d+))?", device)
+    if match is None:
+        raise MeterUnavailable(f"There is no energy meter for the device {device!r} yet.")
+    first = int(match[1] or 0)
+    return tuple(range(first, first + max(1, count)))

@@ -57,7 +57,7 @@ class History:
         if self._samples and sample.at_ns <= self._samples[-1].at_ns:
             return
         if lost is not None and self._samples:
-            self._lost.append(Lost(self._samples[-1].at_ns, sample.at_ns, lost))
+            self._lose(Lost(self._samples[-1].at_ns, sample.at_ns, lost))
         self._samples.append(sample)
         if len(self._samples) >= self._thin_at:
             self._thin()
@@ -75,6 +75,14 @@ class History:
         start_j, start_gap_s = self._interpolate(start_ns)
         end_j, end_gap_s = self._interpolate(end_ns)
         return Span(max(0.0, end_j - start_j), max(start_gap_s, end_gap_s))
+
+    def _lose(self, lost: Lost) -> None:
+        """Note an interval; one that goes on for the same reason stays one, however long it takes."""
+        last = self._lost[-1] if self._lost else None
+        if last is not None and (last.end_ns, last.reason) == (lost.start_ns, lost.reason):
+            self._lost[-1] = Lost(last.start_ns, lost.end_ns, lost.reason)
+        else:
+            self._lost.append(lost)
 
     def _interpolate(self, at_ns: int) -> tuple[float, float]:
         """Return the joules at a moment and the width of the gap it falls into; 0 on a sample."""

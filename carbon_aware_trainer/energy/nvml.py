@@ -5,41 +5,41 @@ from __future__ import annotations
 import importlib
 import os
 import time
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from typing import Any
 
-from carbon_aware_trainer.energy.meter import Clock, Meter, RisingCounter
-from carbon_aware_trainer.errors import IntervalLost, MeterUnavailable
-from carbon_aware_trainer.records import Counter, Quality
+from carbon_aware_trainer.energy.meter import COUNTER_ERROR, Clock, Meter, RisingCounter
+from carbon_aware_trainer.energy.visible import find_visible
+from carbon_aware_trainer.errors import MeterUnavailable
+from carbon_aware_trainer.records import Counters, GpuFacts, Source
 
+STEP_S = 0.1  # Source: the counter and the power are renewed about every 100 ms (Volta and newer)
 _MAX_GAP_S = 1.0  # between two reads of the power; over a longer one a straight line would be a guess
 
 
-def open_gpu(
-    index: int,
-    *,
-    nvml: Any = None,
-    environ: Mapping[str, str] = os.environ,
-    clock: Clock = time.monotonic_ns,
-) -> Meter:
-    """Open the meter of ``cuda:<index>``: the energy counter (Volta and newer), else the power, integrated.
+def find_uuid(index: int, *, nvml: Any = None, environ: Mapping[str, str] = os.environ) -> str:
+    """Return the UUID of the GPU that CUDA calls ``cuda:<index>`` in this process.
 
     nvml: a module like pynvml, which is the default. environ: where CUDA_VISIBLE_DEVICES is looked up.
+    Raises MeterUnavailable when there is no driver, no such GPU, or only a part of one.
+    """
+    nvml = _start(nvml)
+    with _closing(nvml), _explaining(nvml, f"cuda:{index}"):
+        return str(nvml.nvmlDeviceGetUUID(find_visible(nvml, index, environ)))
+
+
+def open_gpu(uuid: str, *, key: str, nvml: Any = None, clock: Clock = time.monotonic_ns) -> Meter:
+    """Open the meter of a GPU: the energy counter (Volta and newer), else the power, integrated.
+
     Raises MeterUnavailable when there is no driver, no such GPU, or neither counter nor power.
     """
-    nvml = nvml or _import_nvml()
+    nvml = _start(nvml)
     try:
-        nvml.nvmlInit()
-    except nvml.NVMLError as error:
-        raise MeterUnavailable(f"NVML does not start: {error}. Is the NVIDIA driver installed?") from error
-    try:
-        handle, name = _find_gpu(nvml, index, environ)
-        _refuse_mig(nvml, handle, name)
-        return _open_counter(nvml, handle, name, clock)
-    except nvml.NVMLError as error:
-        nvml.nvmlShutdown()
-        raise MeterUnavailable(f"The energy of cuda:{index} cannot be read: {error}.") from error
+        with _explaining(nvml, uuid):
+            handle = nvml.nvmlDeviceGetHandleByUUID(uuid)
+            name = f"{nvml.nvmlDeviceGetName(handle)}, {uuid}"
+            return _open(nvml, handle, key, name, clock)
     except MeterUnavailable:
         nvml.nvmlShutdown()
         raise
@@ -48,21 +48,21 @@ def open_gpu(
 class NvmlCounterMeter:
     """The board's own counter, mJ since driver load. Source: NVML, nvmlDeviceGetTotalEnergyConsumption."""
 
-    quality: Quality = "measured"
-    step_s = 0.1
+    def __init__(self, nvml: Any, handle: Any, key: str, name: str, *, clock: Clock) -> None:
+        self._nvml, self._handle, self._key, self._clock = nvml, handle, key, clock
+        text = f"NVML energy counter of {name}"
+        self.sources = (Source(key, "measured", text, COUNTER_ERROR, STEP_S),)
+        first = nvml.nvmlDeviceGetTotalEnergyConsumption(handle)
+        self._counter = RisingCounter(text, first, joules_per_unit=1e-3)
 
-    def __init__(self, nvml: Any, handle: Any, name: str, *, clock: Clock = time.monotonic_ns) -> None:
-        self._nvml, self._handle, self._clock = nvml, handle, clock
-        self.source = f"NVML energy counter of {name}"
-        self._counter = RisingCounter(nvml.nvmlDeviceGetTotalEnergyConsumption(handle), joules_per_unit=1e-3)
-
-    def read(self) -> Counter:
-        """Read the counter."""
+    def read(self) -> Counters:
+        """Read the counter; a GPU that does not answer loses the time until it does."""
         try:
-            raw_mj = self._nvml.nvmlDeviceGetTotalEnergyConsumption(self._handle)
+            lost = self._counter.advance(self._nvml.nvmlDeviceGetTotalEnergyConsumption(self._handle))
         except self._nvml.NVMLError as error:
-            raise MeterUnavailable(f"The {self.source} no longer answers: {error}.") from error
-        return Counter(self._counter.advance(raw_mj), self._clock())
+            lost = self._counter.miss(f"The {self.sources[0].text} did not answer: {error}.")
+        reasons = {self._key: lost} if lost else {}
+        return Counters(self._clock(), {self._key: self._counter.joules}, reasons)
 
     def close(self) -> None:
         """Shut NVML down; it counts its users."""
@@ -73,29 +73,36 @@ class NvmlCounterMeter:
 class NvmlPowerMeter:
     """The board's power, integrated by the trapezoidal rule; it must be read at 10 Hz or faster."""
 
-    quality: Quality = "measured"
-    step_s = 0.1
-
-    def __init__(self, nvml: Any, handle: Any, name: str, *, clock: Clock = time.monotonic_ns) -> None:
-        self._nvml, self._handle, self._clock = nvml, handle, clock
-        self.source = f"NVML power of {name}, integrated"
+    def __init__(self, nvml: Any, handle: Any, key: str, name: str, *, clock: Clock) -> None:
+        self._nvml, self._handle, self._key, self._clock = nvml, handle, key, clock
+        self._text = f"NVML power of {name}, integrated"
+        error = f"{COUNTER_ERROR}, and what changes between two reads"
+        self.sources = (Source(key, "measured", self._text, error, STEP_S),)
         self._joules = 0.0
-        self._last_w, self._last_ns = nvml.nvmlDeviceGetPowerUsage(handle) / 1e3, clock()
+        self._last_w: float | None = nvml.nvmlDeviceGetPowerUsage(handle) / 1e3
+        self._last_ns = clock()
+        self._failure = ""
 
-    def read(self) -> Counter:
-        """Read the power and add what was used meanwhile. Raises IntervalLost after a gap of over 1 s."""
+    def read(self) -> Counters:
+        """Read the power and add what was used meanwhile; a gap of over 1 s is lost."""
         try:
-            power_w = self._nvml.nvmlDeviceGetPowerUsage(self._handle) / 1e3
+            lost = self._advance(self._nvml.nvmlDeviceGetPowerUsage(self._handle) / 1e3)
         except self._nvml.NVMLError as error:
-            raise MeterUnavailable(f"The {self.source} no longer answers: {error}.") from error
+            self._last_w = None
+            lost = self._failure = f"The {self._text} did not answer: {error}."
+        reasons = {self._key: lost} if lost else {}
+        return Counters(self._clock(), {self._key: self._joules}, reasons)
+
+    def _advance(self, power_w: float) -> str | None:
         now_ns = self._clock()
         elapsed_s = (now_ns - self._last_ns) / 1e9
-        mean_w = (power_w + self._last_w) / 2
-        self._last_w, self._last_ns = power_w, now_ns
+        last_w, self._last_w, self._last_ns = self._last_w, power_w, now_ns
+        if last_w is None:
+            return self._failure
         if elapsed_s > _MAX_GAP_S:
-            raise IntervalLost(f"The GPU's power was not read for {elapsed_s:.1f} s; that interval is lost.")
-        self._joules += mean_w * elapsed_s
-        return Counter(self._joules, now_ns)
+            return f"The GPU's power was not read for {elapsed_s:.1f} s; that interval is lost."
+        self._joules += (power_w + last_w) / 2 * elapsed_s
+        return None
 
     def close(self) -> None:
         """Shut NVML down; it counts its users."""
@@ -103,78 +110,83 @@ class NvmlPowerMeter:
             self._nvml.nvmlShutdown()
 
 
-def _import_nvml() -> Any:
-    try:
-        return importlib.import_module("pynvml")
-    except ImportError as error:
-        raise MeterUnavailable("GPU energy needs NVML. Run: pip install nvidia-ml-py") from error
+class GpuPanel:
+    """The gauges of one GPU. Only read: no setting of a device is ever changed."""
 
+    def __init__(self, uuid: str, *, nvml: Any = None) -> None:
+        """Raises MeterUnavailable when there is no driver or no such GPU."""
+        self._nvml = _start(nvml)
+        try:
+            with _explaining(self._nvml, uuid):
+                self._handle = self._nvml.nvmlDeviceGetHandleByUUID(uuid)
+                self._name = str(self._nvml.nvmlDeviceGetName(self._handle))
+        except MeterUnavailable:
+            self._nvml.nvmlShutdown()
+            raise
 
-def _open_counter(nvml: Any, handle: Any, name: str, clock: Clock) -> Meter:
-    try:
-        return NvmlCounterMeter(nvml, handle, name, clock=clock)
-    except nvml.NVMLError:  # boards before Volta, and vGPUs
-        return NvmlPowerMeter(nvml, handle, name, clock=clock)
-
-
-def _find_gpu(nvml: Any, index: int, environ: Mapping[str, str]) -> tuple[Any, str]:
-    """Return the handle and the name of what CUDA calls ``index``, which is not NVML's index."""
-    visible = environ.get("CUDA_VISIBLE_DEVICES")
-    if visible is None:
-        wanted = str(index)
-    else:
-        entries = _list_visible(visible)
-        if index >= len(entries):
-            raise MeterUnavailable(f"cuda:{index} is not visible: CUDA_VISIBLE_DEVICES is {visible!r}.")
-        wanted = entries[index]
-    if wanted.startswith("MIG-"):
-        raise MeterUnavailable(f"{wanted} is a MIG slice; NVML counts energy for the whole board only.")
-    if wanted.startswith("GPU-"):
-        physical = _find_by_uuid(nvml, wanted)
-    else:
-        _refuse_unknown_order(nvml, environ)
-        physical = int(wanted)
-    handle = nvml.nvmlDeviceGetHandleByIndex(physical)
-    return handle, f"GPU {physical} ({nvml.nvmlDeviceGetName(handle)})"
-
-
-def _list_visible(visible: str) -> list[str]:
-    """Return the entries up to the first invalid one, as CUDA does."""
-    entries: list[str] = []
-    for entry in (part.strip() for part in visible.split(",")):
-        if not (entry.isdecimal() or entry.startswith(("GPU-", "MIG-"))):
-            break
-        entries.append(entry)
-    return entries
-
-
-def _find_by_uuid(nvml: Any, wanted: str) -> int:
-    """Return NVML's index of a UUID; CUDA accepts any prefix that fits one GPU only."""
-    count = nvml.nvmlDeviceGetCount()
-    uuids = [nvml.nvmlDeviceGetUUID(nvml.nvmlDeviceGetHandleByIndex(index)) for index in range(count)]
-    fits = [index for index, uuid in enumerate(uuids) if uuid.startswith(wanted)]
-    if len(fits) != 1:
-        raise MeterUnavailable(f"{wanted} in CUDA_VISIBLE_DEVICES fits {len(fits)} GPUs of this host.")
-    return fits[0]
-
-
-def _refuse_unknown_order(nvml: Any, environ: Mapping[str, str]) -> None:
-    """Refuse to guess: NVML counts GPUs by PCI bus, CUDA by speed unless told otherwise."""
-    if environ.get("CUDA_DEVICE_ORDER") == "PCI_BUS_ID":
-        return
-    count = nvml.nvmlDeviceGetCount()
-    names = {nvml.nvmlDeviceGetName(nvml.nvmlDeviceGetHandleByIndex(index)) for index in range(count)}
-    if len(names) > 1:
-        raise MeterUnavailable(
-            "This host has unlike GPUs, which CUDA and NVML number differently. "
-            "Set CUDA_DEVICE_ORDER=PCI_BUS_ID."
+    def read(self) -> GpuFacts:
+        """Read all gauges; one that fails is None."""
+        nvml = self._nvml
+        memory = self._ask(nvml.nvmlDeviceGetMemoryInfo)
+        rates = self._ask(nvml.nvmlDeviceGetUtilizationRates)
+        power_mw, limit_mw = (
+            self._ask(question)
+            for question in (nvml.nvmlDeviceGetPowerUsage, nvml.nvmlDeviceGetEnforcedPowerLimit)
+        )
+        return GpuFacts(
+            name=self._name,
+            memory_used_bytes=None if memory is None else int(memory.used),
+            memory_total_bytes=None if memory is None else int(memory.total),
+            utilisation=None if rates is None else rates.gpu / 100,
+            power_w=None if power_mw is None else power_mw / 1e3,
+            power_limit_w=None if limit_mw is None else limit_mw / 1e3,
+            sm_clock_mhz=self._ask(nvml.nvmlDeviceGetClockInfo, nvml.NVML_CLOCK_SM),
+            temperature_c=self._ask(nvml.nvmlDeviceGetTemperature, nvml.NVML_TEMPERATURE_GPU),
         )
 
+    def close(self) -> None:
+        """Shut NVML down; it counts its users."""
+        with suppress(self._nvml.NVMLError):
+            self._nvml.nvmlShutdown()
 
-def _refuse_mig(nvml: Any, handle: Any, name: str) -> None:
+    def _ask(self, question: Callable[..., Any], *arguments: Any) -> Any:
+        try:
+            return question(self._handle, *arguments)
+        except self._nvml.NVMLError:  # this board has no such gauge, or does not answer now
+            return None
+
+
+def _open(nvml: Any, handle: Any, key: str, name: str, clock: Clock) -> Meter:
     try:
-        current, _pending = nvml.nvmlDeviceGetMigMode(handle)
-    except nvml.NVMLError:  # not supported: a board without MIG
-        return
-    if current:
-        raise MeterUnavailable(f"{name} is split by MIG; NVML counts energy for the whole board only.")
+        return NvmlCounterMeter(nvml, handle, key, name, clock=clock)
+    except nvml.NVMLError:  # boards before Volta
+        return NvmlPowerMeter(nvml, handle, key, name, clock=clock)
+
+
+def _start(nvml: Any) -> Any:
+    if nvml is None:
+        try:
+            nvml = importlib.import_module("pynvml")
+        except ImportError as error:
+            raise MeterUnavailable("GPU energy needs NVML. Run: pip install nvidia-ml-py") from error
+    try:
+        nvml.nvmlInit()
+    except nvml.NVMLError as error:
+        raise MeterUnavailable(f"NVML does not start: {error}. Is the NVIDIA driver installed?") from error
+    return nvml
+
+
+@contextmanager
+def _closing(nvml: Any) -> Iterator[None]:
+    try:
+        yield
+    finally:
+        nvml.nvmlShutdown()
+
+
+@contextmanager
+def _explaining(nvml: Any, gpu: str) -> Iterator[None]:
+    try:
+        yield
+    except nvml.NVMLError as error:
+        raise MeterUnavailable(f"The energy of {gpu} cannot be read: {error}.") from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -89,6 +90,14 @@ class PsutilProcesses:
         except psutil.Error:
             return None
         return float(times.user + times.system)
+
+
+def open_processes(root_pid: int) -> ProcessTable:
+    """Return the cheapest way to read processes here; some sandboxes hide other processes' clocks."""
+    linux = LinuxProcesses()
+    if sys.platform == "linux" and linux.find(root_pid) and linux.find_cpu_s(root_pid) is not None:
+        return linux
+    return PsutilProcesses()
 
 
 class _Member:

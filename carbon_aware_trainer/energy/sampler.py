@@ -1,137 +1,116 @@
-"""The thread that reads a meter all the time, so that any span of the past can be asked for."""
+"""The one sampler of a machine, in whichever worker holds the lock."""
 
 from __future__ import annotations
 
-import logging
+import fcntl
+import os
 import threading
 import time
+import uuid
+from collections.abc import Callable
+from pathlib import Path
 from types import TracebackType
 
-from carbon_aware_trainer.energy.history import History, Span
-from carbon_aware_trainer.energy.meter import Clock, Meter
-from carbon_aware_trainer.errors import IntervalLost, MeterUnavailable
-from carbon_aware_trainer.records import Counter, Reading
+from carbon_aware_trainer.energy.bell import Bell
+from carbon_aware_trainer.energy.codecarbon_process import CodeCarbonProcess
+from carbon_aware_trainer.energy.host import HostSampler
+from carbon_aware_trainer.energy.meter import Clock
+from carbon_aware_trainer.energy.roster import Roster
+from carbon_aware_trainer.energy.sample_log import LogWriter
 
-log = logging.getLogger(__name__)
+INTERVAL_S = 0.1
+_ROSTER_NS = 10**9
+# CodeCarbon takes a second of CPU time to start: not while the worker itself starts.
+_CODECARBON_AFTER_NS = 3 * 10**9
 
-_JOIN_S = 1.0
+
+class Election:
+    """A lock that one process of this machine holds; the kernel takes it back when the process ends."""
+
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / "lock"
+        self._file: int | None = None
+
+    def try_to_win(self) -> bool:
+        """Take the lock if nobody holds it. Raises OSError."""
+        if self._file is None:
+            self._file = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
+
+    def step_down(self) -> None:
+        """Let another worker have the lock."""
+        if self._file is not None:
+            os.close(self._file)
+            self._file = None
 
 
-class PowerSampler:
-    """Reads ``meter`` every ``interval_s`` in a thread of its own, which closes the meter at its end.
+class Session:
+    """Samples the machine until it is told to stop, and answers those who ring."""
 
-    A meter that fails or hangs never stops the caller: readings then say that the energy is unknown, and why.
-    """
-
-    def __init__(self, meter: Meter, *, interval_s: float = 0.1, clock: Clock = time.monotonic_ns) -> None:
-        self._meter = meter
-        self._interval_s = interval_s
+    def __init__(
+        self,
+        folder: Path,
+        host: HostSampler,
+        *,
+        codecarbon: CodeCarbonProcess | None = None,
+        interval_s: float = INTERVAL_S,
+        clock: Clock = time.monotonic_ns,
+    ) -> None:
+        """Raises OSError when the folder cannot be used."""
+        self._host, self._codecarbon = host, codecarbon
+        self._interval_ns = round(interval_s * 1e9)
         self._clock = clock
-        self._history = History()
-        self._failure: str | None = None
-        self._lost: str | None = None
-        self._tries = 0
-        self._busy_since_ns: int | None = None
-        self._sampled = threading.Condition()
-        self._wake = threading.Event()
-        self._is_stopping = False
-        self._thread = threading.Thread(target=self._work, name="power-sampler", daemon=True)
+        self._roster = Roster(folder)
+        self._roster_ns = 0
+        self._described: object = None
+        self._log = LogWriter(folder, uuid.uuid4().hex)
+        self._bell = Bell(folder)
+        self.look_at_roster()
 
-    def start(self) -> None:
-        """Start sampling."""
-        self._thread.start()
+    def run(self, stop: threading.Event, on_sample: Callable[[], None]) -> None:
+        """Sample at the interval, and at once when somebody rings."""
+        next_ns = begun_ns = self._clock()
+        while not stop.is_set():
+            rings = self._bell.wait((next_ns - self._clock()) / 1e9)
+            self._log.append(self._host.sample())
+            if "roster" in rings.values() or self._clock() - self._roster_ns >= _ROSTER_NS:
+                self.look_at_roster()
+            if self._codecarbon and self._clock() - begun_ns > _CODECARBON_AFTER_NS:
+                self._codecarbon.start()
+            if self._codecarbon and (figure := self._codecarbon.find_new()):
+                self._log.append_other(figure)
+            self._bell.answer(rings)
+            next_ns = max(next_ns + self._interval_ns, self._clock()) if not rings else next_ns
+            on_sample()
 
-    def stop(self) -> None:
-        """End the thread; one that hangs in its meter is left behind after a second, as a daemon."""
-        self._is_stopping = True
-        self._wake.set()
-        if self._thread.is_alive():
-            self._thread.join(_JOIN_S)
+    def look_at_roster(self) -> None:
+        """Take over who is there; where that changes what is read, say so in the log and count it."""
+        self._roster_ns = self._clock()
+        workers = self._roster.read()
+        for pid in self._host.enter(workers):
+            self._roster.remove(pid)
+        described = (self._host.sources, dict(self._host.failed_gpus), [worker.pid for worker in workers])
+        if described != self._described:
+            self._described = described
+            self._log.describe(self._host.sources, self._host.failed_gpus)
+            self._log.append(self._host.sample())
 
-    def __enter__(self) -> PowerSampler:
-        self.start()
+    def close(self) -> None:
+        """Give everything back."""
+        self._bell.close()
+        self._log.close()
+        self._host.close()
+        if self._codecarbon:
+            self._codecarbon.close()
+
+    def __enter__(self) -> Session:
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.stop()
-
-    def reading(self, start_ns: int, end_ns: int, *, timeout_s: float = 1.0) -> Reading:
-        """Return what was used between two moments of ``time.monotonic_ns()``; never raises.
-
-        When the end is newer than the last sample, a fresh one is waited for, unless the meter has been
-        hanging for ``timeout_s``.
-        """
-        span_s = (end_ns - start_ns) / 1e9
-        if span_s <= 0:
-            return Reading(0.0, reason="The span has no length.")
-        try:
-            span = self._get_span(start_ns, end_ns, timeout_s)
-        except MeterUnavailable as error:
-            return Reading(span_s, reason=str(error))
-        window_s = max(self._meter.step_s, span.window_s)
-        return Reading(span_s, span.joules, self._meter.quality, window_s=window_s)
-
-    def sample(self) -> None:
-        """Read the meter once, now, as the thread does all the time; never raises."""
-        counter: Counter | None = None
-        failure: str | None = None
-        self._busy_since_ns = self._clock()
-        try:
-            counter = self._read_past_a_reset()
-        except Exception as error:  # noqa: BLE001 - the sampler's outer edge: no meter may hurt a training
-            failure = str(error) or type(error).__name__
-        self._busy_since_ns = None
-        if failure is not None and failure != self._failure:
-            log.warning("energy unknown: %s source=%r", failure, self._meter.source)
-        with self._sampled:
-            if counter is not None:
-                self._history.add(counter, lost=self._lost)
-                self._lost = None
-            self._failure = failure
-            self._tries += 1
-            self._sampled.notify_all()
-
-    def _read_past_a_reset(self) -> Counter:
-        """Read the meter; when an interval was lost, note why and read again, so that the loss ends there."""
-        try:
-            return self._meter.read()
-        except IntervalLost as error:
-            self._lost = str(error)
-            log.warning("energy of an interval lost: %s source=%r", error, self._meter.source)
-            return self._meter.read()
-
-    def _get_span(self, start_ns: int, end_ns: int, timeout_s: float) -> Span:
-        with self._sampled:
-            if not self._has_reached(end_ns):
-                self._wait_for_a_sample(end_ns, timeout_s)
-            return self._history.between(start_ns, end_ns)
-
-    def _wait_for_a_sample(self, end_ns: int, timeout_s: float) -> None:
-        """Wait for a sample at ``end_ns`` or later. Raises MeterUnavailable when it fails or none comes."""
-        if not self._thread.is_alive():
-            raise MeterUnavailable(self._failure or "The power sampler is not running.")
-        hanging_s = (self._clock() - self._busy_since_ns) / 1e9 if self._busy_since_ns is not None else 0.0
-        tries = self._tries
-        self._wake.set()
-        self._sampled.wait_for(
-            lambda: self._has_reached(end_ns) or (self._tries > tries and self._failure is not None),
-            timeout=max(0.0, timeout_s - hanging_s),
-        )
-        if self._has_reached(end_ns):
-            return
-        if self._tries > tries and self._failure is not None:
-            raise MeterUnavailable(self._failure)
-        raise MeterUnavailable("The energy meter does not answer.")
-
-    def _has_reached(self, end_ns: int) -> bool:
-        newest = self._history.newest
-        return newest is not None and newest.at_ns >= end_ns
-
-    def _work(self) -> None:
-        while not self._is_stopping:
-            self._wake.clear()
-            self.sample()
-            self._wake.wait(self._interval_s)
-        self._meter.close()
+        self.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from datetime import UTC, datetime
 
 import pytest
 import redis
@@ -28,9 +29,37 @@ def test_a_run_that_does_not_exist_is_not_found(db: RedisDB) -> None:
 
 def test_an_epoch_is_read_as_it_was_recorded(db: RedisDB) -> None:
     lease = running(db)
-    result = epoch(1, train_loss=0.1 + 0.2, energy_kwh=1e-9 / 3, energy_quality="measured", co2_g=1 / 3)
+    result = epoch(
+        1,
+        train_loss=0.1 + 0.2,
+        energy_kwh=3.33333e-10,
+        energy_quality="measured",
+        energy_by_source={"gpu:0": 3e-10, "cpu": 3.3333e-11},
+        co2_g=0.333333,
+        ended_at=datetime(2026, 1, 1, 12, 0, 0, 123000, tzinfo=UTC),
+    )
     db.runs.record_epoch(lease, result)
     assert db.runs.list_epochs(lease.run_id) == [result.model_copy(update={"attempt": 1})]
+
+
+def test_what_was_measured_is_kept_with_six_digits(db: RedisDB) -> None:
+    lease = running(db)
+    measured = {"energy_kwh": 1e-9 / 3, "co2_g": 2 / 3, "duration_s": 100 / 3}
+    db.runs.record_epoch(lease, epoch(1, **measured, energy_by_source={"cpu": 1e-9 / 3}))
+    (stored,) = db.runs.list_epochs(lease.run_id)
+    assert (stored.energy_kwh, stored.co2_g, stored.duration_s) == (3.33333e-10, 0.666667, 33.3333)
+    assert stored.energy_by_source == {"cpu": 3.33333e-10}
+
+
+def test_an_epoch_that_was_written_before_there_were_sources_is_read(db: RedisDB, raw: redis.Redis) -> None:
+    lease = running(db)
+    raw.hset(
+        f"run:{lease.run_id}:epochs",
+        "1",
+        '[1,0.5,1.5,0.5,null,null,0.5,1,0.001,"measured",null,null,0.4,400]',
+    )
+    (stored,) = db.runs.list_epochs(lease.run_id)
+    assert (stored.energy_kwh, stored.energy_by_source, stored.ended_at) == (0.001, None, None)
 
 
 def test_the_summary_follows_the_epochs(db: RedisDB) -> None:
@@ -214,7 +243,14 @@ def test_a_run_of_twenty_epochs_takes_less_than_ten_kibibytes(db: RedisDB, raw: 
         lease = claim(db, worker_id=f"w{number}")
         db.runs.describe(lease, facts)
         for epoch_number in range(1, 21):
-            result = epoch(epoch_number, **costs, energy_quality="measured", intensity_g_per_kwh=384.12)
+            result = epoch(
+                epoch_number,
+                **costs,
+                energy_quality="measured",
+                intensity_g_per_kwh=384.12,
+                energy_by_source={"gpu:0": 0.3 / 3, "cpu": 0.7 / 3},
+                ended_at=datetime(2026, 1, 1, 12, 0, 0, 123456, tzinfo=UTC),
+            )
             db.runs.record_epoch(lease, result)
         db.queue.finish(lease, Status.DONE)
     raw.delete("events")

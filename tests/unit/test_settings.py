@@ -25,6 +25,10 @@ VALUES = {
     "lease_s": "3.5",
     "country": "DEU",
     "default_dataset": "mnist",
+    "meter": "rapl",
+    "energy_dir": "/tmp/energy",  # noqa: S108 - never opened
+    "codecarbon": "false",
+    "pue": "1.4",
     "scripts_dir": "/tmp/scripts",  # noqa: S108 - never opened
     "allowed_hosts": "a, b",
     "allowed_origins": "https://a,https://b",

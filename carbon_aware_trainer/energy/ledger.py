@@ -1,0 +1,185 @@
+"""What one worker knows from the log: what it and the whole machine used between any two moments."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping
+
+from carbon_aware_trainer.energy.history import History, Span
+from carbon_aware_trainer.energy.host import Sample
+from carbon_aware_trainer.energy.sample_log import Entry, Header, OtherFigure
+from carbon_aware_trainer.errors import MeterUnavailable
+from carbon_aware_trainer.records import Counter, Reading, Source, SourceReading, add_up
+
+_IDLE_NS, _SHORTEST_IDLE_NS = 10 * 10**9, 10**9
+# CodeCarbon's own figure has to cover this part of a span; the rest is taken as like it.
+_COVERED = 0.9
+
+
+class _Column:
+    """One cumulative value through all sessions of samplers, each of which counts from 0."""
+
+    def __init__(self) -> None:
+        self.history = History()
+        self._joules = 0.0
+        self._last: float | None = None
+
+    def add(self, at_ns: int, joules: float, lost: str | None) -> None:
+        if self._last is not None and lost is None:
+            self._joules += max(0.0, joules - self._last)
+        self._last = joules
+        self.history.add(Counter(self._joules, at_ns), lost=lost)
+
+    def restart(self) -> None:
+        self._last = None
+
+
+class Ledger:
+    """The columns of one worker and those of the machine. Not safe for threads."""
+
+    def __init__(self, pid: int) -> None:
+        self._pid = pid
+        self._header: Header | None = None
+        self._host: dict[str, _Column] = {}
+        self._own: dict[str, _Column] = {}
+        self._training: deque[tuple[int, int]] = deque(maxlen=400)
+        self._other = History()
+        self._other_offset_j = 0.0
+        self.other_failure = "CodeCarbon's own figure was not asked for."
+        self._break: str | None = None
+        self.newest_ns: int | None = None
+
+    @property
+    def sources(self) -> tuple[Source, ...]:
+        """What the sampler reads; empty before the first header."""
+        return self._header.sources if self._header else ()
+
+    @property
+    def is_listed(self) -> bool:
+        """True once the sampler counts this worker's part."""
+        return bool(self._own)
+
+    def add(self, entry: Entry, *, now_ns: int) -> None:
+        """Take over an entry; a sample from the future is of a time before the last boot and ignored."""
+        if isinstance(entry, Header):
+            self._enter(entry)
+        elif isinstance(entry, OtherFigure):
+            self._add_other(entry)
+        elif entry.at_ns <= now_ns:
+            self._add_sample(entry)
+
+    def reading(
+        self, start_ns: int, end_ns: int, gpus: Mapping[str, str], failed: Mapping[str, str]
+    ) -> Reading:
+        """Return what the worker used in a span that the samples cover.
+
+        gpus: the UUIDs of gpu:0, … that it trains on. failed: why others of them are unknown.
+        """
+        names = {
+            source.key: source.key for source in self.sources if source.is_counted and _is_shared(source)
+        }
+        parts = {name: self._part(key, start_ns, end_ns) for name, key in {**gpus, **names}.items()}
+        parts |= {name: SourceReading(None, reason=reason) for name, reason in failed.items()}
+        if not parts:
+            return Reading((end_ns - start_ns) / 1e9, reason="The energy sampler has not begun yet.")
+        return add_up((end_ns - start_ns) / 1e9, parts)
+
+    def idle_power_w(self, until_ns: int) -> float | None:
+        """Return the mean power of the machine in up to 10 s before a moment in which no worker trained.
+
+        None when that is less than a second, or a source is unknown.
+        """
+        start_ns = until_ns - _IDLE_NS
+        for at_ns, training in reversed(self._training):
+            if at_ns <= until_ns and training:
+                start_ns = max(start_ns, at_ns)
+                break
+        start_ns = max(start_ns, self._training[0][0]) if self._training else until_ns
+        end_ns = min(until_ns, self.newest_ns or until_ns)
+        if end_ns - start_ns < _SHORTEST_IDLE_NS:
+            return None
+        counted = [source.key for source in self.sources if source.is_counted]
+        try:
+            spans = [self._host[key].history.between(start_ns, end_ns) for key in counted]
+        except (MeterUnavailable, KeyError):  # one part unknown: no figure that looks like the whole
+            return None
+        return sum(span.joules for span in spans) / ((end_ns - start_ns) / 1e9)
+
+    def other_j(self, start_ns: int, end_ns: int) -> float:
+        """Return CodeCarbon's own figure for the machine in a span; its last step may be a straight line.
+
+        Raises MeterUnavailable when it covers too little of the span.
+        """
+        newest = self._other.newest
+        if newest is None:
+            raise MeterUnavailable(self.other_failure)
+        covered_ns = min(end_ns, newest.at_ns)
+        if covered_ns - start_ns < _COVERED * (end_ns - start_ns):
+            raise MeterUnavailable("The run was too short for CodeCarbon, which reads every few seconds.")
+        try:
+            joules = self._other.between(start_ns, covered_ns).joules
+        except MeterUnavailable as error:
+            raise MeterUnavailable("CodeCarbon was still starting when the run began.") from error
+        return joules * (end_ns - start_ns) / (covered_ns - start_ns)
+
+    def _enter(self, header: Header) -> None:
+        last, self._header = self._header, header
+        if last is None:
+            return
+        if header.session != last.session:
+            self._begin_session(
+                f"The energy sampler of this machine ended (process {last.pid}) and another took over."
+            )
+        elif header.file not in (last.file, last.file + 1):
+            self._break = "This worker was stopped for long and missed a part of the energy samples."
+
+    def _begin_session(self, why: str) -> None:
+        self._break = why
+        for column in (*self._host.values(), *self._own.values()):
+            column.restart()
+        self._other_offset_j, newest = 0.0, self._other.newest
+        if newest is not None:
+            self._other_offset_j = newest.joules
+
+    def _add_sample(self, sample: Sample) -> None:
+        if self.newest_ns is not None and sample.at_ns < self.newest_ns and self._break is not None:
+            self._host, self._own = {}, {}  # those were samples of a time before the last boot
+        broken, self._break = self._break, None
+        own, mine = sample.own.get(self._pid), sample.lost_of.get(self._pid)
+        for key, joules in sample.host.items():
+            lost = broken or sample.lost.get(key)
+            self._host.setdefault(key, _Column()).add(sample.at_ns, joules, lost)
+            if own is not None:
+                self._own.setdefault(key, _Column()).add(sample.at_ns, own[key], lost or mine)
+        self._training.append((sample.at_ns, sample.training))
+        self.newest_ns = sample.at_ns
+
+    def _add_other(self, figure: OtherFigure) -> None:
+        if figure.joules is None:
+            self.other_failure = figure.reason or "CodeCarbon has failed."
+            self._other = History()
+        else:
+            self._other.add(Counter(self._other_offset_j + figure.joules, figure.at_ns))
+
+    def _part(self, key: str, start_ns: int, end_ns: int) -> SourceReading:
+        source = next((source for source in self.sources if source.key == key), None)
+        column, whole = self._own.get(key), self._host.get(key)
+        try:
+            if source is None or column is None or whole is None:
+                failed = self._header.failed if self._header else {}
+                raise MeterUnavailable(failed.get(key, "The energy sampler does not count this worker yet."))
+            span = column.history.between(start_ns, end_ns)
+            all_j = whole.history.between(start_ns, end_ns).joules
+        except MeterUnavailable as error:
+            return SourceReading(None, reason=str(error))
+        share = min(1.0, span.joules / all_j) if all_j > 0 else None
+        return SourceReading(span.joules, source.quality, window_s=_window_s(source, span), share=share)
+
+
+def _window_s(source: Source, span: Span) -> float:
+    return max(source.step_s, span.window_s)
+
+
+def _is_shared(source: Source) -> bool:
+    """True for what every worker has a part of; a GPU belongs to those that train on it."""
+    return not source.key.startswith("GPU-")

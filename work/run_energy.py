@@ -1,0 +1,130 @@
+"""What is known about the energy of one attempt besides its epochs: idle power, shares, power over time."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Protocol
+
+from carbon_aware_trainer.accounting import energy_kwh
+from carbon_aware_trainer.energy import EnergyMonitor, read_ram_constant_w
+from carbon_aware_trainer.errors import MeterUnavailable
+from carbon_aware_trainer.records import Reading
+from schema import Lease, PowerPoint, Run, Scalar
+
+FIRST_INTERVAL_S = 1.0
+# Points are sent this many at a time; a run of fewer has none, so that short ones take no room.
+POINTS_AT_ONCE = 5
+# After a longer pause of the worker the time between is left out.
+_MOST_BEHIND = 200
+
+CODECARBON_FACT = "codecarbon_energy_kwh"
+
+
+class PowerStore(Protocol):
+    """Where the points of a run are kept."""
+
+    def append(self, lease: Lease, points: Sequence[PowerPoint], *, interval_s: float) -> float:
+        """Add points; return the interval of the next ones."""
+
+
+class RunEnergy:
+    """Tells the machine's sampler that a run is trained, and gathers what is recorded with the run.
+
+    Nothing of it for a simulated run, which uses no energy of its own.
+    """
+
+    def __init__(self, sampler: EnergyMonitor, run: Run, *, pue: float) -> None:
+        self._sampler, self._run, self._pue = sampler, run, pue
+        self._is_measured = not run.simulated
+        self._is_training = False
+        self._started_ns = self._taken_ns = time.monotonic_ns()
+        self._interval_s = FIRST_INTERVAL_S
+        self._points: list[PowerPoint] = []
+        self._has_sent = False
+
+    def begin(self) -> dict[str, Scalar]:
+        """Say that the run is trained from now on; return what is known before it."""
+        if not self._is_measured:
+            return {}
+        self._started_ns = self._taken_ns = time.monotonic_ns()
+        idle_power_w = self._sampler.idle_power_w(self._started_ns)
+        gpus = self._run.hyper_params.get("gpus")
+        self._sampler.begin(gpus=gpus if isinstance(gpus, int) else 1)
+        self._is_training = True
+        return {
+            "idle_power_w": None if idle_power_w is None else round(idle_power_w, 3),
+            "ram_constant_w": read_ram_constant_w(),
+            "pue": self._pue,
+        }
+
+    def end(self) -> dict[str, Scalar]:
+        """Return what is known about the whole attempt; call it when training is over."""
+        if not self._is_training:
+            return {}
+        end_ns = self._sampler.newest_ns() or self._started_ns
+        reading = self._sampler.reading(self._started_ns, end_ns, timeout_s=0)
+        return {
+            "energy_shares": _describe_shares(reading),
+            "energy_share": _overall_share(reading),
+            **self._ask_codecarbon(time.monotonic_ns()),
+        }
+
+    def close(self) -> None:
+        """Say that the run is trained no more."""
+        if self._is_training:
+            self._is_training = False
+            self._sampler.end()
+
+    def take_points(self, *, is_last: bool = False) -> list[PowerPoint]:
+        """Return the points that are to be sent now."""
+        if not self._is_training:
+            return []
+        self._advance(self._sampler.newest_ns() or 0)
+        is_due = len(self._points) >= POINTS_AT_ONCE or (is_last and self._has_sent)
+        if not is_due:
+            return []
+        points, self._points, self._has_sent = self._points, [], True
+        return points
+
+    def send(self, points: Sequence[PowerPoint], lease: Lease, store: PowerStore) -> None:
+        """Store points, and take the next ones at the interval that the store wants."""
+        self._interval_s = store.append(lease, points, interval_s=self._interval_s)
+
+    def _advance(self, newest_ns: int) -> None:
+        step_ns = round(self._interval_s * 1e9)
+        self._taken_ns = max(self._taken_ns, newest_ns - _MOST_BEHIND * step_ns)
+        while newest_ns - self._taken_ns >= step_ns:
+            start_ns, self._taken_ns = self._taken_ns, self._taken_ns + step_ns
+            parts = self._sampler.reading(start_ns, self._taken_ns, timeout_s=0).by_source_j
+            if parts:
+                at = datetime.now(UTC) - timedelta(microseconds=(time.monotonic_ns() - self._taken_ns) / 1e3)
+                power_w = {key: joules / self._interval_s for key, joules in parts.items()}
+                self._points.append(PowerPoint(at=at, power_w=power_w))
+
+    def _ask_codecarbon(self, end_ns: int) -> dict[str, Scalar]:
+        """Return CodeCarbon's own figure for the machine, summed over the attempts."""
+        earlier = self._run.environment.get(CODECARBON_FACT) if self._run.attempt > 1 else 0.0
+        try:
+            joules = self._sampler.codecarbon_j(self._started_ns, end_ns)
+            if not isinstance(earlier, int | float):
+                raise MeterUnavailable("It is not known of an earlier attempt.")
+        except MeterUnavailable as error:
+            return {CODECARBON_FACT: None, "codecarbon_reason": str(error)}
+        kwh = float(f"{earlier + energy_kwh(joules):.6g}")
+        return {CODECARBON_FACT: kwh, "codecarbon_reason": None}
+
+
+def _describe_shares(reading: Reading) -> str:
+    shares = [f"{key} {part.share:.0%}" for key, part in reading.sources.items() if part.share is not None]
+    known = ", ".join(shares) or "none known"
+    return f"{known} of this machine's; CPU and memory by CPU time, a GPU equally"
+
+
+def _overall_share(reading: Reading) -> float | None:
+    """Return the run's part of the machine's energy, of which idle power is subtracted; None when unknown."""
+    parts = [(part.energy_j, part.share) for part in reading.sources.values()]
+    own = sum(joules for joules, share in parts if joules and share)
+    whole = sum(joules / share for joules, share in parts if joules and share)
+    return round(own / whole, 4) if whole > 0 else None
