@@ -69,7 +69,7 @@ def _figures(run: RunReply, account: AccountReply) -> None:
         ("Like driving", *car),
         ("Like charging", *phone),
     )
-    for column, (label, value, note) in zip(parts.tiles(len(figures)), figures, strict=True):
+    for column, (label, value, note) in zip(parts.tiles(len(figures), "_account"), figures, strict=True):
         column.metric(label, value, help=note, border=True, height="stretch")
     if account.codecarbon_energy_kwh is not None:
         st.caption(
@@ -113,7 +113,8 @@ def _equivalent(equivalents: Sequence[Equivalent], unit: str) -> tuple[str, str 
 def _idle_note(run: RunReply, account: AccountReply) -> str:
     if account.above_idle_kwh is None:
         return fmt.plain(f"Unknown: {account.above_idle_reason}.")
-    return f"Of {fmt.energy(run.energy_kwh)} in all, without the run's share of what the idle machine would have used."
+    total = fmt.energy(run.energy_kwh)
+    return f"Of {total} in all, without the run's share of what the idle machine would have used."
 
 
 def _correct_note(account: AccountReply) -> str:
@@ -128,7 +129,7 @@ def _baseline(run: RunReply, baseline: Baseline) -> None:
     dataset = fmt.plain(str(run.hyper_params.get("dataset")))
     kind = "simulated " if run.simulated else ""
     st.caption(f"Against the median of {others.replace('done', kind + 'done')} on **{dataset}**")
-    accuracy, energy, co2 = parts.tiles(3)
+    accuracy, energy, co2 = parts.tiles(3, "_baseline")
     points = None
     if run.best_accuracy is not None and baseline.accuracy is not None:
         points = (
