@@ -19,7 +19,8 @@ MAX_RUNS = 20
 _LEAST_ALIKE = 2
 # What says nothing about the cost of an epoch, or only bounds how many there are.
 _FREE = ("num_epochs", "seed", "max_energy_wh", "max_co2_g", "max_duration_s")
-_SHAPING = ("trainer", "network", "dataset", "image_folder", "image_side")
+_SHAPING = ("trainer", "network", "dataset")
+_FOLDER = (*_SHAPING, "image_folder", "image_side")
 _SPEED = ("batch_size", "precision", "compile", "augmentation")
 _NOTHING = (
     "There is no past run to predict from: none of this network and dataset, and none of its host to scale."
@@ -135,7 +136,8 @@ def _shown(found: prediction.Estimate | None, factor: float = 1.0) -> Estimate |
 def _kind(hyper_params: Mapping[str, JsonValue]) -> Mapping[str, JsonValue]:
     """Return what two runs have to share: network and dataset, or everything where there is neither."""
     if hyper_params.get("network") and hyper_params.get("dataset"):
-        return {name: hyper_params.get(name) for name in _SHAPING}
+        names = _FOLDER if hyper_params.get("image_folder") else _SHAPING
+        return {name: hyper_params.get(name) for name in names}
     return {name: value for name, value in hyper_params.items() if name not in _FREE}
 
 

@@ -1,7 +1,7 @@
 """What a run will use: from its own first epochs, or from past runs like it. Pure; intervals are 90 % ones.
 
-Source of the interval of a new observation: Student's t prediction interval, e.g. NIST/SEMATECH e-Handbook of
-Statistical Methods, 7.2.1 and 4.5.2; of the quantiles: ibid. 1.3.6.7.2.
+Source of the intervals of new observations: Hahn and Meeker 1991, "Statistical Intervals", chapter 4; of the
+quantiles: NIST/SEMATECH e-Handbook of Statistical Methods, 1.3.6.7.2.
 """
 
 from __future__ import annotations

@@ -7,14 +7,20 @@ from datetime import tzinfo
 
 import plotly.graph_objects as go
 
-from schema import EpochResult, PowerPoint
+from schema import EpochResult, PowerPoint, Total
 from views import format as fmt
-from views.look import SOURCE_NAMES, run_color, source_color
+from views.look import SOURCE_NAMES, TOTAL_COLOR, run_color, source_color
 
 _MARKERS_UP_TO = 60
 # With fewer epochs than that Plotly would label the space between two of them too.
 _TICK_EACH_UP_TO = 10
 _HEIGHT_PX = 290
+# Where there may be many names: beside the title they would cover it on a phone.
+_LEGEND_BELOW = {
+    "showlegend": True,
+    "legend": {"x": 0, "xanchor": "left", "y": -0.3, "yanchor": "top"},
+    "margin": {"b": 84},
+}
 
 
 def run_figures(run_id: str, epochs: Sequence[EpochResult], *, is_simulated: bool = False) -> list[str]:
@@ -108,7 +114,7 @@ def source_figure(run_id: str, epochs: Sequence[EpochResult], *, pue: float) -> 
                 hovertemplate="%{y:.3~g}",
             )
         )
-    figure.update_layout(barmode="stack", bargap=0.15, showlegend=True)
+    figure.update_layout(barmode="stack", bargap=0.15, **_LEGEND_BELOW)
     if len(epochs) <= _TICK_EACH_UP_TO:
         figure.update_xaxes(dtick=1)
     return figure
@@ -132,12 +138,40 @@ def power_figure(run_id: str, points: Sequence[PowerPoint], *, zone: tzinfo) -> 
                 hovertemplate="%{y:.1f} W",
             )
         )
-    figure.update_layout(showlegend=True)
+    figure.update_layout(**_LEGEND_BELOW)
     figure.update_xaxes(
         title={"text": "time"}, tickformat=None, unifiedhovertitle={"text": "%{x|%H:%M:%S}"}, nticks=6
     )
     figure.update_yaxes(rangemode="tozero")
     return figure
+
+
+def totals_figures(totals: Sequence[Total]) -> list[str]:
+    """Draw the energy and the CO₂ of each day as Plotly JSON; a day of which nothing is known is a gap."""
+    energy, co2 = [total.real.energy_kwh for total in totals], [total.real.co2_g for total in totals]
+    figures = []
+    for title, name, unit, values in (
+        ("Energy", "energy", fmt.energy_unit(energy), energy),
+        ("CO₂", "CO₂", fmt.co2_unit(co2), co2),
+    ):
+        figure = _figure("totals", f"{title} per day", f"{name} ({unit.label})")
+        figure.add_trace(
+            go.Bar(
+                x=[total.name for total in totals],
+                y=[None if value is None else value * unit.factor for value in values],
+                marker={"color": TOTAL_COLOR, "line": {"width": 0}},
+                hovertemplate="%{y:.3~g}",
+            )
+        )
+        figure.update_layout(showlegend=False, bargap=0.2)
+        figure.update_xaxes(
+            title={"text": "day (UTC)"},
+            tickformat="%d %b",
+            unifiedhovertitle={"text": "%{x|%a %d %B %Y}"},
+            nticks=8,
+        )
+        figures.append(str(figure.to_json()))
+    return figures
 
 
 def _cost_figure(

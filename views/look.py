@@ -45,6 +45,7 @@ RUN_COLORS: Final = (
 )
 
 
+TOTAL_COLOR: Final = RUN_COLORS[2]
 SOURCE_NAMES: Final = {
     "cpu": "CPU",
     "dram": "memory",

@@ -26,7 +26,9 @@ body { font-variant-ligatures: no-contextual; }
 [data-testid="stMainBlockContainer"] { padding-left: 2.5rem; padding-right: 2.5rem; max-width: 1500px; }
 @media (max-width: 640px) {
   [data-testid="stMainBlockContainer"] { padding-left: 1rem; padding-right: 1rem; }
-  [class*="st-key-tiles"] [data-testid="stColumn"] { flex: 1 1 calc(50% - 1rem); min-width: calc(50% - 1rem); }
+  [class*="st-key-tiles"] [data-testid="stColumn"] {
+    flex: 1 1 calc(50% - 1rem); min-width: calc(50% - 1rem);
+  }
 }
 </style>"""
 

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-
 import streamlit as st
 
-from schema import AccountReply, Baseline, EpochsReply, Equivalent, PowerReply, RunReply
+from schema import AccountReply, Baseline, EpochsReply, PowerReply, RunReply
 from views import format as fmt
 from views import parts
 from views.charts import energy_figures
+from views.equivalents import equivalent_tiles
 from views.live_chart import live_charts
-
-_M_PER_KM = 1000
 
 
 def show(run: RunReply, epochs: EpochsReply, account: AccountReply, power: PowerReply) -> None:
@@ -56,7 +53,6 @@ def _quality_badge(run: RunReply, account: AccountReply) -> None:
 
 
 def _figures(run: RunReply, account: AccountReply) -> None:
-    car, phone = (_equivalent(account.equivalents, unit) for unit in ("km", "charges"))
     per_energy, per_unit = accuracy_per_energy(run, account)
     figures = (
         ("Above idle", fmt.energy(account.above_idle_kwh), _idle_note(run, account)),
@@ -66,15 +62,14 @@ def _figures(run: RunReply, account: AccountReply) -> None:
             _correct_note(account),
         ),
         (f"Accuracy per {per_unit}", per_energy, "Best test accuracy in % over the energy of the whole run."),
-        ("Like driving", *car),
-        ("Like charging", *phone),
+        *equivalent_tiles(account.equivalents),
     )
     for column, (label, value, note) in zip(parts.tiles(len(figures), "_account"), figures, strict=True):
         column.metric(label, value, help=note, border=True, height="stretch")
     if account.codecarbon_energy_kwh is not None:
         st.caption(
-            f"CodeCarbon's own figure for this run: **{fmt.energy(account.codecarbon_energy_kwh)}**, "
-            f"ours: **{fmt.energy(run.energy_kwh)}**."
+            f"CodeCarbon, for the whole machine: **{fmt.energy(account.codecarbon_energy_kwh)}**; "
+            f"ours, for this run: **{fmt.energy(run.energy_kwh)}**."
         )
 
 
@@ -86,28 +81,6 @@ def accuracy_per_energy(run: RunReply, account: AccountReply) -> tuple[str, str]
     per_unit = 100 * account.accuracy_per_kwh / unit.factor
     text = fmt.count(round(per_unit)) if per_unit >= 1000 else fmt.significant(per_unit)
     return f"{text}\u00a0%", unit.label
-
-
-def equivalent_text(equivalent: Equivalent) -> str:
-    """Write an equivalent in a size people can picture: 1.2 km, 85 m, 40 % of a charge."""
-    amount = equivalent.amount
-    if equivalent.unit == "km":
-        if amount >= 1:
-            return f"{fmt.significant(amount)}\u00a0km"
-        meters = amount * _M_PER_KM
-        if meters >= 1 or amount == 0:
-            return f"{fmt.significant(meters)}\u00a0m"
-        return f"{fmt.significant(100 * meters)}\u00a0cm"
-    if amount >= 1:
-        return f"{fmt.significant(amount)} phones"
-    return f"{fmt.significant(100 * amount)}\u00a0% of a phone"
-
-
-def _equivalent(equivalents: Sequence[Equivalent], unit: str) -> tuple[str, str | None]:
-    for found in equivalents:
-        if found.unit == unit:
-            return equivalent_text(found), fmt.plain(f"Source: {found.source}.")
-    return fmt.MISSING, None
 
 
 def _idle_note(run: RunReply, account: AccountReply) -> str:
@@ -132,27 +105,36 @@ def _baseline(run: RunReply, baseline: Baseline) -> None:
     accuracy, energy, co2 = parts.tiles(3, "_baseline")
     points = None
     if run.best_accuracy is not None and baseline.accuracy is not None:
-        points = (
-            f"{100 * (run.best_accuracy - baseline.accuracy):+.2f} points of {fmt.percent(baseline.accuracy)}"
-        )
-    accuracy.metric("Best test accuracy", fmt.percent(run.best_accuracy), delta=points, border=True)
+        points = f"{100 * (run.best_accuracy - baseline.accuracy):+.2f} points"
+    accuracy.metric(
+        "Best test accuracy",
+        fmt.percent(run.best_accuracy),
+        delta=points,
+        border=True,
+        help=f"Median: {fmt.percent(baseline.accuracy)}.",
+    )
     for column, label, own, median, text in (
         (energy, "Energy", run.energy_kwh, baseline.energy_kwh, fmt.energy),
         (co2, "CO₂", run.co2_g, baseline.co2_g, fmt.co2),
     ):
         column.metric(
-            label, text(own), delta=change_text(own, median, text), delta_color="inverse", border=True
+            label,
+            text(own),
+            delta=change_text(own, median),
+            delta_color="inverse",
+            border=True,
+            help=f"Median: {text(median)}.",
         )
 
 
-def change_text(own: float | None, median: float | None, text: Callable[[float | None], str]) -> str | None:
-    """Write by how much a figure differs from the median; None when one is unknown or the median is 0."""
+def change_text(own: float | None, median: float | None) -> str | None:
+    """Write how a figure differs from the median; None when one is unknown or the median is 0."""
     if own is None or not median:
         return None
     ratio = own / median
-    if ratio >= 2:
-        return f"+{fmt.significant(ratio)} × {text(median)}"
-    return f"{100 * (ratio - 1):+.0f} % of {text(median)}"
+    if ratio >= 1000:
+        return f"{fmt.count(round(ratio))} × as much"
+    return f"{fmt.significant(ratio)} × as much" if ratio >= 2 else f"{100 * (ratio - 1):+.0f} %"
 
 
 def _share(share: float) -> str:

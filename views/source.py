@@ -11,11 +11,13 @@ from typing import Generic, Literal, TypeVar, cast
 import streamlit as st
 from pydantic import JsonValue
 
+from carbon_aware_trainer.equivalents import equivalents_of
 from client import Client
 from errors import ApiError, ApiRefused, ApiUnavailable
 from schema import (
     AccountReply,
     EpochsReply,
+    Equivalent,
     HealthReply,
     LogReply,
     PowerReply,
@@ -159,6 +161,19 @@ def predict(hyper_params: Mapping[str, JsonValue], options: RunOptions) -> Predi
 def list_totals(by: Literal["day", "project"], days: int) -> TotalsReply:
     """Return what all runs used."""
     return api().list_totals(by=by, days=days)
+
+
+def equivalents(co2_g: float | None) -> list[Equivalent]:
+    """Return what a mass of CO₂ is equivalent to."""
+    return [
+        Equivalent(
+            name=found.measure.name,
+            amount=found.amount,
+            unit=found.measure.unit,
+            source=found.measure.source,
+        )
+        for found in equivalents_of(co2_g)
+    ]
 
 
 @st.cache_data(ttl=1, show_spinner=False)
