@@ -15,8 +15,11 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
+from api.recomputing import Recorded
+from api.recomputing import recompute as compute
 from backend import create_app
-from errors import LeaseLost
+from carbon_aware_trainer.records import IntensitySeries, Interval
+from errors import Conflict, LeaseLost
 from redis_db import RedisDB
 from schema import Cost, Lease, RunOptions, SortField, Status
 from settings import Settings
@@ -121,10 +124,25 @@ def test_an_hour_without_intensity_makes_the_sum_unknown_and_says_which(
 
 def test_a_run_at_work_is_not_recomputed(db: RedisDB, api: FlaskClient) -> None:
     lease = running(db)
+    db.runs.describe(lease, {"intensity_zone": "DE", "intensity_provider": "grid"})
     db.runs.record_epoch(lease, hour(1, 1))
-    reply = api.post(f"/api/runs/{lease.run_id}/recompute", json=values((0, 2, 300)))
-    assert reply.status_code == 409
+    for g_per_kwh in (300, 100):  # the second is what it has already
+        reply = api.post(f"/api/runs/{lease.run_id}/recompute", json=values((0, 2, g_per_kwh)))
+        assert reply.status_code == 409
     assert db.runs.get(lease.run_id).co2_g == 200
+
+
+def test_the_store_itself_takes_no_new_figures_of_a_run_at_work(db: RedisDB, api: FlaskClient) -> None:
+    lease = running(db)
+    db.runs.record_epoch(lease, hour(1, 1))
+    run = db.runs.get(lease.run_id)
+    figures = IntensitySeries("DE", "grid", "average lifecycle", (Interval(NOON, NOON + timedelta(1), 300),))
+    recorded = Recorded(run, db.runs.list_epochs(run.run_id), (), db.runs.list_attempts(run.run_id))
+    new = compute(recorded, figures, NOON)
+    assert new is not None
+    with pytest.raises(Conflict, match="only once it has ended"):
+        db.accounts.apply(new, run)
+    assert db.runs.get(run.run_id).co2_g == 200
 
 
 def test_a_recomputation_of_what_has_changed_since_is_refused(
@@ -190,6 +208,15 @@ def test_what_a_second_attempt_trained_again_is_recomputed_too(db: RedisDB, api:
     assert db.runs.get(first.run_id).co2_g == 3000
     assert [attempt.co2_g for attempt in db.runs.list_attempts(first.run_id)] == [1800, 1200]
     assert day(db).co2_g == 3000
+
+
+def test_an_epoch_that_is_delivered_twice_counts_once(db: RedisDB) -> None:
+    lease = running(db)
+    for _ in range(3):
+        db.runs.record_epoch(lease, hour(1, 1))
+    assert (day(db).epochs, day(db).energy_kwh, day(db).co2_g) == (1, 2, 200)
+    assert db.accounts.list_projects()["default"][0].energy_kwh == 2
+    assert db.accounts.list_superseded(lease.run_id) == []
 
 
 def test_simulated_runs_stand_apart(db: RedisDB, api: FlaskClient) -> None:
@@ -298,6 +325,9 @@ def check_totals(db: RedisDB, raw: redis.Redis) -> None:
     for run in db.runs.list().runs:
         half = "simulated_" if run.simulated else ""
         attempts = db.runs.list_attempts(run.run_id)
+        kept = {(result.attempt, result.epoch) for result in db.runs.list_epochs(run.run_id)}
+        dropped = [(result.attempt, result.epoch) for result in db.accounts.list_superseded(run.run_id)]
+        assert not kept & set(dropped)
         used = [*db.runs.list_epochs(run.run_id), *db.accounts.list_superseded(run.run_id)]
         for attempt in attempts:
             own = [result for result in used if result.attempt == attempt.attempt]
