@@ -4,20 +4,21 @@ from carbon_aware_trainer.accounting import co2_g, energy_kwh
 from carbon_aware_trainer.errors import (
     CarbonError,
     IntensityUnavailable,
-    IntervalLost,
     MeterUnavailable,
     UnknownZone,
 )
-from carbon_aware_trainer.records import Counter, Intensity, Reading
+from carbon_aware_trainer.records import Counter, Counters, Intensity, Reading, Source, SourceReading
 
 __all__ = [
     "CarbonError",
     "Counter",
+    "Counters",
     "Intensity",
     "IntensityUnavailable",
-    "IntervalLost",
     "MeterUnavailable",
     "Reading",
+    "Source",
+    "SourceReading",
     "UnknownZone",
     "co2_g",
     "energy_kwh",

@@ -2,7 +2,6 @@
 
 CarbonError
 ├── MeterUnavailable        no meter can read, or one stopped reading
-│   └── IntervalLost        a counter was reset: what was used since the last read is not known
 ├── IntensityUnavailable    no carbon intensity is known
 │   └── UnknownZone         the zone asked for does not exist; the near ones are named
 └── BasesMixed              average and marginal, or life-cycle and direct, figures in one sum
@@ -17,10 +16,6 @@ class CarbonError(Exception):
 
 class MeterUnavailable(CarbonError):
     """No energy can be read; the message says why, and the remedy where there is one."""
-
-
-class IntervalLost(MeterUnavailable):
-    """A counter went backwards. It goes on counting from here; what came since the last read is not known."""
 
 
 class IntensityUnavailable(CarbonError):

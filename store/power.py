@@ -24,8 +24,8 @@ class Power:
     def append(self, lease: Lease, points: Sequence[PowerPoint], *, interval_s: float) -> float:
         """Add points, each the mean of ``interval_s``, to the run that is held; return the next interval.
 
-        At most MAX_POINTS are kept. Atomic (append_power.lua); points that are not newer than the newest are
-        left out, so it may be repeated. Raises LeaseLost when the run is no longer held.
+        Fewer than MAX_POINTS are kept. Atomic (append_power.lua); points that are not newer than the newest
+        are left out, so it may be repeated. Raises LeaseLost when the run is no longer held.
         """
         rows = [_encode(point) for point in points]
         holder: tuple[str | int, ...] = (lease.run_id, lease.attempt, lease.worker_id)

@@ -1,12 +1,18 @@
-"""Hardware whose counters a test sets: a clock, NVML, and the operating system's processes."""
+"""Hardware whose counters a test sets: a clock, NVML, RAPL, and the operating system's processes and CPUs."""
 
-# ruff: noqa: N802 - pynvml's own names
+# ruff: noqa: N802, ARG002 - pynvml's own names and arguments
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
+from carbon_aware_trainer.energy.meter import Meter
 from carbon_aware_trainer.energy.process_tree import ProcessFacts
+from carbon_aware_trainer.errors import MeterUnavailable
 
 
 class FakeClock:
@@ -28,6 +34,7 @@ class FakeGpu:
     def __init__(self, uuid: str, name: str = "NVIDIA H200", energy_mj: int | None = 0, is_mig: bool = False):
         self.uuid, self.name, self.energy_mj, self.is_mig = uuid, name, energy_mj, is_mig
         self.power_mw: int | None = 100_000
+        self.virtualization = 0
         self.is_gone = False
 
 
@@ -35,6 +42,7 @@ class FakeNvml:
     """What pynvml offers, over counters that the test sets."""
 
     NVMLError = FakeNvmlError
+    NVML_CLOCK_SM, NVML_TEMPERATURE_GPU = 1, 0
 
     def __init__(self, *gpus: FakeGpu, starts: bool = True) -> None:
         self.gpus, self.starts, self.users = gpus, starts, 0
@@ -54,6 +62,30 @@ class FakeNvml:
         if index >= len(self.gpus):
             raise FakeNvmlError("Invalid Argument")
         return self.gpus[index]
+
+    def nvmlDeviceGetHandleByUUID(self, uuid: str) -> FakeGpu:
+        found = [gpu for gpu in self.gpus if gpu.uuid == uuid]
+        if not found:
+            raise FakeNvmlError("Not Found")
+        return found[0]
+
+    def nvmlDeviceGetVirtualizationMode(self, gpu: FakeGpu) -> int:
+        return gpu.virtualization
+
+    def nvmlDeviceGetMemoryInfo(self, gpu: FakeGpu) -> Any:
+        return SimpleNamespace(used=3 * 2**30, total=141 * 2**30)
+
+    def nvmlDeviceGetUtilizationRates(self, gpu: FakeGpu) -> Any:
+        return SimpleNamespace(gpu=42)
+
+    def nvmlDeviceGetEnforcedPowerLimit(self, gpu: FakeGpu) -> int:
+        return 700_000
+
+    def nvmlDeviceGetClockInfo(self, gpu: FakeGpu, kind: int) -> int:
+        return {self.NVML_CLOCK_SM: 1980}[kind]
+
+    def nvmlDeviceGetTemperature(self, gpu: FakeGpu, kind: int) -> int:
+        raise FakeNvmlError("Not Supported")
 
     def nvmlDeviceGetName(self, gpu: FakeGpu) -> str:
         return gpu.name
@@ -94,3 +126,42 @@ class FakeProcesses:
     def find_cpu_s(self, pid: int) -> float | None:
         row = self.table.get(pid)
         return None if row is None else row[2]
+
+
+def open_no_gpu(uuid: str) -> Meter:
+    raise MeterUnavailable(f"There is no {uuid} here.")
+
+
+class FakeCpu:
+    """The CPU time of a machine."""
+
+    def __init__(self) -> None:
+        self.used_s = 0.0
+
+    def busy_s(self) -> float:
+        return self.used_s
+
+    def close(self) -> None:
+        pass
+
+
+@dataclass
+class FakeMeters:
+    """The meters of a machine, as a test wants them."""
+
+    meters: Sequence[Meter] = ()
+    estimate: Any = None
+    open_gpu: Callable[[str], Meter] = field(default=open_no_gpu)
+
+
+RANGE_UJ = 262_143_328_850
+
+
+def write_domain(root: Path, folder: str, name: str, energy_uj: int) -> Path:
+    """Set a RAPL counter in a fake /sys/class/powercap."""
+    path = root / folder
+    path.mkdir(exist_ok=True)
+    (path / "name").write_text(f"{name}\n")
+    (path / "max_energy_range_uj").write_text(f"{RANGE_UJ}\n")
+    (path / "energy_uj").write_text(f"{energy_uj}\n")
+    return path

@@ -113,13 +113,17 @@ class RunEnergy:
         except MeterUnavailable as error:
             return {CODECARBON_FACT: None, "codecarbon_reason": str(error)}
         kwh = float(f"{earlier + energy_kwh(joules):.6g}")
-        return {CODECARBON_FACT: kwh, "codecarbon_reason": None}
+        return {CODECARBON_FACT: kwh}
 
 
-def _describe_shares(reading: Reading) -> str:
-    shares = [f"{key} {part.share:.0%}" for key, part in reading.sources.items() if part.share is not None]
-    known = ", ".join(shares) or "none known"
-    return f"{known} of this machine's; CPU and memory by CPU time, a GPU equally"
+def _describe_shares(reading: Reading) -> str | None:
+    """Return this worker's shares of what the machine used, such as ``cpu 96 %, gpu:0 100 %``."""
+    shares = [
+        f"{key} {part.share:.0%}".replace("%", " %")
+        for key, part in reading.sources.items()
+        if part.share is not None
+    ]
+    return ", ".join(shares) or None
 
 
 def _overall_share(reading: Reading) -> float | None:

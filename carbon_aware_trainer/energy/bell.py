@@ -44,8 +44,9 @@ class _Socket:
 
     def _receive(self, timeout_s: float) -> list[str]:
         """Return what has arrived, waiting at most ``timeout_s`` for the first."""
-        select.select([self._socket], [], [], max(0.0, timeout_s))
         texts: list[str] = []
+        if not select.select([self._socket], [], [], max(0.0, timeout_s))[0]:
+            return texts
         with suppress(BlockingIOError):
             while True:
                 texts.append(self._socket.recv(256).decode("ascii", "replace"))

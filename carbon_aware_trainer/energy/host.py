@@ -110,6 +110,7 @@ class HostSampler:
 
     def close(self) -> None:
         """Close every meter."""
+        self._cpu.close()
         for meter in (*self._meters.meters, *self._gpus.values()):
             meter.close()
 

@@ -150,7 +150,7 @@ class Ledger:
             lost = broken or sample.lost.get(key)
             self._host.setdefault(key, _Column()).add(sample.at_ns, joules, lost)
             if own is not None:
-                self._own.setdefault(key, _Column()).add(sample.at_ns, own[key], lost or mine)
+                self._own.setdefault(key, _Column()).add(sample.at_ns, own.get(key, 0.0), lost or mine)
         self._training.append((sample.at_ns, sample.training))
         self.newest_ns = sample.at_ns
 

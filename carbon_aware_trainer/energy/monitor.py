@@ -236,7 +236,7 @@ class EnergyMonitor:
             self._roster.write(Registration(self._pid, started, dict(self._gpus), is_training))
         except OSError as error:
             self._fail(f"{self._folder} cannot be written: {error}. Set WATTLE_ENERGY_DIR.")
-        if self._thread.is_alive() and self._silence_s() < _REGISTER_S and self._ear.ring("roster"):
+        if self._thread.is_alive() and self._silence_s() < 2 * _WATCH_S and self._ear.ring("roster"):
             self._ear.wait(_REGISTER_S)
 
     def _find_gpus(self, count: int) -> None:
@@ -298,7 +298,7 @@ class EnergyMonitor:
         self._panel_ns = self._clock()
         with self._lock:
             self._catch_up()
-            if self._failure and self._silence_s() < _WATCH_S:
+            if self._failure and self._silence_s() < 2 * _WATCH_S:
                 self._failure = None  # another worker samples by now
         uuid = next(iter(self._gpus.values()), None)
         if uuid is None:

@@ -20,6 +20,10 @@ LOG_NAME, OLD_NAME = "samples.jsonl", "samples.jsonl.old"
 MAX_BYTES = 1_000_000
 # What a worker that has just come looks back at: ten seconds and some.
 _LINES_AT_FIRST = 150
+# Half a second's, the longest that a reader who does not ring is behind.
+_ROWS_AT_ONCE = 5
+# Made once: json.dumps would make one for every line.
+_encode = json.JSONEncoder(separators=(",", ":")).encode
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,13 +50,14 @@ Entry = Header | Sample | OtherFigure
 
 
 class LogWriter:
-    """Appends to the log; each line is one write, so that readers never see half of one for long."""
+    """Appends to the log, several samples at once: nobody needs them earlier, and each write costs."""
 
     def __init__(self, folder: Path, session: str, *, max_bytes: int = MAX_BYTES) -> None:
         self._folder, self._session, self._max_bytes = folder, session, max_bytes
         self._header = Header(session, 0, os.getpid(), ())
         self._file: int | None = None
         self._bytes = 0
+        self._rows: list[object] = []
 
     def describe(self, sources: tuple[Source, ...], failed: Mapping[str, str]) -> None:
         """Say what the samples from now on consist of."""
@@ -61,9 +66,10 @@ class LogWriter:
             self._open_next()
         else:
             self._write_header()
+        self.flush()
 
     def append(self, sample: Sample) -> None:
-        """Add a sample of what was described before."""
+        """Add a sample of what was described before; readers see it once _ROWS_AT_ONCE are there or flushed."""
         keys = [source.key for source in self._header.sources]
         row: list[Any] = [
             sample.at_ns,
@@ -73,22 +79,38 @@ class LogWriter:
         ]
         if sample.lost or sample.lost_of:
             row += [dict(sample.lost), dict(sample.lost_of)]
-        self._write(row)
+        self._rows.append(row)
+        if len(self._rows) >= _ROWS_AT_ONCE:
+            self.flush()
+
+    def flush(self) -> None:
+        """Show readers everything. Raises OSError."""
+        rows, self._rows = self._rows, []
+        if self._file is None:
+            raise OSError("the log is not open")
+        if rows:
+            lines = "".join(f"{_encode(row)}\n" for row in rows)
+            self._bytes += os.write(self._file, lines.encode())
         if self._bytes > self._max_bytes:
             self._open_next()
 
     def append_other(self, figure: OtherFigure) -> None:
         """Add CodeCarbon's figure."""
-        self._write({"codecarbon": [figure.at_ns, figure.joules, figure.reason]})
+        self._rows.append({"codecarbon": [figure.at_ns, figure.joules, figure.reason]})
 
     def close(self) -> None:
-        """Close the file."""
+        """Write the rest and close the file."""
+        if self._file is not None:
+            self.flush()
+            self._close_file()
+
+    def _close_file(self) -> None:
         if self._file is not None:
             os.close(self._file)
             self._file = None
 
     def _open_next(self) -> None:
-        self.close()
+        self._close_file()
         path = self._folder / LOG_NAME
         if path.exists():
             path.replace(self._folder / OLD_NAME)
@@ -99,13 +121,7 @@ class LogWriter:
         self._write_header()
 
     def _write_header(self) -> None:
-        self._write(asdict(self._header))
-
-    def _write(self, row: object) -> None:
-        if self._file is None:
-            raise OSError("the log is not open")
-        line = json.dumps(row, separators=(",", ":")).encode() + b"\n"
-        self._bytes += os.write(self._file, line)
+        self._rows.append(asdict(self._header))
 
 
 class LogReader:

@@ -83,7 +83,9 @@ class Session:
                 self._codecarbon.start()
             if self._codecarbon and (figure := self._codecarbon.find_new()):
                 self._log.append_other(figure)
-            self._bell.answer(rings)
+            if rings:
+                self._log.flush()
+                self._bell.answer(rings)
             next_ns = max(next_ns + self._interval_ns, self._clock()) if not rings else next_ns
             on_sample()
 
@@ -98,6 +100,7 @@ class Session:
             self._described = described
             self._log.describe(self._host.sources, self._host.failed_gpus)
             self._log.append(self._host.sample())
+            self._log.flush()
 
     def close(self) -> None:
         """Give everything back."""

@@ -1,7 +1,7 @@
 -- append_power: add points to a run's power over time. Returns the interval of the next points, seconds, as text.
 -- KEYS 1 run:<id>:power (list: the interval in seconds, then points as [time, {source: W}])
 -- ARGV 1 run_id  2 attempt  3 worker_id  4 most points kept  5 interval of these points, s  6.. points
--- Points not newer than the last one are left out. When the list is full, each two neighbours become one.
+-- Points not newer than the last one are left out. When the list is full, an even number, each two become one.
 local refusal = fence(ARGV[1], ARGV[2], ARGV[3])
 if refusal then
   return refusal
@@ -14,13 +14,6 @@ for i = 2, #stored do
   last = points[#points][1]
 end
 local known = #points
-for i = 6, #ARGV do
-  local point = cjson.decode(ARGV[i])
-  if point[1] > last then
-    points[#points + 1] = point
-    last = point[1]
-  end
-end
 
 -- The mean of two points at the end of the second; a source that only one of them knows is left out.
 local function merge(first, second)
@@ -34,15 +27,19 @@ local function merge(first, second)
 end
 
 local is_merged = false
-while #points > tonumber(ARGV[4]) do
-  local fewer = {}
-  for i = 1, #points - 1, 2 do
-    fewer[#fewer + 1] = merge(points[i], points[i + 1])
+for i = 6, #ARGV do
+  local point = cjson.decode(ARGV[i])
+  if point[1] > last then
+    points[#points + 1] = point
+    last = point[1]
   end
-  if #points % 2 == 1 then
-    fewer[#fewer + 1] = points[#points]
+  if #points >= tonumber(ARGV[4]) then
+    local fewer = {}
+    for place = 2, #points, 2 do
+      fewer[#fewer + 1] = merge(points[place - 1], points[place])
+    end
+    points, interval, is_merged = fewer, 2 * interval, true
   end
-  points, interval, is_merged = fewer, 2 * interval, true
 end
 
 local function write(first)

@@ -6,15 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from carbon_aware_trainer.energy.estimate import CpuTimeMeter
 from carbon_aware_trainer.energy.hardware import (
     DEFAULT_W_PER_THREAD,
     Cpu,
-    ThreadPower,
     find_tdp_w,
     parse_cpuinfo,
     thread_power,
 )
+from carbon_aware_trainer.energy.process_tree import ProcessTree
 from carbon_aware_trainer.errors import MeterUnavailable
 from tests.fake_hardware import FakeClock, FakeProcesses
 
@@ -29,8 +28,8 @@ def clock() -> FakeClock:
 ROOT, CHILD, GRANDCHILD, STRANGER = 100, 101, 102, 999
 
 
-def tree_meter(table: Table, clock: FakeClock) -> CpuTimeMeter:
-    return CpuTimeMeter(ROOT, ThreadPower(4, "a CPU"), processes=FakeProcesses(table), clock=clock)
+def tree(table: Table, clock: FakeClock) -> ProcessTree:
+    return ProcessTree(ROOT, FakeProcesses(table), clock=clock)
 
 
 def test_cpu_time_of_the_whole_tree_since_opening_is_charged(clock: FakeClock) -> None:
@@ -40,69 +39,68 @@ def test_cpu_time_of_the_whole_tree_since_opening_is_charged(clock: FakeClock) -
         CHILD: [ROOT, 2, 20, 0],
         GRANDCHILD: [CHILD, 3, 1, 0],
     }
-    meter = tree_meter(table, clock)
-    assert meter.read().joules == 0
+    counted = tree(table, clock)
+    assert counted.cpu_s() == 0
     table[ROOT][2] += 1
     table[CHILD][2] += 2
     table[GRANDCHILD][2] += 3
     table[STRANGER][2] += 100
-    assert meter.read().joules == pytest.approx(4 * 6)
-    assert (meter.quality, meter.source) == ("estimated", "CPU time × TDP (a CPU)")
+    assert counted.cpu_s() == pytest.approx(6)
 
 
 def test_a_process_that_is_found_late_is_charged_from_its_start(clock: FakeClock) -> None:
     table: Table = {ROOT: [1, 1, 10, 0]}
-    meter = tree_meter(table, clock)
+    counted = tree(table, clock)
     table[CHILD] = [ROOT, 5, 0.7, 0]
     table[GRANDCHILD] = [CHILD, 6, 0.3, 0]
     clock.advance(1)
-    assert meter.read().joules == pytest.approx(4 * 1.0)
+    assert counted.cpu_s() == pytest.approx(1.0)
 
 
 @pytest.mark.parametrize("seen_alive_s", [0.0, 2.0, 5.0])
 def test_a_dead_child_is_charged_once_whenever_it_is_reaped(clock: FakeClock, seen_alive_s: float) -> None:
     table: Table = {ROOT: [1.0, 1, 10, 0], CHILD: [ROOT, 2, 0, 0]}
-    meter = tree_meter(table, clock)
+    counted = tree(table, clock)
     table[CHILD][2] = seen_alive_s
-    meter.read()
+    counted.cpu_s()
     del table[CHILD]
     clock.advance(1)
-    assert meter.read().joules == pytest.approx(4 * seen_alive_s), "dead, not yet reaped"
+    assert counted.cpu_s() == pytest.approx(seen_alive_s), "dead, not yet reaped"
     table[ROOT][3] += 5
     clock.advance(1)
-    assert meter.read().joules == pytest.approx(4 * 5)
+    assert counted.cpu_s() == pytest.approx(5)
 
 
 def test_a_dead_child_and_its_dead_child_are_charged_once(clock: FakeClock) -> None:
     table: Table = {ROOT: [1.0, 1, 0, 0], CHILD: [ROOT, 2, 0, 0], GRANDCHILD: [CHILD, 3, 0, 0]}
-    meter = tree_meter(table, clock)
+    counted = tree(table, clock)
     table[CHILD][2], table[GRANDCHILD][2] = 2, 3
-    meter.read()
+    counted.cpu_s()
     del table[CHILD], table[GRANDCHILD]
     table[ROOT][3] = 5
     clock.advance(1)
-    assert meter.read().joules == pytest.approx(4 * 5)
+    assert counted.cpu_s() == pytest.approx(5)
 
 
 def test_a_pid_that_another_process_has_taken_over_is_not_charged(clock: FakeClock) -> None:
     table: Table = {ROOT: [1.0, 1, 0, 0], CHILD: [ROOT, 2, 5, 0]}
-    meter = tree_meter(table, clock)
+    counted = tree(table, clock)
     table[CHILD] = [1, 77, 0.5, 0]
     clock.advance(1)
-    meter.read()
+    counted.cpu_s()
     table[CHILD][2] = 300
-    assert meter.read().joules == 0
+    assert counted.cpu_s() == 0
 
 
 def test_a_tree_whose_root_is_gone_is_unavailable(clock: FakeClock) -> None:
     table: Table = {ROOT: [1.0, 1, 0, 0]}
-    meter = tree_meter(table, clock)
+    counted = tree(table, clock)
     del table[ROOT]
     clock.advance(1)
     with pytest.raises(MeterUnavailable, match="gone"):
-        meter.read()
+        counted.cpu_s()
     with pytest.raises(MeterUnavailable, match="no process"):
-        tree_meter(table, clock)
+        tree(table, clock)
 
 
 @pytest.fixture
