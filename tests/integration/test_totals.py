@@ -21,7 +21,7 @@ from backend import create_app
 from carbon_aware_trainer.records import IntensitySeries, Interval
 from errors import Conflict, LeaseLost
 from redis_db import RedisDB
-from schema import Cost, Lease, RunOptions, SortField, Status
+from schema import Cost, EpochResult, Lease, Run, RunOptions, SortField, Status
 from settings import Settings
 from tests.records import WORKER, claim, epoch, running
 
@@ -324,21 +324,8 @@ def check_totals(db: RedisDB, raw: redis.Redis) -> None:
     expected: dict[str, dict[str, float]] = defaultdict(lambda: defaultdict(float))
     for run in db.runs.list().runs:
         half = "simulated_" if run.simulated else ""
-        attempts = db.runs.list_attempts(run.run_id)
-        kept = {(result.attempt, result.epoch) for result in db.runs.list_epochs(run.run_id)}
-        dropped = [(result.attempt, result.epoch) for result in db.accounts.list_superseded(run.run_id)]
-        assert not kept & set(dropped)
-        used = [*db.runs.list_epochs(run.run_id), *db.accounts.list_superseded(run.run_id)]
-        for attempt in attempts:
-            own = [result for result in used if result.attempt == attempt.attempt]
-            energies = [result.energy_kwh for result in own if result.energy_kwh is not None]
-            grams = [result.co2_g for result in own if result.co2_g is not None]
-            assert attempt.duration_s == pytest.approx(sum(result.duration_s for result in own))
-            assert attempt.unknown_energy_epochs == len(own) - len(energies)
-            if own and len(energies) == len(own):
-                assert attempt.energy_kwh == pytest.approx(sum(energies))
-            if own:
-                assert attempt.co2_g == (pytest.approx(sum(grams)) if len(grams) == len(own) else None)
+        used = list_used(db, run.run_id)
+        check_sums(db, raw, run, used)
         for result in used:
             assert result.ended_at is not None
             for name in (f"day:{result.ended_at:%Y-%m-%d}", f"project:{run.options.project}"):
@@ -349,16 +336,37 @@ def check_totals(db: RedisDB, raw: redis.Redis) -> None:
                 total[f"{half}co2_g"] += result.co2_g or 0
                 total[f"{half}unknown_energy_epochs"] += result.energy_kwh is None
                 total[f"{half}unknown_co2_epochs"] += result.co2_g is None
-        known = [attempt.co2_g for attempt in attempts if attempt.duration_s]
-        if known:
-            co2_g = None if None in known else pytest.approx(sum(gram or 0 for gram in known))
-            assert run.co2_g == co2_g
-            assert raw.zscore(f"runs:{'simulated:' if half else ''}by:{SortField.CO2_G}", run.run_id) == (
-                float("-inf") if run.co2_g is None else run.co2_g
-            )
     found = {key: raw.hgetall(key) for key in raw.keys("totals:*") if raw.type(key) == "hash"}
     assert found.keys() == expected.keys()
     for key, total in expected.items():
         stored = {field: float(text) for field, text in found[key].items()}
         known_fields = {field: value for field, value in total.items() if value or field in stored}
         assert stored == pytest.approx(known_fields, abs=1e-9)
+
+
+def list_used(db: RedisDB, run_id: str) -> list[EpochResult]:
+    """Every epoch that any attempt recorded, each once."""
+    kept, dropped = db.runs.list_epochs(run_id), db.accounts.list_superseded(run_id)
+    places = [(result.attempt, result.epoch) for result in (*kept, *dropped)]
+    assert len(places) == len(set(places))
+    return [*kept, *dropped]
+
+
+def check_sums(db: RedisDB, raw: redis.Redis, run: Run, used: list[EpochResult]) -> None:
+    """A run and its attempts are the sums of their epochs."""
+    attempts = db.runs.list_attempts(run.run_id)
+    for attempt in attempts:
+        own = [result for result in used if result.attempt == attempt.attempt]
+        energies = [result.energy_kwh for result in own if result.energy_kwh is not None]
+        grams = [result.co2_g for result in own if result.co2_g is not None]
+        assert attempt.duration_s == pytest.approx(sum(result.duration_s for result in own))
+        assert attempt.unknown_energy_epochs == len(own) - len(energies)
+        if own and len(energies) == len(own):
+            assert attempt.energy_kwh == pytest.approx(sum(energies))
+        if own:
+            assert attempt.co2_g == (pytest.approx(sum(grams)) if len(grams) == len(own) else None)
+    known = [attempt.co2_g for attempt in attempts if attempt.duration_s]
+    if known:
+        assert run.co2_g == (None if None in known else pytest.approx(sum(gram or 0 for gram in known)))
+        index = f"runs:{'simulated:' if run.simulated else ''}by:{SortField.CO2_G}"
+        assert raw.zscore(index, run.run_id) == (float("-inf") if run.co2_g is None else run.co2_g)
