@@ -57,7 +57,8 @@ def get_account(iid: str) -> Response:
             accuracy_per_kwh=run.accuracy_per_kwh,
             equivalents=show_equivalents(run.co2_g),
             co2_source=source_of(run),
-            baseline=compare(run, _past_runs()),
+            # Half a run against whole ones would mean nothing; and a page asks after every epoch.
+            baseline=compare(run, _past_runs()) if run.status.is_final else None,
             prediction=predict_running(run, epochs, db().now()) if run.status is Status.RUNNING else None,
         )
     )

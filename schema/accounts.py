@@ -160,7 +160,7 @@ class AccountReply(Record):
     accuracy_per_kwh: NonNegative | None = None
     equivalents: list[Equivalent]
     co2_source: Co2Source | None = None
-    baseline: Baseline | None = None
+    baseline: Baseline | None = Field(None, description="once the run has ended")
     prediction: Prediction | None = Field(None, description="while it is running")
 
 
