@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 PEERS := .venv-peers
 
-.PHONY: demo up seed-demo setup test check format clean browser peers
+.PHONY: demo up seed-demo recompute setup test check format clean browser peers
 .DEFAULT_GOAL := demo
 
 setup: $(STAMP)
@@ -26,6 +26,10 @@ up: $(STAMP)
 # Into WATTLE_REDIS_URL, by default where make demo and make up have their Redis.
 seed-demo: $(STAMP)
 	@$(BIN)/python -m work.seed_demo $(if $(RUNS),--runs $(RUNS))
+
+# All done runs, through the API at WATTLE_API_URL, with the present intensity of its WATTLE_COUNTRY.
+recompute: $(STAMP)
+	@$(BIN)/python -m cli.recompute
 
 browser: $(STAMP)
 	@$(BIN)/python -m tests.provide_browser

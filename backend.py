@@ -15,11 +15,13 @@ from apiflask import APIFlask
 
 from api import errors as error_replies
 from api import guard
+from api.accounts import accounts
 from api.body import StrictJSONProvider
 from api.docs import docs, finish_openapi
 from api.health import VERSION, health
 from api.runs import runs
 from api.state import State, attach, state_of
+from api.totals import totals
 from api.trainers import trainers
 from errors import InvalidInput
 from housekeeping import Housekeeper
@@ -28,7 +30,7 @@ from settings import Settings, load_settings
 from trainers import complete_hyper_params
 
 CONFIG = Path(__file__).resolve().with_name("gunicorn.conf.py")
-BLUEPRINTS = (runs, trainers, health, docs)
+BLUEPRINTS = (runs, accounts, totals, trainers, health, docs)
 
 
 def create_app(settings: Settings | None = None, db: RedisDB | None = None) -> APIFlask:

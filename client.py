@@ -12,15 +12,21 @@ from pydantic import BaseModel, JsonValue, ValidationError
 
 from errors import ApiRefused, ApiUnavailable, FieldError
 from schema import (
+    AccountReply,
     EpochsReply,
     ErrorReply,
     HealthReply,
     LogReply,
+    PowerReply,
+    Prediction,
+    RecomputeReply,
+    RecomputeRequest,
     RunOptions,
     RunReply,
     RunsReply,
     SortField,
     Status,
+    TotalsReply,
     TrainersReply,
     TrainReply,
 )
@@ -94,6 +100,33 @@ class Client:
         """Return the lines after ``after``, a line_id; without it the newest 1000, oldest first."""
         params = {"after": after} if after else {}
         return self._read(LogReply, self._send("GET", f"/api/runs/{_segment(iid)}/log", params=params))
+
+    def get_account(self, iid: str) -> AccountReply:
+        """Return what a run's energy and CO₂ come to, and while it runs what it will take."""
+        return self._read(AccountReply, self._send("GET", f"/api/runs/{_segment(iid)}/account"))
+
+    def list_power(self, iid: str) -> PowerReply:
+        """Return the power of a run over time."""
+        return self._read(PowerReply, self._send("GET", f"/api/runs/{_segment(iid)}/power"))
+
+    def recompute(self, iid: str, intensities: RecomputeRequest | None = None) -> RecomputeReply:
+        """Compute a run's CO₂ again, without ``intensities`` with the present one of WATTLE_COUNTRY."""
+        body = intensities.model_dump(mode="json", exclude_none=True) if intensities else {}
+        path = f"/api/runs/{_segment(iid)}/recompute"
+        return self._read(RecomputeReply, self._send("POST", path, json=body))
+
+    def list_totals(self, *, by: Literal["day", "project"] = "day", days: int = 30) -> TotalsReply:
+        """Return what all runs used by day (UTC), up to today, or by project."""
+        params = {"by": by, "days": str(days)}
+        return self._read(TotalsReply, self._send("GET", "/api/totals", params=params))
+
+    def predict(self, hyper_params: Mapping[str, JsonValue], options: RunOptions | None = None) -> Prediction:
+        """Return what a run would take, before it is queued."""
+        body = {
+            "hyper_params": dict(hyper_params),
+            "options": (options or RunOptions()).model_dump(mode="json"),
+        }
+        return self._read(Prediction, self._send("POST", "/api/predict", json=body))
 
     def list_trainers(self) -> TrainersReply:
         """Return the trainers, the default one first."""

@@ -6,6 +6,7 @@ from datetime import datetime
 from types import TracebackType
 from typing import Self
 
+from store.accounts import Accounts
 from store.connection import Connection
 from store.encoding import to_time
 from store.events import Events
@@ -33,6 +34,7 @@ class RedisDB:
         self._connection = Connection(url, db, key_formats=keys.formats)
         self.queue = Queue(self._connection, keys)
         self.runs = Runs(self._connection, keys)
+        self.accounts = Accounts(self._connection, keys)
         self.log = Log(self._connection, keys)
         self.power = Power(self._connection, keys)
         self.workers = Workers(self._connection, keys)

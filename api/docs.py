@@ -27,7 +27,7 @@ ERRORS = {
     "400": "Not JSON",
     "403": "A host or origin that is not allowed",
     "404": "No such run",
-    "409": "The Idempotency-Key came before with another body",
+    "409": "The request contradicts what is stored",
     "413": "The body is too large",
     "415": "The body is not declared as JSON",
     "422": "A value is not valid; details name the field and the reason",

@@ -2,8 +2,9 @@
 
 CarbonError
 ├── MeterUnavailable        no meter can read, or one stopped reading
-└── IntensityUnavailable    no carbon intensity is known
-    └── UnknownZone         the zone asked for does not exist; the near ones are named
+├── IntensityUnavailable    no carbon intensity is known
+│   └── UnknownZone         the zone asked for does not exist; the near ones are named
+└── BasesMixed              average and marginal, or life-cycle and direct, figures in one sum
 """
 
 from __future__ import annotations
@@ -23,3 +24,7 @@ class IntensityUnavailable(CarbonError):
 
 class UnknownZone(IntensityUnavailable):
     """The zone asked for does not exist; the message names the near ones."""
+
+
+class BasesMixed(CarbonError):
+    """Figures of CO2 on different bases were to be added or compared, which means nothing."""

@@ -5,9 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Literal
 
+from carbon_aware_trainer.errors import IntensityUnavailable
+
 Quality = Literal["measured", "estimated"]
+# What a kWh is charged with: the mix or the next power plant, with or without what building it emits.
+Basis = Literal["average lifecycle", "average direct", "marginal lifecycle", "marginal direct"]
 
 JOULES_PER_KWH = 3.6e6
 
@@ -136,8 +141,51 @@ class Intensity:
     basis: str  # average or marginal, life cycle or direct: never mix two in a comparison
     year: int | None
     source: str
+    kind: Basis = "average lifecycle"
 
     def __str__(self) -> str:
         """Say the figure and where it is from, for a person."""
         year = "" if self.year is None else f", {self.year}"
         return f"{self.zone} {self.g_per_kwh:.0f} g/kWh ({self.basis}{year}; {self.source})"
+
+    def as_series(self) -> IntensitySeries:
+        """Return it as the intensity of all times."""
+        always = Interval(datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC), self.g_per_kwh)
+        return IntensitySeries(self.zone, self.provider, self.kind, (always,))
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """The intensity from ``start`` on until before ``end``."""
+
+    start: datetime
+    end: datetime
+    g_per_kwh: float
+
+
+@dataclass(frozen=True, slots=True)
+class IntensitySeries:
+    """The intensities of a zone, oldest first, without overlaps; there may be gaps.
+
+    Raises IntensityUnavailable for intervals that are empty, overlap or are out of order.
+    """
+
+    zone: str
+    provider: str
+    basis: Basis
+    intervals: tuple[Interval, ...]
+
+    def __post_init__(self) -> None:
+        """Check the order."""
+        for interval in self.intervals:
+            if interval.start >= interval.end:
+                raise IntensityUnavailable(
+                    f"The interval from {interval.start:%Y-%m-%d %H:%M} on ends before it starts. "
+                    "Send intervals whose end is later than their start."
+                )
+        for before, after in zip(self.intervals, self.intervals[1:], strict=False):
+            if before.end > after.start:
+                raise IntensityUnavailable(
+                    f"Two intervals overlap at {after.start:%Y-%m-%d %H:%M}, or are out of order. "
+                    "Send each time once, oldest first."
+                )

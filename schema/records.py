@@ -13,11 +13,16 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, JsonValue, Str
 RUN_ID_PATTERN = r"^[0-9A-Za-z][0-9A-Za-z_-]{0,63}$"
 QUEUE_PATTERN = r"^[a-z0-9][a-z0-9_.-]{0,63}$"
 DEFAULT_QUEUE = "default"
+PROJECT_PATTERN = r"^[0-9A-Za-z][0-9A-Za-z_. -]*$"
+DEFAULT_PROJECT = "default"
 
 Fraction = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Tag = Annotated[str, StringConstraints(min_length=1, max_length=64, strip_whitespace=True)]
+Project = Annotated[
+    str, StringConstraints(min_length=1, max_length=64, strip_whitespace=True, pattern=PROJECT_PATTERN)
+]
 Scalar = str | int | float | bool | None
 EnergyQuality = Literal["measured", "estimated", "simulated"]
 
@@ -64,6 +69,7 @@ class RunOptions(Record):
     priority: Literal["normal", "high"] = Field(
         "normal", description="high runs are claimed before normal ones of the same queue"
     )
+    project: Project = Field(DEFAULT_PROJECT, description="whose totals of energy and CO₂ it counts in")
     tags: tuple[Tag, ...] = Field((), max_length=32, description="free labels")
 
 
@@ -92,6 +98,24 @@ class EpochResult(Record):
         None, description="kWh of the sources that are known, such as gpu:0, cpu, dram; before the PUE factor"
     )
     ended_at: AwareDatetime | None = Field(None, description="end of the epoch, by the clock of the worker")
+    co2_reason: str | None = Field(None, description="why co2_g is None where energy_kwh is known")
+
+
+class Co2Source(Record):
+    """Whose carbon intensities turned a run's energy into CO₂."""
+
+    zone: str
+    provider: str
+    basis: str = Field(description="average or marginal, lifecycle or direct; never mixed")
+    at: AwareDatetime | None = Field(None, description="when it was computed again; None as it was recorded")
+
+
+class Co2Revision(Record):
+    """A CO₂ figure of a run that a later one replaced."""
+
+    replaced_at: AwareDatetime
+    co2_g: NonNegative | None
+    source: Co2Source
 
 
 class RunError(Record):
@@ -149,6 +173,9 @@ class Run(Record):
     co2_g: NonNegative | None = Field(
         None, description="sum over all attempts; None as soon as one epoch's is unknown"
     )
+    co2_source: Co2Source | None = Field(None, description="None until co2_g was computed again")
+    co2_revisions: tuple[Co2Revision, ...] = Field((), description="what it replaced, the newest 50")
+    recomputations: int = Field(0, ge=0, description="how often co2_g was computed again")
     duration_s: NonNegative | None = Field(None, description="sum over all attempts")
     accuracy_per_kwh: NonNegative | None = Field(None, description="best_accuracy / energy_kwh")
 

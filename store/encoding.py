@@ -29,12 +29,14 @@ EPOCH_FIELDS: Final = (
     "intensity_g_per_kwh",
     "energy_by_source",
     "ended_at",
+    "co2_reason",
 )
 # Six digits are more than any meter has; written out in full, they would be half of an epoch's size.
 _ROUNDED: Final = ("energy_kwh", "co2_g", "duration_s")
 _DIGITS: Final = 6
+_END_DIGITS: Final = 1
 
-_JSON_FIELDS: Final = ("hyper_params", "options", "environment", "error")
+_JSON_FIELDS: Final = ("hyper_params", "options", "environment", "error", "co2_source", "co2_revisions")
 _TIME_FIELDS: Final = ("time_added", "started_at", "ended_at")
 _TEXT_FIELDS: Final = tuple(set(Run.model_fields) - {"run_id", *_JSON_FIELDS, *_TIME_FIELDS})
 
@@ -63,6 +65,13 @@ def to_time(seconds: str | float) -> datetime:
     return datetime.fromtimestamp(float(seconds), UTC)
 
 
+def day_of(time: datetime | None) -> str:
+    """Return the day of a time in UTC as YYYY-MM-DD; 1970-01-01 when there is none."""
+    # As it is stored, rounded: the last moment of a day may then be in the next one.
+    stamp = round(time.timestamp(), _END_DIGITS) if time else 0
+    return f"{to_time(stamp):%Y-%m-%d}"
+
+
 def time_of_entry(entry_id: str) -> datetime:
     """Return when a stream's entry was written, to the millisecond, by the clock of Redis."""
     return to_time(int(entry_id.partition("-")[0]) / 1000)
@@ -84,8 +93,11 @@ def encode_epoch(result: EpochResult) -> str:
     values |= {name: round_figure(values[name]) for name in _ROUNDED}
     parts: dict[str, float] | None = values["energy_by_source"]
     values["energy_by_source"] = parts and {key: round_figure(part, 4) for key, part in parts.items()}
-    values["ended_at"] = result.ended_at and round(result.ended_at.timestamp(), 1)
-    return to_json([values[name] for name in EPOCH_FIELDS])
+    values["ended_at"] = result.ended_at and round(result.ended_at.timestamp(), _END_DIGITS)
+    array = [values[name] for name in EPOCH_FIELDS]
+    while array[-1] is None:  # the last fields are rare, and a shorter array says the same
+        array.pop()
+    return to_json(array)
 
 
 def decode_epoch(epoch: str, array: str) -> EpochResult:

@@ -9,6 +9,7 @@ from errors import FieldError, InvalidInput, NotFound
 from schema import Attempt, EpochResult, Lease, Run, RunList, Scalar, SortField, Status
 from store.connection import Connection
 from store.encoding import (
+    day_of,
     decode_attempts,
     decode_epochs,
     decode_run,
@@ -66,15 +67,19 @@ class Runs:
 
         Atomic (record_epoch.lua). The same epoch of the same attempt again is a no-op. A later attempt
         replaces the epoch and drops those that earlier attempts recorded behind it, while what they cost
-        stays in the sums. Raises LeaseLost when the run is no longer held and InvalidInput on a value that
-        is not finite; nothing is written then.
+        stays in the sums. It counts in the totals of the day it ended on, or where that is not known of the
+        day its attempt began. Raises LeaseLost when the run is no longer held and InvalidInput on a value
+        that is not finite; nothing is written then.
         """
         stamped = result.model_copy(update={"attempt": lease.attempt})
         names = ("run", "epochs", "attempts")
         self._connection.run(
             "record_epoch",
             [self._keys.of(name, lease.run_id) for name in names],
-            [lease.run_id, lease.attempt, lease.worker_id, result.epoch, encode_epoch(stamped)],
+            [
+                *(lease.run_id, lease.attempt, lease.worker_id, result.epoch, encode_epoch(stamped)),
+                *(day_of(result.ended_at or lease.run.started_at), lease.run.options.project),
+            ],
         )
 
     def describe(self, lease: Lease, facts: Mapping[str, Scalar]) -> None:

@@ -13,7 +13,7 @@ from uuid import uuid4
 from pydantic import JsonValue
 
 from errors import FieldError, InvalidInput
-from schema import RUN_ID_PATTERN, RunOptions
+from schema import DEFAULT_PROJECT, RUN_ID_PATTERN, RunOptions
 from store.encoding import to_json
 
 _MAX_KEY_BYTES: Final = 200
@@ -39,7 +39,7 @@ class Submission:
         body: JsonValue,
     ) -> Self:
         """Prepare a submission. Raises InvalidInput on a value that cannot be stored."""
-        parts = {"hyper_params": dict(hyper_params), "options": options.model_dump(mode="json")}
+        parts = {"hyper_params": dict(hyper_params), "options": _options(options)}
         fields = {name: to_json(value) for name, value in parts.items()}
         fields["num_epochs"] = str(_num_epochs(hyper_params))
         # A field of the trainer's own model, so that no way into the queue can leave the label out.
@@ -51,6 +51,12 @@ class Submission:
             digest=_digest(json.dumps(parts if body is None else body, sort_keys=True)),
             idempotency_hash=None if idempotency_key is None else _hashed_key(idempotency_key),
         )
+
+
+def _options(options: RunOptions) -> dict[str, JsonValue]:
+    """Leave out the default project, which is what no project means: there may be 100,000 runs."""
+    without = {"project"} if options.project == DEFAULT_PROJECT else set()
+    return options.model_dump(mode="json", exclude=without)
 
 
 def _num_epochs(hyper_params: Mapping[str, JsonValue]) -> int:

@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import tzinfo
 
 import plotly.graph_objects as go
 
-from schema import EpochResult
+from schema import EpochResult, PowerPoint, Total
 from views import format as fmt
-from views.look import run_color
+from views.look import SOURCE_NAMES, TOTAL_COLOR, run_color, source_color
 
 _MARKERS_UP_TO = 60
 # With fewer epochs than that Plotly would label the space between two of them too.
 _TICK_EACH_UP_TO = 10
 _HEIGHT_PX = 290
+# Where there may be many names: beside the title they would cover it on a phone.
+_LEGEND_BELOW = {
+    "showlegend": True,
+    "legend": {"x": 0, "xanchor": "left", "y": -0.3, "yanchor": "top"},
+    "margin": {"b": 84},
+}
 
 
 def run_figures(run_id: str, epochs: Sequence[EpochResult], *, is_simulated: bool = False) -> list[str]:
@@ -62,6 +69,109 @@ def co2_figure(run_id: str, epochs: Sequence[EpochResult]) -> go.Figure:
     """Draw the CO₂ of each epoch, in the unit that fits."""
     values_g = [result.co2_g for result in epochs]
     return _cost_figure(run_id, epochs, "CO₂", "CO₂", fmt.co2_unit(values_g), values_g)
+
+
+def energy_figures(
+    run_id: str,
+    epochs: Sequence[EpochResult],
+    points: Sequence[PowerPoint],
+    *,
+    pue: float,
+    zone: tzinfo,
+    is_simulated: bool,
+) -> tuple[list[str], list[str]]:
+    """Draw energy by source and power over time as Plotly JSON; say in sentences which is missing."""
+    figures, lacking = [], []
+    if any(result.energy_by_source for result in epochs):
+        figures.append(source_figure(run_id, epochs, pue=pue))
+    elif not is_simulated:
+        lacking.append("Energy by source: this run's meter did not tell sources apart.")
+    if points:
+        figures.append(power_figure(run_id, points, zone=zone))
+    elif not is_simulated:
+        lacking.append("Power over time: none was logged for this run.")
+    return [str(figure.to_json()) for figure in figures], lacking
+
+
+def source_figure(run_id: str, epochs: Sequence[EpochResult], *, pue: float) -> go.Figure:
+    """Draw the energy of each epoch by source, stacked; with a PUE above 1 the building's part on top."""
+    sources = sorted({source for result in epochs for source in result.energy_by_source or {}})
+    unit = fmt.energy_unit([sum((result.energy_by_source or {}).values()) for result in epochs])
+    figure = _figure(run_id, "Energy by source", f"energy ({unit.label})")
+    parts = {source: [(result.energy_by_source or {}).get(source) for result in epochs] for source in sources}
+    if pue > 1:
+        parts["building"] = [
+            (pue - 1) * sum(result.energy_by_source.values()) if result.energy_by_source else None
+            for result in epochs
+        ]
+    for source, values in parts.items():
+        figure.add_trace(
+            go.Bar(
+                x=[result.epoch for result in epochs],
+                y=[None if value is None else value * unit.factor for value in values],
+                name=SOURCE_NAMES.get(source, source),
+                marker={"color": source_color(source), "line": {"width": 0}},
+                hovertemplate="%{y:.3~g}",
+            )
+        )
+    figure.update_layout(barmode="stack", bargap=0.15, **_LEGEND_BELOW)
+    if len(epochs) <= _TICK_EACH_UP_TO:
+        figure.update_xaxes(dtick=1)
+    return figure
+
+
+def power_figure(run_id: str, points: Sequence[PowerPoint], *, zone: tzinfo) -> go.Figure:
+    """Draw the power of each source over time, in the reader's zone."""
+    figure = _figure(run_id, "Power over time", "power (W)")
+    sources = sorted({source for point in points for source in point.power_w})
+    # Plotly draws times as they are written, without their zone.
+    times = [point.at.astimezone(zone).replace(tzinfo=None) for point in points]
+    for source in sources:
+        figure.add_trace(
+            go.Scatter(
+                x=times,
+                y=[point.power_w.get(source) for point in points],
+                name=SOURCE_NAMES.get(source, source),
+                mode="lines",
+                line={"color": source_color(source), "width": 1.8},
+                connectgaps=False,
+                hovertemplate="%{y:.1f} W",
+            )
+        )
+    figure.update_layout(**_LEGEND_BELOW)
+    figure.update_xaxes(
+        title={"text": "time"}, tickformat=None, unifiedhovertitle={"text": "%{x|%H:%M:%S}"}, nticks=6
+    )
+    figure.update_yaxes(rangemode="tozero")
+    return figure
+
+
+def totals_figures(totals: Sequence[Total]) -> list[str]:
+    """Draw the energy and the CO₂ of each day as Plotly JSON; a day of which nothing is known is a gap."""
+    energy, co2 = [total.real.energy_kwh for total in totals], [total.real.co2_g for total in totals]
+    figures = []
+    for title, name, unit, values in (
+        ("Energy", "energy", fmt.energy_unit(energy), energy),
+        ("CO₂", "CO₂", fmt.co2_unit(co2), co2),
+    ):
+        figure = _figure("totals", f"{title} per day", f"{name} ({unit.label})")
+        figure.add_trace(
+            go.Bar(
+                x=[total.name for total in totals],
+                y=[None if value is None else value * unit.factor for value in values],
+                marker={"color": TOTAL_COLOR, "line": {"width": 0}},
+                hovertemplate="%{y:.3~g}",
+            )
+        )
+        figure.update_layout(showlegend=False, bargap=0.2)
+        figure.update_xaxes(
+            title={"text": "day (UTC)"},
+            tickformat="%d %b",
+            unifiedhovertitle={"text": "%{x|%a %d %B %Y}"},
+            nticks=8,
+        )
+        figures.append(str(figure.to_json()))
+    return figures
 
 
 def _cost_figure(

@@ -45,6 +45,25 @@ RUN_COLORS: Final = (
 )
 
 
+TOTAL_COLOR: Final = RUN_COLORS[2]
+SOURCE_NAMES: Final = {
+    "cpu": "CPU",
+    "dram": "memory",
+    "ram": "memory, constant",
+    "building": "building (PUE)",
+}
+
+
+def source_color(source: str) -> str:
+    """Return the colour of a source of energy; GPUs take theirs by number."""
+    fixed = {"cpu": RUN_COLORS[0], "dram": RUN_COLORS[2], "ram": RUN_COLORS[5], "building": "#8a8f98"}
+    if source in fixed:
+        return fixed[source]
+    number = source.rpartition(":")[2]
+    gpus = (RUN_COLORS[1], RUN_COLORS[4], RUN_COLORS[6], RUN_COLORS[3])
+    return gpus[int(number) % len(gpus)] if number.isdigit() else RUN_COLORS[7]
+
+
 def run_color(run_id: str) -> str:
     """Return the colour of a run, the same on every page and in every session."""
     return RUN_COLORS[zlib.crc32(run_id.encode()) % len(RUN_COLORS)]

@@ -10,12 +10,13 @@ from http import HTTPStatus
 import streamlit as st
 
 from errors import ApiRefused
-from schema import EpochsReply, RunReply, Status
+from schema import AccountReply, EpochsReply, PowerReply, RunReply, Status
 from views import format as fmt
-from views import parts, run_details, source
+from views import parts, run_details, run_energy, source
 from views.charts import run_figures
 from views.live_chart import live_charts
 from views.look import SIMULATED, SIMULATED_COLOR, run_color, run_name, run_title, short_id
+from views.predicted import summary as predicted_summary
 from views.source import Listing, Snapshot
 
 _LIVE_S = 1
@@ -29,6 +30,8 @@ class Shown:
 
     run: Snapshot[RunReply]
     epochs: Snapshot[EpochsReply]
+    account: Snapshot[AccountReply]
+    power: Snapshot[PowerReply]
 
     @property
     def is_live(self) -> bool:
@@ -95,9 +98,14 @@ def _not_found(iid: str, error: ApiRefused) -> None:
 def _fetch(iid: str) -> Shown:
     run = source.fetch("run", lambda: source.get_run(iid), of=iid)
     if run.value is None:
-        return Shown(run, Snapshot(None, run.time, run.problem))
+        return Shown(run, *(Snapshot(None, run.time, run.problem) for _ in range(3)))
     version = source.version_of(run.value)
-    return Shown(run, source.fetch("epochs", lambda: source.list_epochs(iid, version), of=iid))
+    return Shown(
+        run,
+        source.fetch("epochs", lambda: source.list_epochs(iid, version), of=iid),
+        source.fetch("account", lambda: source.get_account(iid, version), of=iid),
+        source.fetch("power", lambda: source.list_power(iid, version), of=iid),
+    )
 
 
 def _live(iid: str, *, was_live: bool) -> None:
@@ -118,6 +126,7 @@ def _live(iid: str, *, was_live: bool) -> None:
     with parts.greyed(shown.run):
         _head(run, shown, is_live=was_live)
         _progress(run, epochs)
+        _prediction(run, shown.account.value)
         _tiles(run, epochs)
         _error(run)
         if epochs.epochs:
@@ -125,6 +134,8 @@ def _live(iid: str, *, was_live: bool) -> None:
             version = f"{source.version_of(run)}:{len(epochs.epochs)}"
             figures = _figures(iid, version, epochs, is_simulated=run.simulated)
             live_charts(figures, key=f"charts:{iid}")
+        if epochs.epochs and shown.account.value is not None:
+            run_energy.show(run, epochs, shown.account.value, shown.power.value or PowerReply(points=()))
         run_details.show(run, epochs)
 
 
@@ -162,6 +173,18 @@ def _progress(run: RunReply, epochs: EpochsReply) -> None:
     if run.status is Status.WAITING:
         health = source.fetch("health", source.get_health)
         parts.no_worker_hint(health.value, waiting=1)
+
+
+def _prediction(run: RunReply, account: AccountReply | None) -> None:
+    """Say what a running run will have taken in the end."""
+    predicted = account.prediction if account else None
+    if run.status is not Status.RUNNING or predicted is None:
+        return
+    if text := predicted_summary(predicted):
+        ends = (
+            f" · ends about {fmt.clock(predicted.ends_at, parts.reader_zone())}" if predicted.ends_at else ""
+        )
+        st.caption(text + ends, help=fmt.plain(predicted.basis))
 
 
 def remaining_s(run: RunReply, epochs: EpochsReply) -> float | None:

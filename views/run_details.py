@@ -152,6 +152,7 @@ def _environment(run: RunReply) -> None:
             "run id": run.run_id,
             "queue": run.options.queue,
             "priority": run.options.priority,
+            "project": run.options.project,
             "tags": ", ".join(run.options.tags) or fmt.MISSING,
             "worker": run.worker or fmt.MISSING,
             "added": f"{fmt.utc(run.time_added)} ({fmt.ago(run.time_added, now)})",

@@ -60,7 +60,7 @@ def _choose_listing() -> Listing:
             "Search",
             key="search",
             bind="query-params",
-            placeholder="Search by network, dataset, tag, id …",
+            placeholder="Search by network, dataset, project, tag, id …",
             icon=":material/search:",
             label_visibility="collapsed",
             width="stretch",

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from views import parts, run, runs, submit
+from views import parts, run, runs, submit, totals
 
 _ICON = str(Path(__file__).parent.with_name("static") / "icon.png")
 
@@ -20,6 +20,7 @@ def show() -> None:
         "runs": st.Page(runs.show, title="Runs", icon=":material/table_rows:", url_path="runs", default=True),
         "submit": st.Page(submit.show, title="Submit", icon=":material/add_circle:", url_path="submit"),
         "run": st.Page(run.show, title="Run", icon=":material/monitoring:", url_path="run"),
+        "totals": st.Page(totals.show, title="Totals", icon=":material/eco:", url_path="totals"),
     }
     parts.register_pages(pages)
     page = st.navigation(list(pages.values()))

@@ -2,17 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Generic, Literal, TypeVar, cast
 
 import streamlit as st
+from pydantic import JsonValue
 
+from carbon_aware_trainer.equivalents import equivalents_of
 from client import Client
 from errors import ApiError, ApiRefused, ApiUnavailable
-from schema import EpochsReply, HealthReply, LogReply, RunReply, RunsReply, SortField, Status, TrainersReply
+from schema import (
+    AccountReply,
+    EpochsReply,
+    Equivalent,
+    HealthReply,
+    LogReply,
+    PowerReply,
+    Prediction,
+    RunOptions,
+    RunReply,
+    RunsReply,
+    SortField,
+    Status,
+    TotalsReply,
+    TrainersReply,
+)
 from settings import load_settings
 
 PAGE_SIZE = 200
@@ -86,8 +103,14 @@ def list_runs(listing: Listing, cursor: str | None) -> Page:
 
 
 def matches(run: RunReply, words: tuple[str, ...]) -> bool:
-    """Tell whether each word occurs in the run's id, hyper_params, queue or tags."""
-    values = [run.run_id, run.options.queue, *run.options.tags, *map(str, run.hyper_params.values())]
+    """Tell whether each word occurs in the run's id, hyper_params, queue, project or tags."""
+    values = [
+        run.run_id,
+        run.options.queue,
+        run.options.project,
+        *run.options.tags,
+        *map(str, run.hyper_params.values()),
+    ]
     text = " ".join(values).lower()
     return all(word in text for word in words)
 
@@ -106,7 +129,7 @@ def get_run(iid: str) -> RunReply:
 
 def version_of(run: RunReply) -> str:
     """Name the state of a run: as long as it is the same, so are its epochs and attempts."""
-    return f"{run.status}:{run.attempt}:{run.epochs_done}:{run.duration_s}"
+    return f"{run.status}:{run.attempt}:{run.epochs_done}:{run.duration_s}:{run.recomputations}"
 
 
 # A resource, not data: ten thousand epochs would be copied every second, and nobody changes them.
@@ -114,6 +137,43 @@ def version_of(run: RunReply) -> str:
 def list_epochs(iid: str, version: str) -> EpochsReply:  # noqa: ARG001 # version is a key of the cache
     """Return the epochs and attempts of a run; they are asked for once per ``version``."""
     return api().list_epochs(iid)
+
+
+@st.cache_data(ttl=60, max_entries=64, show_spinner=False)
+def get_account(iid: str, version: str) -> AccountReply:  # noqa: ARG001 - version is a key of the cache
+    """Return what a run's energy and CO₂ come to, asked for once per ``version``."""
+    return api().get_account(iid)
+
+
+@st.cache_resource(ttl=60, max_entries=16, show_spinner=False)
+def list_power(iid: str, version: str) -> PowerReply:  # noqa: ARG001 - version is a key of the cache
+    """Return the power of a run over time, asked for once per ``version``."""
+    return api().list_power(iid)
+
+
+@st.cache_data(ttl=10, show_spinner=False)
+def predict(hyper_params: Mapping[str, JsonValue], options: RunOptions) -> Prediction:
+    """Return what a run would take."""
+    return api().predict(hyper_params, options)
+
+
+@st.cache_data(ttl=5, show_spinner=False)
+def list_totals(by: Literal["day", "project"], days: int) -> TotalsReply:
+    """Return what all runs used."""
+    return api().list_totals(by=by, days=days)
+
+
+def equivalents(co2_g: float | None) -> list[Equivalent]:
+    """Return what a mass of CO₂ is equivalent to."""
+    return [
+        Equivalent(
+            name=found.measure.name,
+            amount=found.amount,
+            unit=found.measure.unit,
+            source=found.measure.source,
+        )
+        for found in equivalents_of(co2_g)
+    ]
 
 
 @st.cache_data(ttl=1, show_spinner=False)

@@ -10,10 +10,11 @@ import streamlit as st
 from pydantic import JsonValue, ValidationError
 
 from errors import ApiError, ApiRefused, FieldError
-from schema import HealthReply, RunOptions, TrainerReply
+from schema import DEFAULT_PROJECT, HealthReply, RunOptions, TrainerReply
 from views import format as fmt
 from views import parts, source
 from views.form import FormField, form_fields, number_text, show_fields
+from views.predicted import prediction_tiles
 
 _ERRORS = "submit:errors"
 _ACCEPTED = "submit:accepted"
@@ -117,7 +118,7 @@ def _form(trainer: TrainerReply) -> Draft | None:
             with st.expander("Advanced", expanded=has_error, icon=":material/tune:"):
                 hyper_params |= show_fields(advanced, prefix=prefix, errors=errors, columns=3)
         with st.expander(
-            "Queue, priority, tags", icon=":material/low_priority:", expanded="options" in errors
+            "Queue, priority, project, tags", icon=":material/low_priority:", expanded="options" in errors
         ):
             options = _options(errors)
         if form_error := errors.get(""):
@@ -130,7 +131,7 @@ def _form(trainer: TrainerReply) -> Draft | None:
 
 def _options(errors: Mapping[str, str]) -> RunOptions | None:
     """Draw the options; None, with the reason below, when they are not valid."""
-    left, middle, right = st.columns(3)
+    left, middle, third, right = st.columns(4)
     queue = left.text_input(
         "Queue", value="default", key="submit:queue", help="Workers choose the queues they serve."
     )
@@ -142,6 +143,9 @@ def _options(errors: Mapping[str, str]) -> RunOptions | None:
         key="submit:priority",
         help="High runs are taken before normal ones of the same queue.",
     )
+    project = third.text_input(
+        "Project", value=DEFAULT_PROJECT, key="submit:project", help="Energy and CO₂ are summed by project."
+    )
     tags = right.text_input(
         "Tags", key="submit:tags", placeholder="baseline, paper", help="Separated by commas."
     )
@@ -149,7 +153,9 @@ def _options(errors: Mapping[str, str]) -> RunOptions | None:
         parts.field_error(message)
     names = [tag.strip() for tag in tags.split(",") if tag.strip()]
     try:
-        return RunOptions.model_validate({"queue": queue.strip(), "priority": priority, "tags": names})
+        return RunOptions.model_validate(
+            {"queue": queue.strip(), "priority": priority, "project": project, "tags": names}
+        )
     except ValidationError as error:
         reasons = "; ".join(f"{item['loc'][0]}: {item['msg']}" for item in error.errors())
         parts.field_error(reasons)
@@ -162,12 +168,25 @@ def _review(draft: Draft) -> None:
     if draft.trainer.simulated:
         parts.simulated_pill()
     st.markdown(describe(draft))
+    _prediction(draft)
     st.dataframe(_review_rows(draft), hide_index=True, height="content")
     with st.expander("As the API gets it", icon=":material/code:"):
         body = {"hyper_params": dict(draft.hyper_params), "options": draft.options.model_dump(mode="json")}
         st.json(body)
     if st.button("Queue it", type="primary", icon=":material/send:"):
         _queue(draft)
+
+
+def _prediction(draft: Draft) -> None:
+    """Show what the run will probably take, before it is spent."""
+    try:
+        predicted = source.predict(draft.hyper_params, draft.options)
+    except ApiError:
+        # What is wrong with the values, or the API, is said where the run is queued.
+        return
+    if predicted.energy_kwh is not None or predicted.duration_s is not None:
+        prediction_tiles(predicted)
+    st.caption(fmt.plain(predicted.basis), text_alignment="left")
 
 
 def describe(draft: Draft) -> str:
@@ -184,6 +203,8 @@ def describe(draft: Draft) -> str:
         sentence += f" for **{num_epochs} epoch{'' if num_epochs == '1' else 's'}**"
     sentence += f". It waits in queue **{fmt.plain(draft.options.queue)}**"
     sentence += ", ahead of normal runs." if draft.options.priority == "high" else "."
+    if draft.options.project != DEFAULT_PROJECT:
+        sentence += f" Project **{fmt.plain(draft.options.project)}**."
     if draft.options.tags:
         sentence += " Tags: " + ", ".join(map(fmt.plain, draft.options.tags)) + "."
     return sentence

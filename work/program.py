@@ -157,9 +157,7 @@ def _workplace(
         threads=worker.threads,
         sampler=sampler,
         intensity=intensity,
-        facts=collect_facts(
-            energy_source=worker.energy_source or "", intensity_source=worker.intensity_source or ""
-        ),
+        facts=collect_facts(energy_source=worker.energy_source or "", intensity=intensity),
         on_beat=_beat(db, worker, settings, sampler),
     )
 

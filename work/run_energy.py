@@ -10,6 +10,7 @@ from typing import Protocol
 from carbon_aware_trainer.accounting import energy_kwh
 from carbon_aware_trainer.energy import EnergyMonitor, read_ram_constant_w
 from carbon_aware_trainer.errors import MeterUnavailable
+from carbon_aware_trainer.records import Reading
 from schema import Lease, PowerPoint, Run, Scalar
 
 FIRST_INTERVAL_S = 1.0
@@ -63,7 +64,12 @@ class RunEnergy:
         if not self._is_training:
             return {}
         end_ns = self._sampler.newest_ns() or self._started_ns
-        return {"energy_shares": self._describe_shares(end_ns), **self._ask_codecarbon(time.monotonic_ns())}
+        reading = self._sampler.reading(self._started_ns, end_ns, timeout_s=0)
+        return {
+            "energy_shares": _describe_shares(reading),
+            "energy_share": _overall_share(reading),
+            **self._ask_codecarbon(time.monotonic_ns()),
+        }
 
     def close(self) -> None:
         """Say that the run is trained no more."""
@@ -97,16 +103,6 @@ class RunEnergy:
                 power_w = {key: joules / self._interval_s for key, joules in parts.items()}
                 self._points.append(PowerPoint(at=at, power_w=power_w))
 
-    def _describe_shares(self, end_ns: int) -> str | None:
-        """Return this worker's shares of what the machine used, such as ``cpu 96 %, gpu:0 100 %``."""
-        reading = self._sampler.reading(self._started_ns, end_ns, timeout_s=0)
-        shares = [
-            f"{key} {part.share:.0%}".replace("%", " %")
-            for key, part in reading.sources.items()
-            if part.share is not None
-        ]
-        return ", ".join(shares) or None
-
     def _ask_codecarbon(self, end_ns: int) -> dict[str, Scalar]:
         """Return CodeCarbon's own figure for the machine, summed over the attempts."""
         earlier = self._run.environment.get(CODECARBON_FACT) if self._run.attempt > 1 else 0.0
@@ -118,3 +114,21 @@ class RunEnergy:
             return {CODECARBON_FACT: None, "codecarbon_reason": str(error)}
         kwh = float(f"{earlier + energy_kwh(joules):.6g}")
         return {CODECARBON_FACT: kwh}
+
+
+def _describe_shares(reading: Reading) -> str | None:
+    """Return this worker's shares of what the machine used, such as ``cpu 96 %, gpu:0 100 %``."""
+    shares = [
+        f"{key} {part.share:.0%}".replace("%", " %")
+        for key, part in reading.sources.items()
+        if part.share is not None
+    ]
+    return ", ".join(shares) or None
+
+
+def _overall_share(reading: Reading) -> float | None:
+    """Return the run's part of the machine's energy, of which idle power is subtracted; None when unknown."""
+    parts = [(part.energy_j, part.share) for part in reading.sources.values()]
+    own = sum(joules for joules, share in parts if joules and share)
+    whole = sum(joules / share for joules, share in parts if joules and share)
+    return round(own / whole, 4) if whole > 0 else None

@@ -137,3 +137,17 @@ local function close_run(run_id, status, reason, detail, time)
   end
   redis.call("SREM", key("demand"), run_id)
 end
+
+-- Adds to the totals of a day and of a project; what simulated runs made up in fields of its own.
+-- Not by HINCRBYFLOAT: it keeps 17 decimals, which is few digits of a mWh in kWh. A total that would not be finite
+-- stays at the largest number there is, so that nobody's absurd epoch keeps others from being recorded.
+local function add_totals(run_id, day, project, part)
+  local prefix = redis.call("HEXISTS", key("run", run_id), "simulated") == 1 and "simulated_" or ""
+  for _, total in ipairs({key("total_day", day), key("total_project", project)}) do
+    for field, value in pairs(part) do
+      local sum = tonumber(redis.call("HGET", total, prefix .. field) or 0) + value
+      redis.call("HSET", total, prefix .. field, digits(math.max(0, math.min(sum, 1.7976931348623157e308))))
+    end
+  end
+  redis.call("SADD", key("total_projects"), project)
+end

@@ -1,8 +1,10 @@
 -- record_epoch: store an epoch, bring summary, sums and indexes up to date. 0 when this attempt recorded it before.
 -- KEYS 1 run:<id> (hash)  2 run:<id>:epochs (hash, epoch -> JSON array)  3 run:<id>:attempts (hash)
 -- ARGV 1 run_id  2 attempt  3 worker_id  4 epoch  5 the epoch as JSON array, its places in EPOCH
--- Also: runs:by:* (zsets), events (stream)
--- Epochs behind this one that an earlier attempt recorded are dropped; what they cost stays in the sums.
+--      6 day it counts on, YYYY-MM-DD  7 project
+-- Also: run:<id>:superseded (hash), runs:by:* (zsets), totals:* (hashes, set), events (stream)
+-- Epochs that an earlier attempt recorded at this place or behind it are superseded: no longer epochs of the run,
+-- while what they cost stays in its sums.
 local run_id, attempt, epoch = ARGV[1], ARGV[2], tonumber(ARGV[4])
 local refusal = fence(run_id, attempt, ARGV[3])
 if refusal then
@@ -79,7 +81,13 @@ if per_kwh and is_finite(per_kwh) then
   values.accuracy_per_kwh = per_kwh
 end
 
+if earlier then
+  outdated[#outdated + 1] = ARGV[4]
+end
 for _, number in ipairs(outdated) do
+  local array = redis.call("HGET", KEYS[2], number)
+  local place = cjson.decode(array)[EPOCH.attempt] .. ":" .. number
+  redis.call("HSET", key("superseded", run_id), place, array)
   redis.call("HDEL", KEYS[2], number)
 end
 redis.call("HSET", KEYS[2], ARGV[4], ARGV[5])
@@ -98,5 +106,8 @@ local quality = present(result[EPOCH.energy_quality])
 if quality and summary[3] ~= "estimated" then
   redis.call("HSET", KEYS[1], "energy_quality", quality)
 end
+cost.epochs = 1
+cost.unknown_co2_epochs = cost.co2_g and 0 or 1
+add_totals(run_id, ARGV[6], ARGV[7], cost)
 publish("epoch", run_id, "attempt", attempt, "epoch", epoch)
 return 1

@@ -32,11 +32,11 @@ def pages(default: str) -> None:
     """Wattle with another first page; Streamlit runs this function's source as a script."""
     import streamlit as st
 
-    from views import parts, run, runs, submit
+    from views import parts, run, runs, submit, totals
 
     made = {
         name: st.Page(module.show, title=name, url_path=name, default=name == default)
-        for name, module in {"runs": runs, "submit": submit, "run": run}.items()
+        for name, module in {"runs": runs, "submit": submit, "run": run, "totals": totals}.items()
     }
     parts.register_pages(made)
     st.navigation(list(made.values())).run()
@@ -363,3 +363,31 @@ def test_a_queue_name_that_is_not_one_is_refused_before_the_review(open_page: Op
 
 def button(app: AppTest, label: str) -> Button:
     return next(found for found in app.button if found.label == label)
+
+
+def test_a_run_s_page_shows_what_its_energy_comes_to(open_page: Open, api_url: str, db: RedisDB) -> None:
+    other, acted = ActedRun(db), ActedRun(db)
+    for run in (other, acted):
+        run.record(3)
+    other.finish()
+    assert "Whole run, predicted: energy **" in texts(open_page("run", api_url, iid=acted.run_id))
+    acted.finish()
+    st.cache_data.clear()
+    app = open_page("run", api_url, iid=acted.run_id)
+    assert not app.exception
+    assert "estimated ±40" in texts(app)
+    assert metric(app, "Phone charges").endswith("of one")
+    assert "median of one other done run on **digits**" in texts(app)
+    assert "Whole run" not in texts(app)
+    assert "Power over time: none was logged" in texts(app)
+
+
+def test_the_totals_page_adds_up_real_runs_only(open_page: Open, api_url: str, db: RedisDB) -> None:
+    assert "No real epoch in this span" in open_page("totals", api_url).info[0].value
+    ActedRun(db).record(2)
+    ActedRun(db, simulated=True).record(2, quality="simulated")
+    st.cache_data.clear()
+    app = open_page("totals", api_url)
+    assert not app.exception
+    assert metric(app, "Energy") == "6.18 mWh"
+    assert list(app.dataframe[0].value["Epochs"]) == [2]

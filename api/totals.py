@@ -1,0 +1,130 @@
+"""What runs add up to, and their CO₂ computed again when a provider revises its figures."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from apiflask import APIBlueprint
+from flask import Response
+from pydantic import Field, model_validator
+
+from api.body import reply
+from api.power import list_power
+from api.recomputing import Recorded, recompute, source_of
+from api.runs import get_known_run
+from api.state import db, settings
+from carbon_aware_trainer.equivalents import equivalents_of
+from carbon_aware_trainer.errors import IntensityUnavailable
+from carbon_aware_trainer.providers.static import country_intensity
+from carbon_aware_trainer.records import IntensitySeries, Interval
+from errors import Conflict, FieldError, InvalidInput
+from schema import Equivalent, RecomputeReply, RecomputeRequest, Record, Total, TotalsReply
+
+totals = APIBlueprint("totals", __name__, tag="Totals")
+
+MAX_DAYS = 366
+_PARTS = ("zone", "provider", "basis", "values")
+
+
+class TotalsQuery(Record):
+    """Which totals to answer."""
+
+    by: Literal["day", "project"] = "day"
+    days: int = Field(30, ge=1, le=MAX_DAYS, description="how many, up to today (UTC); projects have no days")
+
+
+class RecomputeBody(RecomputeRequest):
+    """{} for the present figure of WATTLE_COUNTRY, or zone, provider, basis and values."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _all_or_nothing(cls, value: Any) -> Any:
+        given = {part for part in _PARTS if isinstance(value, dict) and value.get(part)}
+        if given and len(given) < len(_PARTS):
+            missing = ", ".join(part for part in _PARTS if part not in given)
+            raise ValueError(f"{missing} missing: send zone, provider, basis and values, or {{}}")
+        return value
+
+
+@totals.get("/api/totals")
+@totals.input(TotalsQuery, location="query", arg_name="query")
+@totals.output(TotalsReply)
+def list_totals(query: TotalsQuery) -> Response:
+    """Answer what all epochs used, by day or by project, simulated ones apart.
+
+    An epoch counts on the day (UTC) it ended, once however often it was delivered; one that a second attempt
+    trained again counts twice, because it was used twice.
+    """
+    accounts = db().accounts
+    if query.by == "day":
+        found = accounts.list_days(db().now().date(), query.days)
+    else:
+        found = accounts.list_projects()
+    listed = [
+        Total(name=name, real=real, simulated=simulated, equivalents=show_equivalents(real.co2_g))
+        for name, (real, simulated) in found.items()
+    ]
+    return reply(TotalsReply(by=query.by, totals=listed))
+
+
+@totals.post("/api/runs/<iid>/recompute")
+@totals.input(RecomputeBody, arg_name="body")
+@totals.output(RecomputeReply)
+def recompute_run(iid: str, body: RecomputeBody) -> Response:
+    """Compute a finished run's CO₂ again with other intensities, and keep what is replaced.
+
+    With {} they are the present figure of WATTLE_COUNTRY. 409 unless the run has ended, and for figures on
+    another basis than the run's. The same request again changes nothing.
+    """
+    run = get_known_run(iid)
+    series = _series(body)
+    found = db().runs
+    recorded = Recorded(
+        run=run,
+        epochs=found.list_epochs(iid),
+        superseded=db().accounts.list_superseded(iid),
+        attempts=found.list_attempts(iid),
+        power=list_power(iid),
+    )
+    if not run.status.is_final:
+        raise Conflict(
+            f"Run {iid} is {run.status}: its CO2 is computed again only once it has ended. Wait for that."
+        )
+    new = recompute(recorded, series, db().now())
+    if new is not None:
+        db().accounts.apply(new, run)
+    results = (*new.epochs, *new.superseded) if new else (*recorded.epochs, *recorded.superseded)
+    return reply(
+        RecomputeReply(
+            iid=iid,
+            changed=new is not None,
+            co2_g=new.co2_g if new else run.co2_g,
+            source=new.source if new else source_of(run),
+            replaced=new.replaced if new else None,
+            unknown_co2_epochs=sum(result.co2_g is None for result in results),
+        )
+    )
+
+
+def show_equivalents(co2_g: float | None) -> list[Equivalent]:
+    """Show a mass of CO₂ as what people know; nothing when it is unknown."""
+    return [
+        Equivalent(
+            name=found.measure.name,
+            amount=found.amount,
+            unit=found.measure.unit,
+            source=found.measure.source,
+        )
+        for found in equivalents_of(co2_g)
+    ]
+
+
+def _series(body: RecomputeBody) -> IntensitySeries:
+    """Return the intensities that were sent, or the present one. Raises InvalidInput where there is none."""
+    try:
+        if body.zone is None or body.provider is None or body.basis is None:
+            return country_intensity(settings().country).as_series()
+        intervals = tuple(Interval(value.start, value.end, value.g_per_kwh) for value in body.values)
+        return IntensitySeries(body.zone, body.provider, body.basis, intervals)
+    except IntensityUnavailable as error:
+        raise InvalidInput(str(error), details=[FieldError("values", str(error))]) from error
