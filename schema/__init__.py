@@ -5,10 +5,13 @@ from schema.control import (
     CheckpointStore,
     Control,
     Epochs,
+    Measure,
     Request,
+    SpanEnergy,
     TrainFunction,
     TrainingContext,
     Validate,
+    measure_nothing,
 )
 from schema.records import (
     DEFAULT_QUEUE,
@@ -65,6 +68,7 @@ __all__ = [
     "Lease",
     "LogLine",
     "LogReply",
+    "Measure",
     "Record",
     "Request",
     "Run",
@@ -75,6 +79,7 @@ __all__ = [
     "RunsReply",
     "Scalar",
     "SortField",
+    "SpanEnergy",
     "Status",
     "TrainFunction",
     "TrainReply",
@@ -84,4 +89,5 @@ __all__ = [
     "TrainingContext",
     "Validate",
     "Worker",
+    "measure_nothing",
 ]

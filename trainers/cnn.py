@@ -9,14 +9,16 @@ from torch import nn
 
 from errors import TrainingFailed
 from schema import Epochs, TrainingContext
+from trainers.batch_trial import fix_batch_size
 from trainers.data import Data, load_data
 from trainers.datasets import DATASETS, Dataset
 from trainers.device import prepare_device
 from trainers.loop import train
 from trainers.networks import build_network, count_flops, count_parameters
-from trainers.params import CnnHyperParams
+from trainers.params import AUTO, CnnHyperParams
 from trainers.precision import resolve_precision
-from trainers.resuming import make_keeper, resume
+from trainers.resuming import Keep, Moment, make_keeper, recall_batch_size, resume
+from trainers.training import Training
 
 
 def train_cnn(
@@ -49,20 +51,35 @@ def train_cnn(
             dropout=hyper_params.dropout,
         )
         network.to(context.device, memory_format=torch.channels_last)  # type: ignore[call-overload] # not in the stub
+        hyper_params = recall_batch_size(context, hyper_params)
         state = resume(context, hyper_params)
         _describe(hyper_params, data, network, context)
         keep = make_keeper(context)
-        return (
-            yield from train(network, data, hyper_params, control=context.control, resume=state, keep=keep)
-        )
+        fixed = _fix_batch_size(network, data, hyper_params, context, keep)
+        if fixed is None:
+            return None
+        return (yield from train(network, data, fixed, control=context.control, resume=state, keep=keep))
     except torch.OutOfMemoryError as error:
         raise _out_of_memory(hyper_params, error) from error
+
+
+def _fix_batch_size(
+    network: nn.Module, data: Data, hyper_params: CnnHyperParams, context: TrainingContext, keep: Keep
+) -> CnnHyperParams | None:
+    if hyper_params.batch_size != AUTO:
+        return hyper_params
+    fixed = fix_batch_size(network, data, hyper_params, context)
+    if fixed is not None:
+        # So that every later attempt has the same one, even if this attempt dies in its first epoch.
+        keep(Training(network, data, fixed), Moment.STOP)
+    return fixed
 
 
 def _out_of_memory(hyper_params: CnnHyperParams, error: torch.OutOfMemoryError) -> TrainingFailed:
     # torch's first sentences say how much was wanted and how much there is; the rest is about its settings.
     sizes = ". ".join(str(error).split(". ")[:3])
-    size, smaller = hyper_params.batch_size, max(2, hyper_params.batch_size // 2)
+    size = 2 if hyper_params.batch_size == AUTO else hyper_params.images_per_step
+    smaller = max(2, size // 2)
     return TrainingFailed(
         f"The GPU's memory is too small for {hyper_params.network} with batch_size {size}: {sizes}. "
         f"Try batch_size {smaller} or a smaller network."

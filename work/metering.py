@@ -5,7 +5,7 @@ from __future__ import annotations
 from carbon_aware_trainer.accounting import co2_g, energy_kwh
 from carbon_aware_trainer.energy import PowerSampler
 from carbon_aware_trainer.records import Intensity
-from schema import EpochResult
+from schema import EpochResult, SpanEnergy
 from work.messages import EpochEnded
 
 
@@ -32,6 +32,12 @@ def add_cost(epoch: EpochEnded, sampler: PowerSampler, intensity: Intensity, *, 
         "intensity_g_per_kwh": intensity.g_per_kwh,
     }
     return epoch.result.model_copy(update=cost)
+
+
+def read_span(span_ns: tuple[int, int], sampler: PowerSampler) -> SpanEnergy:
+    """Return what was used in a span that is no epoch."""
+    reading = sampler.reading(*span_ns)
+    return SpanEnergy(reading.energy_j, reading.quality, reading.reason)
 
 
 def add_simulated_cost(result: EpochResult, intensity: Intensity) -> EpochResult:
