@@ -26,7 +26,9 @@ body { font-variant-ligatures: no-contextual; }
 [data-testid="stMainBlockContainer"] { padding-left: 2.5rem; padding-right: 2.5rem; max-width: 1500px; }
 @media (max-width: 640px) {
   [data-testid="stMainBlockContainer"] { padding-left: 1rem; padding-right: 1rem; }
-  .st-key-tiles [data-testid="stColumn"] { flex: 1 1 calc(50% - 1rem); min-width: calc(50% - 1rem); }
+  [class*="st-key-tiles"] [data-testid="stColumn"] {
+    flex: 1 1 calc(50% - 1rem); min-width: calc(50% - 1rem);
+  }
 }
 </style>"""
 
@@ -61,9 +63,9 @@ def field_error(message: str) -> None:
     st.markdown(f":small[:red[:material/error: {fmt.plain(message)}]]")
 
 
-def tiles(count: int) -> Sequence[DeltaGenerator]:
+def tiles(count: int, *, of: str = "run") -> Sequence[DeltaGenerator]:
     """Make room for figures side by side, two abreast on a phone."""
-    with st.container(key="tiles"):
+    with st.container(key=f"tiles-{of}"):
         return st.columns(count)
 
 

@@ -73,9 +73,7 @@ def test_the_size_with_the_fewest_joules_is_taken_and_recorded() -> None:
     control = Listener()
     # The same number of steps with each size, so twice the images with the next: 3, 1 and 2 mJ per image.
     measure, spans = meter_of([3.0, 2.0, 8.0])
-    fixed = fix_batch_size(
-        start("resnet9"), make_data(1100), AUTO_PARAMS, context_of(control, measure), clock=tick()
-    )
+    fixed = fix_batch_size(start(), make_data(1100), AUTO_PARAMS, context_of(control, measure), clock=tick())
     assert fixed is not None
     assert fixed.images_per_step == 64
     assert len(spans) == 3
@@ -92,9 +90,7 @@ def test_the_size_with_the_fewest_joules_is_taken_and_recorded() -> None:
 def test_without_a_meter_seconds_decide_and_the_run_says_so() -> None:
     control = Listener()
     measure, _ = meter_of([3.0, None, 8.0])
-    fixed = fix_batch_size(
-        start("resnet9"), make_data(1100), AUTO_PARAMS, context_of(control, measure), clock=tick()
-    )
+    fixed = fix_batch_size(start(), make_data(1100), AUTO_PARAMS, context_of(control, measure), clock=tick())
     assert fixed is not None
     assert fixed.images_per_step == 128
     assert control.facts["batch_trial_by"] == "seconds: It hangs."
