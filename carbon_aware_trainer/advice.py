@@ -179,8 +179,8 @@ def find_power_limit(readings: Readings) -> str | None:
     clock = "" if gpu.sm_clock_mhz is None else f", now {gpu.sm_clock_mhz:,.0f} MHz"
     return (
         f"The GPU draws {gpu.power_w:.0f} of the {gpu.power_limit_w:.0f} W it may: the limit holds its clock"
-        f"{clock}. It is filled. Less precision (bf16) does more within the same limit; a lower limit, which only this "
-        "host's administrator can set, often saves more energy than it costs time."
+        f"{clock}. It is filled. Less precision (bf16) does more within the same limit; a lower limit, which "
+        "only this host's administrator can set, often saves more energy than it costs time."
     )
 
 

@@ -195,6 +195,19 @@ class LogLine(Record):
     text: str
 
 
+class GpuState(Record):
+    """How a worker's GPU stands; None where its driver does not say. Wattle changes none of it."""
+
+    name: str
+    memory_used_bytes: int | None = Field(None, ge=0)
+    memory_total_bytes: int | None = Field(None, ge=0)
+    utilisation: Fraction | None = Field(None, description="share of the last second in which it computed")
+    power_w: NonNegative | None = None
+    power_limit_w: NonNegative | None = Field(None, description="the limit that is enforced now")
+    sm_clock_mhz: NonNegative | None = None
+    temperature_c: Finite | None = None
+
+
 class Worker(Record):
     """A worker as its last heartbeat described it."""
 
@@ -211,3 +224,4 @@ class Worker(Record):
     seen_at: AwareDatetime = Field(description="the last heartbeat, by the clock of Redis")
     energy_source: str | None = Field(None, description="what its meter reads, and how good that is")
     intensity_source: str | None = Field(None, description="zone, g/kWh and where the figure is from")
+    gpu: GpuState | None = Field(None, description="its first GPU; None without one that can be read")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Final
 
 from schema import Worker
 from store.connection import Connection
@@ -10,6 +11,8 @@ from store.encoding import to_json, to_text, to_time
 from store.keys import Keys
 
 WorkerList = list[Worker]
+
+_JSON_FIELDS: Final = ("queues", "gpu")
 
 
 class Workers:
@@ -25,7 +28,7 @@ class Workers:
         ``seen_at`` is set by the clock of Redis.
         """
         known = worker.model_dump(mode="json", exclude={"seen_at"}, exclude_none=True)
-        known["queues"] = to_json(known["queues"])
+        known |= {name: to_json(known[name]) for name in _JSON_FIELDS if name in known}
         fields = [to_text(str(cell)) for pair in known.items() for cell in pair]
         keys = [self._keys.of("worker", worker.worker_id), self._keys.of("workers")]
         self._connection.run("beat", keys, [worker.worker_id, ttl_s, *fields])
@@ -47,6 +50,5 @@ class Workers:
 
 
 def _decode(stored: dict[str, str]) -> Worker:
-    return Worker.model_validate(
-        {**stored, "queues": json.loads(stored["queues"]), "seen_at": to_time(stored["seen_at"])}
-    )
+    parsed = {name: json.loads(stored[name]) for name in _JSON_FIELDS if name in stored}
+    return Worker.model_validate({**stored, **parsed, "seen_at": to_time(stored["seen_at"])})

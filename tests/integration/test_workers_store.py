@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import redis
 
 from redis_db import RedisDB
-from schema import Worker
+from schema import GpuState, Worker
 
 WORKER = Worker(
     worker_id="w-1",
@@ -20,6 +20,7 @@ WORKER = Worker(
     started_at=datetime(2026, 1, 1, 12, 0, 0, 123456, tzinfo=UTC),
     seen_at=datetime(2000, 1, 1, tzinfo=UTC),
     energy_source="NVML, measured",
+    gpu=GpuState(name="fake", utilisation=0.5, power_w=120.25, sm_clock_mhz=1410),
 )
 
 
