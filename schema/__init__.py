@@ -1,6 +1,7 @@
 """Records and Protocols that every floor shares."""
 
 from schema.control import (
+    Charge,
     Checkpoint,
     CheckpointStore,
     Control,
@@ -11,6 +12,7 @@ from schema.control import (
     TrainFunction,
     TrainingContext,
     Validate,
+    charge_nothing,
     measure_nothing,
 )
 from schema.records import (
@@ -20,6 +22,7 @@ from schema.records import (
     Attempt,
     EpochResult,
     Event,
+    ExtraCost,
     GpuState,
     Lease,
     LogLine,
@@ -54,6 +57,7 @@ __all__ = [
     "QUEUE_PATTERN",
     "RUN_ID_PATTERN",
     "Attempt",
+    "Charge",
     "Checkpoint",
     "CheckpointStore",
     "Control",
@@ -64,6 +68,7 @@ __all__ = [
     "ErrorDetail",
     "ErrorReply",
     "Event",
+    "ExtraCost",
     "GpuState",
     "HealthReply",
     "InUpdate",
@@ -91,5 +96,6 @@ __all__ = [
     "TrainingContext",
     "Validate",
     "Worker",
+    "charge_nothing",
     "measure_nothing",
 ]

@@ -72,6 +72,14 @@ def measure_nothing(start_ns: int, end_ns: int) -> SpanEnergy:  # noqa: ARG001 -
     return SpanEnergy(None, reason="No worker measures this training.")
 
 
+# What for, and two moments of time.monotonic_ns(): what was used in between belongs to the run, to no epoch.
+Charge = Callable[[str, int, int], None]
+
+
+def charge_nothing(name: str, start_ns: int, end_ns: int) -> None:
+    """Add nothing to a run's energy: for a training without a worker."""
+
+
 @dataclass(frozen=True)
 class TrainingContext:
     """Where and on what a trainer works; ``device`` is ``cpu`` or ``cuda:N``."""
@@ -86,6 +94,7 @@ class TrainingContext:
     checkpoint_every_s: float = 60.0
     measure: Measure = measure_nothing
     """What the energy of a span that has just ended was; for choices before a training, not for epochs."""
+    charge: Charge = charge_nothing
 
 
 # Returns the reason why the training ended before its last epoch, or None.

@@ -90,6 +90,16 @@ class EpochResult(Record):
     intensity_g_per_kwh: NonNegative | None = None
 
 
+class ExtraCost(Record):
+    """What an attempt used besides its epochs; part of the run's sums, of no epoch."""
+
+    name: str = Field(pattern=r"^[a-z_]{1,32}$", description="what for, such as batch_trial")
+    duration_s: NonNegative
+    energy_kwh: NonNegative | None = Field(None, description="None when unknown")
+    energy_quality: EnergyQuality | None = None
+    co2_g: NonNegative | None = None
+
+
 class RunError(Record):
     """Why a run failed."""
 

@@ -59,6 +59,7 @@ def fix_batch_size(
     except _AskedToStop:
         return None
     finally:
+        context.charge("batch_trial", start_ns, clock())
         if data.device.type == "cuda":
             torch.cuda.empty_cache()
     duration_s = (clock() - start_ns) / 1e9

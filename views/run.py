@@ -192,7 +192,8 @@ def _tiles(run: RunReply, epochs: EpochsReply) -> None:
 def unknown_energy_note(run: RunReply, epochs: EpochsReply) -> str | None:
     """Say why a run has no sum of energy: how many epochs lack theirs, and the last one's reason."""
     if run.unknown_energy_epochs == 0:
-        return None
+        is_unknown = run.energy_kwh is None and bool(epochs.epochs)
+        return "What was used besides the epochs is not known." if is_unknown else None
     unknown = f"{fmt.count(run.unknown_energy_epochs)} of {fmt.count(len(epochs.epochs))} epochs"
     if run.attempt > 1:
         unknown = f"{fmt.count(run.unknown_energy_epochs)} epochs, of all attempts,"

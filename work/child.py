@@ -15,7 +15,7 @@ from pathlib import Path
 from errors import WattleError
 from schema import EpochResult, Epochs, Request, RunError, Scalar, SpanEnergy, TrainingContext
 from work.handed_out import HandedOut
-from work.messages import Described, Ended, EpochEnded, Logged, Message, SpanAsked, SpanRead, encode
+from work.messages import Described, Ended, EpochEnded, Logged, Message, SpanAsked, SpanRead, Spent, encode
 
 
 @dataclass(frozen=True)
@@ -62,6 +62,10 @@ class PipeControl:
         while (answer := self._hear()) is None:
             pass
         return answer
+
+    def charge(self, name: str, start_ns: int, end_ns: int) -> None:
+        """Have what a span used added to the run's energy."""
+        self.send(Spent(name=name, span_ns=(start_ns, end_ns)))
 
     def _hear(self) -> SpanEnergy | None:
         """Take one frame from the worker: an answer, or a request, which is noted."""
@@ -140,6 +144,7 @@ def _train(job: Job, control: PipeControl) -> str | None:
         checkpoints=checkpoints,
         checkpoint_every_s=job.checkpoint_every_s,
         measure=control.measure,
+        charge=control.charge,
     )
     if job.recorded_epochs and checkpoints is not None and not checkpoints.results:
         control.log(f"This host finds no checkpoint under {job.checkpoint_url}: the run starts again.")

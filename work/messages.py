@@ -52,13 +52,21 @@ class Ended(Record):
     error: RunError | None = None
 
 
+class Spent(Record):
+    """What a span used belongs to the run, but to no epoch."""
+
+    kind: Literal["spent"] = "spent"
+    name: str
+    span_ns: tuple[int, int]
+
+
 class SpanRead(Record):
     """The worker's answer to a SpanAsked."""
 
     energy: SpanEnergy
 
 
-Message = Annotated[Described | Logged | EpochEnded | SpanAsked | Ended, Field(discriminator="kind")]
+Message = Annotated[Described | Logged | EpochEnded | SpanAsked | Spent | Ended, Field(discriminator="kind")]
 _message: TypeAdapter[Message] = TypeAdapter(Message)
 
 

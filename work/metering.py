@@ -5,8 +5,8 @@ from __future__ import annotations
 from carbon_aware_trainer.accounting import co2_g, energy_kwh
 from carbon_aware_trainer.energy import PowerSampler
 from carbon_aware_trainer.records import Intensity
-from schema import EpochResult, SpanEnergy
-from work.messages import EpochEnded
+from schema import EpochResult, ExtraCost, SpanEnergy
+from work.messages import EpochEnded, Spent
 
 
 def add_cost(epoch: EpochEnded, sampler: PowerSampler, intensity: Intensity, *, attempt: int) -> EpochResult:
@@ -38,6 +38,20 @@ def read_span(span_ns: tuple[int, int], sampler: PowerSampler) -> SpanEnergy:
     """Return what was used in a span that is no epoch."""
     reading = sampler.reading(*span_ns)
     return SpanEnergy(reading.energy_j, reading.quality, reading.reason)
+
+
+def cost_of(spent: Spent, sampler: PowerSampler, intensity: Intensity) -> ExtraCost:
+    """Return what a span that is no epoch cost; unknown energy is None."""
+    start_ns, end_ns = spent.span_ns
+    reading = sampler.reading(start_ns, end_ns)
+    kwh = None if reading.energy_j is None else energy_kwh(reading.energy_j)
+    return ExtraCost(
+        name=spent.name,
+        duration_s=(end_ns - start_ns) / 1e9,
+        energy_kwh=kwh,
+        energy_quality=reading.quality if kwh is not None else None,
+        co2_g=None if kwh is None else co2_g(kwh, intensity),
+    )
 
 
 def add_simulated_cost(result: EpochResult, intensity: Intensity) -> EpochResult:

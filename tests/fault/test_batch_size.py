@@ -37,6 +37,7 @@ def test_a_resumed_run_keeps_its_batch_size_and_ends_with_the_bits_of_one_that_n
     assert run.status is Status.DONE
     assert run.attempt == 2
     assert run.environment["resume"] == "exact"
+    assert run.environment["batch_trial_attempt"] == 1
     facts = ("chosen_batch_size", "scaled_learning_rate", "batch_trial", "batch_trial_s")
     assert [run.environment[name] for name in facts] == [first[name] for name in facts]
     lines = [line.text for line in store.log.list(run_id)]
@@ -53,11 +54,19 @@ def test_a_resumed_run_keeps_its_batch_size_and_ends_with_the_bits_of_one_that_n
     assert all(mine[name].equal(value) for name, value in theirs.items())
 
 
-def test_the_worker_s_meter_tells_the_joules_of_every_size(store: RedisDB, programs: Programs) -> None:
+def test_the_worker_s_meter_tells_the_joules_of_every_size_and_their_sum_is_the_run_s(
+    store: RedisDB, programs: Programs
+) -> None:
     run_id = store.queue.submit({**HYPER_PARAMS, "num_epochs": 1}).run_id
     assert programs.start_worker("--burst").wait(60) == 0
 
-    environment = store.runs.get(run_id).environment
+    run = store.runs.get(run_id)
+    environment = run.environment
+    (epoch,) = store.runs.list_epochs(run_id)
+    trial_kwh = environment["batch_trial_kwh"]
+    assert isinstance(trial_kwh, float)
+    assert trial_kwh > 0
+    assert run.energy_kwh == pytest.approx(trial_kwh + (epoch.energy_kwh or 0))
     assert environment["batch_trial_by"] == "joules"
     joules = re.findall(r"(\d+): [0-9.e-]+ ms, ([0-9.e-]+) mJ", str(environment["batch_trial"]))
     assert [int(size) for size, _ in joules][:2] == [32, 64]
@@ -77,3 +86,5 @@ def test_a_worker_that_is_stopped_while_sizes_are_tried_puts_the_run_back(
     assert run.status is Status.WAITING
     assert run.failures == 0
     assert "chosen_batch_size" not in run.environment
+    assert run.energy_kwh
+    assert run.energy_kwh == run.environment["batch_trial_kwh"]

@@ -89,13 +89,14 @@ def test_without_readings_the_section_is_left_out(
 
 
 def test_the_form_offers_auto_in_place_of_a_batch_size(open_page: Open, api_url: str, db: RedisDB) -> None:
+    db.workers.beat(TORCH_WORKER, ttl_s=60)
     app = open_page("submit", api_url)
     (auto,) = (box for box in app.checkbox if box.label == "auto")
     assert not auto.value
     auto.check()
     button(app, "Review").click().run()
-    button(app, "Queue it").click().run()
 
     assert not app.exception
-    (run,) = db.runs.list().runs
-    assert run.hyper_params["batch_size"] == "auto"
+    table = app.dataframe[0].value.set_index("Hyperparameter")
+    assert list(table.loc["Batch size (images)"]) == ["auto", "64"]
+    assert '"batch_size": "auto"' in app.json[0].value

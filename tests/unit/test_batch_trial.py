@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -70,14 +71,18 @@ def context_of(control: Listener, measure: Measure = measure_nothing) -> Trainin
 
 
 def test_the_size_with_the_fewest_joules_is_taken_and_recorded() -> None:
-    control = Listener()
+    control, charges = Listener(), list[tuple[str, int, int]]()
     # The same number of steps with each size, so twice the images with the next: 3, 1 and 2 mJ per image.
     measure, spans = meter_of([3.0, 2.0, 8.0])
-    fixed = fix_batch_size(start(), make_data(1100), AUTO_PARAMS, context_of(control, measure), clock=tick())
+    context = replace(context_of(control, measure), charge=lambda *charge: charges.append(charge))
+    fixed = fix_batch_size(start(), make_data(1100), AUTO_PARAMS, context, clock=tick())
     assert fixed is not None
     assert fixed.images_per_step == 64
     assert len(spans) == 3
     assert all(end_ns - start_ns >= 1e9 for start_ns, end_ns in spans)
+    ((name, start_ns, end_ns),) = charges
+    assert name == "batch_trial"
+    assert start_ns < spans[0][0] < spans[-1][1] < end_ns
     assert control.facts["chosen_batch_size"] == 64
     assert control.facts["scaled_learning_rate"] == fixed.learning_rate == AUTO_PARAMS.learning_rate
     assert control.facts["batch_trial_by"] == "joules"
@@ -161,8 +166,11 @@ def test_where_the_smallest_size_does_not_fit_smaller_ones_are_tried() -> None:
 
 
 def test_a_request_to_stop_ends_the_trial_without_a_choice() -> None:
-    control = Listener(stop_at=3)
-    assert fix_batch_size(start(), make_data(600), AUTO_PARAMS, context_of(control), clock=tick()) is None
+    control, charges = Listener(stop_at=3), list[tuple[str, int, int]]()
+    context = replace(context_of(control), charge=lambda *charge: charges.append(charge))
+    assert fix_batch_size(start(), make_data(600), AUTO_PARAMS, context, clock=tick()) is None
+    ((name, start_ns, end_ns),) = charges  # what it used until then is the run's all the same
+    assert (name, end_ns > start_ns) == ("batch_trial", True)
     assert control.questions == 3
     assert control.steps == {0}  # no step of the run
     assert not control.facts
