@@ -17,17 +17,21 @@ from trainers.loop import train
 from trainers.networks import build_network, count_flops, count_parameters
 from trainers.params import AUTO, CnnHyperParams
 from trainers.precision import resolve_precision
-from trainers.resuming import Keep, Moment, make_keeper, recall_batch_size, resume
+from trainers.resuming import Moment, make_keeper, recall_batch_size, resume
 from trainers.training import Training
 
 
 def train_cnn(
-    hyper_params: CnnHyperParams, context: TrainingContext, *, datasets: Mapping[str, Dataset] = DATASETS
+    hyper_params: CnnHyperParams,
+    context: TrainingContext,
+    *,
+    datasets: Mapping[str, Dataset] = DATASETS,
+    step_limit_bytes: int | None = None,
 ) -> Epochs:
     """Train a fresh network, yielding after each epoch; return why it ended before the last one, or None.
 
-    Raises DatasetUnavailable when files are missing, TrainingFailed when a loss is not finite, memory runs
-    out, or the device lacks what the hyper_params ask for.
+    step_limit_bytes: see ``fix_batch_size``. Raises DatasetUnavailable when files are missing, TrainingFailed
+    when a loss is not finite, memory runs out, or the device lacks what the hyper_params ask for.
     """
     prepare_device(
         context.device,
@@ -42,37 +46,34 @@ def train_cnn(
             device=context.device,
             say=context.control.log,
         )
-        network = build_network(
-            hyper_params.network,
-            channels=data.channels,
-            side=data.side,
-            classes=data.classes,
-            seed=hyper_params.seed,
-            dropout=hyper_params.dropout,
-        )
-        network.to(context.device, memory_format=torch.channels_last)  # type: ignore[call-overload] # not in the stub
+        network = _build(hyper_params, data, context.device)
         hyper_params = recall_batch_size(context, hyper_params)
         state = resume(context, hyper_params)
         _describe(hyper_params, data, network, context)
         keep = make_keeper(context)
-        fixed = _fix_batch_size(network, data, hyper_params, context, keep)
-        if fixed is None:
-            return None
-        return (yield from train(network, data, fixed, control=context.control, resume=state, keep=keep))
+        chosen: CnnHyperParams | None = hyper_params
+        if hyper_params.batch_size == AUTO:
+            chosen = fix_batch_size(network, data, hyper_params, context, limit_bytes=step_limit_bytes)
+            if chosen is None:
+                return None
+            # So that an attempt that dies in its first epoch has chosen for those after it.
+            keep(Training(network, data, chosen), Moment.STOP)
+        return (yield from train(network, data, chosen, control=context.control, resume=state, keep=keep))
     except torch.OutOfMemoryError as error:
         raise _out_of_memory(hyper_params, error) from error
 
 
-def _fix_batch_size(
-    network: nn.Module, data: Data, hyper_params: CnnHyperParams, context: TrainingContext, keep: Keep
-) -> CnnHyperParams | None:
-    if hyper_params.batch_size != AUTO:
-        return hyper_params
-    fixed = fix_batch_size(network, data, hyper_params, context)
-    if fixed is not None:
-        # So that every later attempt has the same one, even if this attempt dies in its first epoch.
-        keep(Training(network, data, fixed), Moment.STOP)
-    return fixed
+def _build(hyper_params: CnnHyperParams, data: Data, device: str) -> nn.Module:
+    network = build_network(
+        hyper_params.network,
+        channels=data.channels,
+        side=data.side,
+        classes=data.classes,
+        seed=hyper_params.seed,
+        dropout=hyper_params.dropout,
+    )
+    network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload] # not in the stub
+    return network
 
 
 def _out_of_memory(hyper_params: CnnHyperParams, error: torch.OutOfMemoryError) -> TrainingFailed:
