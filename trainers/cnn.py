@@ -17,7 +17,7 @@ from trainers.loop import train
 from trainers.networks import build_network, count_flops, count_parameters
 from trainers.params import AUTO, CnnHyperParams
 from trainers.precision import resolve_precision
-from trainers.resuming import Moment, make_keeper, recall_batch_size, resume
+from trainers.resuming import Keep, Moment, make_keeper, recall_batch_size, resume
 from trainers.training import Training
 
 
@@ -33,6 +33,7 @@ def train_cnn(
     step_limit_bytes: see ``fix_batch_size``. Raises DatasetUnavailable when files are missing, TrainingFailed
     when a loss is not finite, memory runs out, or the device lacks what the hyper_params ask for.
     """
+    control = context.control
     prepare_device(
         context.device,
         is_deterministic=hyper_params.deterministic,
@@ -44,21 +45,20 @@ def train_cnn(
             context.datasets_dir,
             hyper_params,
             device=context.device,
-            say=context.control.log,
+            say=control.log,
         )
         network = _build(hyper_params, data, context.device)
         hyper_params = recall_batch_size(context, hyper_params)
         state = resume(context, hyper_params)
         _describe(hyper_params, data, network, context)
         keep = make_keeper(context)
-        chosen: CnnHyperParams | None = hyper_params
+        chosen = hyper_params
         if hyper_params.batch_size == AUTO:
-            chosen = fix_batch_size(network, data, hyper_params, context, limit_bytes=step_limit_bytes)
-            if chosen is None:
+            trial = fix_batch_size(network, data, hyper_params, context, limit_bytes=step_limit_bytes)
+            if trial is None:
                 return None
-            # So that an attempt that dies in its first epoch has chosen for those after it.
-            keep(Training(network, data, chosen), Moment.STOP)
-        return (yield from train(network, data, chosen, control=context.control, resume=state, keep=keep))
+            chosen = _remember(trial, network, data, keep)
+        return (yield from train(network, data, chosen, control=control, resume=state, keep=keep))
     except torch.OutOfMemoryError as error:
         raise _out_of_memory(hyper_params, error) from error
 
@@ -74,6 +74,12 @@ def _build(hyper_params: CnnHyperParams, data: Data, device: str) -> nn.Module:
     )
     network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload] # not in the stub
     return network
+
+
+def _remember(chosen: CnnHyperParams, network: nn.Module, data: Data, keep: Keep) -> CnnHyperParams:
+    """Save a checkpoint before the first step: who dies in its first epoch has chosen for those after it."""
+    keep(Training(network, data, chosen), Moment.STOP)
+    return chosen
 
 
 def _out_of_memory(hyper_params: CnnHyperParams, error: torch.OutOfMemoryError) -> TrainingFailed:
