@@ -16,7 +16,7 @@ from trainers.loop import train
 from trainers.params import CnnHyperParams
 
 JOULES_OF = {32: 4.0, 64: 2.0, 128: 3.0}
-AUTO_PARAMS = CnnHyperParams(batch_size="auto", num_epochs=2, dropout=0.5, network="resnet9")
+AUTO_PARAMS = CnnHyperParams(batch_size="auto", num_epochs=1, dropout=0.5, network="resnet9")
 
 
 class Listener:
@@ -108,7 +108,7 @@ def test_a_trial_leaves_the_network_and_the_generator_as_they_were(stop_at: int 
     torch.manual_seed(5)
     expected = torch.rand(3)
     torch.manual_seed(5)
-    fix_batch_size(network, make_data(600), AUTO_PARAMS, context_of(Listener(stop_at)), clock=tick())
+    fix_batch_size(network, make_data(512), AUTO_PARAMS, context_of(Listener(stop_at)), clock=tick())
 
     after = network.state_dict()
     assert all(torch.equal(after[name], value) for name, value in before.items())
@@ -118,7 +118,7 @@ def test_a_trial_leaves_the_network_and_the_generator_as_they_were(stop_at: int 
 
 
 def test_a_run_after_a_trial_has_the_bits_of_one_with_that_size_and_rate() -> None:
-    data, tried, plain = make_data(600), start("resnet9"), start("resnet9")
+    data, tried, plain = make_data(512), start("resnet9"), start("resnet9")
     fixed = fix_batch_size(tried, data, AUTO_PARAMS, context_of(Listener()), clock=tick())
     assert fixed is not None
     assert fixed.images_per_step == 64
