@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import Any, Final
 
 import torch
@@ -26,7 +27,7 @@ class StepProfile:
     def __init__(self, training: Training, *, clock: Callable[[], int] = time.perf_counter_ns) -> None:
         self._training = training
         is_gpu = training.device.type == "cuda"
-        self._now: Callable[[], Any] = _record_event if is_gpu else clock
+        self._now: Callable[[], Any] = partial(_record_event, training.device) if is_gpu else clock
         self._between_ms: Callable[[Any, Any], float] = _between_events_ms if is_gpu else _between_ns_ms
         # An epoch of one step is all warm-up.
         self._skipped = min(WARM_UP_STEPS, max(1, training.steps_per_epoch // 3))
@@ -53,9 +54,10 @@ class StepProfile:
             self._moments.append(self._now())
 
 
-def _record_event() -> torch.cuda.Event:
+def _record_event(device: torch.device) -> torch.cuda.Event:
     event = torch.cuda.Event(enable_timing=True)
-    event.record()
+    # Not the current device's stream, which is the first one's unless somebody says otherwise.
+    event.record(torch.cuda.current_stream(device))
     return event
 
 
