@@ -118,7 +118,7 @@ def summarise(
     return {
         "chosen_batch_size": chosen.batch_size,
         "chosen_learning_rate": chosen.learning_rate,
-        "is_default": chosen == Candidate(defaults.batch_size, defaults.learning_rate),
+        "is_default": chosen == Candidate(defaults.images_per_step, defaults.learning_rate),
         "validation_accuracy": round(validation_accuracy, 4),
         "best_test_accuracy_seed0": round(best[0], 4),
         "best_test_accuracy_min": round(min(best), 4),

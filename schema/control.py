@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, Protocol
 
 from pydantic import JsonValue
 
-from schema.records import EpochResult, Scalar
+from schema.records import EnergyQuality, EpochResult, Scalar
 
 
 class Request(StrEnum):
@@ -26,7 +26,7 @@ class Control(Protocol):
     """How a trainer learns that it should stop, and how it speaks to the run's page."""
 
     def after_step(self, step: int) -> Request | None:
-        """Say what is wanted now; called after every optimiser step, costs microseconds.
+        """Say what is wanted now; called after every optimiser step, costs microseconds. Step 0 is none.
 
         A trainer that gets a Request ends its generator without yielding the unfinished epoch.
         """
@@ -55,6 +55,31 @@ class CheckpointStore(Protocol):
         """Return the newest whole checkpoint; None when the run starts anew."""
 
 
+class SpanEnergy(NamedTuple):
+    """What the worker's meter read in a span; ``energy_j`` is None when unknown, ``reason`` says why."""
+
+    energy_j: float | None
+    quality: EnergyQuality | None = None
+    reason: str | None = None
+
+
+# Two moments of time.monotonic_ns() → what was used in between; takes milliseconds, never raises.
+Measure = Callable[[int, int], SpanEnergy]
+
+
+def measure_nothing(start_ns: int, end_ns: int) -> SpanEnergy:  # noqa: ARG001 - there is no meter to ask
+    """Say that nobody measures: for a training without a worker."""
+    return SpanEnergy(None, reason="No worker measures this training.")
+
+
+# What for, and two moments of time.monotonic_ns(): what was used in between belongs to the run, to no epoch.
+Charge = Callable[[str, int, int], None]
+
+
+def charge_nothing(name: str, start_ns: int, end_ns: int) -> None:
+    """Add nothing to a run's energy: for a training without a worker."""
+
+
 @dataclass(frozen=True)
 class TrainingContext:
     """Where and on what a trainer works; ``device`` is ``cpu`` or ``cuda:N``."""
@@ -67,6 +92,9 @@ class TrainingContext:
     api_url: str = ""
     checkpoints: CheckpointStore | None = None
     checkpoint_every_s: float = 60.0
+    measure: Measure = measure_nothing
+    """What the energy of a span that has just ended was; for choices before a training, not for epochs."""
+    charge: Charge = charge_nothing
 
 
 # Returns the reason why the training ended before its last epoch, or None.

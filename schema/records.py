@@ -118,6 +118,16 @@ class Co2Revision(Record):
     source: Co2Source
 
 
+class ExtraCost(Record):
+    """What an attempt used besides its epochs; part of the run's sums, of no epoch."""
+
+    name: str = Field(pattern=r"^[a-z_]{1,32}$", description="what for, such as batch_trial")
+    duration_s: NonNegative
+    energy_kwh: NonNegative | None = Field(None, description="None when unknown")
+    energy_quality: EnergyQuality | None = None
+    co2_g: NonNegative | None = None
+
+
 class RunError(Record):
     """Why a run failed."""
 

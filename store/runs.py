@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from errors import FieldError, InvalidInput, NotFound
-from schema import Attempt, EpochResult, Lease, Run, RunList, Scalar, SortField, Status
+from schema import Attempt, EpochResult, ExtraCost, Lease, Run, RunList, Scalar, SortField, Status
 from store.connection import Connection
 from store.encoding import (
     day_of,
@@ -80,6 +80,18 @@ class Runs:
                 *(lease.run_id, lease.attempt, lease.worker_id, result.epoch, encode_epoch(stamped)),
                 *(day_of(result.ended_at or lease.run.started_at), lease.run.options.project),
             ],
+        )
+
+    def record_extra(self, lease: Lease, cost: ExtraCost) -> None:
+        """Add what an attempt used besides its epochs to its sums and the run's.
+
+        Atomic (record_extra.lua). The same name of the same attempt again is a no-op. Raises LeaseLost when
+        the run is no longer held and InvalidInput on a value that is not finite; nothing is written then.
+        """
+        self._connection.run(
+            "record_extra",
+            [self._keys.of(name, lease.run_id) for name in ("run", "attempts")],
+            [lease.run_id, lease.attempt, lease.worker_id, cost.name, to_json(cost.model_dump())],
         )
 
     def describe(self, lease: Lease, facts: Mapping[str, Scalar]) -> None:

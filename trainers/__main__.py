@@ -52,13 +52,17 @@ class BarControl:
 
     def __init__(self, hyper_params: HyperParams) -> None:
         self._num_epochs = hyper_params.num_epochs
-        self._batch_size = getattr(hyper_params, "batch_size", 1)
+        size = getattr(hyper_params, "batch_size", 1)
+        # Where the trainer chooses it, the bar starts once it has.
+        self._batch_size = size if isinstance(size, int) else 0
+        self._images = 0
         # tqdm hides the bar by itself where nobody watches: disable=None asks whether stderr is a terminal.
         self._bar = tqdm(unit=" images", unit_scale=True, disable=None, dynamic_ncols=True)
 
-    def after_step(self, step: int) -> Request | None:  # noqa: ARG002 - the bar counts images
-        """Move the bar; nobody asks for anything here."""
-        self._bar.update(self._batch_size)
+    def after_step(self, step: int) -> Request | None:
+        """Move the bar, unless it is no step of the run; nobody asks for anything here."""
+        if step:
+            self._bar.update(self._batch_size)
         return None
 
     def log(self, text: str) -> None:
@@ -69,7 +73,11 @@ class BarControl:
         """Print the facts, and learn how long the bar is."""
         tqdm.write(", ".join(f"{name} {value}" for name, value in facts.items()))
         if isinstance(images := facts.get("train_images"), int):
-            steps = self._num_epochs * math.ceil(images / self._batch_size)
+            self._images = images
+        if isinstance(chosen := facts.get("chosen_batch_size"), int):
+            self._batch_size = chosen
+        if self._batch_size and {"train_images", "chosen_batch_size"} & facts.keys():
+            steps = self._num_epochs * math.ceil(self._images / self._batch_size)
             self._bar.reset(total=steps * self._batch_size)
 
     def show(self, result: EpochResult) -> None:

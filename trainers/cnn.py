@@ -9,24 +9,31 @@ from torch import nn
 
 from errors import TrainingFailed
 from schema import Epochs, TrainingContext
+from trainers.batch_trial import fix_batch_size
 from trainers.data import Data, load_data
 from trainers.datasets import DATASETS, Dataset
 from trainers.device import prepare_device
 from trainers.loop import train
 from trainers.networks import build_network, count_flops, count_parameters
-from trainers.params import CnnHyperParams
+from trainers.params import AUTO, CnnHyperParams
 from trainers.precision import resolve_precision
-from trainers.resuming import make_keeper, resume
+from trainers.resuming import Keep, Moment, make_keeper, recall_batch_size, resume
+from trainers.training import Training
 
 
 def train_cnn(
-    hyper_params: CnnHyperParams, context: TrainingContext, *, datasets: Mapping[str, Dataset] = DATASETS
+    hyper_params: CnnHyperParams,
+    context: TrainingContext,
+    *,
+    datasets: Mapping[str, Dataset] = DATASETS,
+    step_limit_bytes: int | None = None,
 ) -> Epochs:
     """Train a fresh network, yielding after each epoch; return why it ended before the last one, or None.
 
-    Raises DatasetUnavailable when files are missing, TrainingFailed when a loss is not finite, memory runs
-    out, or the device lacks what the hyper_params ask for.
+    step_limit_bytes: see ``fix_batch_size``. Raises DatasetUnavailable when files are missing, TrainingFailed
+    when a loss is not finite, memory runs out, or the device lacks what the hyper_params ask for.
     """
+    control = context.control
     prepare_device(
         context.device,
         is_deterministic=hyper_params.deterministic,
@@ -38,31 +45,48 @@ def train_cnn(
             context.datasets_dir,
             hyper_params,
             device=context.device,
-            say=context.control.log,
+            say=control.log,
         )
-        network = build_network(
-            hyper_params.network,
-            channels=data.channels,
-            side=data.side,
-            classes=data.classes,
-            seed=hyper_params.seed,
-            dropout=hyper_params.dropout,
-        )
-        network.to(context.device, memory_format=torch.channels_last)  # type: ignore[call-overload] # not in the stub
+        network = _build(hyper_params, data, context.device)
+        hyper_params = recall_batch_size(context, hyper_params)
         state = resume(context, hyper_params)
         _describe(hyper_params, data, network, context)
         keep = make_keeper(context)
-        return (
-            yield from train(network, data, hyper_params, control=context.control, resume=state, keep=keep)
-        )
+        chosen = hyper_params
+        if hyper_params.batch_size == AUTO:
+            trial = fix_batch_size(network, data, hyper_params, context, limit_bytes=step_limit_bytes)
+            if trial is None:
+                return None
+            chosen = _remember(trial, network, data, keep)
+        return (yield from train(network, data, chosen, control=control, resume=state, keep=keep))
     except torch.OutOfMemoryError as error:
         raise _out_of_memory(hyper_params, error) from error
+
+
+def _build(hyper_params: CnnHyperParams, data: Data, device: str) -> nn.Module:
+    network = build_network(
+        hyper_params.network,
+        channels=data.channels,
+        side=data.side,
+        classes=data.classes,
+        seed=hyper_params.seed,
+        dropout=hyper_params.dropout,
+    )
+    network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload] # not in the stub
+    return network
+
+
+def _remember(chosen: CnnHyperParams, network: nn.Module, data: Data, keep: Keep) -> CnnHyperParams:
+    """Save a checkpoint before the first step: who dies in its first epoch has chosen for those after it."""
+    keep(Training(network, data, chosen), Moment.STOP)
+    return chosen
 
 
 def _out_of_memory(hyper_params: CnnHyperParams, error: torch.OutOfMemoryError) -> TrainingFailed:
     # torch's first sentences say how much was wanted and how much there is; the rest is about its settings.
     sizes = ". ".join(str(error).split(". ")[:3])
-    size, smaller = hyper_params.batch_size, max(2, hyper_params.batch_size // 2)
+    size = 2 if hyper_params.batch_size == AUTO else hyper_params.images_per_step
+    smaller = max(2, size // 2)
     return TrainingFailed(
         f"The GPU's memory is too small for {hyper_params.network} with batch_size {size}: {sizes}. "
         f"Try batch_size {smaller} or a smaller network."

@@ -12,6 +12,7 @@ from schema import Control, EpochResult, Epochs
 from trainers.data import Data, Split
 from trainers.params import CnnHyperParams
 from trainers.resuming import Keep, Moment, keep_nothing
+from trainers.step_profile import StepProfile
 from trainers.training import State, Training, is_finite, tally
 
 # Large enough to keep a GPU busy, small enough for the activations of one batch to stay below 1 GB.
@@ -38,6 +39,7 @@ def train(
         control.describe({"compile_s": round(training.compile(), 1)})
     if resume is not None:
         training.restore(resume)
+    profile = StepProfile(training) if training.step == 0 else None
     while training.progress.reason is None and training.epoch <= hyper_params.num_epochs:
         start_s = time.monotonic()
         while not training.is_epoch_complete:
@@ -49,7 +51,8 @@ def train(
         result = _score(training, start_s)
         # After 1, 2, 4, 8 ... epochs: the figure hardly moves, and this costs next to nothing.
         if training.epoch.bit_count() == 1:
-            control.describe({"images_per_s": round(len(data.train) / result.duration_s, 1)})
+            profiled = profile.end() if profile is not None and training.epoch == 1 else {}
+            control.describe({"images_per_s": round(len(data.train) / result.duration_s, 1), **profiled})
         training.end_epoch(result.validation_loss, result.validation_accuracy)
         yield result
         # Not before: what a checkpoint holds as done has been handed out.

@@ -3,9 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
-from pydantic import BeforeValidator, ConfigDict, Field, JsonValue, ValidationInfo, field_validator
+from pydantic import (
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    JsonValue,
+    ValidationError,
+    ValidationInfo,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+    field_validator,
+)
 
 from schema import Record
 from trainers.datasets import default_dataset
@@ -41,6 +51,23 @@ def _lower(value: object) -> object:
 
 
 AnyCase = BeforeValidator(_lower)
+
+# In place of a batch size: before it trains, the trainer tries a few.
+AUTO: Final = "auto"
+LARGEST_BATCH = 65_536
+
+
+def _say_both_forms(value: object, validate: ValidatorFunctionWrapHandler) -> object:
+    """Answer a wrong batch size with one reason: a union gives one for each of its parts."""
+    try:
+        return validate(_lower(value))
+    except ValidationError as error:
+        raise ValueError(f'should be a whole number from 1 to {LARGEST_BATCH:,}, or "{AUTO}"') from error
+
+
+BatchSize = Annotated[
+    Annotated[int, Field(ge=1, le=LARGEST_BATCH)] | Literal["auto"], WrapValidator(_say_both_forms)
+]
 
 
 def _hide_fake(schema: dict[str, Any]) -> None:
@@ -194,12 +221,11 @@ class CnnHyperParams(HyperParams):
         title="Step factor",
         description="what the schedule step multiplies the learning rate by",
     )
-    batch_size: int = Field(
+    batch_size: BatchSize = Field(
         64,
-        ge=1,
-        le=65_536,
         title="Batch size",
-        description="images per optimizer step",
+        description="images per optimizer step; auto tries a few sizes for seconds, takes the one with the "
+        "fewest joules per image, and scales the learning rate with it",
         json_schema_extra={"unit": "images"},
     )
     label_smoothing: float = Field(
@@ -275,9 +301,9 @@ class CnnHyperParams(HyperParams):
 
     @field_validator("batch_size")
     @classmethod
-    def _check_batch(cls, batch_size: int, info: ValidationInfo) -> int:
+    def _check_batch(cls, batch_size: BatchSize, info: ValidationInfo) -> BatchSize:
         network = info.data.get("network")
-        if batch_size < 2 and network not in (None, *_WITHOUT_BATCH_NORM):
+        if batch_size == 1 and network not in (None, *_WITHOUT_BATCH_NORM):
             raise ValueError(f"{network} normalises over a batch and needs 2 images or more")
         return batch_size
 
@@ -288,6 +314,13 @@ class CnnHyperParams(HyperParams):
         if value is not None and info.data.get("validation_fraction") == 0:
             raise ValueError("needs a validation part: set validation_fraction, such as 0.1")
         return value
+
+    @property
+    def images_per_step(self) -> int:
+        """The batch size as a number. Raises ValueError while it is still to be tried."""
+        if self.batch_size == AUTO:
+            raise ValueError("batch_size is auto: it is a number once the trainer has tried some")
+        return self.batch_size
 
     @classmethod
     def host_defaults(cls, *, datasets_dir: Path, preferred_dataset: str | None) -> dict[str, JsonValue]:

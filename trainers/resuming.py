@@ -10,7 +10,7 @@ from enum import Enum, auto
 import torch
 
 from schema import Checkpoint, CheckpointStore, Control, Scalar, TrainingContext
-from trainers.params import CnnHyperParams
+from trainers.params import AUTO, CnnHyperParams
 from trainers.stopping import Progress
 from trainers.training import State, Training
 
@@ -99,6 +99,16 @@ def resume(context: TrainingContext, hyper_params: CnnHyperParams) -> State | No
     state = from_tree(newest.state["state"])
     context.control.log(f"resumes in epoch {state.epoch} after {state.step} steps")
     return state
+
+
+def recall_batch_size(context: TrainingContext, hyper_params: CnnHyperParams) -> CnnHyperParams:
+    """Return hyper_params with the batch size and learning rate of the first attempt, if it chose them."""
+    newest = context.checkpoints.find_newest() if context.checkpoints else None
+    if newest is None or hyper_params.batch_size != AUTO:
+        return hyper_params
+    first = CnnHyperParams.model_validate_json(newest.state["made_with"]["hyper_params"])
+    chosen = {"batch_size": first.batch_size, "learning_rate": first.learning_rate}
+    return hyper_params.model_copy(update=chosen)
 
 
 def made_with(training: Training) -> dict[str, Scalar]:

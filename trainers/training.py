@@ -60,6 +60,7 @@ class Training:
         self.device = data.device
         self.optimizer = build_optimizer(network, hyper_params)
         self._compiled: Callable[[Tensor], Tensor] | None = None
+        self.mark: Callable[[], None] = unmarked
         self._choose_precision(resolve_precision(hyper_params.precision, self.device))
         self._shuffle = torch.Generator().manual_seed(hyper_params.seed)
         torch.manual_seed(hyper_params.seed)
@@ -120,18 +121,23 @@ class Training:
 
     def learn_batch(self) -> None:
         """Take one optimiser step on the epoch's next batch, without a sync."""
+        self.mark()
         chosen = self._draws[self.batch]
         images, labels = next(self._loading)
         self.network.train()
         self._set_learning_rate()
         images = cut_holes(self.data.normalise(images), chosen.to(self.device))
+        self.mark()
         with self.autocast:
             logits = self._forward(images)
             loss = cross_entropy(logits, labels, label_smoothing=self.hyper_params.label_smoothing)
+        self.mark()
         self.optimizer.zero_grad()
         self.scaler.scale(loss).backward()
+        self.mark()
         self.scaler.step(self.optimizer)
         self.scaler.update()
+        self.mark()
         self._note(loss.detach(), logits.detach(), labels)
 
     def score_epoch(self) -> Tensor:
@@ -166,14 +172,14 @@ class Training:
             side=self.data.side,
             generator=self._shuffle,
         )
-        self._draws = drawn.to(self.data.train.home).cut(self.hyper_params.batch_size)
+        self._draws = drawn.to(self.data.train.home).cut(self.hyper_params.images_per_step)
         self._loading = self.data.train.load(self._draws[batch:])
         self.epoch, self.batch = epoch, batch
         self._figures = torch.zeros(self.steps_per_epoch, 3, dtype=torch.float64, device=self.device)
 
     def _forward(self, images: Tensor) -> Tensor:
         # The epoch's last batch has another shape: compiling for that one too would take as long again.
-        is_full = len(images) == self.hyper_params.batch_size
+        is_full = len(images) == self.hyper_params.images_per_step
         network = self.network if self._compiled is None or not is_full else self._compiled
         logits: Tensor = network(images)
         return logits
@@ -196,6 +202,10 @@ class Training:
         self._figures[self.batch] = torch.stack([loss, *tally(plain, logits, labels)])
         self.batch += 1
         self.step += 1
+
+
+def unmarked() -> None:
+    """Note nothing about a step's phases: only a profile wants to know them."""
 
 
 def tally(loss: Tensor, logits: Tensor, labels: Tensor) -> Tensor:

@@ -33,6 +33,8 @@ class FormField:
     minimum: float | None = None
     maximum: float | None = None
     choices: tuple[str, ...] = ()
+    word: str = ""
+    """What may stand in place of a number."""
     is_optional: bool = False
     is_advanced: bool = False
 
@@ -81,7 +83,7 @@ def _widget(field: FormField, *, key: str) -> JsonValue:
     if field.kind == "flag":
         return st.toggle(label, value=bool(field.default), key=key, help=hint)
     if field.kind == "integer":
-        return st.number_input(
+        number = st.number_input(
             label,
             min_value=_whole(field.minimum),
             max_value=_whole(field.maximum),
@@ -91,6 +93,7 @@ def _widget(field: FormField, *, key: str) -> JsonValue:
             help=hint,
             placeholder="automatic",
         )
+        return _number_or_word(field, number, key)
     if field.kind == "number":
         return st.number_input(
             label,
@@ -105,6 +108,19 @@ def _widget(field: FormField, *, key: str) -> JsonValue:
         )
     text = st.text_input(label, value=str(field.default or ""), key=key, help=hint)
     return text.strip() or (None if field.is_optional else "")
+
+
+def _number_or_word(field: FormField, number: int | None, key: str) -> JsonValue:
+    """Offer the word that may stand for the number; while it is chosen the number says nothing."""
+    if not field.word:
+        return number
+    is_word = st.checkbox(
+        fmt.plain(field.word),
+        value=field.default == field.word,
+        key=f"{key}:word",
+        help="instead of the number",
+    )
+    return field.word if is_word else number
 
 
 def _choice(field: FormField, label: str, key: str, hint: str | None) -> str | None:
@@ -132,6 +148,7 @@ def _field(name: str, prop: Schema) -> FormField | None:
         minimum=_number(prop.get("minimum", prop.get("exclusiveMinimum"))),
         maximum=_number(prop.get("maximum", prop.get("exclusiveMaximum"))),
         choices=tuple(map(str, choices)) if isinstance(choices, list) else (),
+        word=str(prop.get("word") or ""),
         is_optional=bool(prop.get("nullable")),
         is_advanced=advanced if isinstance(advanced, bool) else name not in _ESSENTIAL,
     )
@@ -154,7 +171,10 @@ def _title(name: str, prop: Schema) -> str:
 
 
 def _resolve(prop: Schema, definitions: Schema) -> Schema:
-    """Follow $ref, and look into ``anyOf: [X, null]`` and ``allOf: [X]``; what stands beside them wins."""
+    """Follow $ref, and look into ``anyOf: [X, null]``, ``anyOf: [number, word]`` and ``allOf: [X]``.
+
+    What stands beside them wins.
+    """
     merged: dict[str, JsonValue] = {}
     if isinstance(reference := prop.get("$ref"), str):
         merged.update(_resolve(_mapping(definitions.get(reference.rsplit("/", 1)[-1])), definitions))
@@ -165,6 +185,8 @@ def _resolve(prop: Schema, definitions: Schema) -> Schema:
         for option in options if isinstance(options, list) else []:
             if _mapping(option).get("type") == "null":
                 merged["nullable"] = True
+            elif isinstance(word := _mapping(option).get("const"), str):
+                merged["word"] = word
             else:
                 merged.update(_resolve(_mapping(option), definitions))
     merged.update({key: value for key, value in prop.items() if key not in ("$ref", "anyOf", "allOf")})

@@ -12,7 +12,7 @@ import streamlit as st
 from errors import ApiRefused
 from schema import AccountReply, EpochsReply, PowerReply, RunReply, Status
 from views import format as fmt
-from views import parts, run_details, run_energy, source
+from views import parts, run_details, run_energy, source, suggestions
 from views.charts import run_figures
 from views.live_chart import live_charts
 from views.look import SIMULATED, SIMULATED_COLOR, run_color, run_name, run_title, short_id
@@ -136,6 +136,7 @@ def _live(iid: str, *, was_live: bool) -> None:
             live_charts(figures, key=f"charts:{iid}")
         if epochs.epochs and shown.account.value is not None:
             run_energy.show(run, epochs, shown.account.value, shown.power.value or PowerReply(points=()))
+        suggestions.show(run, epochs)
         run_details.show(run, epochs)
 
 
@@ -214,7 +215,8 @@ def _tiles(run: RunReply, epochs: EpochsReply) -> None:
 def unknown_energy_note(run: RunReply, epochs: EpochsReply) -> str | None:
     """Say why a run has no sum of energy: how many epochs lack theirs, and the last one's reason."""
     if run.unknown_energy_epochs == 0:
-        return None
+        is_unknown = run.energy_kwh is None and bool(epochs.epochs)
+        return "What was used besides the epochs is not known." if is_unknown else None
     unknown = f"{fmt.count(run.unknown_energy_epochs)} of {fmt.count(len(epochs.epochs))} epochs"
     if run.attempt > 1:
         unknown = f"{fmt.count(run.unknown_energy_epochs)} epochs, of all attempts,"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from schema import EpochResult, Run
+from schema import EpochResult, ExtraCost, Run
 
 
 class _Limit(NamedTuple):
@@ -34,6 +34,11 @@ class Budget:
             if isinstance(value := run.hyper_params.get(limit.hyper_param), int | float)
         }
         self._used = _amounts(run.energy_kwh, run.co2_g, run.duration_s)
+
+    def note(self, cost: ExtraCost) -> None:
+        """Count what was used besides the epochs."""
+        more = _amounts(cost.energy_kwh, cost.co2_g, cost.duration_s)
+        self._used = {limit: used + more[limit] for limit, used in self._used.items()}
 
     def spend(self, result: EpochResult) -> str | None:
         """Count an epoch; returns why the run has to end after it, or None."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import signal
 import sys
 import time
@@ -13,9 +14,9 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 from errors import WattleError
-from schema import EpochResult, Epochs, Request, RunError, Scalar, TrainingContext
+from schema import EpochResult, Epochs, Request, RunError, Scalar, SpanEnergy, TrainingContext
 from work.handed_out import HandedOut
-from work.messages import Described, Ended, EpochEnded, Logged, Message, encode
+from work.messages import Described, Ended, EpochEnded, Logged, Message, SpanAsked, SpanRead, Spent, encode
 
 
 @dataclass(frozen=True)
@@ -41,14 +42,14 @@ class PipeControl:
     def __init__(self, pipe: Connection) -> None:
         self._pipe = pipe
         self._request: Request | None = None
+        # Connection.poll makes a selector each time, 50 µs: per cent of a step on small images.
+        self._arrivals = select.poll()
+        self._arrivals.register(pipe.fileno(), select.POLLIN)
 
     def after_step(self, step: int) -> Request | None:  # noqa: ARG002 - the step bounds checkpoints, not requests
         """Return what the worker asked for; exits when the worker is gone (the pipe is closed)."""
-        if self._request is None and self._pipe.poll():
-            try:
-                self._request = Request(self._pipe.recv_bytes().decode())
-            except EOFError:
-                os._exit(1)
+        if self._request is None and self._arrivals.poll(0):
+            self._hear()
         return self._request
 
     def log(self, text: str) -> None:
@@ -58,6 +59,28 @@ class PipeControl:
     def describe(self, facts: Mapping[str, Scalar]) -> None:
         """Send facts about how this run is run."""
         self.send(Described(facts=dict(facts)))
+
+    def measure(self, start_ns: int, end_ns: int) -> SpanEnergy:
+        """Ask the worker, which has the meter, what was used in a span, and wait for its answer."""
+        self.send(SpanAsked(span_ns=(start_ns, end_ns)))
+        while (answer := self._hear()) is None:
+            pass
+        return answer
+
+    def charge(self, name: str, start_ns: int, end_ns: int) -> None:
+        """Have what a span used added to the run's energy."""
+        self.send(Spent(name=name, span_ns=(start_ns, end_ns)))
+
+    def _hear(self) -> SpanEnergy | None:
+        """Take one frame from the worker: an answer, or a request, which is noted."""
+        try:
+            frame = self._pipe.recv_bytes()
+        except EOFError:
+            os._exit(1)
+        if frame.startswith(b"{"):
+            return SpanRead.model_validate_json(frame).energy
+        self._request = Request(frame.decode())
+        return None
 
     def send(self, message: Message) -> None:
         """Send one message to the worker."""
@@ -124,6 +147,8 @@ def _train(job: Job, control: PipeControl) -> str | None:
         api_url=job.api_url,
         checkpoints=checkpoints,
         checkpoint_every_s=job.checkpoint_every_s,
+        measure=control.measure,
+        charge=control.charge,
     )
     if job.recorded_epochs and checkpoints is not None and not checkpoints.results:
         control.log(f"This host finds no checkpoint under {job.checkpoint_url}: the run starts again.")

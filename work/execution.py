@@ -16,8 +16,8 @@ from schema import Lease, Request, RunError, Scalar, Status
 from settings import Settings
 from work.budget import Budget
 from work.child import Job
-from work.messages import Described, Ended, EpochEnded, Logged, Message
-from work.metering import add_cost, describe_epoch
+from work.messages import Described, Ended, EpochEnded, Logged, Message, SpanAsked, Spent
+from work.metering import add_cost, cost_of, describe_epoch, read_span
 from work.process import Child, start_training
 from work.recording import Outbox, RunLog
 from work.run_energy import RunEnergy
@@ -180,6 +180,14 @@ class _Execution:
                     self._over_budget = self._budget.spend(result)
             case Described(facts=facts):
                 self._describe(facts)
+            case Spent():
+                cost = cost_of(
+                    message, self._place.sampler, self._place.intensity, pue=self._place.settings.pue
+                )
+                self._outbox.add(lambda: self._place.db.runs.record_extra(self._lease, cost))
+                self._budget.note(cost)
+            case SpanAsked(span_ns=span_ns) if self._child is not None:
+                self._child.answer(read_span(span_ns, self._place.sampler))
             case Logged(text=text):
                 self._log.write(text)
 

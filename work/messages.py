@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, TypeAdapter
 
-from schema import EpochResult, Record, RunError, Scalar
+from schema import EpochResult, Record, RunError, Scalar, SpanEnergy
 
 
 class Described(Record):
@@ -34,6 +34,13 @@ class EpochEnded(Record):
     span_ns: tuple[int, int] | None
 
 
+class SpanAsked(Record):
+    """The child wants to know what was used between two moments, and waits for a SpanRead."""
+
+    kind: Literal["span_asked"] = "span_asked"
+    span_ns: tuple[int, int]
+
+
 class Ended(Record):
     """The child's last word: it trained to the end, stopped on request, or failed."""
 
@@ -45,7 +52,21 @@ class Ended(Record):
     error: RunError | None = None
 
 
-Message = Annotated[Described | Logged | EpochEnded | Ended, Field(discriminator="kind")]
+class Spent(Record):
+    """What a span used belongs to the run, but to no epoch."""
+
+    kind: Literal["spent"] = "spent"
+    name: str
+    span_ns: tuple[int, int]
+
+
+class SpanRead(Record):
+    """The worker's answer to a SpanAsked."""
+
+    energy: SpanEnergy
+
+
+Message = Annotated[Described | Logged | EpochEnded | SpanAsked | Spent | Ended, Field(discriminator="kind")]
 _message: TypeAdapter[Message] = TypeAdapter(Message)
 
 

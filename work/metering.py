@@ -8,8 +8,8 @@ from datetime import UTC, datetime, timedelta
 from carbon_aware_trainer.accounting import co2_g, energy_kwh
 from carbon_aware_trainer.energy import EnergyMonitor
 from carbon_aware_trainer.records import Intensity
-from schema import EpochResult
-from work.messages import EpochEnded
+from schema import EpochResult, ExtraCost, SpanEnergy
+from work.messages import EpochEnded, Spent
 
 
 def add_cost(
@@ -48,6 +48,26 @@ def add_cost(
 def _wall_time(at_ns: int) -> datetime:
     """Return the time of a moment of ``time.monotonic_ns()`` in the near past, by this host's clock."""
     return datetime.now(UTC) - timedelta(microseconds=(time.monotonic_ns() - at_ns) / 1e3)
+
+
+def read_span(span_ns: tuple[int, int], sampler: EnergyMonitor) -> SpanEnergy:
+    """Return what was used in a span that is no epoch."""
+    reading = sampler.reading(*span_ns)
+    return SpanEnergy(reading.energy_j, reading.quality, reading.reason)
+
+
+def cost_of(spent: Spent, sampler: EnergyMonitor, intensity: Intensity, *, pue: float = 1.0) -> ExtraCost:
+    """Return what a span that is no epoch cost, ``pue`` times its energy; unknown energy is None."""
+    start_ns, end_ns = spent.span_ns
+    reading = sampler.reading(start_ns, end_ns)
+    kwh = None if reading.energy_j is None else energy_kwh(reading.energy_j) * pue
+    return ExtraCost(
+        name=spent.name,
+        duration_s=(end_ns - start_ns) / 1e9,
+        energy_kwh=kwh,
+        energy_quality=reading.quality if kwh is not None else None,
+        co2_g=None if kwh is None else co2_g(kwh, intensity),
+    )
 
 
 def add_simulated_cost(result: EpochResult, intensity: Intensity) -> EpochResult:

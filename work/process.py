@@ -17,10 +17,10 @@ import psutil
 from pydantic import ValidationError
 
 from errors import InvalidInput, TrainingFailed
-from schema import Request, RunError
+from schema import Request, RunError, SpanEnergy
 from work import WORKER_PID_VARIABLE
 from work.child import Job, probe_device, run_job
-from work.messages import Described, Ended, Message, decode
+from work.messages import Described, Ended, Message, SpanRead, decode
 
 _context = multiprocessing.get_context("forkserver")
 _ROOT = Path(__file__).resolve().parent.parent
@@ -88,6 +88,11 @@ class Child:
         # A child that has just ended cannot listen: its last message, or its death, is read next.
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
             self._pipe.send_bytes(request.value.encode())
+
+    def answer(self, energy: SpanEnergy) -> None:
+        """Answer the child's SpanAsked, for which it waits."""
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+            self._pipe.send_bytes(SpanRead(energy=energy).model_dump_json().encode())
 
     def end(self) -> None:
         """Kill it if it still runs, and wait until it is gone."""

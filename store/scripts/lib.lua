@@ -96,6 +96,41 @@ local function write_attempt(run_id, attempt, record)
   redis.call("HSET", key("attempts", run_id), attempt, encode_object(record))
 end
 
+-- Adds costs to a sum. One unknown part makes the sum unknown; a sum without a duration has no parts yet.
+local function add_cost(sum, part)
+  local is_first = not sum.duration_s
+  for _, field in ipairs({"energy_kwh", "co2_g", "duration_s"}) do
+    local has_both = sum[field] and part[field]
+    -- epochs have six digits; what comes after twelve in their sum is the noise of adding
+    sum[field] = is_first and part[field] or has_both and tonumber(string.format("%.12g", sum[field] + part[field])) or nil
+  end
+  sum.unknown_energy_epochs = (sum.unknown_energy_epochs or 0) + part.unknown_energy_epochs
+end
+
+-- What a run used, the sum over its attempts, once this one has used ``cost`` more. Returns the sums and this attempt's
+-- record, or the error to answer with in their place; writes nothing.
+local function sum_attempts(run_id, attempt, cost)
+  local sums, this = {}, nil
+  local attempts = redis.call("HGETALL", key("attempts", run_id))
+  for i = 1, #attempts, 2 do
+    local record = cjson.decode(attempts[i + 1])
+    if attempts[i] == attempt then
+      this = record
+      add_cost(this, cost)
+    end
+    if record.duration_s then
+      add_cost(sums, record)
+    end
+  end
+  for field, sum in pairs(sums) do
+    if not is_finite(sum) then
+      return nil, nil, redis.error_reply("INVALID " .. field .. " of run " .. run_id
+        .. " would not be finite; nothing was stored.")
+    end
+  end
+  return sums, this
+end
+
 -- True when this worker's attempt already ended that way: its reply was lost and it asks again.
 local function has_ended(run_id, attempt, worker, end_reason)
   local record = read_attempt(run_id, attempt)

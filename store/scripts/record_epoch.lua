@@ -16,17 +16,6 @@ if earlier and cjson.decode(earlier)[EPOCH.attempt] == tonumber(attempt) then
   return 0
 end
 
--- Adds costs to a sum. One unknown part makes the sum unknown; a sum without a duration has no parts yet.
-local function add(sum, part)
-  local is_first = not sum.duration_s
-  for _, field in ipairs({"energy_kwh", "co2_g", "duration_s"}) do
-    local has_both = sum[field] and part[field]
-    -- epochs have six digits; what comes after twelve in their sum is the noise of adding
-    sum[field] = is_first and part[field] or has_both and tonumber(string.format("%.12g", sum[field] + part[field])) or nil
-  end
-  sum.unknown_energy_epochs = (sum.unknown_energy_epochs or 0) + part.unknown_energy_epochs
-end
-
 local cost = {
   energy_kwh = present(result[EPOCH.energy_kwh]),
   co2_g = present(result[EPOCH.co2_g]),
@@ -35,22 +24,9 @@ local cost = {
 cost.unknown_energy_epochs = cost.energy_kwh and 0 or 1
 
 -- What the run used: the sum over its attempts, this one with the new epoch.
-local values, this = {}, nil
-local attempts = redis.call("HGETALL", KEYS[3])
-for i = 1, #attempts, 2 do
-  local record = cjson.decode(attempts[i + 1])
-  if attempts[i] == attempt then
-    this = record
-    add(this, cost)
-  end
-  if record.duration_s then
-    add(values, record)
-  end
-end
-for field, sum in pairs(values) do
-  if not is_finite(sum) then
-    return redis.error_reply("INVALID " .. field .. " of run " .. run_id .. " would not be finite; nothing was stored.")
-  end
+local values, this, invalid = sum_attempts(run_id, attempt, cost)
+if invalid then
+  return invalid
 end
 
 -- The best and the last epoch. One that is not behind all others may replace one and end the time of those

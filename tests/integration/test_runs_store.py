@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 import redis
 
-from errors import InvalidInput, NotFound
+from errors import InvalidInput, LeaseLost, NotFound
 from redis_db import RedisDB
-from schema import EpochResult, Lease, SortField, Status
+from schema import EpochResult, ExtraCost, Lease, SortField, Status
 from tests.records import claim, epoch, running
 
 
@@ -193,6 +194,52 @@ def test_a_sum_that_would_not_be_finite_is_refused_and_nothing_is_written(
     with pytest.raises(InvalidInput, match="energy_kwh"):
         db.runs.record_epoch(lease, epoch(2, energy_kwh=1.5e308))
     assert {key: raw.dump(key) for key in raw.scan_iter()} == before
+
+
+def extra(**changes: Any) -> ExtraCost:
+    known = {
+        "name": "batch_trial",
+        "duration_s": 4.0,
+        "energy_kwh": 0.5,
+        "energy_quality": "measured",
+        "co2_g": 50,
+    }
+    return ExtraCost.model_validate(known | changes)
+
+
+def test_what_was_used_besides_the_epochs_is_in_the_sums_once_per_attempt(db: RedisDB) -> None:
+    lease = running(db)
+    db.runs.record_extra(lease, extra())
+    db.runs.record_epoch(lease, epoch(1, energy_kwh=1.0, co2_g=100, test_accuracy=0.6))
+    db.runs.record_extra(lease, extra())
+
+    run = db.runs.get(lease.run_id)
+    assert (run.energy_kwh, run.co2_g, run.duration_s) == (1.5, 150, 4.5)
+    assert run.accuracy_per_kwh == pytest.approx(0.4)
+    assert run.energy_quality == "measured"
+    assert run.environment == {"batch_trial_kwh": 0.5, "batch_trial_attempt": 1}
+    (attempt,) = db.runs.list_attempts(lease.run_id)
+    assert (attempt.energy_kwh, attempt.co2_g, attempt.duration_s) == (1.5, 150, 4.5)
+    assert [run.run_id for run in db.runs.list(SortField.ENERGY_KWH).runs] == [lease.run_id]
+
+    db.runs.record_extra(restart(db, lease), extra(energy_kwh=0.25, co2_g=25, energy_quality="estimated"))
+    run = db.runs.get(lease.run_id)
+    assert (run.energy_kwh, run.co2_g, run.duration_s) == (1.75, 175, 8.5)
+    assert run.accuracy_per_kwh == pytest.approx(0.6 / 1.75)
+    assert run.energy_quality == "estimated"
+    with pytest.raises(LeaseLost):
+        db.runs.record_extra(lease, extra(name="compile"))
+
+
+def test_an_unknown_extra_makes_the_sums_unknown(db: RedisDB) -> None:
+    lease = running(db)
+    db.runs.record_epoch(lease, epoch(1, energy_kwh=1.0, co2_g=100))
+    db.runs.record_extra(lease, extra(energy_kwh=None, co2_g=None, energy_quality=None))
+    run = db.runs.get(lease.run_id)
+    assert (run.energy_kwh, run.co2_g, run.duration_s) == (None, None, 4.5)
+    assert run.accuracy_per_kwh is None
+    assert run.unknown_energy_epochs == 0
+    assert run.environment == {"batch_trial_kwh": None, "batch_trial_attempt": 1}
 
 
 def test_facts_are_merged_into_the_environment(db: RedisDB) -> None:

@@ -88,6 +88,9 @@ def test_a_run_says_what_it_runs_on(tmp_path: Path) -> None:
     assert control.facts.pop("torch")
     assert control.facts.pop("threads")
     assert control.facts.pop("images_per_s")
+    assert control.facts.pop("profiled_steps") == 16
+    for phase in ("data", "forward", "backward", "optimizer"):
+        assert control.facts.pop(f"step_{phase}_ms")
     assert control.facts == {
         "device": "cpu",
         "precision": "fp32",

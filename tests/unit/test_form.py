@@ -43,6 +43,14 @@ def test_optional_and_referenced_fields_are_looked_into() -> None:
     assert fields["warmup"].is_optional
 
 
+def test_a_word_may_stand_in_place_of_a_number() -> None:
+    fields = {field.name: field for field in form_fields(CnnHyperParams.model_json_schema())}
+    batch_size = fields["batch_size"]
+    assert (batch_size.kind, batch_size.word, batch_size.default) == ("integer", "auto", 64)
+    assert (batch_size.minimum, batch_size.maximum) == (1, 65_536)
+    assert not fields["num_epochs"].word
+
+
 def test_a_unit_stands_in_the_label_unless_the_title_says_it() -> None:
     schema: Schema = {
         "properties": {

@@ -136,6 +136,10 @@ def test_a_wrong_setting_is_named_as_the_cause(tmp_path: Path) -> None:
         ("num_epochs", [3]),
         ("batch_size", 0),
         ("batch_size", 65_537),
+        ("batch_size", True),
+        ("batch_size", "64"),
+        ("batch_size", "automatic"),
+        ("batch_size", None),
         ("seed", -1),
         ("seed", 2**32),
         ("validation_fraction", 0.51),
@@ -162,6 +166,13 @@ def test_every_wrong_field_is_reported_at_once(tmp_path: Path) -> None:
         "hyper_params.learning_rate",
         "hyper_params.batch_size",
     }
+
+
+def test_a_batch_size_is_a_number_or_auto_in_any_case(tmp_path: Path) -> None:
+    assert validate(tmp_path, batch_size=128).batch_size == 128
+    assert validate(tmp_path, batch_size=" Auto ", network="resnet9").batch_size == "auto"
+    reason = refusal(tmp_path, batch_size="big")["hyper_params.batch_size"]
+    assert reason == 'should be a whole number from 1 to 65,536, or "auto"'
 
 
 def test_an_unknown_field_is_answered_with_the_near_ones(tmp_path: Path) -> None:
