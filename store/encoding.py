@@ -84,7 +84,7 @@ def encode_epoch(result: EpochResult) -> str:
     values |= {name: round_figure(values[name]) for name in _ROUNDED}
     parts: dict[str, float] | None = values["energy_by_source"]
     values["energy_by_source"] = parts and {key: round_figure(part, 4) for key, part in parts.items()}
-    values["ended_at"] = result.ended_at and round(result.ended_at.timestamp(), 1)
+    values["ended_at"] = result.ended_at and round(result.ended_at.timestamp())
     return to_json([values[name] for name in EPOCH_FIELDS])
 
 
