@@ -1,8 +1,8 @@
 """What sampling the energy of this host ten times a second costs, as a share of one core.
 
-Two workers are registered, each a process of its own with a child. The one that is elected samples for both; the
-other reads its log. The CPU time of each process that does nothing else, over the time it does so. The first
-seconds are left out: opening the meters and the first look at the processes belong to a worker's start.
+Two workers are registered, each a process of its own with a child. The one that is elected samples for both;
+the other reads its log. The CPU time of each process that does nothing else, over the time it does so. The
+first seconds are left out: opening the meters and the first look at the processes belong to a worker's start.
 """
 
 from __future__ import annotations

@@ -81,9 +81,13 @@ class HostSampler:
     def enter(self, workers: Sequence[Registration]) -> list[int]:
         """Take over a new roster and return the pids of workers whose process is gone."""
         present = {worker.pid: worker for worker in workers}
+        known = {pid: worker.started for pid, worker in self._workers.items()}
         gone = [pid for pid, worker in present.items() if not self._is_alive(worker)]
         self._workers = {pid: worker for pid, worker in present.items() if pid not in gone}
-        for pid in self._trees.keys() - self._workers.keys():
+        others = {
+            pid for pid, worker in self._workers.items() if worker.started != known.get(pid, worker.started)
+        }
+        for pid in self._trees.keys() - (self._workers.keys() - others):
             del self._trees[pid]
             self._sharing.forget(pid)
         for pid in self._workers.keys() - self._trees.keys():

@@ -83,6 +83,8 @@ class EnergyMonitor:
         self._stop = threading.Event()
         self._failure: str | None = None
         self._started_ns = clock()
+        self._uuids: dict[int, str] = {}
+        self._no_more_gpus = ""
         self._gpus: dict[str, str] = {}
         self._failed: dict[str, str] = {}
         self._panel: GpuPanel | None = None
@@ -97,7 +99,8 @@ class EnergyMonitor:
         try:
             open_folder(self._options.folder)
             self._roster.open()
-            self._find_gpus(1)
+            self._find_all_gpus()
+            self._choose_gpus(1)
             self._ear = Ear(self._folder, self._pid)
             self._reader = LogReader(self._folder)
             self._register(is_training=False)
@@ -146,12 +149,12 @@ class EnergyMonitor:
 
     def begin(self, *, gpus: int = 1) -> None:
         """Say that a run is trained from now on, on so many GPUs from the worker's own one on."""
-        self._find_gpus(gpus)
+        self._choose_gpus(gpus)
         self._register(is_training=True)
 
     def end(self) -> None:
         """Say that no run is trained any more."""
-        self._find_gpus(1)
+        self._choose_gpus(1)
         self._register(is_training=False)
 
     def reading(self, start_ns: int, end_ns: int, *, timeout_s: float = 1.0) -> Reading:
@@ -239,21 +242,26 @@ class EnergyMonitor:
         if self._thread.is_alive() and self._silence_s() < 2 * _WATCH_S and self._ear.ring("roster"):
             self._ear.wait(_REGISTER_S)
 
-    def _find_gpus(self, count: int) -> None:
+    def _find_all_gpus(self) -> None:
+        """Ask the driver, once and at the start: one that hangs later must not hold a run up."""
         options = self._options
-        self._gpus, self._failed = {}, {}
         try:
-            indices = list_gpus(options.device, count)
+            (index,) = list_gpus(options.device) or (None,)
+            while index is not None:
+                self._uuids[index] = find_uuid(index, nvml=options.nvml, environ=options.environ)
+                index += 1
         except MeterUnavailable as error:
-            self._failed[options.device] = str(error)
+            self._no_more_gpus = str(error)
+
+    def _choose_gpus(self, count: int) -> None:
+        """Take the worker's own GPU and those after it."""
+        try:
+            indices = list_gpus(self._options.device, count)
+        except MeterUnavailable as error:
+            self._failed = {self._options.device: str(error)}
             return
-        for index in indices:
-            try:
-                uuid = find_uuid(index, nvml=options.nvml, environ=options.environ)
-            except MeterUnavailable as error:
-                self._failed[f"gpu:{index}"] = str(error)
-            else:
-                self._gpus[f"gpu:{index}"] = uuid
+        self._gpus = {f"gpu:{index}": self._uuids[index] for index in indices if index in self._uuids}
+        self._failed = {f"gpu:{index}": self._no_more_gpus for index in indices if index not in self._uuids}
 
     def _fail(self, reason: str) -> None:
         if reason != self._failure:

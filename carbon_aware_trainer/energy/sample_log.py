@@ -69,7 +69,7 @@ class LogWriter:
         self.flush()
 
     def append(self, sample: Sample) -> None:
-        """Add a sample of what was described before; readers see it once _ROWS_AT_ONCE are there or flushed."""
+        """Add a sample of what was described before; readers see it when enough are there or flushed."""
         keys = [source.key for source in self._header.sources]
         row: list[Any] = [
             sample.at_ns,

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import redis
 
 from redis_db import RedisDB
-from schema import Worker
+from schema import GpuState, Worker
 
 WORKER = Worker(
     worker_id="w-1",
@@ -20,6 +20,8 @@ WORKER = Worker(
     started_at=datetime(2026, 1, 1, 12, 0, 0, 123456, tzinfo=UTC),
     seen_at=datetime(2000, 1, 1, tzinfo=UTC),
     energy_source="NVML, measured",
+    power_w=312.5,
+    gpu=GpuState(name="größer", memory_used_bytes=3 * 2**30, utilisation=0.42, power_limit_w=700),
 )
 
 

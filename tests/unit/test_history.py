@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -14,6 +15,7 @@ from carbon_aware_trainer.records import Counter
 
 MS = 10**6
 S = 10**9
+approx: Any = pytest.approx
 
 
 def linear(history: History, *, power_w: float, seconds: int) -> None:
@@ -25,14 +27,14 @@ def test_a_linear_load_reads_as_power_times_time() -> None:
     history = History()
     linear(history, power_w=250, seconds=20)
     span = history.between(2 * S, 12 * S)
-    assert (span.joules, span.window_s) == (pytest.approx(2500), 0)
+    assert (span.joules, span.window_s) == (approx(2500), 0)
 
 
 def test_a_span_between_two_samples_gets_its_share_and_says_how_wide_they_are() -> None:
     history = History()
     linear(history, power_w=200, seconds=1)
     span = history.between(510 * MS, 540 * MS)
-    assert (span.joules, span.window_s) == (pytest.approx(200 * 0.03), pytest.approx(0.1))
+    assert (span.joules, span.window_s) == (approx(200 * 0.03), approx(0.1))
 
 
 @pytest.mark.parametrize(("start_ns", "end_ns"), [(4 * S, 6 * S), (6 * S, 8 * S)])
@@ -48,8 +50,8 @@ def test_a_lost_interval_is_unknown_and_no_other() -> None:
     history = History()
     for at_s, lost in ((0, None), (1, None), (2, "reset"), (3, None)):
         history.add(Counter(10.0 * at_s, at_s * S), lost=lost)
-    assert history.between(0, S).joules == pytest.approx(10)
-    assert history.between(2 * S, 3 * S).joules == pytest.approx(10)
+    assert history.between(0, S).joules == approx(10)
+    assert history.between(2 * S, 3 * S).joules == approx(10)
     for start_s, end_s in ((0.5, 1.5), (1.2, 1.3), (1.9, 2.5), (0, 3)):
         with pytest.raises(MeterUnavailable, match="reset"):
             history.between(round(start_s * S), round(end_s * S))
@@ -70,7 +72,7 @@ def test_a_long_epoch_is_known_from_few_samples() -> None:
     for tick in range(0, tenths, 5):  # 100 W at 2 Hz for a day
         history.add(Counter(tick * 10.0, tick * S // 10))
     span = history.between(7 * S, (tenths - 5) * S // 10)
-    assert span.joules == pytest.approx(100 * ((tenths - 5) / 10 - 7))
+    assert span.joules == approx(100 * ((tenths - 5) / 10 - 7))
     assert span.window_s <= 10.5
     assert len(history) < 24 * 360 + 10_000
 
@@ -97,4 +99,4 @@ def test_the_parts_of_a_span_sum_to_the_whole(deltas: list[tuple[int, float]], c
     moments = sorted({first_ns, at_ns, *(first_ns + round(cut * (at_ns - first_ns)) for cut in cuts)})
     parts = [history.between(start, end).joules for start, end in pairwise(moments)]
     assert all(part >= 0 for part in parts)
-    assert sum(parts) == pytest.approx(joules - first_j, abs=1e-6)
+    assert sum(parts) == approx(joules - first_j, abs=1e-6)

@@ -56,6 +56,21 @@ def test_a_worker_whose_process_is_gone_or_another_one_is_taken_off() -> None:
     assert host.sample().own == {}
 
 
+def test_a_worker_that_got_the_pid_of_a_dead_one_is_counted_from_its_start() -> None:
+    table = {ROOT: [1.0, 1, 0, 0]}
+    host, clock = machine(table=table)
+    host.enter([Registration(ROOT, started=1.0)])
+    host.sample()
+    table[ROOT] = [1.0, 9, 0, 0]
+    clock.advance(2)
+    host.enter([Registration(ROOT, started=9.0)])
+    host.sample()
+    table[ROOT][2] += 3
+    clock.advance(1)
+    sample = host.sample()
+    assert (sample.own[ROOT], sample.lost_of) == ({"cpu": 12}, {})
+
+
 def test_a_worker_that_dies_between_two_looks_is_lost_and_the_others_go_on() -> None:
     table = {ROOT: [1.0, 1, 0, 0], 101: [1.0, 7, 0, 0]}
     host, clock = machine(table=table)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -21,6 +22,7 @@ from tests.fake_hardware import FakeClock, FakeCpu, FakeGpu, FakeMeters, FakeNvm
 A, B = 100, 200
 UUIDS = ("GPU-0", "GPU-1")
 S = 10**9
+approx: Any = pytest.approx
 
 
 def observed(
@@ -34,31 +36,31 @@ def test_a_package_is_divided_by_cpu_time_and_what_others_used_belongs_to_nobody
     sharing = Sharing()
     sharing.advance(observed(0, 0, 50, {A: 0, B: 0}))
     shares = sharing.advance(observed(10, 1000, 60, {A: 6, B: 2}))
-    assert shares.host["cpu"] == pytest.approx(1000)
-    assert (shares.own[A]["cpu"], shares.own[B]["cpu"]) == (pytest.approx(600), pytest.approx(200))
+    assert shares.host["cpu"] == approx(1000)
+    assert (shares.own[A]["cpu"], shares.own[B]["cpu"]) == (approx(600), approx(200))
 
 
 def test_workers_whose_clocks_are_ahead_of_the_machines_ticks_get_no_more_than_all() -> None:
     sharing = Sharing()
     sharing.advance(observed(0, 0, 50, {A: 0, B: 0}))
     shares = sharing.advance(observed(0.1, 10, 50.01, {A: 0.03, B: 0.01}))
-    assert (shares.own[A]["cpu"], shares.own[B]["cpu"]) == (pytest.approx(7.5), pytest.approx(2.5))
+    assert (shares.own[A]["cpu"], shares.own[B]["cpu"]) == (approx(7.5), approx(2.5))
 
 
 def test_a_gpu_is_divided_equally_among_those_that_train_on_it() -> None:
     sharing = Sharing()
     for at_s, training in ((0, {A}), (1, {A}), (2, {A, B}), (3, {B}), (4, set())):
         shares = sharing.advance(observed(at_s, 0, at_s, {A: 0, B: 0}, frozenset(training)))
-    assert (shares.own[A]["GPU-0"], shares.own[B]["GPU-0"]) == (pytest.approx(150), pytest.approx(150))
-    assert shares.host["GPU-0"] == pytest.approx(400)
+    assert (shares.own[A]["GPU-0"], shares.own[B]["GPU-0"]) == (approx(150), approx(150))
+    assert shares.host["GPU-0"] == approx(400)
 
 
 def test_estimated_cpu_energy_is_cpu_time_times_the_power_of_a_thread() -> None:
     sharing = Sharing(w_per_thread=4)
     sharing.advance(Observed(0, {}, {}, 50, {A: 1, B: 0}, {}))
     shares = sharing.advance(Observed(10 * S, {}, {}, 60, {A: 7, B: 2}, {}))
-    assert (shares.own[A]["cpu"], shares.own[B]["cpu"]) == (pytest.approx(24), pytest.approx(8))
-    assert shares.host["cpu"] == pytest.approx(40)
+    assert (shares.own[A]["cpu"], shares.own[B]["cpu"]) == (approx(24), approx(8))
+    assert shares.host["cpu"] == approx(40)
 
 
 def test_what_was_lost_belongs_to_nobody() -> None:
@@ -173,7 +175,7 @@ def test_all_runs_together_never_use_more_than_the_devices_gave(
     for action, *details in steps:
         if action == "work":
             seconds, gpu_w = float(str(details[0])), float(str(details[1]))
-            machine.work(*(float(str(detail)) for detail in details))  # type: ignore[arg-type]  # six of them
+            machine.work(*(float(str(detail)) for detail in details))
             given_j = {uuid: joules + gpu_w * seconds for uuid, joules in given_j.items()}
         elif action == "train":
             machine.on[int(str(details[0]))] = details[1]  # type: ignore[assignment]
