@@ -77,7 +77,12 @@ class EpochResult(Record):
     test_accuracy: Fraction
     validation_loss: Finite | None = Field(None, description="None without a validation split")
     validation_accuracy: Fraction | None = None
-    duration_s: NonNegative = Field(description="training and evaluation of this epoch")
+    duration_s: NonNegative = Field(
+        description="training and evaluation of this epoch, all attempts together"
+    )
+    resumed_after_s: NonNegative | None = Field(
+        None, description="how much of it an earlier attempt trained, whose energy is not in energy_kwh"
+    )
 
     attempt: int | None = Field(None, ge=1, description="the attempt that recorded it")
     energy_kwh: NonNegative | None = Field(None, description="None when unknown; see energy_reason")
@@ -88,6 +93,15 @@ class EpochResult(Record):
     )
     co2_g: NonNegative | None = None
     intensity_g_per_kwh: NonNegative | None = None
+
+
+class Cost(Record):
+    """What was used outside the recorded epochs."""
+
+    energy_kwh: NonNegative | None = Field(None, description="None when unknown; see energy_reason")
+    energy_quality: EnergyQuality | None = None
+    energy_reason: str | None = Field(None, description="why energy_kwh is None")
+    co2_g: NonNegative | None = None
 
 
 class RunError(Record):
@@ -106,6 +120,7 @@ class Attempt(Record):
     started_at: AwareDatetime
     ended_at: AwareDatetime | None = None
     energy_kwh: NonNegative | None = Field(None, description="None as soon as one epoch's is unknown")
+    energy_reason: str | None = Field(None, description="why a part of what it used is not in energy_kwh")
     unknown_energy_epochs: int = Field(0, ge=0, description="epochs it recorded whose energy is unknown")
     co2_g: NonNegative | None = None
     duration_s: NonNegative = 0.0

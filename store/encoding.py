@@ -27,6 +27,7 @@ EPOCH_FIELDS: Final = (
     "energy_window_epochs",
     "co2_g",
     "intensity_g_per_kwh",
+    "resumed_after_s",
 )
 
 _JSON_FIELDS: Final = ("hyper_params", "options", "environment", "error")

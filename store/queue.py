@@ -10,7 +10,7 @@ from uuid import uuid4
 from pydantic import JsonValue
 
 from errors import InvalidInput
-from schema import DEFAULT_QUEUE, Lease, Run, RunError, RunOptions, Status, Validate
+from schema import DEFAULT_QUEUE, Cost, Lease, Run, RunError, RunOptions, Status, Validate
 from store.connection import BLOCK_SLICE_S, Connection
 from store.encoding import decode_run, to_json, to_pairs, to_text
 from store.foreign import adopt
@@ -31,6 +31,9 @@ _LEASE_LOST_ERROR: Final = RunError(
         "it kills its worker: look for the system's out-of-memory killer, make the network or the batch "
         "smaller, and submit it again."
     ),
+)
+_LEASE_LOST_COST: Final = Cost(
+    energy_reason="Its worker stopped answering: what it used after its last recorded epoch is not known."
 )
 
 
@@ -126,12 +129,13 @@ class Queue:
         keys = [self._keys.of("run", lease.run_id), self._keys.of("leases")]
         self._connection.run("renew", keys, [*_fence(lease), lease_s])
 
-    def release(self, lease: Lease, *, reason: str) -> None:
+    def release(self, lease: Lease, *, reason: str, cost: Cost | None = None) -> None:
         """Put the run back, to be claimed next; it counts neither as a failure nor as a lost lease.
 
+        cost: of the epoch that was not finished; it is added to the sums of the attempt and of the run.
         The same call again is a no-op. Raises LeaseLost when the run is no longer held.
         """
-        arguments = [*_fence(lease), to_text(reason)[:_MAX_REASON_CHARACTERS]]
+        arguments = [*_fence(lease), to_text(reason)[:_MAX_REASON_CHARACTERS], _encode_cost(cost)]
         self._connection.run("release", [self._keys.of("run", lease.run_id)], arguments)
 
     def finish(
@@ -141,13 +145,15 @@ class Queue:
         *,
         reason: str | None = None,
         error: RunError | None = None,
+        cost: Cost | None = None,
     ) -> None:
         """End the run as done or failed; the same call again is a no-op.
 
+        cost: of an epoch that was not finished, as in ``release``.
         Raises LeaseLost when the run is no longer held.
         """
         texts = [to_text(reason or "")[:_MAX_REASON_CHARACTERS], _encode_error(error) if error else ""]
-        arguments = [*_fence(lease), status.value, *texts]
+        arguments = [*_fence(lease), status.value, *texts, _encode_cost(cost)]
         self._connection.run("finish", [self._keys.of("run", lease.run_id)], arguments)
 
     def requeue_expired(self, *, limit: int = 100, grace_s: float) -> list[str]:
@@ -156,7 +162,7 @@ class Queue:
         Atomic (reap.lua). A run that lost more than MAX_LEASE_LOSSES fails. Does nothing while Redis has been
         up for less than ``grace_s``, so that workers can renew after an outage.
         """
-        texts = [_LEASE_LOST_REASON, _encode_error(_LEASE_LOST_ERROR)]
+        texts = [_LEASE_LOST_REASON, _encode_error(_LEASE_LOST_ERROR), _encode_cost(_LEASE_LOST_COST)]
         run_ids: list[str] = self._connection.run(
             "reap", [self._keys.of("leases")], [limit, grace_s, MAX_LEASE_LOSSES, *texts]
         )
@@ -188,6 +194,10 @@ class Queue:
 
 def _fence(lease: Lease) -> list[str | int | float]:
     return [lease.run_id, lease.attempt, lease.worker_id]
+
+
+def _encode_cost(cost: Cost | None) -> str:
+    return "" if cost is None else to_json(cost.model_dump(exclude_none=True))
 
 
 def _encode_error(error: RunError) -> str:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
@@ -35,18 +33,18 @@ def train(
     """
     training = Training(network, data, hyper_params)
     if hyper_params.compile != "off":
-        control.describe({"compile_s": round(training.compile(), 1)})
+        control.describe({"compile_s": round(training.compile(), 3)})
     if resume is not None:
         training.restore(resume)
     while training.progress.reason is None and training.epoch <= hyper_params.num_epochs:
-        start_s = time.monotonic()
+        training.start_clock()
         while not training.is_epoch_complete:
             training.learn_batch()
             if control.after_step(training.step) is not None:
                 keep(training, Moment.STOP)
                 return None
             keep(training, Moment.STEP)
-        result = _score(training, start_s)
+        result = _score(training)
         # After 1, 2, 4, 8 ... epochs: the figure hardly moves, and this costs next to nothing.
         if training.epoch.bit_count() == 1:
             control.describe({"images_per_s": round(len(data.train) / result.duration_s, 1)})
@@ -69,7 +67,7 @@ def evaluate(training: Training, split: Split) -> Tensor:
     return totals / len(split)
 
 
-def _score(training: Training, start_s: float) -> EpochResult:
+def _score(training: Training) -> EpochResult:
     """Return the result of the epoch that has just been learnt. The one sync point of an epoch."""
     data = training.data
     splits = [data.test] if data.validation is None else [data.test, data.validation]
@@ -79,19 +77,20 @@ def _score(training: Training, start_s: float) -> EpochResult:
     *figures, (good_batches, _) = figures
     if not is_finite(figures):
         raise training.explain_divergence(int(good_batches))
-    return _to_result(training.epoch, figures, time.monotonic() - start_s)
+    return _to_result(training, figures)
 
 
-def _to_result(epoch: int, figures: list[list[float]], duration_s: float) -> EpochResult:
+def _to_result(training: Training, figures: list[list[float]]) -> EpochResult:
     (train_loss, train_accuracy), (test_loss, test_accuracy), *held_out = figures
     validation_loss, validation_accuracy = held_out[0] if held_out else (None, None)
     return EpochResult(
-        epoch=epoch,
+        epoch=training.epoch,
         train_loss=train_loss,
         train_accuracy=train_accuracy,
         test_loss=test_loss,
         test_accuracy=test_accuracy,
         validation_loss=validation_loss,
         validation_accuracy=validation_accuracy,
-        duration_s=duration_s,
+        duration_s=training.elapsed_s,
+        resumed_after_s=training.resumed_after_s or None,
     )

@@ -12,12 +12,12 @@ from carbon_aware_trainer.energy import PowerSampler
 from carbon_aware_trainer.records import Intensity
 from errors import LeaseLost, StoreUnavailable, TrainingFailed, WattleError
 from redis_db import RedisDB
-from schema import Lease, Request, RunError, Scalar, Status
+from schema import Cost, Lease, Request, RunError, Scalar, Status
 from settings import Settings
 from work.budget import Budget
 from work.child import Job
 from work.messages import Described, Ended, EpochEnded, Logged, Message
-from work.metering import add_cost, describe_epoch
+from work.metering import add_cost, describe_epoch, measure_cost, measure_facts
 from work.process import Child, start_training
 from work.recording import Outbox, RunLog
 
@@ -77,6 +77,8 @@ class _Execution:
         self._next_renewal_s = 0.0
         self._budget = Budget(lease.run)
         self._over_budget: str | None = None
+        # From when on what is used is not an epoch's yet.
+        self._unrecorded_ns = time.monotonic_ns()
 
     def train(self, stop: threading.Event) -> None:
         """Run the child to its end, or until ``stop`` and its grace, and write how it ended."""
@@ -165,11 +167,15 @@ class _Execution:
                 result = add_cost(
                     message, self._place.sampler, self._place.intensity, attempt=self._lease.attempt
                 )
+                self._unrecorded_ns = message.span_ns[1] if message.span_ns else self._unrecorded_ns
                 self._outbox.add(lambda: self._place.db.runs.record_epoch(self._lease, result))
                 self._log.write(describe_epoch(result, self._lease.run.num_epochs))
                 if result.epoch < self._lease.run.num_epochs and self._over_budget is None:
                     self._over_budget = self._budget.spend(result)
-            case Described(facts=facts):
+            case Described():
+                facts = measure_facts(message, self._place.sampler)
+                if len(facts) > len(message.facts):
+                    self._unrecorded_ns = message.at_ns
                 self._describe(facts)
             case Logged(text=text):
                 self._log.write(text)
@@ -179,14 +185,23 @@ class _Execution:
         if ended.outcome == "stopped":
             reason = ended.reason or "The worker was stopped."
             self._log.write(f"{reason} The run goes back to the queue.")
-            self._outbox.add(lambda: queue.release(self._lease, reason=reason))
+            cost = self._measure_unrecorded()
+            self._outbox.add(lambda: queue.release(self._lease, reason=reason, cost=cost))
         elif ended.outcome == "failed" and ended.error is not None:
             error = ended.error
             self._log.write(f"failed: {error.message}\n{error.traceback or ''}")
-            self._outbox.add(lambda: queue.finish(self._lease, Status.FAILED, error=error))
+            cost = self._measure_unrecorded()
+            self._outbox.add(lambda: queue.finish(self._lease, Status.FAILED, error=error, cost=cost))
         else:
             self._log.write(f"done: {ended.reason}" if ended.reason else "done")
             self._outbox.add(lambda: queue.finish(self._lease, Status.DONE, reason=ended.reason))
+
+    def _measure_unrecorded(self) -> Cost | None:
+        """Return what was used since the last recorded epoch; None where nothing is trained."""
+        if self._lease.run.simulated or self._child is None:
+            return None
+        place = self._place
+        return measure_cost(self._unrecorded_ns, time.monotonic_ns(), place.sampler, place.intensity)
 
     def _describe(self, facts: dict[str, Scalar]) -> None:
         self._outbox.add(lambda: self._place.db.runs.describe(self._lease, facts))

@@ -14,6 +14,7 @@ class Described(Record):
 
     kind: Literal["described"] = "described"
     facts: dict[str, Scalar]
+    at_ns: int = Field(description="when, on the clock of time.monotonic_ns, which processes share")
 
 
 class Logged(Record):

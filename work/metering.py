@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from carbon_aware_trainer.accounting import co2_g, energy_kwh
 from carbon_aware_trainer.energy import PowerSampler
-from carbon_aware_trainer.records import Intensity
-from schema import EpochResult
-from work.messages import EpochEnded
+from carbon_aware_trainer.records import Intensity, Reading
+from schema import Cost, EpochResult, Scalar
+from work.messages import Described, EpochEnded
+
+# Facts that are the seconds of a span which had ended when they were told: its energy is a fact as well.
+_SPANS = {"compile_s": "compile_energy_kwh"}
 
 
 def add_cost(epoch: EpochEnded, sampler: PowerSampler, intensity: Intensity, *, attempt: int) -> EpochResult:
@@ -20,18 +23,38 @@ def add_cost(epoch: EpochEnded, sampler: PowerSampler, intensity: Intensity, *, 
         reason = "The attempt that trained it ended before it was recorded."
         return epoch.result.model_copy(update={"attempt": attempt, "energy_reason": reason})
     reading = sampler.reading(*epoch.span_ns)
-    if reading.energy_j is None:
-        return epoch.result.model_copy(update={"attempt": attempt, "energy_reason": reading.reason})
-    kwh = energy_kwh(reading.energy_j)
-    cost = {
+    cost = _to_cost(reading, intensity)
+    if cost.energy_kwh is None:
+        return epoch.result.model_copy(update={"attempt": attempt, "energy_reason": cost.energy_reason})
+    update = {
         "attempt": attempt,
-        "energy_kwh": kwh,
-        "energy_quality": reading.quality,
         "energy_window_epochs": reading.window_epochs,
-        "co2_g": co2_g(kwh, intensity),
         "intensity_g_per_kwh": intensity.g_per_kwh,
+        **cost.model_dump(),
     }
-    return epoch.result.model_copy(update=cost)
+    return epoch.result.model_copy(update=update)
+
+
+def measure_cost(start_ns: int, end_ns: int, sampler: PowerSampler, intensity: Intensity) -> Cost:
+    """Return what a span outside the recorded epochs took; unknown energy has a reason."""
+    return _to_cost(sampler.reading(start_ns, end_ns), intensity)
+
+
+def measure_facts(described: Described, sampler: PowerSampler) -> dict[str, Scalar]:
+    """Return the facts, and beside those that are the seconds of a span its energy; None is unknown."""
+    facts = dict(described.facts)
+    for seconds, energy in _SPANS.items():
+        if isinstance(span_s := facts.get(seconds), int | float):
+            reading = sampler.reading(described.at_ns - round(span_s * 1e9), described.at_ns)
+            facts[energy] = None if reading.energy_j is None else energy_kwh(reading.energy_j)
+    return facts
+
+
+def _to_cost(reading: Reading, intensity: Intensity) -> Cost:
+    if reading.energy_j is None:
+        return Cost(energy_reason=reading.reason)
+    kwh = energy_kwh(reading.energy_j)
+    return Cost(energy_kwh=kwh, energy_quality=reading.quality, co2_g=co2_g(kwh, intensity))
 
 
 def add_simulated_cost(result: EpochResult, intensity: Intensity) -> EpochResult:

@@ -101,6 +101,44 @@ local function has_ended(run_id, attempt, worker, end_reason)
   return record and record.worker == worker and record.end_reason == end_reason
 end
 
+-- Adds what a running run used outside its recorded epochs to the sums of its attempt and its own; call it before
+-- end_attempt. cost: Cost as JSON, or "". A sum that is unknown stays unknown.
+local function add_cost(run_id, attempt, cost)
+  local run = key("run", run_id)
+  local record = cost ~= "" and redis.call("HEXISTS", run, "simulated") == 0 and read_attempt(run_id, attempt)
+  if not record then
+    return
+  end
+  local used = cjson.decode(cost)
+  record.energy_reason = used.energy_reason
+  if used.energy_kwh then
+    local sums = redis.call("HMGET", run, "energy_kwh", "co2_g", "best_accuracy", "energy_quality", "duration_s")
+    for place, field in ipairs({"energy_kwh", "co2_g"}) do
+      if record.duration_s then
+        record[field] = record[field] and used[field] and record[field] + used[field]
+      else
+        record[field] = used[field]
+      end
+      if used[field] and (sums[place] or not sums[5]) then
+        local sum = (sums[place] or 0) + used[field]
+        redis.call("HSET", run, field, digits(sum))
+        index(field, "running", run_id, digits(sum))
+        local per_kwh = field == "energy_kwh" and sums[3] and sums[3] / sum
+        if per_kwh and is_finite(per_kwh) then
+          redis.call("HSET", run, "accuracy_per_kwh", digits(per_kwh))
+          index("accuracy_per_kwh", "running", run_id, digits(per_kwh))
+        end
+      end
+    end
+    record.duration_s = record.duration_s or 0
+    record.unknown_energy_epochs = record.unknown_energy_epochs or 0
+    if used.energy_quality and sums[4] ~= "estimated" then
+      redis.call("HSET", run, "energy_quality", used.energy_quality)
+    end
+  end
+  write_attempt(run_id, attempt, record)
+end
+
 -- Ends the hold of a worker on a run: no lease, no holder, the attempt closed.
 local function end_attempt(run_id, attempt, worker, end_reason, time)
   redis.call("ZREM", key("leases"), run_id)

@@ -9,8 +9,8 @@ import redis
 
 from errors import InvalidInput, NotFound
 from redis_db import RedisDB
-from schema import EpochResult, Lease, SortField, Status
-from tests.records import claim, epoch, running
+from schema import Cost, EpochResult, Lease, SortField, Status
+from tests.records import WORKER, claim, epoch, running
 
 
 def restart(db: RedisDB, lease: Lease) -> Lease:
@@ -124,6 +124,62 @@ def test_an_attempt_that_recorded_nothing_makes_no_sum_unknown(db: RedisDB) -> N
     run = db.runs.get(second.run_id)
     assert (run.energy_kwh, run.co2_g, run.energy_quality, run.accuracy_per_kwh) == (0, 0, "measured", None)
     assert run.unknown_energy_epochs == 0
+
+
+@pytest.mark.parametrize("has_ended", [False, True], ids=["put back", "failed"])
+def test_what_an_unfinished_epoch_used_is_in_the_sums_once(db: RedisDB, has_ended: bool) -> None:
+    lease = running(db)
+    cost = Cost(energy_kwh=0.2, energy_quality="estimated", co2_g=8)
+    db.runs.record_epoch(
+        lease, epoch(1, test_accuracy=0.6, energy_kwh=0.1, energy_quality="measured", co2_g=4)
+    )
+    for _ in range(2):  # the reply to the first was lost
+        if has_ended:
+            db.queue.finish(lease, Status.FAILED, cost=cost)
+        else:
+            db.queue.release(lease, reason="stop", cost=cost)
+
+    run = db.runs.get(lease.run_id)
+    assert [run.energy_kwh, run.co2_g, run.accuracy_per_kwh] == pytest.approx([0.3, 12, 2.0])
+    assert run.energy_quality == "estimated"
+    assert (run.unknown_energy_epochs, run.duration_s) == (0, 0.5)
+    (attempt,) = db.runs.list_attempts(lease.run_id)
+    assert [attempt.energy_kwh, attempt.co2_g] == pytest.approx([0.3, 12])
+    assert db.runs.list(SortField.ACCURACY_PER_KWH, status=run.status).runs == (run,)
+
+
+def test_an_attempt_that_recorded_nothing_still_counts_what_it_used(db: RedisDB) -> None:
+    lease = running(db)
+    db.queue.release(lease, reason="stop", cost=Cost(energy_kwh=0.2, energy_quality="measured", co2_g=8))
+    assert db.runs.get(lease.run_id).energy_kwh == 0.2
+    lease = claim(db, queue=WORKER)
+    db.runs.record_epoch(lease, epoch(1, energy_kwh=0.1, co2_g=4))
+    run = db.runs.get(lease.run_id)
+    assert [run.energy_kwh, run.co2_g, run.duration_s] == pytest.approx([0.3, 12, 0.5])
+
+
+def test_a_sum_that_is_unknown_stays_unknown_when_an_unfinished_epoch_is_added(db: RedisDB) -> None:
+    lease = running(db)
+    db.runs.record_epoch(lease, epoch(1))
+    db.queue.release(lease, reason="stop", cost=Cost(energy_kwh=0.2, energy_quality="measured", co2_g=8))
+    assert db.runs.get(lease.run_id).energy_kwh is None
+    assert db.runs.list_attempts(lease.run_id)[0].energy_kwh is None
+
+
+def test_an_attempt_whose_worker_was_killed_says_that_its_sum_is_not_whole(db: RedisDB) -> None:
+    lease = running(db)
+    db.runs.record_epoch(lease, epoch(1, energy_kwh=0.1, co2_g=4))
+    db.queue.renew(lease, lease_s=-1)
+    assert db.queue.requeue_expired(grace_s=0) == [lease.run_id]
+    (attempt,) = db.runs.list_attempts(lease.run_id)
+    assert attempt.energy_kwh == 0.1
+    assert "stopped answering" in (attempt.energy_reason or "")
+
+
+def test_a_simulated_run_is_not_charged_for_its_simulation(db: RedisDB) -> None:
+    lease = running(db, is_simulated=True)
+    db.queue.release(lease, reason="stop", cost=Cost(energy_kwh=0.2, energy_quality="measured", co2_g=8))
+    assert db.runs.get(lease.run_id).energy_kwh is None
 
 
 def test_energy_that_is_known_without_its_intensity_leaves_only_co2_unknown(db: RedisDB) -> None:
