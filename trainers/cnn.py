@@ -50,7 +50,9 @@ def train_cnn(
         )
         network.to(context.device, memory_format=torch.channels_last)  # type: ignore[call-overload] # not in the stub
         state = resume(context, hyper_params)
-        _describe(hyper_params, data, network, context)
+        # A run goes on in the precision that it began in.
+        wanted = hyper_params.precision if state is None else state.precision
+        _describe(hyper_params, data, network, context, resolve_precision(wanted, data.device))
         keep = make_keeper(context)
         return (
             yield from train(network, data, hyper_params, control=context.control, resume=state, keep=keep)
@@ -69,7 +71,9 @@ def _out_of_memory(hyper_params: CnnHyperParams, error: torch.OutOfMemoryError) 
     )
 
 
-def _describe(hyper_params: CnnHyperParams, data: Data, network: nn.Module, context: TrainingContext) -> None:
+def _describe(
+    hyper_params: CnnHyperParams, data: Data, network: nn.Module, context: TrainingContext, precision: str
+) -> None:
     train_images, test_images = len(data.train), len(data.test)
     validation_images = 0 if data.validation is None else len(data.validation)
     context.control.log(
@@ -79,7 +83,7 @@ def _describe(hyper_params: CnnHyperParams, data: Data, network: nn.Module, cont
     context.control.describe(
         {
             "device": context.device,
-            "precision": resolve_precision(hyper_params.precision, torch.device(context.device)),
+            "precision": precision,
             "memory_format": "channels_last",
             "threads": torch.get_num_threads(),
             "torch": torch.__version__,

@@ -20,6 +20,7 @@ from work.messages import Described, Ended, EpochEnded, Logged, Message
 from work.metering import add_cost, describe_epoch, measure_cost, measure_facts
 from work.process import Child, start_training
 from work.recording import Outbox, RunLog
+from work.threads import ThreadShare
 
 log = logging.getLogger(__name__)
 
@@ -37,7 +38,7 @@ class Workplace:
     settings: Settings
     worker_id: str
     device: str
-    threads: int
+    threads: ThreadShare
     sampler: PowerSampler
     intensity: Intensity
     facts: dict[str, Scalar]
@@ -106,7 +107,7 @@ class _Execution:
             run_id=self._lease.run_id,
             hyper_params=dict(self._lease.run.hyper_params),
             device=self._place.device,
-            threads=self._place.threads,
+            threads=self._place.threads.choose(),
             datasets_dir=settings.data_dir / "datasets",
             scripts_dir=settings.scripts_dir,
             api_url=settings.api_url,

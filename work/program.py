@@ -28,6 +28,7 @@ from work.execution import Workplace
 from work.facts import collect_facts
 from work.loop import work
 from work.process import probe_machine, start_forkserver
+from work.threads import ThreadShare, count_usable_cores
 
 log = logging.getLogger(__name__)
 
@@ -56,7 +57,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     meter = choose_meter(device, root_pid=os.getpid())
     with RedisDB(settings.redis_url) as db, PowerSampler(meter) as sampler:
         worker = _describe_worker(options, device, torch, meter, intensity)
-        place = _workplace(settings, db, worker, sampler, intensity)
+        threads = ThreadShare(db, host=worker.host, cores=count_usable_cores(), fixed=options.threads)
+        place = _workplace(settings, db, worker, threads, sampler, intensity)
         log.info("worker ready worker_id=%s device=%s meter=%r", worker.worker_id, device, meter.source)
         try:
             work(place, options.queues, stop, is_burst=options.burst)
@@ -101,7 +103,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda:N (default: %(default)s)")
     parser.add_argument(
-        "--threads", type=_positive, default=_usable_cores(), help="CPU threads (default: all cores)"
+        "--threads", type=_positive, help="CPU threads (default: cores / workers of this host, at each run)"
     )
     parser.add_argument("--burst", action="store_true", help="end when the queues are empty")
     parser.add_argument(
@@ -117,10 +119,6 @@ def _positive(text: str) -> int:
     return number
 
 
-def _usable_cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 def _describe_worker(
     options: argparse.Namespace, device: str, torch: str | None, meter: Meter, intensity: Intensity
 ) -> Worker:
@@ -133,7 +131,7 @@ def _describe_worker(
         pid=os.getpid(),
         device=device,
         torch=torch,
-        threads=options.threads,
+        threads=options.threads or count_usable_cores(),
         queues=options.queues,
         started_at=now,
         seen_at=now,
@@ -143,24 +141,31 @@ def _describe_worker(
 
 
 def _workplace(
-    settings: Settings, db: RedisDB, worker: Worker, sampler: PowerSampler, intensity: Intensity
+    settings: Settings,
+    db: RedisDB,
+    worker: Worker,
+    threads: ThreadShare,
+    sampler: PowerSampler,
+    intensity: Intensity,
 ) -> Workplace:
     return Workplace(
         db=db,
         settings=settings,
         worker_id=worker.worker_id,
         device=worker.device,
-        threads=worker.threads,
+        threads=threads,
         sampler=sampler,
         intensity=intensity,
         facts=collect_facts(
             energy_source=worker.energy_source or "", intensity_source=worker.intensity_source or ""
         ),
-        on_beat=_beat(db, worker, settings),
+        on_beat=_beat(db, worker, threads, settings),
     )
 
 
-def _beat(db: RedisDB, worker: Worker, settings: Settings) -> Callable[[str | None], None]:
+def _beat(
+    db: RedisDB, worker: Worker, threads: ThreadShare, settings: Settings
+) -> Callable[[str | None], None]:
     validate = functools.partial(
         complete_hyper_params,
         datasets_dir=settings.data_dir / "datasets",
@@ -169,7 +174,8 @@ def _beat(db: RedisDB, worker: Worker, settings: Settings) -> Callable[[str | No
     )
 
     def beat(run_id: str | None) -> None:
-        db.workers.beat(worker.model_copy(update={"run_id": run_id}), ttl_s=BEAT_TTL_S)
+        known = {"run_id": run_id, "threads": threads.latest}
+        db.workers.beat(worker.model_copy(update=known), ttl_s=BEAT_TTL_S)
         tick(db, lease_s=settings.lease_s, validate=validate)
 
     return beat
