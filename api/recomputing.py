@@ -7,15 +7,18 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import TypeVar
 
 from carbon_aware_trainer.accounting import PowerSample, Span, co2_of
 from carbon_aware_trainer.records import IntensitySeries
 from errors import Conflict
-from schema import Attempt, Co2Revision, Co2Source, EpochResult, Recomputation, Run
+from schema import Attempt, Co2Revision, Co2Source, EpochResult, ExtraCost, Recomputation, Run
 
 # What every run had before it said so: the yearly average of a country.
 _FIRST_BASIS = "average lifecycle"
 _DIGITS = 6
+Used = EpochResult | ExtraCost
+_Used = TypeVar("_Used", EpochResult, ExtraCost)
 _UNKNOWN_TIME = "When this epoch was trained is not known, so no intensity can be chosen for it."
 
 
@@ -26,6 +29,7 @@ class Recorded:
     run: Run
     epochs: Sequence[EpochResult]
     superseded: Sequence[EpochResult]
+    extras: Sequence[ExtraCost]
     attempts: Sequence[Attempt]
     power: Sequence[PowerSample] = ()
 
@@ -58,29 +62,33 @@ def recompute(recorded: Recorded, series: IntensitySeries, now: datetime) -> Rec
     spans = {attempt.attempt: attempt for attempt in recorded.attempts}
     fresh = [_with_co2(result, spans, recorded.power, series) for result in recorded.epochs]
     stale = [_with_co2(result, spans, recorded.power, series) for result in recorded.superseded]
-    is_same = [*recorded.epochs, *recorded.superseded] == [*fresh, *stale]
-    if is_same and (old.zone, old.provider) == (series.zone, series.provider):
+    extras = [_with_co2(cost, spans, recorded.power, series) for cost in recorded.extras]
+    before: list[Used] = [*recorded.epochs, *recorded.superseded, *recorded.extras]
+    after: list[Used] = [*fresh, *stale, *extras]
+    if before == after and (old.zone, old.provider) == (series.zone, series.provider):
         return None
-    by_attempt = _by_attempt([*fresh, *stale])
+    by_attempt = _by_attempt(after)
     return Recomputation(
         run_id=run.run_id,
         attempt=run.attempt,
         recomputations=run.recomputations,
         epochs=tuple(fresh),
         superseded=tuple(stale),
+        extras=tuple(extras),
         co2_g_by_attempt=by_attempt,
         co2_g=_sum(list(by_attempt.values())),
         source=Co2Source(zone=series.zone, provider=series.provider, basis=series.basis, at=now),
         replaced=Co2Revision(replaced_at=now, co2_g=run.co2_g, source=old),
         project=run.options.project,
-        day_changes=_day_changes([*recorded.epochs, *recorded.superseded], [*fresh, *stale], spans),
+        day_changes=_day_changes(before, after, spans),
     )
 
 
 def _check_complete(recorded: Recorded) -> None:
     """Refuse a run whose attempts used energy that no epoch accounts for, as before these were kept."""
     known: dict[int, float] = defaultdict(float)
-    for result in (*recorded.epochs, *recorded.superseded):
+    parts: list[Used] = [*recorded.epochs, *recorded.superseded, *recorded.extras]
+    for result in parts:
         known[result.attempt or 0] += result.energy_kwh or 0.0
     for attempt in recorded.attempts:
         used = attempt.energy_kwh
@@ -92,11 +100,8 @@ def _check_complete(recorded: Recorded) -> None:
 
 
 def _with_co2(
-    result: EpochResult,
-    attempts: Mapping[int, Attempt],
-    power: Sequence[PowerSample],
-    series: IntensitySeries,
-) -> EpochResult:
+    result: _Used, attempts: Mapping[int, Attempt], power: Sequence[PowerSample], series: IntensitySeries
+) -> _Used:
     if result.energy_kwh is None:
         return result
     start, end = _span_of(result, attempts)
@@ -107,9 +112,7 @@ def _with_co2(
     return _costed(result, found.co2_g, found.g_per_kwh, found.reason)
 
 
-def _costed(
-    result: EpochResult, co2_g: float | None, g_per_kwh: float | None, reason: str | None
-) -> EpochResult:
+def _costed(result: _Used, co2_g: float | None, g_per_kwh: float | None, reason: str | None) -> _Used:
     """Give an epoch its CO₂ to as many digits as are stored; a change in the last one is none."""
     if co2_g is not None:
         co2_g = float(f"{co2_g:.{_DIGITS}g}")
@@ -118,15 +121,22 @@ def _costed(
     return result.model_copy(update={"co2_g": co2_g, "intensity_g_per_kwh": g_per_kwh, "co2_reason": reason})
 
 
-def _span_of(result: EpochResult, attempts: Mapping[int, Attempt]) -> tuple[datetime, datetime]:
-    """Return when an epoch was trained; the whole attempt where that is not known."""
+def _span_of(result: Used, attempts: Mapping[int, Attempt]) -> tuple[datetime, datetime]:
+    """Return when the energy was used; the whole attempt where that is not known."""
     if result.ended_at is not None:
-        return datetime.fromtimestamp(result.ended_at.timestamp() - result.duration_s, UTC), result.ended_at
+        begin = result.ended_at.timestamp() - _span_s(result)
+        return datetime.fromtimestamp(begin, UTC), result.ended_at
     attempt = attempts[result.attempt or 1]
     return attempt.started_at, attempt.ended_at or attempt.started_at
 
 
-def _by_attempt(results: Sequence[EpochResult]) -> dict[int, float | None]:
+def _span_s(result: Used) -> float:
+    if isinstance(result, ExtraCost):
+        return result.span_s
+    return result.duration_s - (result.resumed_after_s or 0.0)
+
+
+def _by_attempt(results: Sequence[Used]) -> dict[int, float | None]:
     grams: dict[int, list[float | None]] = defaultdict(list)
     for result in results:
         grams[result.attempt or 1].append(result.co2_g)
@@ -140,7 +150,7 @@ def _sum(values: Sequence[float | None]) -> float | None:
 
 
 def _day_changes(
-    old: Sequence[EpochResult], new: Sequence[EpochResult], attempts: Mapping[int, Attempt]
+    old: Sequence[Used], new: Sequence[Used], attempts: Mapping[int, Attempt]
 ) -> dict[str, tuple[float, int]]:
     """Return by how much the totals of each day change: grams, and epochs whose grams are unknown."""
     changes: dict[str, tuple[float, int]] = {}

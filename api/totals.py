@@ -83,6 +83,7 @@ def recompute_run(iid: str, body: RecomputeBody) -> Response:
         run=run,
         epochs=found.list_epochs(iid),
         superseded=db().accounts.list_superseded(iid),
+        extras=db().accounts.list_extras(iid),
         attempts=found.list_attempts(iid),
         power=list_power(iid),
     )

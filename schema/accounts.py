@@ -11,6 +11,7 @@ from schema.records import (
     Co2Source,
     EnergyQuality,
     EpochResult,
+    ExtraCost,
     Finite,
     Fraction,
     NonNegative,
@@ -27,8 +28,9 @@ class Cost(Record):
     co2_g: NonNegative | None = Field(None, description="None when no epoch's is known")
     duration_s: NonNegative = 0.0
     epochs: int = Field(0, ge=0, description="recorded, of all attempts")
-    unknown_energy_epochs: int = Field(0, ge=0, description="epochs that are not in energy_kwh")
-    unknown_co2_epochs: int = Field(0, ge=0, description="epochs that are not in co2_g")
+    extras: int = Field(0, ge=0, description="parts that are no epochs: trials, compiling, unfinished epochs")
+    unknown_energy_epochs: int = Field(0, ge=0, description="epochs and extras that are not in energy_kwh")
+    unknown_co2_epochs: int = Field(0, ge=0, description="epochs and extras that are not in co2_g")
 
 
 class Equivalent(Record):
@@ -94,6 +96,7 @@ class Recomputation(Record):
     recomputations: int = Field(ge=0, description="of the run that was read; another one refuses them")
     epochs: tuple[EpochResult, ...]
     superseded: tuple[EpochResult, ...]
+    extras: tuple[ExtraCost, ...] = ()
     co2_g_by_attempt: dict[int, float | None]
     co2_g: NonNegative | None
     source: Co2Source

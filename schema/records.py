@@ -83,7 +83,12 @@ class EpochResult(Record):
     test_accuracy: Fraction
     validation_loss: Finite | None = Field(None, description="None without a validation split")
     validation_accuracy: Fraction | None = None
-    duration_s: NonNegative = Field(description="training and evaluation of this epoch")
+    duration_s: NonNegative = Field(
+        description="training and evaluation of this epoch, all attempts together"
+    )
+    resumed_after_s: NonNegative | None = Field(
+        None, description="how much of it an earlier attempt trained, whose energy is not in energy_kwh"
+    )
 
     attempt: int | None = Field(None, ge=1, description="the attempt that recorded it")
     energy_kwh: NonNegative | None = Field(None, description="None when unknown; see energy_reason")
@@ -121,11 +126,19 @@ class Co2Revision(Record):
 class ExtraCost(Record):
     """What an attempt used besides its epochs; part of the run's sums, of no epoch."""
 
-    name: str = Field(pattern=r"^[a-z_]{1,32}$", description="what for, such as batch_trial")
-    duration_s: NonNegative
-    energy_kwh: NonNegative | None = Field(None, description="None when unknown")
+    name: str = Field(
+        pattern=r"^[a-z_]{1,32}$", description="what for: batch_trial, compile or unfinished_epoch"
+    )
+    attempt: int = Field(ge=1)
+    ended_at: AwareDatetime = Field(description="end of the span, by the clock of the worker")
+    span_s: NonNegative = Field(description="the length of the span")
+    duration_s: NonNegative = Field(description="how much of it is not in the time of an epoch")
+    energy_kwh: NonNegative | None = Field(None, description="None when unknown; see energy_reason")
     energy_quality: EnergyQuality | None = None
+    energy_reason: str | None = Field(None, description="why energy_kwh is None")
     co2_g: NonNegative | None = None
+    intensity_g_per_kwh: NonNegative | None = None
+    co2_reason: str | None = Field(None, description="why co2_g is None where energy_kwh is known")
 
 
 class RunError(Record):
@@ -144,6 +157,7 @@ class Attempt(Record):
     started_at: AwareDatetime
     ended_at: AwareDatetime | None = None
     energy_kwh: NonNegative | None = Field(None, description="None as soon as one epoch's is unknown")
+    energy_reason: str | None = Field(None, description="why a part of what it used is not in energy_kwh")
     unknown_energy_epochs: int = Field(0, ge=0, description="epochs it recorded whose energy is unknown")
     co2_g: NonNegative | None = None
     duration_s: NonNegative = 0.0

@@ -7,12 +7,13 @@ from datetime import date, timedelta
 from typing import Final
 
 from errors import Conflict
-from schema import Cost, EpochResult, Recomputation, Run
+from schema import Cost, EpochResult, ExtraCost, Recomputation, Run
 from store.connection import Argument, Connection
-from store.encoding import decode_epoch, encode_epoch, to_json
+from store.encoding import decode_epoch, encode_epoch, encode_extra, to_json
 from store.keys import Keys
 
 MAX_REVISIONS: Final = 50
+_RECOMPUTED: Final = ("run", "epochs", "attempts", "superseded", "extras")
 _SUMS: Final = (("energy_kwh", "unknown_energy_epochs"), ("co2_g", "unknown_co2_epochs"))
 
 
@@ -42,6 +43,11 @@ class Accounts:
         stored = self._connection.call("HGETALL", self._keys.of("superseded", run_id))
         return [decode_epoch(place.partition(":")[2], array) for place, array in sorted(stored.items())]
 
+    def list_extras(self, run_id: str) -> Sequence[ExtraCost]:
+        """Return what the run's attempts used besides their epochs; it is in the run's sums."""
+        stored = self._connection.call("HGETALL", self._keys.of("extras", run_id))
+        return [ExtraCost.model_validate_json(text) for _, text in sorted(stored.items())]
+
     def apply(self, recomputation: Recomputation, run: Run) -> None:
         """Take over the CO₂ figures of ``run``, correct indexes and totals, and note what was replaced.
 
@@ -54,14 +60,20 @@ class Accounts:
             pairs += [result.epoch, encode_epoch(result)]
         for result in new.superseded:
             pairs += [f"{result.attempt}:{result.epoch}", encode_epoch(result)]
+        for cost in new.extras:
+            pairs += [f"{cost.attempt}:{cost.name}", encode_extra(cost)]
         for attempt, co2_g in new.co2_g_by_attempt.items():
             pairs += [attempt, _optional(co2_g)]
         for day, (change_g, change_unknown) in new.day_changes.items():
             pairs += [day, _digits(change_g), change_unknown]
-        sizes = [len(x) for x in (new.epochs, new.superseded, new.co2_g_by_attempt, new.day_changes)]
+        parts = (new.epochs, new.superseded, new.extras, new.co2_g_by_attempt, new.day_changes)
+        sizes = [len(part) for part in parts]
         is_taken: int = self._connection.run(
             "recompute",
-            [self._keys.of(name, run.run_id) for name in ("run", "epochs", "attempts", "superseded")],
+            [
+                self._keys.of(name, run.run_id)
+                for name in ("run", "epochs", "attempts", "superseded", "extras")
+            ],
             [
                 *(run.run_id, new.attempt, new.recomputations, _optional(new.co2_g)),
                 to_json(new.source.model_dump(mode="json")),
@@ -87,13 +99,10 @@ class Accounts:
 
 def _cost(stored: Mapping[str, str], prefix: str) -> Cost:
     """Read one half of a total; a sum of which no epoch is known is None, not 0."""
-    values: dict[str, float | int | None] = {
-        name: float(stored.get(prefix + name, 0)) for name in Cost.model_fields
-    }
-    for name, unknown in _SUMS:
-        if values["epochs"] and values[unknown] == values["epochs"]:
-            values[name] = None
-    return Cost.model_validate(values)
+    sums = {name: float(stored.get(prefix + name, 0)) for name in Cost.model_fields}
+    parts = sums["epochs"] + sums["extras"]
+    nothing = {name: None for name, unknown in _SUMS if parts and sums[unknown] == parts}
+    return Cost.model_validate(sums | nothing)
 
 
 def _digits(number: float) -> str:

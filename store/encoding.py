@@ -9,7 +9,7 @@ from itertools import zip_longest
 from typing import Any, Final
 
 from errors import InvalidInput
-from schema import Attempt, EpochResult, Run
+from schema import Attempt, EpochResult, ExtraCost, Run
 
 # The order of an epoch's array. It is stored: later fields are appended, nothing is moved or removed.
 EPOCH_FIELDS: Final = (
@@ -30,6 +30,7 @@ EPOCH_FIELDS: Final = (
     "energy_by_source",
     "ended_at",
     "co2_reason",
+    "resumed_after_s",
 )
 # Six digits are more than any meter has; written out in full, they would be half of an epoch's size.
 _ROUNDED: Final = ("energy_kwh", "co2_g", "duration_s")
@@ -98,6 +99,12 @@ def encode_epoch(result: EpochResult) -> str:
     while array[-1] is None:  # the last fields are rare, and a shorter array says the same
         array.pop()
     return to_json(array)
+
+
+def encode_extra(cost: ExtraCost) -> str:
+    """Write what was used besides the epochs as JSON."""
+    values = cost.model_dump(mode="json")
+    return to_json(values | {name: round_figure(values[name]) for name in (*_ROUNDED, "span_s")})
 
 
 def decode_epoch(epoch: str, array: str) -> EpochResult:

@@ -25,6 +25,7 @@ TEMPLATES: Final = {
     "run": "run:<id>",
     "epochs": "run:<id>:epochs",
     "superseded": "run:<id>:superseded",
+    "extras": "run:<id>:extras",
     "attempts": "run:<id>:attempts",
     "log": "run:<id>:log",
     "power": "run:<id>:power",

@@ -32,6 +32,9 @@ _LEASE_LOST_ERROR: Final = RunError(
         "smaller, and submit it again."
     ),
 )
+_LEASE_LOST_ENERGY: Final = (
+    "Its worker stopped answering: what it used after its last recorded epoch is not known."
+)
 
 
 class Queue:
@@ -156,7 +159,7 @@ class Queue:
         Atomic (reap.lua). A run that lost more than MAX_LEASE_LOSSES fails. Does nothing while Redis has been
         up for less than ``grace_s``, so that workers can renew after an outage.
         """
-        texts = [_LEASE_LOST_REASON, _encode_error(_LEASE_LOST_ERROR)]
+        texts = [_LEASE_LOST_REASON, _encode_error(_LEASE_LOST_ERROR), _LEASE_LOST_ENERGY]
         run_ids: list[str] = self._connection.run(
             "reap", [self._keys.of("leases")], [limit, grace_s, MAX_LEASE_LOSSES, *texts]
         )

@@ -14,6 +14,7 @@ from store.encoding import (
     decode_epochs,
     decode_run,
     encode_epoch,
+    encode_extra,
     to_json,
 )
 from store.keys import Keys
@@ -90,8 +91,11 @@ class Runs:
         """
         self._connection.run(
             "record_extra",
-            [self._keys.of(name, lease.run_id) for name in ("run", "attempts")],
-            [lease.run_id, lease.attempt, lease.worker_id, cost.name, to_json(cost.model_dump())],
+            [self._keys.of(name, lease.run_id) for name in ("run", "attempts", "extras")],
+            [
+                *(lease.run_id, lease.attempt, lease.worker_id, cost.name, encode_extra(cost)),
+                *(day_of(cost.ended_at), lease.run.options.project),
+            ],
         )
 
     def describe(self, lease: Lease, facts: Mapping[str, Scalar]) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import JsonValue
 
 from redis_db import RedisDB
-from schema import EpochResult, Lease, RunOptions, Worker
+from schema import EpochResult, ExtraCost, Lease, RunOptions, Worker
 
 WORKER = "worker-1"
 TORCH_WORKER = Worker(
@@ -51,3 +51,18 @@ def running(
     label: dict[str, JsonValue] = {"simulated": True} if is_simulated else {}
     db.queue.submit({"num_epochs": 3, **label}, RunOptions(queue=worker_id), run_id=run_id)
     return claim(db, worker_id=worker_id, queue=worker_id)
+
+
+def extra(**changes: Any) -> ExtraCost:
+    """Return what an attempt used besides its epochs."""
+    known = {
+        "name": "batch_trial",
+        "attempt": 1,
+        "ended_at": datetime(2026, 3, 1, 12, tzinfo=UTC),
+        "span_s": 4.0,
+        "duration_s": 4.0,
+        "energy_kwh": 0.5,
+        "energy_quality": "measured",
+        "co2_g": 50,
+    }
+    return ExtraCost.model_validate(known | changes)

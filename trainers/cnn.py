@@ -50,7 +50,9 @@ def train_cnn(
         network = _build(hyper_params, data, context.device)
         hyper_params = recall_batch_size(context, hyper_params)
         state = resume(context, hyper_params)
-        _describe(hyper_params, data, network, context)
+        # A run goes on in the precision that it began in.
+        wanted = hyper_params.precision if state is None else state.precision
+        _describe(hyper_params, data, network, context, resolve_precision(wanted, data.device))
         keep = make_keeper(context)
         chosen = hyper_params
         if hyper_params.batch_size == AUTO:
@@ -58,7 +60,11 @@ def train_cnn(
             if trial is None:
                 return None
             chosen = _remember(trial, network, data, keep)
-        return (yield from train(network, data, chosen, control=control, resume=state, keep=keep))
+        return (
+            yield from train(
+                network, data, chosen, control=control, resume=state, keep=keep, charge=context.charge
+            )
+        )
     except torch.OutOfMemoryError as error:
         raise _out_of_memory(hyper_params, error) from error
 
@@ -93,7 +99,9 @@ def _out_of_memory(hyper_params: CnnHyperParams, error: torch.OutOfMemoryError) 
     )
 
 
-def _describe(hyper_params: CnnHyperParams, data: Data, network: nn.Module, context: TrainingContext) -> None:
+def _describe(
+    hyper_params: CnnHyperParams, data: Data, network: nn.Module, context: TrainingContext, precision: str
+) -> None:
     train_images, test_images = len(data.train), len(data.test)
     validation_images = 0 if data.validation is None else len(data.validation)
     context.control.log(
@@ -103,7 +111,7 @@ def _describe(hyper_params: CnnHyperParams, data: Data, network: nn.Module, cont
     context.control.describe(
         {
             "device": context.device,
-            "precision": resolve_precision(hyper_params.precision, torch.device(context.device)),
+            "precision": precision,
             "memory_format": "channels_last",
             "threads": torch.get_num_threads(),
             "torch": torch.__version__,

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from schema import Control, EpochResult, Epochs
+from schema import Charge, Control, EpochResult, Epochs, charge_nothing
 from trainers.data import Data, Split
 from trainers.params import CnnHyperParams
 from trainers.resuming import Keep, Moment, keep_nothing
@@ -27,6 +27,7 @@ def train(
     control: Control,
     resume: State | None = None,
     keep: Keep = keep_nothing,
+    charge: Charge = charge_nothing,
 ) -> Epochs:
     """Train ``network`` in place, yielding after each epoch; ends early when ``control`` asks for it.
 
@@ -36,19 +37,21 @@ def train(
     """
     training = Training(network, data, hyper_params)
     if hyper_params.compile != "off":
-        control.describe({"compile_s": round(training.compile(), 1)})
+        start_ns = time.monotonic_ns()
+        control.describe({"compile_s": round(training.compile(), 3)})
+        charge("compile", start_ns, time.monotonic_ns())
     if resume is not None:
         training.restore(resume)
     profile = StepProfile(training) if training.step == 0 else None
     while training.progress.reason is None and training.epoch <= hyper_params.num_epochs:
-        start_s = time.monotonic()
+        training.start_clock()
         while not training.is_epoch_complete:
             training.learn_batch()
             if control.after_step(training.step) is not None:
                 keep(training, Moment.STOP)
                 return None
             keep(training, Moment.STEP)
-        result = _score(training, start_s)
+        result = _score(training)
         # After 1, 2, 4, 8 ... epochs: the figure hardly moves, and this costs next to nothing.
         if training.epoch.bit_count() == 1:
             profiled = profile.end() if profile is not None and training.epoch == 1 else {}
@@ -72,7 +75,7 @@ def evaluate(training: Training, split: Split) -> Tensor:
     return totals / len(split)
 
 
-def _score(training: Training, start_s: float) -> EpochResult:
+def _score(training: Training) -> EpochResult:
     """Return the result of the epoch that has just been learnt. The one sync point of an epoch."""
     data = training.data
     splits = [data.test] if data.validation is None else [data.test, data.validation]
@@ -82,19 +85,20 @@ def _score(training: Training, start_s: float) -> EpochResult:
     *figures, (good_batches, _) = figures
     if not is_finite(figures):
         raise training.explain_divergence(int(good_batches))
-    return _to_result(training.epoch, figures, time.monotonic() - start_s)
+    return _to_result(training, figures)
 
 
-def _to_result(epoch: int, figures: list[list[float]], duration_s: float) -> EpochResult:
+def _to_result(training: Training, figures: list[list[float]]) -> EpochResult:
     (train_loss, train_accuracy), (test_loss, test_accuracy), *held_out = figures
     validation_loss, validation_accuracy = held_out[0] if held_out else (None, None)
     return EpochResult(
-        epoch=epoch,
+        epoch=training.epoch,
         train_loss=train_loss,
         train_accuracy=train_accuracy,
         test_loss=test_loss,
         test_accuracy=test_accuracy,
         validation_loss=validation_loss,
         validation_accuracy=validation_accuracy,
-        duration_s=duration_s,
+        duration_s=training.elapsed_s,
+        resumed_after_s=training.resumed_after_s or None,
     )

@@ -45,6 +45,8 @@ class State:
     figures: Tensor
     precision: str
     progress: Progress
+    elapsed_s: float
+    """What the epoch under way has taken so far."""
 
 
 class Training:
@@ -65,6 +67,7 @@ class Training:
         self._shuffle = torch.Generator().manual_seed(hyper_params.seed)
         torch.manual_seed(hyper_params.seed)
         self.step, self.progress = 0, Progress()
+        self._clock_start_s: float | None = None
         self._start_epoch(1)
 
     def capture(self) -> State:
@@ -82,6 +85,7 @@ class Training:
             figures=self._figures.clone(),
             precision=self.precision,
             progress=self.progress,
+            elapsed_s=self.elapsed_s,
         )
 
     def restore(self, state: State) -> None:
@@ -93,6 +97,7 @@ class Training:
         self.scaler.load_state_dict(state.scaler)
         self._shuffle.set_state(state.shuffle)
         self._start_epoch(state.epoch, batch=state.batch)
+        self.resumed_after_s = state.elapsed_s
         self.step, self.progress = state.step, state.progress
         self._figures = state.figures.to(self.device, copy=True)
         torch.set_rng_state(state.torch_rng)
@@ -118,6 +123,16 @@ class Training:
     def is_epoch_complete(self) -> bool:
         """True when every batch of the epoch has been learnt."""
         return self.batch == self.steps_per_epoch
+
+    @property
+    def elapsed_s(self) -> float:
+        """What the epoch has taken so far, all attempts together, from ``start_clock`` on."""
+        here_s = 0.0 if self._clock_start_s is None else time.monotonic() - self._clock_start_s
+        return self.resumed_after_s + here_s
+
+    def start_clock(self) -> None:
+        """Begin, or go on, to count the epoch's time."""
+        self._clock_start_s = time.monotonic()
 
     def learn_batch(self) -> None:
         """Take one optimiser step on the epoch's next batch, without a sync."""
@@ -175,6 +190,7 @@ class Training:
         self._draws = drawn.to(self.data.train.home).cut(self.hyper_params.images_per_step)
         self._loading = self.data.train.load(self._draws[batch:])
         self.epoch, self.batch = epoch, batch
+        self.resumed_after_s, self._clock_start_s = 0.0, None
         self._figures = torch.zeros(self.steps_per_epoch, 3, dtype=torch.float64, device=self.device)
 
     def _forward(self, images: Tensor) -> Tensor:

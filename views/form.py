@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from pydantic import JsonValue
 from views import format as fmt
 from views.parts import field_error
 
-Kind = Literal["choice", "flag", "integer", "number", "text"]
+Kind = Literal["choice", "flag", "integer", "number", "text", "json"]
 Schema = Mapping[str, JsonValue]
 
 # What most people set; a schema can say otherwise with "advanced": true or false.
@@ -70,7 +71,11 @@ def show_fields(
 
 
 def number_text(value: JsonValue) -> str:
-    """Write a hyperparameter's value the way people do: 0.001, not 0.0010 or 1e-03."""
+    """Write a hyperparameter's value the way people do: 0.001, not 0.0010 or 1e-03; a dash for none."""
+    if value is None:
+        return fmt.MISSING
+    if isinstance(value, list | dict):
+        return json.dumps(value, ensure_ascii=False)
     if isinstance(value, bool):
         return "yes" if value else "no"
     return f"{value:g}" if isinstance(value, float) else str(value)
@@ -106,6 +111,8 @@ def _widget(field: FormField, *, key: str) -> JsonValue:
             help=hint,
             placeholder="automatic",
         )
+    if field.kind == "json":
+        return _json_area(field, label, key, hint)
     text = st.text_input(label, value=str(field.default or ""), key=key, help=hint)
     return text.strip() or (None if field.is_optional else "")
 
@@ -123,6 +130,27 @@ def _number_or_word(field: FormField, number: int | None, key: str) -> JsonValue
     return field.word if is_word else number
 
 
+def is_unreadable(field: FormField, value: JsonValue) -> bool:
+    """Tell whether what was typed for a list or an object is no JSON: it is then still a text."""
+    return field.kind == "json" and isinstance(value, str)
+
+
+def _json_area(field: FormField, label: str, key: str, hint: str | None) -> JsonValue:
+    """Draw an area for a list or an object; a text that is none comes back as it is, a reason below."""
+    default = "" if field.default is None else json.dumps(field.default, ensure_ascii=False)
+    text = st.text_area(label, value=default, key=key, help=hint, placeholder="JSON").strip()
+    if not text:
+        return None
+    try:
+        value: JsonValue = json.loads(text)
+    except ValueError as error:
+        field_error(f"{field.name}: this is not JSON, {error}")
+        return text
+    if isinstance(value, str):
+        field_error(f'{field.name}: write a list [1, 2] or an object {{"a": 1}}, not a text')
+    return value
+
+
 def _choice(field: FormField, label: str, key: str, hint: str | None) -> str | None:
     index = field.choices.index(str(field.default)) if str(field.default) in field.choices else None
     if index is None and not field.is_optional:
@@ -135,8 +163,6 @@ def _field(name: str, prop: Schema) -> FormField | None:
         return None
     choices = prop.get("enum")
     kind = _kind(prop)
-    if kind is None:
-        return None
     advanced = prop.get("advanced")
     return FormField(
         name=name,
@@ -154,11 +180,12 @@ def _field(name: str, prop: Schema) -> FormField | None:
     )
 
 
-def _kind(prop: Schema) -> Kind | None:
+def _kind(prop: Schema) -> Kind:
     if isinstance(prop.get("enum"), list):
         return "choice"
     kinds: dict[str, Kind] = {"boolean": "flag", "integer": "integer", "number": "number", "string": "text"}
-    return kinds.get(str(prop.get("type")))
+    # A list, an object, or what may be of several types.
+    return kinds.get(str(prop.get("type")), "json")
 
 
 def _title(name: str, prop: Schema) -> str:

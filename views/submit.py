@@ -13,7 +13,7 @@ from errors import ApiError, ApiRefused, FieldError
 from schema import DEFAULT_PROJECT, HealthReply, RunOptions, TrainerReply
 from views import format as fmt
 from views import parts, source
-from views.form import FormField, form_fields, number_text, show_fields
+from views.form import FormField, form_fields, is_unreadable, number_text, show_fields
 from views.predicted import prediction_tiles
 
 _ERRORS = "submit:errors"
@@ -124,7 +124,8 @@ def _form(trainer: TrainerReply) -> Draft | None:
         if form_error := errors.get(""):
             st.error(fmt.plain_lines(form_error), icon=":material/error:")
         pressed = st.form_submit_button("Review", type="primary", icon=":material/fact_check:")
-    if not pressed or options is None:
+    is_readable = not any(is_unreadable(field, hyper_params.get(field.name)) for field in fields)
+    if not pressed or options is None or not is_readable:
         return None
     return Draft(trainer, fields, {"trainer": trainer.name, **hyper_params}, options)
 

@@ -63,13 +63,14 @@ def _days(totals: Sequence[Total], span: str) -> None:
 
 def add_up(costs: Sequence[Cost]) -> Cost:
     """Add costs; a sum of which nothing is known is None."""
-    energy = [cost.energy_kwh for cost in costs if cost.epochs and cost.energy_kwh is not None]
-    co2 = [cost.co2_g for cost in costs if cost.epochs and cost.co2_g is not None]
+    energy = [cost.energy_kwh for cost in costs if cost.epochs + cost.extras and cost.energy_kwh is not None]
+    co2 = [cost.co2_g for cost in costs if cost.epochs + cost.extras and cost.co2_g is not None]
     return Cost(
         energy_kwh=sum(energy) if energy else None,
         co2_g=sum(co2) if co2 else None,
         duration_s=sum(cost.duration_s for cost in costs),
         epochs=sum(cost.epochs for cost in costs),
+        extras=sum(cost.extras for cost in costs),
         unknown_energy_epochs=sum(cost.unknown_energy_epochs for cost in costs),
         unknown_co2_epochs=sum(cost.unknown_co2_epochs for cost in costs),
     )

@@ -176,7 +176,7 @@ def _send_epochs(epochs: Epochs, control: PipeControl, checkpoints: HandedOut | 
         end_ns = time.monotonic_ns()
         # A trainer may have built it past pydantic's checks; here its mistake is its own failure.
         result = EpochResult.model_validate(unchecked.model_dump())
-        start_ns = end_ns - round(result.duration_s * 1e9)
+        start_ns = end_ns - round((result.duration_s - (result.resumed_after_s or 0.0)) * 1e9)
         control.send(EpochEnded(result=result, span_ns=(start_ns, end_ns)))
         if checkpoints is not None:
             checkpoints.results.append(result)

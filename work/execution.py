@@ -21,6 +21,7 @@ from work.metering import add_cost, cost_of, describe_epoch, read_span
 from work.process import Child, start_training
 from work.recording import Outbox, RunLog
 from work.run_energy import RunEnergy
+from work.threads import ThreadShare
 
 log = logging.getLogger(__name__)
 
@@ -38,7 +39,7 @@ class Workplace:
     settings: Settings
     worker_id: str
     device: str
-    threads: int
+    threads: ThreadShare
     sampler: EnergyMonitor
     intensity: Intensity
     facts: dict[str, Scalar]
@@ -79,6 +80,8 @@ class _Execution:
         self._budget = Budget(lease.run)
         self._over_budget: str | None = None
         self._energy = RunEnergy(place.sampler, lease.run, pue=place.settings.pue)
+        # From when on what is used is not an epoch's yet.
+        self._unrecorded_ns = time.monotonic_ns()
 
     def train(self, stop: threading.Event) -> None:
         """Run the child to its end, or until ``stop`` and its grace, and write how it ended."""
@@ -106,7 +109,7 @@ class _Execution:
             run_id=self._lease.run_id,
             hyper_params=dict(self._lease.run.hyper_params),
             device=self._place.device,
-            threads=self._place.threads,
+            threads=self._place.threads.choose(),
             datasets_dir=settings.data_dir / "datasets",
             scripts_dir=settings.scripts_dir,
             api_url=settings.api_url,
@@ -174,6 +177,7 @@ class _Execution:
                     attempt=self._lease.attempt,
                     pue=self._place.settings.pue,
                 )
+                self._unrecorded_ns = message.span_ns[1] if message.span_ns else self._unrecorded_ns
                 self._outbox.add(lambda: self._place.db.runs.record_epoch(self._lease, result))
                 self._log.write(describe_epoch(result, self._lease.run.num_epochs))
                 if result.epoch < self._lease.run.num_epochs and self._over_budget is None:
@@ -181,11 +185,8 @@ class _Execution:
             case Described(facts=facts):
                 self._describe(facts)
             case Spent():
-                cost = cost_of(
-                    message, self._place.sampler, self._place.intensity, pue=self._place.settings.pue
-                )
-                self._outbox.add(lambda: self._place.db.runs.record_extra(self._lease, cost))
-                self._budget.note(cost)
+                self._charge(message)
+                self._unrecorded_ns = message.span_ns[1]
             case SpanAsked(span_ns=span_ns) if self._child is not None:
                 self._child.answer(read_span(span_ns, self._place.sampler))
             case Logged(text=text):
@@ -196,14 +197,29 @@ class _Execution:
         if ended.outcome == "stopped":
             reason = ended.reason or "The worker was stopped."
             self._log.write(f"{reason} The run goes back to the queue.")
+            self._charge_unfinished(is_resumed=True)
             self._outbox.add(lambda: queue.release(self._lease, reason=reason))
         elif ended.outcome == "failed" and ended.error is not None:
             error = ended.error
             self._log.write(f"failed: {error.message}\n{error.traceback or ''}")
+            self._charge_unfinished(is_resumed=False)
             self._outbox.add(lambda: queue.finish(self._lease, Status.FAILED, error=error))
         else:
             self._log.write(f"done: {ended.reason}" if ended.reason else "done")
             self._outbox.add(lambda: queue.finish(self._lease, Status.DONE, reason=ended.reason))
+
+    def _charge_unfinished(self, *, is_resumed: bool) -> None:
+        """Add what was used since the last recorded epoch; its time is the resumed epoch's, if any."""
+        if self._lease.run.simulated or self._child is None:
+            return
+        span_ns = (self._unrecorded_ns, time.monotonic_ns())
+        self._charge(Spent(name="unfinished_epoch", span_ns=span_ns, is_in_an_epoch=is_resumed))
+
+    def _charge(self, spent: Spent) -> None:
+        place, attempt = self._place, self._lease.attempt
+        cost = cost_of(spent, place.sampler, place.intensity, attempt=attempt, pue=place.settings.pue)
+        self._outbox.add(lambda: place.db.runs.record_extra(self._lease, cost))
+        self._budget.note(cost)
 
     def _describe(self, facts: dict[str, Scalar]) -> None:
         self._outbox.add(lambda: self._place.db.runs.describe(self._lease, facts))

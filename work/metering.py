@@ -56,17 +56,25 @@ def read_span(span_ns: tuple[int, int], sampler: EnergyMonitor) -> SpanEnergy:
     return SpanEnergy(reading.energy_j, reading.quality, reading.reason)
 
 
-def cost_of(spent: Spent, sampler: EnergyMonitor, intensity: Intensity, *, pue: float = 1.0) -> ExtraCost:
-    """Return what a span that is no epoch cost, ``pue`` times its energy; unknown energy is None."""
+def cost_of(
+    spent: Spent, sampler: EnergyMonitor, intensity: Intensity, *, attempt: int, pue: float = 1.0
+) -> ExtraCost:
+    """Return what a span that is no epoch cost, ``pue`` times its energy; unknown energy has a reason."""
     start_ns, end_ns = spent.span_ns
+    span_s = (end_ns - start_ns) / 1e9
     reading = sampler.reading(start_ns, end_ns)
     kwh = None if reading.energy_j is None else energy_kwh(reading.energy_j) * pue
     return ExtraCost(
         name=spent.name,
-        duration_s=(end_ns - start_ns) / 1e9,
+        attempt=attempt,
+        ended_at=_wall_time(end_ns),
+        span_s=span_s,
+        duration_s=0.0 if spent.is_in_an_epoch else span_s,
         energy_kwh=kwh,
-        energy_quality=reading.quality if kwh is not None else None,
+        energy_quality=None if kwh is None else reading.quality,
+        energy_reason=reading.reason,
         co2_g=None if kwh is None else co2_g(kwh, intensity),
+        intensity_g_per_kwh=None if kwh is None else intensity.g_per_kwh,
     )
 
 

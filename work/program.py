@@ -29,6 +29,7 @@ from work.execution import Workplace
 from work.facts import collect_facts
 from work.loop import work
 from work.process import probe_machine, start_forkserver
+from work.threads import ThreadShare, count_usable_cores
 
 log = logging.getLogger(__name__)
 
@@ -58,7 +59,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     measured = _meter_options(settings, device)
     with RedisDB(settings.redis_url) as db, EnergyMonitor(measured) as sampler:
         worker = _describe_worker(options, device, torch, sampler.describe(), intensity)
-        place = _workplace(settings, db, worker, sampler, intensity)
+        threads = ThreadShare(db, host=worker.host, cores=count_usable_cores(), fixed=options.threads)
+        place = _workplace(settings, db, worker, threads, sampler, intensity)
         log.info(
             "worker ready worker_id=%s device=%s meter=%r", worker.worker_id, device, worker.energy_source
         )
@@ -105,7 +107,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda:N (default: %(default)s)")
     parser.add_argument(
-        "--threads", type=_positive, default=_usable_cores(), help="CPU threads (default: all cores)"
+        "--threads", type=_positive, help="CPU threads (default: cores / workers of this host, at each run)"
     )
     parser.add_argument("--burst", action="store_true", help="end when the queues are empty")
     parser.add_argument(
@@ -121,10 +123,6 @@ def _positive(text: str) -> int:
     return number
 
 
-def _usable_cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 def _describe_worker(
     options: argparse.Namespace, device: str, torch: str | None, energy_source: str, intensity: Intensity
 ) -> Worker:
@@ -137,7 +135,7 @@ def _describe_worker(
         pid=os.getpid(),
         device=device,
         torch=torch,
-        threads=options.threads,
+        threads=options.threads or count_usable_cores(),
         queues=options.queues,
         started_at=now,
         seen_at=now,
@@ -147,18 +145,23 @@ def _describe_worker(
 
 
 def _workplace(
-    settings: Settings, db: RedisDB, worker: Worker, sampler: EnergyMonitor, intensity: Intensity
+    settings: Settings,
+    db: RedisDB,
+    worker: Worker,
+    threads: ThreadShare,
+    sampler: EnergyMonitor,
+    intensity: Intensity,
 ) -> Workplace:
     return Workplace(
         db=db,
         settings=settings,
         worker_id=worker.worker_id,
         device=worker.device,
-        threads=worker.threads,
+        threads=threads,
         sampler=sampler,
         intensity=intensity,
         facts=collect_facts(energy_source=worker.energy_source or "", intensity=intensity),
-        on_beat=_beat(db, worker, settings, sampler),
+        on_beat=_beat(db, worker, threads, settings, sampler),
     )
 
 
@@ -172,7 +175,7 @@ def _meter_options(settings: Settings, device: str) -> MeterOptions:
 
 
 def _beat(
-    db: RedisDB, worker: Worker, settings: Settings, sampler: EnergyMonitor
+    db: RedisDB, worker: Worker, threads: ThreadShare, settings: Settings, sampler: EnergyMonitor
 ) -> Callable[[str | None], None]:
     validate = functools.partial(
         complete_hyper_params,
@@ -183,7 +186,7 @@ def _beat(
 
     def beat(run_id: str | None) -> None:
         gpu = sampler.gpu_facts and GpuState(**asdict(sampler.gpu_facts))
-        live = {"run_id": run_id, "power_w": sampler.power_w(), "gpu": gpu}
+        live = {"run_id": run_id, "threads": threads.latest, "power_w": sampler.power_w(), "gpu": gpu}
         db.workers.beat(worker.model_copy(update=live), ttl_s=BEAT_TTL_S)
         tick(db, lease_s=settings.lease_s, validate=validate)
 

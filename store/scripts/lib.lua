@@ -138,13 +138,16 @@ local function has_ended(run_id, attempt, worker, end_reason)
 end
 
 -- Ends the hold of a worker on a run: no lease, no holder, the attempt closed.
-local function end_attempt(run_id, attempt, worker, end_reason, time)
+local function end_attempt(run_id, attempt, worker, end_reason, time, energy_reason)
   redis.call("ZREM", key("leases"), run_id)
   redis.call("HDEL", key("holders"), worker)
   local record = read_attempt(run_id, attempt)
   if record then
     record.ended_at = tonumber(time)
     record.end_reason = end_reason
+    if energy_reason and redis.call("HEXISTS", key("run", run_id), "simulated") == 0 then
+      record.energy_reason = energy_reason
+    end
     write_attempt(run_id, attempt, record)
   end
 end

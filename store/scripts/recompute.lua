@@ -1,9 +1,10 @@
 -- recompute: replace the CO2 figures of a run that has ended, and correct the totals. 0 when the run has changed since
 -- it was read: another attempt, or another recomputation. CONFLICT when it has not ended.
 -- KEYS 1 run:<id> (hash)  2 run:<id>:epochs (hash)  3 run:<id>:attempts (hash)  4 run:<id>:superseded (hash)
+--      5 run:<id>:extras (hash)
 -- ARGV 1 run_id  2 attempt and 3 recomputations of the run that was read  4 co2_g or ""  5 co2_source and
---      6 co2_revisions as JSON  7 project  8 number of epochs  9 of superseded ones  10 of attempts  11 of days
---      then pairs: place, JSON array of each epoch, of each superseded one; attempt, its co2_g or "";
+--      6 co2_revisions as JSON  7 project  8 number of epochs  9 of superseded ones  10 of extras  11 of attempts
+--      12 of days; then pairs: place, JSON of each epoch, of each superseded one, of each extra; attempt, its co2_g or "";
 --      then triples: day, change of its co2_g, change of its unknown_co2_epochs
 -- Also: runs:by:* (zsets), totals:* (hashes, set), events (stream)
 local run_id = ARGV[1]
@@ -16,25 +17,25 @@ if (state[2] or "0") ~= ARGV[2] or (state[3] or "0") ~= ARGV[3] then
   return 0
 end
 
-local next_argument = 12
+local next_argument = 13
 local function take()
   next_argument = next_argument + 1
   return ARGV[next_argument - 1]
 end
 
-for place, kind in ipairs({KEYS[2], KEYS[4]}) do
+for place, kind in ipairs({KEYS[2], KEYS[4], KEYS[5]}) do
   for _ = 1, ARGV[7 + place] do
     local field = take()
     redis.call("HSET", kind, field, take())
   end
 end
-for _ = 1, ARGV[10] do
+for _ = 1, ARGV[11] do
   local attempt = take()
   local record, co2_g = read_attempt(run_id, attempt), take()
   record.co2_g = tonumber(co2_g)
   write_attempt(run_id, attempt, record)
 end
-for _ = 1, ARGV[11] do
+for _ = 1, ARGV[12] do
   local day = take()
   local change = {co2_g = tonumber(take()), unknown_co2_epochs = tonumber(take())}
   add_totals(run_id, day, ARGV[7], change)

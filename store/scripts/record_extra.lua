@@ -1,15 +1,16 @@
--- record_extra: add what an attempt used besides its epochs to its sums and the run's. 0 when it was added before.
--- KEYS 1 run:<id> (hash)  2 run:<id>:attempts (hash)
--- ARGV 1 run_id  2 attempt  3 worker_id  4 name  5 the cost as JSON: energy_kwh, energy_quality, co2_g, duration_s
--- Also: runs:by:* (zsets). The facts <name>_kwh and <name>_attempt stand in the run's environment.
+-- record_extra: add what an attempt used besides its epochs to its sums, the run's and the totals. 0 when it was added
+-- before, and for a simulated run, which uses nothing of its own.
+-- KEYS 1 run:<id> (hash)  2 run:<id>:attempts (hash)  3 run:<id>:extras (hash, attempt:name -> JSON)
+-- ARGV 1 run_id  2 attempt  3 worker_id  4 name  5 the cost as JSON  6 day it counts on, YYYY-MM-DD  7 project
+-- Also: runs:by:* (zsets), totals:* (hashes, set). The fact <name>_energy_kwh stands in the run's environment.
 local run_id, attempt, name = ARGV[1], ARGV[2], ARGV[4]
 local refusal = fence(run_id, attempt, ARGV[3])
 if refusal then
   return refusal
 end
-local known = redis.call("HMGET", KEYS[1], "environment", "best_accuracy", "energy_quality")
-local facts = cjson.decode(known[1] or "{}")
-if facts[name .. "_attempt"] == tonumber(attempt) then
+local place = attempt .. ":" .. name
+local known = redis.call("HMGET", KEYS[1], "environment", "best_accuracy", "energy_quality", "simulated")
+if known[4] or redis.call("HEXISTS", KEYS[3], place) == 1 then
   return 0
 end
 local given = cjson.decode(ARGV[5])
@@ -28,8 +29,10 @@ if per_kwh and is_finite(per_kwh) then
   sums.accuracy_per_kwh = per_kwh
 end
 
-facts[name .. "_kwh"] = given.energy_kwh
-facts[name .. "_attempt"] = tonumber(attempt)
+local facts = cjson.decode(known[1] or "{}")
+facts[name .. "_energy_kwh"] = given.energy_kwh
+this.energy_reason = present(given.energy_reason) or this.energy_reason
+redis.call("HSET", KEYS[3], place, ARGV[5])
 write_attempt(run_id, attempt, this)
 redis.call("HSET", KEYS[1], "environment", encode_object(facts))
 redis.call("HDEL", KEYS[1], "energy_kwh", "co2_g", "accuracy_per_kwh")
@@ -43,4 +46,8 @@ local quality = present(given.energy_quality)
 if quality and known[3] ~= "estimated" then
   redis.call("HSET", KEYS[1], "energy_quality", quality)
 end
+cost.unknown_energy_epochs = cost.energy_kwh and 0 or 1
+cost.extras = 1
+cost.unknown_co2_epochs = cost.co2_g and 0 or 1
+add_totals(run_id, ARGV[6], ARGV[7], cost)
 return 1

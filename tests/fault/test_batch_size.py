@@ -37,7 +37,7 @@ def test_a_resumed_run_keeps_its_batch_size_and_ends_with_the_bits_of_one_that_n
     assert run.status is Status.DONE
     assert run.attempt == 2
     assert run.environment["resume"] == "exact"
-    assert run.environment["batch_trial_attempt"] == 1
+    assert [cost.attempt for cost in store.accounts.list_extras(run_id) if cost.name == "batch_trial"] == [1]
     facts = ("chosen_batch_size", "scaled_learning_rate", "batch_trial", "batch_trial_s")
     assert [run.environment[name] for name in facts] == [first[name] for name in facts]
     lines = [line.text for line in store.log.list(run_id)]
@@ -63,7 +63,7 @@ def test_the_worker_s_meter_tells_the_joules_of_every_size_and_their_sum_is_the_
     run = store.runs.get(run_id)
     environment = run.environment
     (epoch,) = store.runs.list_epochs(run_id)
-    trial_kwh = environment["batch_trial_kwh"]
+    trial_kwh = environment["batch_trial_energy_kwh"]
     assert isinstance(trial_kwh, float)
     assert trial_kwh > 0
     assert run.energy_kwh == pytest.approx(trial_kwh + (epoch.energy_kwh or 0))
@@ -87,4 +87,6 @@ def test_a_worker_that_is_stopped_while_sizes_are_tried_puts_the_run_back(
     assert run.failures == 0
     assert "chosen_batch_size" not in run.environment
     assert run.energy_kwh
-    assert run.energy_kwh == run.environment["batch_trial_kwh"]
+    extras = {cost.name: cost.energy_kwh or 0.0 for cost in store.accounts.list_extras(run_id)}
+    assert extras["batch_trial"] > 0
+    assert run.energy_kwh == pytest.approx(sum(extras.values()))

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import random
+import re
 import signal
 from pathlib import Path
 
@@ -19,9 +21,11 @@ from trainers.training import State
 
 pytestmark = pytest.mark.slow
 
+BATCH_SIZE, NUM_EPOCHS, STOPS = 32, 4, 5
 HYPER_PARAMS: dict[str, JsonValue] = {
     "trainer": "cnn", "dataset": "digits", "network": "small_cnn", "optimizer": "adamw",
-    "learning_rate": 0.002, "num_epochs": 12, "batch_size": 32, "seed": 3, "validation_fraction": 0.1,
+    "learning_rate": 0.002, "num_epochs": NUM_EPOCHS, "batch_size": BATCH_SIZE,
+    "seed": 3, "validation_fraction": 0.1,
 }  # fmt: skip
 
 
@@ -49,30 +53,48 @@ def train_undisturbed(store: RedisDB, programs: Programs) -> str:
     return run_id
 
 
-@pytest.mark.parametrize("kind", [signal.SIGKILL, signal.SIGTERM])
-def test_a_run_that_is_stopped_again_and_again_ends_with_the_same_weights(
-    store: RedisDB, programs: Programs, tmp_path: Path, kind: signal.Signals
+def newest_step(data_dir: Path, run_id: str) -> int:
+    """The step of the newest checkpoint; 0 without one."""
+    names = (path.name for path in (data_dir / "checkpoints" / run_id).glob("step-*"))
+    return max((int(name.removeprefix("step-")) for name in names), default=0)
+
+
+def resumed_after(store: RedisDB, run_id: str) -> list[int]:
+    """The steps after which the attempts at a run went on, as its log tells them."""
+    found = (
+        re.search(r"resumes in epoch \d+ after (\d+) steps", line.text) for line in store.log.list(run_id)
+    )
+    return [int(match[1]) for match in found if match]
+
+
+# A run survives five lost leases, so ten kills take two runs.
+@pytest.mark.parametrize(("kind", "draw"), [(signal.SIGKILL, 1), (signal.SIGKILL, 2), (signal.SIGTERM, 3)])
+def test_a_run_that_is_stopped_at_random_steps_ends_with_the_same_weights(
+    store: RedisDB, programs: Programs, tmp_path: Path, kind: signal.Signals, draw: int
 ) -> None:
+    data_dir = tmp_path / "data"
     whole = train_undisturbed(store, programs)
+    steps_per_epoch = math.ceil(int(str(store.runs.get(whole).environment["train_images"])) / BATCH_SIZE)
     run_id = store.queue.submit(HYPER_PARAMS).run_id
-    chance = random.Random(7)  # noqa: S311 - moments of a test
-    seen = 0
-    for _ in range(5):
+    chance = random.Random(draw)  # noqa: S311 - moments of a test
+    for target in sorted(chance.sample(range(1, steps_per_epoch * (NUM_EPOCHS - 1)), STOPS)):
         worker = programs.start_worker(lease_s=0.5, checkpoint_every_s=0)
-        target = seen + chance.randint(1, 2)
-        wait_until(lambda target=target: store.runs.get(run_id).epochs_done >= target)  # type: ignore[misc] # bound
+        target = max(target, newest_step(data_dir, run_id) + 1)
+        wait_until(lambda target=target: newest_step(data_dir, run_id) >= target)  # type: ignore[misc] # bound
         worker.send_signal(kind)
         worker.wait()
-        seen = store.runs.get(run_id).epochs_done
     programs.start_worker(lease_s=0.5)
     wait_until(lambda: store.runs.get(run_id).status is Status.DONE, timeout_s=60)
 
+    stops = resumed_after(store, run_id)
+    assert len(set(stops)) == STOPS
+    assert sum(step % steps_per_epoch != 0 for step in stops) >= STOPS - 1  # inside epochs
     assert without_costs(store.runs.list_epochs(run_id)) == without_costs(store.runs.list_epochs(whole))
-    expected, weights = weights_of(tmp_path / "data", whole), weights_of(tmp_path / "data", run_id)
+    expected, weights = weights_of(data_dir, whole), weights_of(data_dir, run_id)
     assert expected.keys() == weights.keys()
     assert all(torch.equal(weights[name], tensor) for name, tensor in expected.items())
     run = store.runs.get(run_id)
-    assert run.attempt >= 4
+    assert run.attempt == STOPS + 1
     assert run.environment["resume"] == "exact"
     attempts = {result.attempt for result in store.runs.list_epochs(run_id)}
     assert len(attempts) > 1  # epochs of earlier attempts were kept, not trained again
@@ -90,7 +112,7 @@ def test_every_part_of_the_state_is_in_the_checkpoint(
 def test_a_host_without_the_checkpoint_starts_again_and_says_so(
     store: RedisDB, programs: Programs, tmp_path: Path
 ) -> None:
-    run_id = store.queue.submit(HYPER_PARAMS).run_id
+    run_id = store.queue.submit({**HYPER_PARAMS, "num_epochs": 20}).run_id
     victim = programs.start_worker(lease_s=0.5)
     wait_until(lambda: store.runs.get(run_id).epochs_done >= 2)
     victim.kill()

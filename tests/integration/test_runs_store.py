@@ -12,7 +12,7 @@ import redis
 from errors import InvalidInput, LeaseLost, NotFound
 from redis_db import RedisDB
 from schema import EpochResult, ExtraCost, Lease, Scalar, SortField, Status
-from tests.records import claim, epoch, running
+from tests.records import WORKER, claim, epoch, extra, running
 
 
 def restart(db: RedisDB, lease: Lease) -> Lease:
@@ -156,6 +156,70 @@ def test_an_attempt_that_recorded_nothing_makes_no_sum_unknown(db: RedisDB) -> N
     assert run.unknown_energy_epochs == 0
 
 
+def unfinished(**changes: Any) -> ExtraCost:
+    known = {"name": "unfinished_epoch", "duration_s": 0, "energy_kwh": 0.2, "co2_g": 8}
+    return extra(**known | changes)
+
+
+@pytest.mark.parametrize("has_ended", [False, True], ids=["put back", "failed"])
+def test_what_an_unfinished_epoch_used_is_in_the_sums_once(db: RedisDB, has_ended: bool) -> None:
+    lease = running(db)
+    db.runs.record_epoch(
+        lease, epoch(1, test_accuracy=0.6, energy_kwh=0.1, energy_quality="measured", co2_g=4)
+    )
+    for _ in range(2):  # the reply to the first was lost
+        db.runs.record_extra(lease, unfinished(energy_quality="estimated"))
+    if has_ended:
+        db.queue.finish(lease, Status.FAILED)
+    else:
+        db.queue.release(lease, reason="stop")
+
+    run = db.runs.get(lease.run_id)
+    assert [run.energy_kwh, run.co2_g, run.accuracy_per_kwh] == pytest.approx([0.3, 12, 2.0])
+    assert run.energy_quality == "estimated"
+    assert (run.unknown_energy_epochs, run.duration_s) == (0, 0.5)
+    (attempt,) = db.runs.list_attempts(lease.run_id)
+    assert [attempt.energy_kwh, attempt.co2_g] == pytest.approx([0.3, 12])
+    assert db.runs.list(SortField.ACCURACY_PER_KWH, status=run.status).runs == (run,)
+
+
+def test_an_attempt_that_recorded_nothing_still_counts_what_it_used(db: RedisDB) -> None:
+    lease = running(db)
+    db.runs.record_extra(lease, unfinished())
+    db.queue.release(lease, reason="stop")
+    assert db.runs.get(lease.run_id).energy_kwh == 0.2
+    lease = claim(db, queue=WORKER)
+    db.runs.record_epoch(lease, epoch(1, energy_kwh=0.1, co2_g=4))
+    run = db.runs.get(lease.run_id)
+    assert [run.energy_kwh, run.co2_g, run.duration_s] == pytest.approx([0.3, 12, 0.5])
+
+
+def test_a_sum_that_is_unknown_stays_unknown_when_an_unfinished_epoch_is_added(db: RedisDB) -> None:
+    lease = running(db)
+    db.runs.record_epoch(lease, epoch(1))
+    db.runs.record_extra(lease, unfinished())
+    db.queue.release(lease, reason="stop")
+    assert db.runs.get(lease.run_id).energy_kwh is None
+    assert db.runs.list_attempts(lease.run_id)[0].energy_kwh is None
+
+
+def test_an_attempt_whose_worker_was_killed_says_that_its_sum_is_not_whole(db: RedisDB) -> None:
+    lease = running(db)
+    db.runs.record_epoch(lease, epoch(1, energy_kwh=0.1, co2_g=4))
+    db.queue.renew(lease, lease_s=-1)
+    assert db.queue.requeue_expired(grace_s=0) == [lease.run_id]
+    (attempt,) = db.runs.list_attempts(lease.run_id)
+    assert attempt.energy_kwh == 0.1
+    assert "stopped answering" in (attempt.energy_reason or "")
+
+
+def test_a_simulated_run_is_not_charged_for_its_simulation(db: RedisDB) -> None:
+    lease = running(db, is_simulated=True)
+    db.runs.record_extra(lease, unfinished())
+    db.queue.release(lease, reason="stop")
+    assert db.runs.get(lease.run_id).energy_kwh is None
+
+
 def test_energy_that_is_known_without_its_intensity_leaves_only_co2_unknown(db: RedisDB) -> None:
     lease = running(db)
     db.runs.record_epoch(lease, epoch(1, energy_kwh=0.1, co2_g=40))
@@ -196,17 +260,6 @@ def test_a_sum_that_would_not_be_finite_is_refused_and_nothing_is_written(
     assert {key: raw.dump(key) for key in raw.scan_iter()} == before
 
 
-def extra(**changes: Any) -> ExtraCost:
-    known = {
-        "name": "batch_trial",
-        "duration_s": 4.0,
-        "energy_kwh": 0.5,
-        "energy_quality": "measured",
-        "co2_g": 50,
-    }
-    return ExtraCost.model_validate(known | changes)
-
-
 def test_what_was_used_besides_the_epochs_is_in_the_sums_once_per_attempt(db: RedisDB) -> None:
     lease = running(db)
     db.runs.record_extra(lease, extra())
@@ -217,12 +270,14 @@ def test_what_was_used_besides_the_epochs_is_in_the_sums_once_per_attempt(db: Re
     assert (run.energy_kwh, run.co2_g, run.duration_s) == (1.5, 150, 4.5)
     assert run.accuracy_per_kwh == pytest.approx(0.4)
     assert run.energy_quality == "measured"
-    assert run.environment == {"batch_trial_kwh": 0.5, "batch_trial_attempt": 1}
+    assert run.environment == {"batch_trial_energy_kwh": 0.5}
     (attempt,) = db.runs.list_attempts(lease.run_id)
     assert (attempt.energy_kwh, attempt.co2_g, attempt.duration_s) == (1.5, 150, 4.5)
     assert [run.run_id for run in db.runs.list(SortField.ENERGY_KWH).runs] == [lease.run_id]
 
-    db.runs.record_extra(restart(db, lease), extra(energy_kwh=0.25, co2_g=25, energy_quality="estimated"))
+    db.runs.record_extra(
+        restart(db, lease), extra(attempt=2, energy_kwh=0.25, co2_g=25, energy_quality="estimated")
+    )
     run = db.runs.get(lease.run_id)
     assert (run.energy_kwh, run.co2_g, run.duration_s) == (1.75, 175, 8.5)
     assert run.accuracy_per_kwh == pytest.approx(0.6 / 1.75)
@@ -239,7 +294,7 @@ def test_an_unknown_extra_makes_the_sums_unknown(db: RedisDB) -> None:
     assert (run.energy_kwh, run.co2_g, run.duration_s) == (None, None, 4.5)
     assert run.accuracy_per_kwh is None
     assert run.unknown_energy_epochs == 0
-    assert run.environment == {"batch_trial_kwh": None, "batch_trial_attempt": 1}
+    assert run.environment == {"batch_trial_energy_kwh": None}
 
 
 def test_facts_are_merged_into_the_environment(db: RedisDB) -> None:

@@ -23,7 +23,7 @@ from errors import Conflict, LeaseLost
 from redis_db import RedisDB
 from schema import Cost, EpochResult, Lease, Run, RunOptions, SortField, Status
 from settings import Settings
-from tests.records import WORKER, claim, epoch, running
+from tests.records import WORKER, claim, epoch, extra, running
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 ZONE = {"zone": "DE", "provider": "grid", "basis": "average lifecycle"}
@@ -132,12 +132,31 @@ def test_a_run_at_work_is_not_recomputed(db: RedisDB, api: FlaskClient) -> None:
     assert db.runs.get(lease.run_id).co2_g == 200
 
 
+def test_what_was_used_besides_the_epochs_is_recomputed_and_in_the_totals(
+    db: RedisDB, api: FlaskClient
+) -> None:
+    lease = running(db)
+    trial = extra(span_s=3600, duration_s=3600, energy_kwh=1.0, co2_g=100, intensity_g_per_kwh=100)
+    for _ in range(2):  # the reply to the first was lost
+        db.runs.record_extra(lease, trial)
+    db.runs.record_epoch(lease, hour(1, 1))
+    db.queue.finish(lease, Status.DONE)
+    assert (day(db).energy_kwh, day(db).co2_g, day(db).duration_s, day(db).epochs) == (3, 300, 7200, 1)
+    assert recompute(api, lease.run_id, values((-1, 0, 700), (0, 2, 300)))["co2_g"] == 700 + 600
+    (stored,) = db.accounts.list_extras(lease.run_id)
+    assert (stored.co2_g, stored.intensity_g_per_kwh) == (700, 700)
+    assert day(db).co2_g == 1300
+    recompute(api, lease.run_id, values((0, 2, 300)))
+    assert db.runs.get(lease.run_id).co2_g is None
+    assert (day(db).co2_g, day(db).unknown_co2_epochs) == (600, 1)
+
+
 def test_the_store_itself_takes_no_new_figures_of_a_run_at_work(db: RedisDB, api: FlaskClient) -> None:
     lease = running(db)
     db.runs.record_epoch(lease, hour(1, 1))
     run = db.runs.get(lease.run_id)
     figures = IntensitySeries("DE", "grid", "average lifecycle", (Interval(NOON, NOON + timedelta(1), 300),))
-    recorded = Recorded(run, db.runs.list_epochs(run.run_id), (), db.runs.list_attempts(run.run_id))
+    recorded = Recorded(run, db.runs.list_epochs(run.run_id), (), (), db.runs.list_attempts(run.run_id))
     new = compute(recorded, figures, NOON)
     assert new is not None
     with pytest.raises(Conflict, match="only once it has ended"):

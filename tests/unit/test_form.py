@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import json
+
 import pytest
+from pydantic import JsonValue
 from streamlit.testing.v1 import AppTest
 
 from errors import FieldError
@@ -35,7 +38,8 @@ def test_optional_and_referenced_fields_are_looked_into() -> None:
     }
     fields = {field.name: field for field in form_fields(schema)}
 
-    assert list(fields) == ["mode", "warmup", "flag"]
+    assert list(fields) == ["mode", "warmup", "flag", "nested"]
+    assert fields["nested"].kind == "json"
     assert fields["mode"].choices == ("a", "b")
     assert fields["mode"].title == "Mode"
     assert not fields["mode"].is_advanced
@@ -63,9 +67,10 @@ def test_a_unit_stands_in_the_label_unless_the_title_says_it() -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "text"), [(0.001, "0.001"), (1e-6, "1e-06"), (20, "20"), (True, "yes"), ("a", "a")]
+    ("value", "text"),
+    [(0.001, "0.001"), (1e-6, "1e-06"), (20, "20"), (True, "yes"), ("a", "a"), (None, "–"), ([1], "[1]")],
 )
-def test_values_read_the_way_people_write_them(value: float | str, text: str) -> None:
+def test_values_read_the_way_people_write_them(value: JsonValue, text: str) -> None:
     assert number_text(value) == text
 
 
@@ -89,16 +94,50 @@ def _foreign_form() -> None:
     from views.form import FormField, Kind, show_fields
 
     text = "![x](http://elsewhere/p.png)"
-    kinds: tuple[Kind, ...] = ("choice", "flag", "integer", "number", "text")
+    kinds: tuple[Kind, ...] = ("choice", "flag", "integer", "number", "text", "json")
     fields = [FormField(kind, text, kind, description=text, choices=(text,)) for kind in kinds]
     show_fields(fields, prefix="form", errors={})
 
 
 def test_labels_and_hints_of_a_third_party_s_trainer_are_not_markdown() -> None:
     app = AppTest.from_function(_foreign_form).run()
-    widgets = [app.selectbox[0], app.toggle[0], *app.number_input, app.text_input[0]]
+    widgets = [app.selectbox[0], app.toggle[0], *app.number_input, app.text_input[0], app.text_area[0]]
 
-    assert len(widgets) == 5
+    assert len(widgets) == 6
     assert {text for widget in widgets for text in (widget.label, widget.help)} == {
         r"\!\[x\](http\:\/\/elsewhere\/p\.png)"
     }
+
+
+def _json_form() -> None:
+    """A form with a list; Streamlit runs this function's source as a script."""
+    import streamlit as st
+
+    from views.form import FormField, is_unreadable, show_fields
+
+    field = FormField("layers", "Layers", "json", default=[64, 10])
+    values = show_fields([field], prefix="form", errors={})
+    st.json({**values, "is_unreadable": is_unreadable(field, values.get("layers"))})
+
+
+@pytest.mark.parametrize(
+    ("text", "value", "problem"),
+    [
+        (None, [64, 10], None),
+        ('{"a": [1, null]}', {"a": [1, None]}, None),
+        ("[64, 10", "[64, 10", "layers: this is not JSON"),
+        ('"64"', "64", "not a text"),
+    ],
+)
+def test_a_list_or_an_object_is_typed_as_json_and_a_mistake_names_the_field(
+    text: str | None, value: JsonValue, problem: str | None
+) -> None:
+    app = AppTest.from_function(_json_form).run()
+    if text is not None:
+        app.text_area[0].set_value(text).run()
+
+    shown = json.loads(app.json[0].value)
+    assert shown == {"layers": value, "is_unreadable": problem is not None}
+    assert problem is None or any(
+        problem in fmt for fmt in (item.value.replace("\\", "") for item in app.markdown)
+    )

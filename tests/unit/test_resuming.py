@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import dataclasses
+import random
 from collections.abc import Mapping
-from typing import Any
+from typing import Literal, NamedTuple
 
+import numpy as np
 import pytest
 import torch
 
 from schema import Checkpoint, Scalar
 from tests.unit.test_loop import make_data, params, start
+from trainers.augmentation import pad
+from trainers.data import TensorSplit
 from trainers.encoding import decode_state, encode_state
 from trainers.loop import train
+from trainers.networks import build_network
+from trainers.params import CnnHyperParams
 from trainers.resuming import Keeper, Moment, from_tree, to_tree
 from trainers.training import State, Training
 
@@ -108,23 +114,66 @@ def test_a_full_disk_costs_the_checkpoint_and_not_the_run(clock: Clock, training
     assert "The run goes on" in listener.lines[0]
 
 
-def captured(step: int) -> tuple[State, Any]:
-    """A state in mid-training, and the weights of the training that goes on undisturbed from there."""
-    data, hyper_params = make_data(40, has_validation=True), params(optimizer="adamw", schedule="cosine")
-    training = Training(start("resnet9"), data, hyper_params)
+class Case(NamedTuple):
+    """With which hyper_params a part of the state matters, and whether to weights or only to results."""
+
+    hyper_params: Mapping[str, object]
+    changes: Literal["weights", "results"] = "weights"
+
+
+CASES: Mapping[str, Case] = {
+    "network": Case({}),
+    "optimizer": Case({}),
+    "scaler": Case({"precision": "fp16"}),
+    "torch_rng": Case({"dropout": 0.5}),
+    "shuffle": Case({}),
+    "epoch": Case({}),
+    "batch": Case({}),
+    "step": Case({}),
+    "figures": Case({}, "results"),
+    "precision": Case({"precision": "bf16"}),
+    "progress": Case({"patience": 1, "validation_fraction": 0.5, "num_epochs": 5}),
+    "elapsed_s": Case({}, "results"),
+}
+# There is none on a CPU; on a GPU it draws what torch_rng draws here.
+OF_A_GPU = {"device_rng"}
+HALF_AN_HOUR_S = 1800.0
+
+
+def new_training(hyper_params: CnnHyperParams) -> Training:
+    network = build_network(
+        "resnet9", channels=1, side=8, classes=8, seed=0, dropout=hyper_params.dropout
+    ).to(memory_format=torch.channels_last)  # type: ignore[call-overload] # not in the stub
+    return Training(network, make_data(40, has_validation=True), hyper_params)
+
+
+def captured(step: int, **changes: object) -> tuple[State, CnnHyperParams]:
+    """A state in mid-training, of a training whose first epoch was as good as none can be."""
+    hyper_params = params(optimizer="adamw", schedule="cosine", **changes)
+    training = new_training(hyper_params)
+    if hyper_params.precision == "fp16":  # as after a long time without an overflow: the next step has one
+        training.scaler.load_state_dict({**training.scaler.state_dict(), "scale": 2.0**30})
     for _ in range(step):
         if training.is_epoch_complete:
-            training.end_epoch(1.0, 0.5)
+            training.end_epoch(0.0, 0.5)
         training.learn_batch()
-    state = training.capture()
-    return state, go_on(state)
+    return dataclasses.replace(training.capture(), elapsed_s=HALF_AN_HOUR_S), hyper_params
 
 
-def go_on(state: State) -> list[torch.Tensor]:
-    network = start("resnet9")
-    data, hyper_params = make_data(40, has_validation=True), params(optimizer="adamw", schedule="cosine")
-    list(train(network, data, hyper_params, control=Listener(), resume=state))
-    return [tensor.clone() for tensor in network.state_dict().values()]
+class Outcome(NamedTuple):
+    """What a training that went on from a state ended with."""
+
+    weights: list[torch.Tensor]
+    results: list[dict[str, object]]
+    is_long: bool
+
+
+def go_on(state: State, hyper_params: CnnHyperParams) -> Outcome:
+    begun = new_training(hyper_params)
+    results = list(train(begun.network, begun.data, hyper_params, control=Listener(), resume=state))
+    weights = [tensor.clone() for tensor in begun.network.state_dict().values()]
+    told = [result.model_dump(exclude={"duration_s", "resumed_after_s"}) for result in results]
+    return Outcome(weights, told, results[0].duration_s > HALF_AN_HOUR_S)
 
 
 def differ(one: list[torch.Tensor], other: list[torch.Tensor]) -> bool:
@@ -132,23 +181,55 @@ def differ(one: list[torch.Tensor], other: list[torch.Tensor]) -> bool:
 
 
 def test_a_state_comes_back_from_its_file_to_the_bit() -> None:
-    state, weights = captured(4)
+    state, hyper_params = captured(4)
     back = from_tree(decode_state(*encode_state(to_tree(state))))
-    assert not differ(go_on(back), weights)
+    assert not differ(go_on(back, hyper_params).weights, go_on(state, hyper_params).weights)
 
 
-def fresh_training() -> Training:
-    return Training(
-        start("resnet9"), make_data(40, has_validation=True), params(optimizer="adamw", schedule="cosine")
+def test_every_part_of_the_state_has_a_case_in_which_it_matters() -> None:
+    assert set(CASES) | OF_A_GPU == {field.name for field in dataclasses.fields(State)}
+
+
+@pytest.mark.parametrize("part", CASES)
+def test_a_part_that_is_left_out_changes_what_comes_out(part: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    # A CPU computes in any precision, slowly, which the product refuses.
+    monkeypatch.setattr(
+        "trainers.training.resolve_precision", lambda wanted, _: "fp32" if wanted == "auto" else wanted
     )
+    case = CASES[part]
+    state, hyper_params = captured(4, **case.hyper_params)
+    if part == "precision":  # the first attempt computed in another one than this host would choose
+        state, _ = captured(4, **{**case.hyper_params, "precision": "fp32"})
+    expected = go_on(state, hyper_params)
+    begun = new_training(hyper_params).capture()
+    outcome = go_on(dataclasses.replace(state, **{part: getattr(begun, part)}), hyper_params)
+    assert differ(outcome.weights, expected.weights) is (case.changes == "weights")
+    assert (outcome.results, outcome.is_long) != (expected.results, expected.is_long)
 
 
-@pytest.mark.parametrize("part", ["network", "optimizer", "shuffle", "epoch", "batch", "step"])
-def test_a_part_that_is_left_out_changes_the_weights(part: str) -> None:
-    state, weights = captured(4)
-    begun = fresh_training().capture()
-    without = dataclasses.replace(state, **{part: getattr(begun, part)})
-    assert differ(go_on(without), weights)
+def test_the_generators_of_python_and_numpy_are_not_part_of_the_state() -> None:
+    hyper_params = params(
+        dropout=0.5, augmentation="crop_flip_cutout", network="resnet9", num_epochs=2, seed=5
+    )
+    before = random.getstate(), np.random.get_state()
+    data = make_data(40, has_validation=True)
+    assert isinstance(data.train, TensorSplit)
+    padded = TensorSplit(pad(data.train.images, 1), data.train.labels, data.device, 1)
+    list(train(start(), dataclasses.replace(data, train=padded), hyper_params, control=Listener()))
+    assert random.getstate() == before[0]
+    after = np.random.get_state()
+    assert [str(part) for part in after] == [str(part) for part in before[1]]
+
+
+def test_an_epoch_that_is_resumed_has_the_time_of_both_attempts_and_says_how_much_is_earlier() -> None:
+    state, hyper_params = captured(4)
+    begun = new_training(hyper_params)
+    first, *later = train(begun.network, begun.data, hyper_params, control=Listener(), resume=state)
+    assert first.resumed_after_s == HALF_AN_HOUR_S
+    assert HALF_AN_HOUR_S < first.duration_s < HALF_AN_HOUR_S + 60
+    assert [(result.resumed_after_s, result.duration_s < 60) for result in later] == [(None, True)] * len(
+        later
+    )
 
 
 def test_a_part_that_is_missing_is_an_error() -> None:
