@@ -11,9 +11,10 @@ local function now()
   return string.format("%d.%06d", time[1], time[2])
 end
 
--- Numbers are written with all their digits.
+-- Numbers are written with all their digits, and no more where fewer are read back as the same.
 local function digits(number)
-  return string.format("%.17g", number)
+  local short = string.format("%.15g", number)
+  return tonumber(short) == number and short or string.format("%.17g", number)
 end
 
 local function is_finite(number)

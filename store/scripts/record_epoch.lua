@@ -21,7 +21,8 @@ local function add(sum, part)
   local is_first = not sum.duration_s
   for _, field in ipairs({"energy_kwh", "co2_g", "duration_s"}) do
     local has_both = sum[field] and part[field]
-    sum[field] = is_first and part[field] or has_both and sum[field] + part[field] or nil
+    -- epochs have six digits; what comes after twelve in their sum is the noise of adding
+    sum[field] = is_first and part[field] or has_both and tonumber(string.format("%.12g", sum[field] + part[field])) or nil
   end
   sum.unknown_energy_epochs = (sum.unknown_energy_epochs or 0) + part.unknown_energy_epochs
 end

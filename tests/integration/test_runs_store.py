@@ -10,7 +10,7 @@ import redis
 
 from errors import InvalidInput, NotFound
 from redis_db import RedisDB
-from schema import EpochResult, Lease, SortField, Status
+from schema import EpochResult, Lease, Scalar, SortField, Status
 from tests.records import claim, epoch, running
 
 
@@ -36,7 +36,7 @@ def test_an_epoch_is_read_as_it_was_recorded(db: RedisDB) -> None:
         energy_quality="measured",
         energy_by_source={"gpu:0": 3e-10, "cpu": 3.333e-11},
         co2_g=0.333333,
-        ended_at=datetime(2026, 1, 1, 12, 0, 0, 100000, tzinfo=UTC),
+        ended_at=datetime(2026, 1, 1, 12, 0, 0, tzinfo=UTC),
     )
     db.runs.record_epoch(lease, result)
     assert db.runs.list_epochs(lease.run_id) == [result.model_copy(update={"attempt": 1})]
@@ -236,14 +236,9 @@ def test_a_run_of_twenty_epochs_takes_less_than_ten_kibibytes(db: RedisDB, raw: 
     # More than 128 runs, so that the indexes have the form they have with 100,000.
     runs = 150
     params = {f"hyper_param_{number}": 0.123456789 for number in range(20)}
-    facts = {f"fact_{number}": "a value of usual length" for number in range(12)}
-    facts |= {
-        "idle_power_w": "87.125",
-        "ram_constant_w": "20.0",
-        "pue": "1.0",
-        "energy_shares": "cpu 96 %, gpu:0 100 %",
-    }
-    facts |= {"codecarbon_energy_kwh": "0.0123456"}
+    facts: dict[str, Scalar] = {f"fact_{number}": "a value of usual length" for number in range(12)}
+    facts |= {"idle_power_w": 87.125, "ram_constant_w": 20.0, "pue": 1.0, "codecarbon_energy_kwh": 0.0123456}
+    facts |= {"energy_shares": "cpu 96 %, gpu:0 100 %"}
     costs = dict.fromkeys(("energy_kwh", "co2_g", "validation_loss", "validation_accuracy"), 1 / 3)
     for number in range(runs):
         db.queue.submit({"num_epochs": 20, **params})
