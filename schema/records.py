@@ -102,7 +102,9 @@ class EpochResult(Record):
     energy_by_source: dict[str, NonNegative] | None = Field(
         None, description="kWh of the sources that are known, such as gpu:0, cpu, dram; before the PUE factor"
     )
-    ended_at: AwareDatetime | None = Field(None, description="end of the epoch, by the clock of the worker")
+    ended_at: AwareDatetime | None = Field(
+        None, description="end of the epoch, by the worker's clock, to the second"
+    )
     co2_reason: str | None = Field(None, description="why co2_g is None where energy_kwh is known")
 
 

@@ -35,7 +35,6 @@ EPOCH_FIELDS: Final = (
 # Six digits are more than any meter has; written out in full, they would be half of an epoch's size.
 _ROUNDED: Final = ("energy_kwh", "co2_g", "duration_s")
 _DIGITS: Final = 6
-_END_DIGITS: Final = 1
 
 _JSON_FIELDS: Final = ("hyper_params", "options", "environment", "error", "co2_source", "co2_revisions")
 _TIME_FIELDS: Final = ("time_added", "started_at", "ended_at")
@@ -69,7 +68,7 @@ def to_time(seconds: str | float) -> datetime:
 def day_of(time: datetime | None) -> str:
     """Return the day of a time in UTC as YYYY-MM-DD; 1970-01-01 when there is none."""
     # As it is stored, rounded: the last moment of a day may then be in the next one.
-    stamp = round(time.timestamp(), _END_DIGITS) if time else 0
+    stamp = round(time.timestamp()) if time else 0
     return f"{to_time(stamp):%Y-%m-%d}"
 
 
@@ -94,7 +93,7 @@ def encode_epoch(result: EpochResult) -> str:
     values |= {name: round_figure(values[name]) for name in _ROUNDED}
     parts: dict[str, float] | None = values["energy_by_source"]
     values["energy_by_source"] = parts and {key: round_figure(part, 4) for key, part in parts.items()}
-    values["ended_at"] = result.ended_at and round(result.ended_at.timestamp(), _END_DIGITS)
+    values["ended_at"] = result.ended_at and round(result.ended_at.timestamp())
     array = [values[name] for name in EPOCH_FIELDS]
     while array[-1] is None:  # the last fields are rare, and a shorter array says the same
         array.pop()
