@@ -39,7 +39,7 @@ def without_costs(epochs: list[EpochResult]) -> list[dict[str, object]]:
         "attempt",
         *(name for name in EpochResult.model_fields if name.startswith("energy_")),
     }
-    costs |= {"co2_g", "intensity_g_per_kwh"}
+    costs |= {"co2_g", "intensity_g_per_kwh", "ended_at"}
     return [result.model_dump(exclude=costs) for result in epochs]
 
 
