@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from types import SimpleNamespace
 
 from carbon_aware_trainer.energy.process_tree import ProcessFacts
 
@@ -28,6 +29,7 @@ class FakeGpu:
     def __init__(self, uuid: str, name: str = "NVIDIA H200", energy_mj: int | None = 0, is_mig: bool = False):
         self.uuid, self.name, self.energy_mj, self.is_mig = uuid, name, energy_mj, is_mig
         self.power_mw: int | None = 100_000
+        self.load_percent = 0
         self.is_gone = False
 
 
@@ -66,6 +68,9 @@ class FakeNvml:
 
     def nvmlDeviceGetTotalEnergyConsumption(self, gpu: FakeGpu) -> int:
         return self._ask(gpu, gpu.energy_mj)
+
+    def nvmlDeviceGetUtilizationRates(self, gpu: FakeGpu) -> SimpleNamespace:
+        return SimpleNamespace(gpu=self._ask(gpu, gpu.load_percent))
 
     def nvmlDeviceGetPowerUsage(self, gpu: FakeGpu) -> int:
         return self._ask(gpu, gpu.power_mw)
