@@ -85,7 +85,7 @@ def test_a_resumed_run_tells_the_precision_it_goes_on_in_and_not_what_this_host_
     next(load_trainer("cnn")(hyper_params, context))
     assert control.facts["precision"] == "fp32"
 
-    monkeypatch.setattr("trainers.precision._fastest", lambda device: "bf16")
+    monkeypatch.setattr("trainers.precision._fastest", lambda _: "bf16")
     assert len(list(load_trainer("cnn")(hyper_params, context))) in (1, 2)
 
     assert control.facts["resume"] == "exact"
