@@ -11,14 +11,19 @@ seconds for comparisons with (a), of CPU seconds for those with the floor, since
 from __future__ import annotations
 
 import argparse
+import functools
+import importlib
 import json
 import os
 import statistics
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from bench.train_spec import Spec
 from bench.train_variants import Figures, Job
@@ -28,6 +33,7 @@ from carbon_aware_trainer.errors import CarbonError
 ROOT = Path(__file__).resolve().parent.parent
 # (a) takes most of the time: it is measured once in a round, ours and the floor several times.
 REPEATS = 3
+_LOAD_EVERY_S = 0.2
 
 
 @dataclass(frozen=True)
@@ -88,12 +94,16 @@ class Comparison:
     original: Sequence[Figures]
     ours: Sequence[Figures]
     floor: Sequence[Figures]
+    is_on_gpu: bool = False
 
     @property
     def ours_over_floor(self) -> float:
-        """In CPU seconds."""
-        pairs = zip(self.ours, self.floor, strict=True)
-        return statistics.median(ours.cpu_s / floor.cpu_s for ours, floor in pairs)
+        """In CPU seconds; on a GPU in seconds, since the CPU's say nothing about it."""
+        pairs = [
+            (ours.wall_s, floor.wall_s) if self.is_on_gpu else (ours.cpu_s, floor.cpu_s)
+            for ours, floor in zip(self.ours, self.floor, strict=True)
+        ]
+        return statistics.median(ours_s / floor_s for ours_s, floor_s in pairs)
 
     @property
     def original_over_ours(self) -> float:
@@ -117,7 +127,10 @@ class Comparison:
         cpu_ratio = original_cpu_s / ours_cpu_s
         print(f"  original / ours {self.original_over_ours:.2f} in s, {cpu_ratio:.2f} in CPU s")
         if self.floor:
-            print(f"  ours / floor {self.ours_over_floor:.3f} in CPU s", flush=True)
+            print(
+                f"  ours / floor {self.ours_over_floor:.3f} in {'s' if self.is_on_gpu else 'CPU s'}",
+                flush=True,
+            )
 
 
 def _columns(epochs: Sequence[Figures]) -> tuple[list[float], list[float]]:
@@ -174,27 +187,75 @@ def compare_accuracy(processes: Mapping[str, Process], scale: Scale) -> None:
     print(f"  they {verdict} the spread over seeds, {spread:.4f}", flush=True)
 
 
-def show_energy(process: Process, number: int, device: str) -> None:
-    """Print the joules of an epoch of ours, and on a GPU how busy it was."""
-    try:
-        meter = choose_meter(device, root_pid=os.getpid())
-        before = meter.read()
-        process.train_epoch(number)
-        after = meter.read()
-        meter.close()
-        for source in (source for source in meter.sources if source.is_counted):
-            used = f"{after.joules[source.key] - before.joules[source.key]:.1f} J"
-            note = after.lost.get(source.key) or f"{source.quality}, {source.text}"
-            print(f"energy of an epoch of ours, {source.key}: {used} ({note})")
-    except CarbonError as error:
-        print(f"energy of an epoch of ours: unknown, {error}")
-    if device.startswith("cuda"):
-        import pynvml
+@dataclass(frozen=True)
+class Consumption:
+    """What epochs of ours took from the hardware; None is unknown."""
 
-        pynvml.nvmlInit()
-        gpu = pynvml.nvmlDeviceGetHandleByIndex(int(device.partition(":")[2] or 0))
-        # NVML averages over the last second or less, so this is of the epoch that has just ended.
-        print(f"GPU utilisation: {pynvml.nvmlDeviceGetUtilizationRates(gpu).gpu} %")
+    epochs: int
+    joules: float | None
+    source: str
+    gpu_utilisation: float | None
+
+
+def measure_consumption(
+    train_epoch: Callable[[], object], device: str, *, least_s: float, nvml: Any = None
+) -> Consumption:
+    """Train epochs for at least ``least_s``, reading the meter at both ends and the GPU's load meanwhile."""
+    read_load = open_gpu_load(device, nvml=nvml)
+    epochs, loads = 0, []
+    end_s = time.monotonic() + least_s
+    begun = _begin_reading(device, nvml=nvml)
+    with ThreadPoolExecutor(1) as pool:
+        while epochs == 0 or time.monotonic() < end_s:
+            training = pool.submit(train_epoch)
+            while not wait([training], timeout=_LOAD_EVERY_S).done:
+                loads += read_load()
+            training.result()
+            epochs += 1
+        loads += read_load()
+    joules, source = begun()
+    load = statistics.mean(loads) if loads else None
+    return Consumption(epochs, None if joules is None else joules / epochs, source, load)
+
+
+def _begin_reading(device: str, *, nvml: Any = None) -> Callable[[], tuple[float | None, str]]:
+    """Return what ends the measurement: the joules since now and their sources, or None and the reason."""
+    try:
+        meter = choose_meter(device, root_pid=os.getpid(), nvml=nvml)
+    except CarbonError as error:
+        return functools.partial(lambda reason: (None, reason), str(error))
+    start_j = meter.read().joules
+
+    def end() -> tuple[float | None, str]:
+        counters = meter.read()
+        meter.close()
+        counted = [source for source in meter.sources if source.is_counted]
+        if reason := next((counters.lost[one.key] for one in counted if one.key in counters.lost), None):
+            return None, reason
+        used_j = sum(counters.joules[source.key] - start_j[source.key] for source in counted)
+        return used_j, " + ".join(f"{source.text}, {source.quality}" for source in counted)
+
+    return end
+
+
+def open_gpu_load(device: str, *, nvml: Any = None) -> Callable[[], list[float]]:
+    """Return what reads how busy the GPU was, a fraction, over about the last second; nothing on a CPU."""
+    if not device.startswith("cuda"):
+        return list
+    nvml = nvml or importlib.import_module("pynvml")
+    nvml.nvmlInit()
+    gpu = nvml.nvmlDeviceGetHandleByIndex(int(device.partition(":")[2] or 0))
+    return lambda: [nvml.nvmlDeviceGetUtilizationRates(gpu).gpu / 100]
+
+
+def show_consumption(used: Consumption, at_28: Comparison, images: int) -> None:
+    """Print the joules of an epoch, and on a GPU its load and how near to the floor's speed ours is."""
+    joules = "unknown" if used.joules is None else f"{used.joules:.1f} J"
+    print(f"energy of an epoch of ours: {joules} ({used.source}; mean of {used.epochs})")
+    if used.gpu_utilisation is not None:
+        wall_s = statistics.median(epoch.wall_s for epoch in at_28.ours)
+        print(f"GPU: {images / wall_s:,.0f} images/s, utilisation {used.gpu_utilisation:.0%}")
+        print(f"ours has {1 / at_28.ours_over_floor:.1%} of the floor's speed; the goal is 95 % or more")
 
 
 def main() -> None:
@@ -234,13 +295,19 @@ def measure(
     """Print every comparison and return the figures of the last line."""
     precision, rounds = options.precision, scale.rounds
     original, ours, floor, ours_fp32 = compare([(untuned, 0), (tuned, 0), (tuned, 1), (tuned, 2)], rounds)
-    at_28, in_fp32 = Comparison(original, ours, floor), Comparison(original, ours_fp32, ())
-    at_32 = Comparison(*compare([(untuned, 1), (tuned, 3), (tuned, 4)], rounds))
+    is_on_gpu = options.device.startswith("cuda")
+    at_28 = Comparison(original, ours, floor, is_on_gpu=is_on_gpu)
+    in_fp32 = Comparison(original, ours_fp32, ())
+    original, ours, floor = compare([(untuned, 1), (tuned, 3), (tuned, 4)], rounds)
+    at_32 = Comparison(original, ours, floor, is_on_gpu=is_on_gpu)
     at_28.show(f"28 x 28, {scale.images_28[0]} images, batch 1024, ours in {precision}")
     in_fp32.show(f"28 x 28, {scale.images_28[0]} images, batch 1024, ours in fp32")
     at_32.show(f"32 x 32, crop and flip, {scale.images_32[0]} images, batch 512, ours in {precision}")
     compare_accuracy({"original": untuned, "ours": tuned}, scale)
-    show_energy(tuned, 0, options.device)
+    # Many short epochs: a GPU's counter moves every 0.1 s only, its load is a mean over about a second.
+    least_s = 5.0 if is_on_gpu else 0.0
+    used = measure_consumption(lambda: tuned.train_epoch(0), options.device, least_s=least_s)
+    show_consumption(used, at_28, scale.images_28[0])
     epoch_s = statistics.median(epoch.wall_s for epoch in at_28.ours)
     return {
         "ours_over_floor_28": round(at_28.ours_over_floor, 3),

@@ -35,6 +35,7 @@ class FakeGpu:
         self.uuid, self.name, self.energy_mj, self.is_mig = uuid, name, energy_mj, is_mig
         self.power_mw: int | None = 100_000
         self.virtualization = 0
+        self.load_percent = 42
         self.is_gone = False
 
 
@@ -75,9 +76,6 @@ class FakeNvml:
     def nvmlDeviceGetMemoryInfo(self, gpu: FakeGpu) -> Any:
         return SimpleNamespace(used=3 * 2**30, total=141 * 2**30)
 
-    def nvmlDeviceGetUtilizationRates(self, gpu: FakeGpu) -> Any:
-        return SimpleNamespace(gpu=42)
-
     def nvmlDeviceGetEnforcedPowerLimit(self, gpu: FakeGpu) -> int:
         return 700_000
 
@@ -98,6 +96,9 @@ class FakeNvml:
 
     def nvmlDeviceGetTotalEnergyConsumption(self, gpu: FakeGpu) -> int:
         return self._ask(gpu, gpu.energy_mj)
+
+    def nvmlDeviceGetUtilizationRates(self, gpu: FakeGpu) -> SimpleNamespace:
+        return SimpleNamespace(gpu=self._ask(gpu, gpu.load_percent))
 
     def nvmlDeviceGetPowerUsage(self, gpu: FakeGpu) -> int:
         return self._ask(gpu, gpu.power_mw)

@@ -16,6 +16,7 @@ from pydantic import Field
 from errors import TrainingFailed
 from schema import EpochResult, Epochs, TrainingContext
 from trainers.params import AnyCase, CnnHyperParams
+from trainers.stopping import Progress
 
 _LONGEST_S = 8.0
 _STEP_S = 0.02
@@ -82,6 +83,7 @@ def simulate(hyper_params: DemoHyperParams) -> Iterator[EpochResult]:
     network = NETWORKS[hyper_params.network]
     dataset = _DATASETS.get(hyper_params.dataset, _OTHER_DATASET)
     chance = random.Random(_seed_of(hyper_params))  # noqa: S311 - figures, not secrets
+    held_out = random.Random(f"validation {_seed_of(hyper_params)}")  # noqa: S311 - as above
     ratio = hyper_params.learning_rate / _BEST_RATE.get(hyper_params.optimizer, 2e-3)
     fitness = math.exp(-(math.log10(ratio) ** 2))
     best = dataset.best - (1 - dataset.best) * 1.5 * (1 - network.quality) - 0.25 * (1 - fitness)
@@ -97,14 +99,19 @@ def simulate(hyper_params: DemoHyperParams) -> Iterator[EpochResult]:
             )
         learnt = 1 - math.exp(-epoch / epochs_to_learn)
         reached = dataset.guess + (max(best, dataset.guess) - dataset.guess) * learnt
-        yield _result(epoch, reached, dataset, network, epoch_s, chance)
+        result = _result(epoch, reached, dataset, network, epoch_s, chance)
+        yield (
+            _with_validation(result, reached, dataset, held_out)
+            if hyper_params.validation_fraction
+            else result
+        )
 
 
 def train_demo(hyper_params: DemoHyperParams, context: TrainingContext) -> Epochs:
     """Yield simulated epochs at the pace of a very small training: at most about 8 s in all."""
     context.control.log("simulated: nothing is trained, every figure is made up")
     context.control.describe({"device": "none, simulated", "energy_source": "none, simulated"})
-    end_s = time.monotonic()
+    end_s, progress = time.monotonic(), Progress()
     for step, result in enumerate(simulate(hyper_params), start=1):
         end_s += result.duration_s
         while (left_s := end_s - time.monotonic()) > 0:
@@ -114,6 +121,9 @@ def train_demo(hyper_params: DemoHyperParams, context: TrainingContext) -> Epoch
         if context.control.after_step(step) is not None:
             return None
         yield result
+        progress = progress.after(hyper_params, result.validation_loss, result.validation_accuracy)
+        if progress.reason is not None:
+            return progress.reason
     return None
 
 
@@ -140,6 +150,14 @@ def _result(
         energy_kwh=watts * epoch_s / 3.6e6,
         energy_quality="simulated",
     )
+
+
+def _with_validation(
+    result: EpochResult, reached: float, dataset: _Dataset, chance: random.Random
+) -> EpochResult:
+    accuracy = _clip(reached + chance.gauss(0, 0.15 * (1 - dataset.best)), dataset)
+    held_out = {"validation_accuracy": accuracy, "validation_loss": _loss(accuracy) * 1.05}
+    return result.model_copy(update=held_out)
 
 
 def _clip(accuracy: float, dataset: _Dataset) -> float:

@@ -204,8 +204,8 @@ def _tiles(run: RunReply, epochs: EpochsReply) -> None:
         ("Best test accuracy", fmt.percent(run.best_accuracy), None),
         ("Last test accuracy", fmt.percent(run.last_accuracy), None),
         ("Last test loss", fmt.loss(run.last_loss), None),
-        (energy, fmt.energy(run.energy_kwh), unknown or energy_note(run)),
-        ("CO₂", fmt.co2(run.co2_g), unknown or co2_note(run)),
+        (energy, fmt.energy(run.energy_kwh), unknown or energy_note(run) + lost_energy_note(epochs)),
+        ("CO₂", fmt.co2(run.co2_g), unknown or co2_note(run) + lost_energy_note(epochs)),
         ("Duration", fmt.duration(run.duration_s), None),
     )
     for column, (label, value, note) in zip(parts.tiles(len(figures)), figures, strict=True):
@@ -224,6 +224,16 @@ def unknown_energy_note(run: RunReply, epochs: EpochsReply) -> str | None:
     return f"{unknown} have no known energy" + (
         f": {fmt.plain(reasons[-1])}." if reasons and reasons[-1] else "."
     )
+
+
+def lost_energy_note(epochs: EpochsReply) -> str:
+    """Name the attempts a part of whose energy is not in the sum, with the last one's reason; "" for none."""
+    lost = [attempt for attempt in epochs.attempts if attempt.energy_reason]
+    if not lost:
+        return ""
+    numbers = ", ".join(str(attempt.attempt) for attempt in lost)
+    reason = fmt.plain(lost[-1].energy_reason or "")
+    return f" A part is missing, of attempt{'s' * (len(lost) > 1)} {numbers}: {reason}"
 
 
 def energy_note(run: RunReply) -> str:

@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import time
 from datetime import UTC, datetime, timedelta
+from typing import Protocol
 
 from carbon_aware_trainer.accounting import co2_g, energy_kwh
-from carbon_aware_trainer.energy import EnergyMonitor
-from carbon_aware_trainer.records import Intensity
+from carbon_aware_trainer.records import Intensity, Reading
 from schema import EpochResult, ExtraCost, SpanEnergy
 from work.messages import EpochEnded, Spent
 
 
+class SpanMeter(Protocol):
+    """What can tell the energy between two moments of ``time.monotonic_ns()``."""
+
+    def reading(self, start_ns: int, end_ns: int) -> Reading:
+        """Return what was used; unknown energy is None with the reason."""
+
+
 def add_cost(
-    epoch: EpochEnded, sampler: EnergyMonitor, intensity: Intensity, *, attempt: int, pue: float = 1.0
+    epoch: EpochEnded, meter: SpanMeter, intensity: Intensity, *, attempt: int, pue: float = 1.0
 ) -> EpochResult:
     """Return the epoch's result with its energy and CO₂; unknown energy is None with the reason.
 
@@ -26,7 +33,7 @@ def add_cost(
     if epoch.span_ns is None:
         reason = "The attempt that trained it ended before it was recorded."
         return epoch.result.model_copy(update={"attempt": attempt, "energy_reason": reason})
-    reading = sampler.reading(*epoch.span_ns)
+    reading = meter.reading(*epoch.span_ns)
     known = {
         "attempt": attempt,
         "ended_at": _wall_time(epoch.span_ns[1]),
@@ -50,19 +57,19 @@ def _wall_time(at_ns: int) -> datetime:
     return datetime.now(UTC) - timedelta(microseconds=(time.monotonic_ns() - at_ns) / 1e3)
 
 
-def read_span(span_ns: tuple[int, int], sampler: EnergyMonitor) -> SpanEnergy:
+def read_span(span_ns: tuple[int, int], meter: SpanMeter) -> SpanEnergy:
     """Return what was used in a span that is no epoch."""
-    reading = sampler.reading(*span_ns)
+    reading = meter.reading(*span_ns)
     return SpanEnergy(reading.energy_j, reading.quality, reading.reason)
 
 
 def cost_of(
-    spent: Spent, sampler: EnergyMonitor, intensity: Intensity, *, attempt: int, pue: float = 1.0
+    spent: Spent, meter: SpanMeter, intensity: Intensity, *, attempt: int, pue: float = 1.0
 ) -> ExtraCost:
     """Return what a span that is no epoch cost, ``pue`` times its energy; unknown energy has a reason."""
     start_ns, end_ns = spent.span_ns
     span_s = (end_ns - start_ns) / 1e9
-    reading = sampler.reading(start_ns, end_ns)
+    reading = meter.reading(start_ns, end_ns)
     kwh = None if reading.energy_j is None else energy_kwh(reading.energy_j) * pue
     return ExtraCost(
         name=spent.name,

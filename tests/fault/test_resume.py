@@ -43,7 +43,7 @@ def without_costs(epochs: list[EpochResult]) -> list[dict[str, object]]:
         "attempt",
         *(name for name in EpochResult.model_fields if name.startswith("energy_")),
     }
-    costs |= {"co2_g", "co2_reason", "intensity_g_per_kwh", "ended_at"}
+    costs |= {"co2_g", "co2_reason", "intensity_g_per_kwh", "ended_at", "resumed_after_s"}
     return [result.model_dump(exclude=costs) for result in epochs]
 
 
@@ -96,7 +96,18 @@ def test_a_run_that_is_stopped_at_random_steps_ends_with_the_same_weights(
     run = store.runs.get(run_id)
     assert run.attempt == STOPS + 1
     assert run.environment["resume"] == "exact"
-    attempts = {result.attempt for result in store.runs.list_epochs(run_id)}
+    *stopped, last = store.runs.list_attempts(run_id)
+    if kind is signal.SIGTERM:
+        # Also of an attempt that did not come to the end of one epoch: its worker lived to read the meter.
+        assert run.energy_kwh == pytest.approx(sum(attempt.energy_kwh or 0 for attempt in (*stopped, last)))
+        assert all(attempt.energy_kwh and attempt.energy_reason is None for attempt in stopped)
+    else:
+        assert all(attempt.energy_reason for attempt in stopped)
+    assert last.energy_reason is None
+    epochs = store.runs.list_epochs(run_id)
+    assert all((result.resumed_after_s or 0) < result.duration_s for result in epochs)
+    assert any(result.resumed_after_s for result in epochs)
+    attempts = {result.attempt for result in epochs}
     assert len(attempts) > 1  # epochs of earlier attempts were kept, not trained again
 
 

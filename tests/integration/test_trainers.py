@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from errors import InvalidInput, TrainingFailed
-from schema import EpochResult, Scalar, TrainingContext
+from schema import Checkpoint, EpochResult, Scalar, TrainingContext
 from trainers import get_trainer, list_trainers, load_trainer, validate_hyper_params
 
 PLUGIN = """
@@ -62,6 +62,34 @@ def run(datasets_dir: Path, control: CollectingControl | None = None, /, **raw: 
     hyper_params = validate_hyper_params(raw, datasets_dir=datasets_dir, default_dataset=None)
     context = TrainingContext(datasets_dir=datasets_dir, device="cpu", control=control or CollectingControl())
     return list(load_trainer(hyper_params.trainer)(hyper_params, context))
+
+
+class OneCheckpoint:
+    """A CheckpointStore that keeps the newest."""
+
+    newest: Checkpoint | None = None
+
+    def save(self, checkpoint: Checkpoint) -> None:
+        self.newest = checkpoint
+
+    def find_newest(self) -> Checkpoint | None:
+        return self.newest
+
+
+def test_a_resumed_run_tells_the_precision_it_goes_on_in_and_not_what_this_host_would_choose(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    control, checkpoints = CollectingControl(), OneCheckpoint()
+    hyper_params = validate_hyper_params({"num_epochs": 2}, datasets_dir=tmp_path, default_dataset="digits")
+    context = TrainingContext(tmp_path, "cpu", control, checkpoints=checkpoints, checkpoint_every_s=0)
+    next(load_trainer("cnn")(hyper_params, context))
+    assert control.facts["precision"] == "fp32"
+
+    monkeypatch.setattr("trainers.precision._fastest", lambda _: "bf16")
+    assert len(list(load_trainer("cnn")(hyper_params, context))) in (1, 2)
+
+    assert control.facts["resume"] == "exact"
+    assert control.facts["precision"] == "fp32"
 
 
 def install(monkeypatch: pytest.MonkeyPatch, folder: Path, entry_points: str) -> None:

@@ -10,12 +10,20 @@ from typing import get_args
 import pytest
 
 from errors import InvalidInput, TrainingFailed
-from schema import EpochResult
+from schema import EpochResult, TrainingContext
+from tests.unit.test_loop import RecordingControl, drain
 from trainers import get_trainer, validate_hyper_params
-from trainers.demo import NETWORKS, DemoHyperParams, simulate
+from trainers.demo import NETWORKS, DemoHyperParams, simulate, train_demo
 from trainers.params import NetworkName
 
 ROOT = Path(__file__).resolve().parents[2]
+
+
+class Deaf(RecordingControl):
+    """A Control that lets a trainer log."""
+
+    def log(self, text: str) -> None:
+        pass
 
 
 def hyper_params(**raw: object) -> DemoHyperParams:
@@ -115,3 +123,20 @@ def test_a_learning_rate_far_too_high_fails_as_it_would_in_truth() -> None:
 
 def test_any_number_of_epochs_takes_seconds() -> None:
     assert sum(result.duration_s for result in simulate(hyper_params(num_epochs=2_000))) < 10
+
+
+def test_a_validation_part_adds_figures_and_changes_no_other() -> None:
+    plain = list(simulate(hyper_params(num_epochs=3)))
+    with_part = list(simulate(hyper_params(num_epochs=3, validation_fraction=0.2)))
+
+    assert {result.validation_accuracy for result in plain} == {None}
+    assert all(result.validation_accuracy and result.validation_loss for result in with_part)
+
+
+def test_a_target_accuracy_and_early_stopping_end_a_simulated_run_with_the_reason() -> None:
+    for fields, reason in (({"target_accuracy": 0.3}, "Target reached"), ({"patience": 1}, "Stopped early")):
+        wanted = hyper_params(num_epochs=400, validation_fraction=0.2, **fields)
+        context = TrainingContext(datasets_dir=Path("nowhere"), device="cpu", control=Deaf())
+        results, told = drain(train_demo(wanted, context))
+        assert reason in (told or "")
+        assert len(results) < 400

@@ -5,10 +5,10 @@ import math
 from datetime import UTC, datetime
 from typing import Any
 
-from schema import EpochResult, EpochsReply, RunReply, Status
+from schema import Attempt, EpochResult, EpochsReply, RunReply, Status
 from views.charts import run_figures
 from views.look import run_color
-from views.run import remaining_s
+from views.run import lost_energy_note, remaining_s
 from views.run_details import epochs_frame
 from views.runs_table import runs_frame
 from views.source import matches
@@ -115,3 +115,14 @@ def test_a_search_finds_runs_by_all_of_its_words() -> None:
     assert matches(run(), ("resnet", "sgd"))
     assert matches(run(), ("0af3",))
     assert not matches(run(), ("resnet", "adam"))
+
+
+def test_an_attempt_whose_energy_is_not_whole_is_named_beside_the_sum() -> None:
+    began = datetime(2026, 3, 1, tzinfo=UTC)
+    killed = Attempt(attempt=1, worker="w", started_at=began, energy_reason="Its worker stopped answering")
+    whole = Attempt(attempt=2, worker="w", started_at=began)
+
+    assert lost_energy_note(EpochsReply(epochs=[], attempts=[whole])) == ""
+    assert lost_energy_note(EpochsReply(epochs=[], attempts=[killed, whole])) == (
+        " A part is missing, of attempt 1: Its worker stopped answering"
+    )
