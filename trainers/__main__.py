@@ -53,12 +53,14 @@ class BarControl:
     def __init__(self, hyper_params: HyperParams) -> None:
         self._num_epochs = hyper_params.num_epochs
         self._batch_size = getattr(hyper_params, "batch_size", 1)
+        self._step = 0
         # tqdm hides the bar by itself where nobody watches: disable=None asks whether stderr is a terminal.
         self._bar = tqdm(unit=" images", unit_scale=True, disable=None, dynamic_ncols=True)
 
-    def after_step(self, step: int) -> Request | None:  # noqa: ARG002 - the bar counts images
+    def after_step(self, step: int) -> Request | None:
         """Move the bar; nobody asks for anything here."""
-        self._bar.update(self._batch_size)
+        self._bar.update((step - self._step) * self._batch_size)
+        self._step = step
         return None
 
     def log(self, text: str) -> None:

@@ -8,25 +8,35 @@ import torch
 from torch import nn
 
 from errors import TrainingFailed
-from schema import Epochs, TrainingContext
+from schema import Epochs, Scalar, TrainingContext
 from trainers.data import Data, load_data
 from trainers.datasets import DATASETS, Dataset
 from trainers.device import prepare_device
+from trainers.distributed import backend_of
 from trainers.loop import train
 from trainers.networks import build_network, count_flops, count_parameters
 from trainers.params import CnnHyperParams
 from trainers.precision import resolve_precision
+from trainers.ranks import train_on_ranks
 from trainers.resuming import make_keeper, resume
+from trainers.team import ALONE, Team
 
 
 def train_cnn(
-    hyper_params: CnnHyperParams, context: TrainingContext, *, datasets: Mapping[str, Dataset] = DATASETS
+    hyper_params: CnnHyperParams,
+    context: TrainingContext,
+    *,
+    datasets: Mapping[str, Dataset] = DATASETS,
+    team: Team = ALONE,
 ) -> Epochs:
     """Train a fresh network, yielding after each epoch; return why it ended before the last one, or None.
 
-    Raises DatasetUnavailable when files are missing, TrainingFailed when a loss is not finite, memory runs
+    With several ``gpus`` each of the processes that it starts calls it again, as one of a ``team``; those read
+    the datasets of Wattle's own table. Raises DatasetUnavailable when files are missing, TrainingFailed when a loss is not finite, memory runs
     out, or the device lacks what the hyper_params ask for.
     """
+    if hyper_params.gpus > team.size:
+        return (yield from train_on_ranks(hyper_params, context))
     prepare_device(
         context.device,
         is_deterministic=hyper_params.deterministic,
@@ -51,9 +61,11 @@ def train_cnn(
         network.to(context.device, memory_format=torch.channels_last)  # type: ignore[call-overload] # not in the stub
         state = resume(context, hyper_params)
         _describe(hyper_params, data, network, context)
-        keep = make_keeper(context)
+        keep = make_keeper(context, clock=team.clock)
         return (
-            yield from train(network, data, hyper_params, control=context.control, resume=state, keep=keep)
+            yield from train(
+                network, data, hyper_params, control=context.control, resume=state, keep=keep, team=team
+            )
         )
     except torch.OutOfMemoryError as error:
         raise _out_of_memory(hyper_params, error) from error
@@ -82,6 +94,7 @@ def _describe(hyper_params: CnnHyperParams, data: Data, network: nn.Module, cont
             "precision": resolve_precision(hyper_params.precision, torch.device(context.device)),
             "memory_format": "channels_last",
             "threads": torch.get_num_threads(),
+            **_describe_ranks(hyper_params.gpus, context.device),
             "torch": torch.__version__,
             "parameters": count_parameters(network),
             "flops_per_image": count_flops(network, channels=data.channels, side=data.side),
@@ -91,3 +104,8 @@ def _describe(hyper_params: CnnHyperParams, data: Data, network: nn.Module, cont
             "test_images": test_images,
         }
     )
+
+
+def _describe_ranks(gpus: int, device: str) -> dict[str, Scalar]:
+    """Return what only a training with several processes has; its threads are those of one of them."""
+    return {"gpus": gpus, "backend": backend_of(device)} if gpus > 1 else {}

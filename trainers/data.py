@@ -48,6 +48,9 @@ class Split(Protocol):
     def load_all(self, batch_size: int) -> Batches:
         """Return every image once, as it is and in order."""
 
+    def narrow(self, start: int, end: int) -> Split:
+        """Return the images from ``start`` up to ``end`` alone."""
+
 
 @dataclass(frozen=True)
 class TensorSplit:
@@ -77,10 +80,16 @@ class TensorSplit:
 
     def load_all(self, batch_size: int) -> Batches:
         """Return every image once, without its padding."""
+        if not len(self):
+            return
         inner = slice(self.padding, self.images.shape[-1] - self.padding)
         images = self.images[:, :, inner, inner] if self.padding else self.images
         for part, labels in zip(images.split(batch_size), self.labels.split(batch_size), strict=True):
             yield self._send(part), self._send(labels)
+
+    def narrow(self, start: int, end: int) -> TensorSplit:
+        """Return the images from ``start`` up to ``end``, which stay where they are."""
+        return replace(self, images=self.images[start:end], labels=self.labels[start:end])
 
     def move(self, device: torch.device) -> TensorSplit:
         """Return it with its images on ``device``."""

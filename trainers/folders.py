@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -83,6 +84,10 @@ class FolderSplit:
         """Return every image once, in order."""
         yield from self.load(Draw(torch.arange(len(self))).cut(batch_size))
 
+    def narrow(self, start: int, end: int) -> FolderSplit:
+        """Return the images from ``start`` up to ``end``."""
+        return replace(self, files=self.files.pick(np.arange(start, end)))
+
     def _send(self, values: Tensor) -> Tensor:
         if self.device.type == "cuda":
             values = values.pin_memory()
@@ -134,13 +139,15 @@ def _decode(files: Files, side: int) -> Arrays:
 
 def _decode_batches(files: Files, side: int, batches: Sequence[list[int]]) -> Iterator[Tensor]:
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    # Each process of a training with several has workers of its own. Source: torchrun's environment.
+    cores //= int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
     loader = DataLoader(
         _Decoding(files, side),
         batch_sampler=batches,
-        collate_fn=_collate,
+        collate_fn=partial(_collate, side=side),
         # It draws a seed for its workers, by default from the generator that draws dropout.
         generator=torch.Generator(),
-        num_workers=min(cores, _MOST_WORKERS, sum(map(len, batches)) // _IMAGES_PER_WORKER),
+        num_workers=min(max(1, cores), _MOST_WORKERS, sum(map(len, batches)) // _IMAGES_PER_WORKER),
     )
     for batch in loader:
         if isinstance(batch, str):
@@ -174,12 +181,14 @@ def _to_square(image: Image.Image, side: int) -> NDArray[np.uint8]:
     return np.asarray(scaled.crop((left, top, left + side, top + side)))
 
 
-def _collate(images: list[NDArray[np.uint8] | str]) -> Tensor | str:
+def _collate(images: list[NDArray[np.uint8] | str], *, side: int) -> Tensor | str:
     """Return [B, C, H, W], channels last, or the path of a file that is no image."""
     for image in images:
         if isinstance(image, str):
             return image
-    return torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2)
+    # One of several processes may have nothing of an epoch's last batch.
+    stacked = np.stack(images) if images else np.empty((0, side, side, 3), dtype=np.uint8)
+    return torch.from_numpy(stacked).permute(0, 3, 1, 2)
 
 
 def _list_classes(folder: Path) -> tuple[str, ...]:

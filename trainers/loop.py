@@ -12,6 +12,7 @@ from schema import Control, EpochResult, Epochs
 from trainers.data import Data, Split
 from trainers.params import CnnHyperParams
 from trainers.resuming import Keep, Moment, keep_nothing
+from trainers.team import ALONE, Team
 from trainers.training import State, Training, is_finite, tally
 
 # Large enough to keep a GPU busy, small enough for the activations of one batch to stay below 1 GB.
@@ -26,14 +27,16 @@ def train(
     control: Control,
     resume: State | None = None,
     keep: Keep = keep_nothing,
+    team: Team = ALONE,
 ) -> Epochs:
     """Train ``network`` in place, yielding after each epoch; ends early when ``control`` asks for it.
 
     The network is on the data's device, channels last. Losses in nats per image; those of the training split
-    are means over the epoch, while the weights changed. Returns why it ended before the last epoch, or None.
+    are means over the epoch, while the weights changed. In a ``team``
+    every rank runs this loop on its share of each batch. Returns why it ended before the last epoch, or None.
     Raises TrainingFailed when a loss is not finite.
     """
-    training = Training(network, data, hyper_params)
+    training = Training(network, data, hyper_params, team)
     if hyper_params.compile != "off":
         control.describe({"compile_s": round(training.compile(), 1)})
     if resume is not None:
@@ -59,20 +62,24 @@ def train(
 
 @torch.inference_mode()
 def evaluate(training: Training, split: Split) -> Tensor:
-    """Return mean loss and accuracy on ``split`` as one tensor on its device: reading it is a sync point."""
+    """Return mean loss and accuracy on ``split`` as one tensor on its device: reading it is a sync point.
+
+    Each rank evaluates its part; the result is of all of them.
+    """
     training.network.eval()
     totals = torch.zeros(2, dtype=torch.float64, device=training.device)
-    for images, labels in split.load_all(EVALUATION_BATCH):
+    for images, labels in training.team.part(split).load_all(EVALUATION_BATCH):
         with training.autocast:
             logits = training.network(training.data.normalise(images))
-            totals += tally(cross_entropy(logits, labels), logits, labels)
-    return totals / len(split)
+            totals += tally(cross_entropy(logits, labels), logits, labels, count=len(labels))
+    return training.team.add(totals) / len(split)
 
 
 def _score(training: Training, start_s: float) -> EpochResult:
     """Return the result of the epoch that has just been learnt. The one sync point of an epoch."""
     data = training.data
     splits = [data.test] if data.validation is None else [data.test, data.validation]
+    training.add_up()
     scores = [training.score_epoch(), *(evaluate(training, split) for split in splits)]
     good_batches = training.locate_first_bad_batch()
     figures = torch.stack([*scores, torch.stack([good_batches, good_batches]).double()]).tolist()
