@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -32,7 +33,8 @@ class SharedBatchNorm(nn.BatchNorm2d):
         nn.Module.__init__(self)
         if layer.momentum is None or not layer.affine or not layer.track_running_stats:
             raise ValueError("only a BatchNorm with weights and a running mean can be shared")
-        self.num_features, self.eps, self.momentum = layer.num_features, layer.eps, layer.momentum
+        self.num_features, self.eps = layer.num_features, layer.eps
+        self.momentum: float = layer.momentum
         self.affine, self.track_running_stats = True, True
         self.weight, self.bias = layer.weight, layer.bias
         for name, buffer in layer.named_buffers():
@@ -44,8 +46,8 @@ class SharedBatchNorm(nn.BatchNorm2d):
             return super().forward(features)
         mean, variance, count = _measure(features.detach())
         self._note(mean, variance, count)
-        scaled: Tensor = _Normalise.apply(features, self.weight, self.bias, mean, variance, count, self.eps)
-        return scaled
+        normalise: Callable[..., Tensor] = _Normalise.apply
+        return normalise(features, self.weight, self.bias, mean, variance, count, self.eps)
 
     @torch.no_grad()
     def _note(self, mean: Tensor, variance: Tensor, count: float) -> None:
@@ -64,7 +66,7 @@ def _measure(features: Tensor) -> tuple[Tensor, Tensor, float]:
     channels = features.shape[1]
     own = features.new_zeros(2 * channels + 1, dtype=torch.float64)
     if features.numel():
-        variance, mean = torch.var_mean(features.float(), _PLACES, correction=0)
+        variance, mean = torch.var_mean(_widen(features), _PLACES, correction=0)
         own = torch.cat([mean.double(), variance.double(), own[-1:] + features.numel() // channels])
     rows = [torch.empty_like(own) for _ in range(dist.get_world_size())]
     dist.all_gather(rows, own)
@@ -73,14 +75,20 @@ def _measure(features: Tensor) -> tuple[Tensor, Tensor, float]:
     total = counts.sum()
     mean = (counts * means).sum(0) / total
     variance = (counts * (variances + (means - mean) ** 2)).sum(0) / total
-    return mean.float(), variance.float(), float(total)
+    dtype = _widen(features[:0]).dtype
+    return mean.to(dtype), variance.to(dtype), float(total)
+
+
+def _widen(values: Tensor) -> Tensor:
+    """Return bf16 and fp16 as fp32, in which statistics are computed."""
+    return values if values.dtype in (torch.float32, torch.float64) else values.float()
 
 
 class _Normalise(torch.autograd.Function):
     """(x - mean) / deviation * weight + bias, where mean and variance depend on the x of all ranks."""
 
     @staticmethod
-    def forward(  # type: ignore[override] # torch's own signature is (ctx, *args)
+    def forward(
         ctx: Any,
         features: Tensor,
         weight: Tensor,
@@ -98,14 +106,14 @@ class _Normalise(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override] # as above
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         """Return the gradients; those of weight and bias are this rank's own, which DDP averages.
 
         Source: S. Ioffe and C. Szegedy, "Batch Normalization", 2015, section 3, with sums over all ranks.
         """
         features, weight, mean, inverse = ctx.saved_tensors
         shape = (1, -1, 1, 1)
-        slope, centred = gradient.float(), features.float() - mean.view(shape)
+        slope, centred = _widen(gradient), _widen(features) - mean.view(shape)
         of_bias, of_weight = slope.sum(_PLACES), (slope * centred).sum(_PLACES) * inverse
         sums = torch.stack([of_bias, of_weight])
         dist.all_reduce(sums)

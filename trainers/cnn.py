@@ -31,9 +31,9 @@ def train_cnn(
 ) -> Epochs:
     """Train a fresh network, yielding after each epoch; return why it ended before the last one, or None.
 
-    With several ``gpus`` each of the processes that it starts calls it again, as one of a ``team``; those read
-    the datasets of Wattle's own table. Raises DatasetUnavailable when files are missing, TrainingFailed when a loss is not finite, memory runs
-    out, or the device lacks what the hyper_params ask for.
+    With several ``gpus`` it starts processes that each call it again, as one of a ``team``; those read the
+    datasets of Wattle's own table. Raises DatasetUnavailable when files are missing, TrainingFailed when a
+    loss is not finite, memory runs out, a process dies, or the device lacks what the hyper_params ask for.
     """
     if hyper_params.gpus > team.size:
         return (yield from train_on_ranks(hyper_params, context))
@@ -50,15 +50,7 @@ def train_cnn(
             device=context.device,
             say=context.control.log,
         )
-        network = build_network(
-            hyper_params.network,
-            channels=data.channels,
-            side=data.side,
-            classes=data.classes,
-            seed=hyper_params.seed,
-            dropout=hyper_params.dropout,
-        )
-        network.to(context.device, memory_format=torch.channels_last)  # type: ignore[call-overload] # not in the stub
+        network = _build(hyper_params, data)
         state = resume(context, hyper_params)
         _describe(hyper_params, data, network, context)
         keep = make_keeper(context, clock=team.clock)
@@ -69,6 +61,18 @@ def train_cnn(
         )
     except torch.OutOfMemoryError as error:
         raise _out_of_memory(hyper_params, error) from error
+
+
+def _build(hyper_params: CnnHyperParams, data: Data) -> nn.Module:
+    network = build_network(
+        hyper_params.network,
+        channels=data.channels,
+        side=data.side,
+        classes=data.classes,
+        seed=hyper_params.seed,
+        dropout=hyper_params.dropout,
+    )
+    return network.to(data.device, memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return] # not in the stub
 
 
 def _out_of_memory(hyper_params: CnnHyperParams, error: torch.OutOfMemoryError) -> TrainingFailed:

@@ -1,4 +1,4 @@
-"""The team of several processes: torch's plain DistributedDataParallel, NCCL between GPUs, gloo between CPUs."""
+"""The team of several processes: plain DistributedDataParallel, NCCL between GPUs, gloo between CPUs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from torch.nn.parallel import DistributedDataParallel
 from trainers.augmentation import Draw
 from trainers.batch_norm import share_batch_norm
 from trainers.data import Split
-from trainers.team import Forward
+from trainers.team import Forward, take_part, take_share
 
 
 def backend_of(device: str) -> str:
@@ -23,7 +23,7 @@ def backend_of(device: str) -> str:
 
 
 class Ranks:
-    """This process as one of ``size``; ``meeting`` is a file that all of them know and none has written yet."""
+    """This process as one of ``size``; ``meeting`` is a file that all know and none has written yet."""
 
     def __init__(self, rank: int, size: int, device: torch.device, meeting: Path) -> None:
         self.rank, self.size = rank, size
@@ -38,16 +38,15 @@ class Ranks:
         self._told_s: float | None = None
 
     def share(self, drawn: Draw) -> Draw:
-        """Return every size-th image of the batch, from this rank's number on."""
-        return drawn.every(self.size, start=self.rank)
+        """Return this rank's images of the batch."""
+        return take_share(drawn, self.rank, self.size)
 
     def part(self, split: Split) -> Split:
-        """Return this rank's run of images, which lie together in memory."""
-        first, end = (rank * len(split) // self.size for rank in (self.rank, self.rank + 1))
-        return split.narrow(first, end)
+        """Return this rank's run of images."""
+        return take_part(split, self.rank, self.size)
 
     def join(self, network: nn.Module) -> Forward:
-        """Return the network under DistributedDataParallel. Statistics of batches are shared: no broadcast."""
+        """Return the network under DistributedDataParallel. Its buffers need no broadcast."""
         share_batch_norm(network, self._device)
         devices = [self._device] if self._device.type == "cuda" else None
         with warnings.catch_warnings(category=FutureWarning, action="ignore"):

@@ -16,7 +16,7 @@ STOP_GRACE_S = 1.0
 
 
 class Leashed:
-    """A running command in a process group of its own; ``reports`` reads what it writes to WATTLE_REPORT_FD."""
+    """A command in a process group of its own; ``reports`` reads what it writes to WATTLE_REPORT_FD."""
 
     def __init__(
         self,

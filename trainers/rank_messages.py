@@ -1,6 +1,6 @@
 """What a training with several ranks says to the process that started it, as JSON over a socket.
 
-Every rank joins and may fail; rank 0 says the rest. After ``Saved`` the tensors follow, in a frame of their own.
+Every rank joins and may fail; rank 0 says the rest. After ``Saved`` the tensors follow in a frame.
 """
 
 from __future__ import annotations

@@ -96,7 +96,7 @@ class RankProcesses:
         self._folder.cleanup()
 
     def _read(self, pipe: Connection) -> list[Frame]:
-        """Return the next message of a rank; nothing when it has hung up, of which torchrun tells the reason."""
+        """Return the next message of a rank; nothing when it has hung up: torchrun says why."""
         try:
             message = decode_said(pipe.recv_bytes())
             if isinstance(message, Joined):

@@ -28,7 +28,7 @@ from trainers.rank_messages import (
     Stored,
     encode,
 )
-from trainers.rank_process import Frame, RankProcesses, Welcome
+from trainers.rank_process import RankProcesses, Welcome
 
 _POLL_S = 0.05
 # torchrun tells within a tenth of a second which rank has died; then there is no more to wait for.
@@ -161,8 +161,9 @@ def _index_of(device: str) -> int:
 def _rebuild(failed: Failed) -> WattleError | None:
     """Return the error that a rank raised, if it is one of Wattle's own; None if it explains nothing."""
     kind = getattr(errors, failed.error, None)
-    is_own = isinstance(kind, type) and issubclass(kind, WattleError)
-    return kind(failed.message) if is_own else None
+    if isinstance(kind, type) and issubclass(kind, WattleError):
+        return kind(failed.message)
+    return None
 
 
 def _explain(failures: list[Failed], exit_codes: dict[int, int]) -> TrainingFailed:

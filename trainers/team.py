@@ -15,7 +15,7 @@ Forward = Callable[[Tensor], Tensor]
 
 
 class Team(Protocol):
-    """The ranks of a training. Every rank makes the same calls in the same order: most wait for the others."""
+    """The ranks of a training. All make the same calls in the same order: most wait for the others."""
 
     @property
     def rank(self) -> int:
@@ -32,7 +32,7 @@ class Team(Protocol):
         """Return what this rank evaluates of a split."""
 
     def join(self, network: nn.Module) -> Forward:
-        """Return the forward pass whose gradients are the mean over the ranks; all start with rank 0's weights.
+        """Return the forward pass, whose gradients are the mean over the ranks; rank 0's weights are taken.
 
         The network itself stays what is saved; where it normalises over a batch it does so over all ranks'.
         """
@@ -76,3 +76,13 @@ class Alone:
 
 
 ALONE = Alone()
+
+
+def take_share(drawn: Draw, rank: int, size: int) -> Draw:
+    """Return every ``size``-th entry of a batch: shares differ by one image at most, and may be empty."""
+    return drawn.every(size, start=rank)
+
+
+def take_part(split: Split, rank: int, size: int) -> Split:
+    """Return the ``rank``-th of ``size`` runs of images, which lie together in memory; it may be empty."""
+    return split.narrow(rank * len(split) // size, (rank + 1) * len(split) // size)

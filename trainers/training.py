@@ -76,7 +76,7 @@ class Training:
         self._start_epoch(1)
 
     def capture(self) -> State:
-        """Return a copy of the state; call it between two steps or two epochs, on every rank. A sync point."""
+        """Return a copy of the state; call it between two steps or epochs, on every rank. A sync point."""
         is_gpu = self.device.type == "cuda"
         return State(
             network={name: value.detach().clone() for name, value in self.network.state_dict().items()},
@@ -106,11 +106,12 @@ class Training:
         # They are of all ranks together.
         if self.team.rank == 0:
             self._figures = state.figures.to(self.device, copy=True)
-        # Ranks that the state does not know draw as in a fresh training.
+        # Ranks that the state does not know draw as in a fresh training. clone: torch reads a generator's state
+        # from the start of the memory that a row shares with the others.
         if self.team.rank < len(state.torch_rng):
-            torch.set_rng_state(state.torch_rng[self.team.rank])
+            torch.set_rng_state(state.torch_rng[self.team.rank].clone())
         if state.device_rng is not None and self.team.rank < len(state.device_rng):
-            torch.cuda.set_rng_state(state.device_rng[self.team.rank], self.device)
+            torch.cuda.set_rng_state(state.device_rng[self.team.rank].clone(), self.device)
 
     def compile(self) -> float:
         """Compile the network for full batches and return the seconds that took; the state stays as it is."""
@@ -197,7 +198,7 @@ class Training:
         return self._forward if self._compiled is None or not is_full else self._compiled
 
     def _score(self, logits: Tensor, labels: Tensor, *, smoothing: float) -> Tensor:
-        """Return what this rank's images add to the mean loss of the batch, all of which is there when alone."""
+        """Return what this rank's images add to the batch's mean loss; when alone, all of it."""
         if self.team.size == 1:
             return cross_entropy(logits, labels, label_smoothing=smoothing)
         # Not the mean of a share: shares differ by an image, and the last ones of an epoch may be empty.
