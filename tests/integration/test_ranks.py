@@ -81,15 +81,15 @@ def test_two_ranks_train_as_one_process(tmp_path: Path) -> None:
 
 
 def test_a_network_with_batch_norm_trains_on_two_ranks_as_in_one_process(tmp_path: Path) -> None:
-    # Ten steps of fp32 with thousands of ReLUs: an image on the edge of one may fall to the other side.
-    chosen = {"network": "resnet9", "optimizer": "sgd", "learning_rate": 0.005, "num_epochs": 1}
+    # Small steps: with larger ones a value on the edge of a ReLU that falls to the other side shows.
+    chosen = {"network": "resnet9", "optimizer": "sgd", "learning_rate": 0.001, "num_epochs": 1}
     whole = train(tmp_path / "one", **chosen)
     shared = train(tmp_path / "two", gpus=2, **chosen)
 
-    assert_close(shared, whole, rel=1e-3)
+    assert_close(shared, whole, rel=1e-4)
     expected = weights(tmp_path / "one")
     for name, value in weights(tmp_path / "two").items():
-        torch.testing.assert_close(value, expected[name], rtol=1e-2, atol=1e-3)
+        torch.testing.assert_close(value, expected[name], rtol=1e-3, atol=3e-4)
 
 
 @pytest.mark.parametrize("network", ["resnet9", "mobilenet_v3_small"])
