@@ -16,6 +16,7 @@ from torch import Tensor
 
 from trainers.augmentation import Draw, pad, padding_of, take
 from trainers.datasets import Dataset
+from trainers.device import count_local_ranks
 from trainers.download import Say, fetch_missing
 from trainers.embedded import make_fake, permute, read_digits
 from trainers.folders import Folder, FolderSplit, decode, find_images, read_sample
@@ -242,7 +243,7 @@ def _measure_room(device: torch.device) -> int:
     if device.type == "cuda":
         free, _ = torch.cuda.mem_get_info(device)
     else:
-        free = psutil.virtual_memory().available
+        free = psutil.virtual_memory().available // count_local_ranks()
     return int(_DATA_SHARE * free)
 
 

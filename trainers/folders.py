@@ -18,6 +18,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from errors import DatasetUnavailable
 from trainers.augmentation import Draw, pad, take
+from trainers.device import count_local_ranks
 from trainers.embedded import permute
 from trainers.reading import Arrays
 
@@ -139,15 +140,15 @@ def _decode(files: Files, side: int) -> Arrays:
 
 def _decode_batches(files: Files, side: int, batches: Sequence[list[int]]) -> Iterator[Tensor]:
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    # Each process of a training with several has workers of its own. Source: torchrun's environment.
-    cores //= int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
     loader = DataLoader(
         _Decoding(files, side),
         batch_sampler=batches,
         collate_fn=partial(_collate, side=side),
         # It draws a seed for its workers, by default from the generator that draws dropout.
         generator=torch.Generator(),
-        num_workers=min(max(1, cores), _MOST_WORKERS, sum(map(len, batches)) // _IMAGES_PER_WORKER),
+        num_workers=min(
+            max(1, cores // count_local_ranks()), _MOST_WORKERS, sum(map(len, batches)) // _IMAGES_PER_WORKER
+        ),
     )
     for batch in loader:
         if isinstance(batch, str):

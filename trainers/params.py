@@ -229,7 +229,7 @@ class CnnHyperParams(HyperParams):
         1,
         ge=1,
         le=64,
-        title="GPUs",
+        title="Number of GPUs",
         description="of one machine, which share every batch; on a CPU, processes that share its threads",
     )
     deterministic: bool = Field(

@@ -82,7 +82,7 @@ class RankControl:
     def log(self, text: str) -> None:
         """Send a line for the run's log; what another rank has to say, rank 0 says too."""
         if self._team.rank == 0:
-            self._pipe.send_bytes(encode(Logged(text=text)))
+            self._pipe.send_bytes(encode(Logged(text=_printable(text))))
 
     def describe(self, facts: Mapping[str, Scalar]) -> None:
         """Send facts; they are the same on every rank."""
@@ -177,9 +177,14 @@ def _receive_checkpoint(pipe: Connection, job: Job) -> Checkpoint | None:
 
 
 def _tell(pipe: Connection, rank: int, error: Exception) -> None:
-    trace = "".join(traceback.format_exception(error))
-    failed = Failed(rank=rank, error=type(error).__name__, message=str(error), traceback=trace)
+    trace = _printable("".join(traceback.format_exception(error)))
+    failed = Failed(rank=rank, error=type(error).__name__, message=_printable(str(error)), traceback=trace)
     pipe.send_bytes(encode(failed))
+
+
+def _printable(text: str) -> str:
+    """Replace lone surrogates, which a path of undecodable bytes brings along and JSON cannot carry."""
+    return text.encode("utf-8", "replace").decode()
 
 
 if __name__ == "__main__":

@@ -106,7 +106,7 @@ class RankProcesses:
                     pipe.send_bytes(frame)
                 return []
             return [(message, pipe.recv_bytes() if isinstance(message, Saved) else b"")]
-        except (EOFError, ConnectionResetError, BrokenPipeError):
+        except (EOFError, OSError):  # OSError also where it died within a frame
             self._pipes = {rank: other for rank, other in self._pipes.items() if other is not pipe}
             self._newcomers = [other for other in self._newcomers if other is not pipe]
             pipe.close()

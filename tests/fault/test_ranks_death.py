@@ -1,4 +1,4 @@
-"""A training with two ranks is stopped, killed, loses a rank: it goes on or fails at once, and leaves nothing."""
+"""A training with two ranks that is stopped, killed or loses one goes on or fails at once."""
 
 from __future__ import annotations
 
