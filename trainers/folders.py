@@ -83,7 +83,8 @@ class FolderSplit:
 
     def load_all(self, batch_size: int) -> Iterator[tuple[Tensor, Tensor]]:
         """Return every image once, in order."""
-        yield from self.load(Draw(torch.arange(len(self))).cut(batch_size))
+        if len(self):
+            yield from self.load(Draw(torch.arange(len(self))).cut(batch_size))
 
     def narrow(self, start: int, end: int) -> FolderSplit:
         """Return the images from ``start`` up to ``end``."""
