@@ -92,21 +92,29 @@ def test_a_rank_that_dies_fails_the_run_at_once_and_takes_all_others_along(
     assert worker.poll() is None
 
 
-@pytest.mark.parametrize("victim", ["leash.py", "trainers.torchrun"])
-def test_ranks_end_with_whoever_started_them(store: RedisDB, programs: Programs, victim: str) -> None:
+@pytest.mark.parametrize("victim", ["worker", "leash", "torchrun"])
+def test_ranks_end_with_whoever_started_them_even_if_they_hang(
+    store: RedisDB, programs: Programs, victim: str
+) -> None:
     worker = programs.start_worker()
     run_id = store.queue.submit({**HYPER_PARAMS, "num_epochs": 10_000}).run_id
     wait_until(lambda: store.runs.get(run_id).epochs_done, timeout_s=60)
-    ranks = list(find_ranks(worker.pid).values())
-    found = [
-        process
-        for process in descendants(worker.pid)
-        if any(part.endswith(victim) for part in process.cmdline())
-    ]
-    # torchrun's own command line stands in the leash's, too: the one that started later is torchrun.
-    max(found, key=lambda process: process.create_time()).kill()
+    theirs = descendants(worker.pid)
+    ranks = find_ranks(worker.pid)
+    torchrun = ranks[0].parent()
+    assert torchrun is not None
+    leash = torchrun.parent()
+    assert leash is not None
+    for rank in ranks.values():
+        rank.suspend()
 
-    wait_until(lambda: has_ended(ranks), timeout_s=5)
+    {"worker": psutil.Process(worker.pid), "leash": leash, "torchrun": torchrun}[victim].kill()
+
+    if victim == "worker":
+        worker.wait()
+        wait_until(lambda: has_ended(theirs), timeout_s=5)
+        return
+    wait_until(lambda: has_ended([leash, torchrun, *ranks.values()]), timeout_s=5)
     wait_until(lambda: store.runs.get(run_id).status is Status.FAILED, timeout_s=5)
     error = store.runs.get(run_id).error
     assert error is not None
