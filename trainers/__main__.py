@@ -55,14 +55,15 @@ class BarControl:
         size = getattr(hyper_params, "batch_size", 1)
         # Where the trainer chooses it, the bar starts once it has.
         self._batch_size = size if isinstance(size, int) else 0
-        self._images = 0
+        self._step = 0
         # tqdm hides the bar by itself where nobody watches: disable=None asks whether stderr is a terminal.
         self._bar = tqdm(unit=" images", unit_scale=True, disable=None, dynamic_ncols=True)
 
     def after_step(self, step: int) -> Request | None:
         """Move the bar, unless it is no step of the run; nobody asks for anything here."""
         if step:
-            self._bar.update(self._batch_size)
+            self._bar.update((step - self._step) * self._batch_size)
+            self._step = step
         return None
 
     def log(self, text: str) -> None:

@@ -38,6 +38,10 @@ class Draw:
         ends = [*starts[1:], len(self)]
         return [self._slice(start, end) for start, end in zip(starts, ends, strict=True)]
 
+    def every(self, step: int, *, start: int) -> Draw:
+        """Return every ``step``-th entry; none where it starts after the last."""
+        return self._apply(lambda values: values[start::step])
+
     def _slice(self, start: int, end: int) -> Draw:
         return self._apply(lambda values: values[start:end])
 

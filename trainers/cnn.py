@@ -8,16 +8,19 @@ import torch
 from torch import nn
 
 from errors import TrainingFailed
-from schema import Epochs, TrainingContext
+from schema import Epochs, Scalar, TrainingContext
 from trainers.batch_trial import fix_batch_size
 from trainers.data import Data, load_data
 from trainers.datasets import DATASETS, Dataset
 from trainers.device import prepare_device
+from trainers.distributed import backend_of
 from trainers.loop import train
 from trainers.networks import build_network, count_flops, count_parameters
 from trainers.params import AUTO, CnnHyperParams
 from trainers.precision import resolve_precision
-from trainers.resuming import Keep, Moment, make_keeper, recall_batch_size, resume
+from trainers.ranks import train_on_ranks
+from trainers.resuming import Moment, make_keeper, recall_batch_size, resume
+from trainers.team import ALONE, Team
 from trainers.training import Training
 
 
@@ -27,13 +30,17 @@ def train_cnn(
     *,
     datasets: Mapping[str, Dataset] = DATASETS,
     step_limit_bytes: int | None = None,
+    team: Team = ALONE,
 ) -> Epochs:
     """Train a fresh network, yielding after each epoch; return why it ended before the last one, or None.
 
-    step_limit_bytes: see ``fix_batch_size``. Raises DatasetUnavailable when files are missing, TrainingFailed
-    when a loss is not finite, memory runs out, or the device lacks what the hyper_params ask for.
+    With several ``gpus`` it starts processes that each call it again, as one of a ``team``; those read the
+    datasets of Wattle's own table. step_limit_bytes: see ``fix_batch_size``. Raises DatasetUnavailable when
+    files are missing, TrainingFailed when a loss is not finite, memory runs out, a process dies, or the
+    device lacks what the hyper_params ask for.
     """
-    control = context.control
+    if hyper_params.gpus > team.size:
+        return (yield from train_on_ranks(hyper_params, context))
     prepare_device(
         context.device,
         is_deterministic=hyper_params.deterministic,
@@ -45,31 +52,45 @@ def train_cnn(
             context.datasets_dir,
             hyper_params,
             device=context.device,
-            say=control.log,
+            say=context.control.log,
         )
-        network = _build(hyper_params, data, context.device)
-        hyper_params = recall_batch_size(context, hyper_params)
-        state = resume(context, hyper_params)
-        # A run goes on in the precision that it began in.
-        wanted = hyper_params.precision if state is None else state.precision
-        _describe(hyper_params, data, network, context, resolve_precision(wanted, data.device))
-        keep = make_keeper(context)
-        chosen = hyper_params
-        if hyper_params.batch_size == AUTO:
-            trial = fix_batch_size(network, data, hyper_params, context, limit_bytes=step_limit_bytes)
-            if trial is None:
-                return None
-            chosen = _remember(trial, network, data, keep)
-        return (
-            yield from train(
-                network, data, chosen, control=control, resume=state, keep=keep, charge=context.charge
-            )
-        )
+        return (yield from _train(hyper_params, data, context, team, step_limit_bytes))
     except torch.OutOfMemoryError as error:
         raise _out_of_memory(hyper_params, error) from error
 
 
-def _build(hyper_params: CnnHyperParams, data: Data, device: str) -> nn.Module:
+def _train(
+    hyper_params: CnnHyperParams, data: Data, context: TrainingContext, team: Team, limit_bytes: int | None
+) -> Epochs:
+    network = _build(hyper_params, data)
+    hyper_params = recall_batch_size(context, hyper_params)
+    state = resume(context, hyper_params)
+    # A run goes on in the precision that it began in.
+    wanted = hyper_params.precision if state is None else state.precision
+    _describe(hyper_params, data, network, context, resolve_precision(wanted, data.device))
+    keep = make_keeper(context, clock=team.clock)
+    if hyper_params.batch_size == AUTO:
+        chosen = fix_batch_size(network, data, hyper_params, context, limit_bytes=limit_bytes)
+        if chosen is None:
+            return None
+        hyper_params = chosen
+        # Who dies in the first epoch has chosen for those after it.
+        keep(Training(network, data, hyper_params), Moment.STOP)
+    return (
+        yield from train(
+            network,
+            data,
+            hyper_params,
+            control=context.control,
+            resume=state,
+            keep=keep,
+            charge=context.charge,
+            team=team,
+        )
+    )
+
+
+def _build(hyper_params: CnnHyperParams, data: Data) -> nn.Module:
     network = build_network(
         hyper_params.network,
         channels=data.channels,
@@ -78,14 +99,7 @@ def _build(hyper_params: CnnHyperParams, data: Data, device: str) -> nn.Module:
         seed=hyper_params.seed,
         dropout=hyper_params.dropout,
     )
-    network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload] # not in the stub
-    return network
-
-
-def _remember(chosen: CnnHyperParams, network: nn.Module, data: Data, keep: Keep) -> CnnHyperParams:
-    """Save a checkpoint before the first step: who dies in its first epoch has chosen for those after it."""
-    keep(Training(network, data, chosen), Moment.STOP)
-    return chosen
+    return network.to(data.device, memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return] # not in the stub
 
 
 def _out_of_memory(hyper_params: CnnHyperParams, error: torch.OutOfMemoryError) -> TrainingFailed:
@@ -114,6 +128,7 @@ def _describe(
             "precision": precision,
             "memory_format": "channels_last",
             "threads": torch.get_num_threads(),
+            **_describe_ranks(hyper_params.gpus, context.device),
             "torch": torch.__version__,
             "parameters": count_parameters(network),
             "flops_per_image": count_flops(network, channels=data.channels, side=data.side),
@@ -123,3 +138,8 @@ def _describe(
             "test_images": test_images,
         }
     )
+
+
+def _describe_ranks(gpus: int, device: str) -> dict[str, Scalar]:
+    """Return what only a training with several processes has; its threads are those of one of them."""
+    return {"gpus": gpus, "backend": backend_of(device)} if gpus > 1 else {}

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from trainers.augmentation import Draw, pad, padding_of, take
 from trainers.datasets import Dataset
+from trainers.device import count_local_ranks
 from trainers.download import Say, fetch_missing
 from trainers.embedded import make_fake, permute, read_digits
 from trainers.folders import Folder, FolderSplit, decode, find_images, read_sample
@@ -48,6 +49,9 @@ class Split(Protocol):
     def load_all(self, batch_size: int) -> Batches:
         """Return every image once, as it is and in order."""
 
+    def narrow(self, start: int, end: int) -> Split:
+        """Return the images from ``start`` up to ``end`` alone."""
+
 
 @dataclass(frozen=True)
 class TensorSplit:
@@ -77,10 +81,16 @@ class TensorSplit:
 
     def load_all(self, batch_size: int) -> Batches:
         """Return every image once, without its padding."""
+        if not len(self):
+            return
         inner = slice(self.padding, self.images.shape[-1] - self.padding)
         images = self.images[:, :, inner, inner] if self.padding else self.images
         for part, labels in zip(images.split(batch_size), self.labels.split(batch_size), strict=True):
             yield self._send(part), self._send(labels)
+
+    def narrow(self, start: int, end: int) -> TensorSplit:
+        """Return the images from ``start`` up to ``end``, which stay where they are."""
+        return replace(self, images=self.images[start:end], labels=self.labels[start:end])
 
     def move(self, device: torch.device) -> TensorSplit:
         """Return it with its images on ``device``."""
@@ -233,7 +243,7 @@ def _measure_room(device: torch.device) -> int:
     if device.type == "cuda":
         free, _ = torch.cuda.mem_get_info(device)
     else:
-        free = psutil.virtual_memory().available
+        free = psutil.virtual_memory().available // count_local_ranks()
     return int(_DATA_SHARE * free)
 
 

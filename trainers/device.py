@@ -30,6 +30,12 @@ def resolve_device(wanted: str) -> str:
     return wanted
 
 
+def count_local_ranks() -> int:
+    """Return how many processes train one network on this machine, which share its cores and memory."""
+    # Source: torchrun's environment.
+    return int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+
+
 def set_threads(threads: int) -> None:
     """Compute with ``threads`` threads; the number changes the bits of the result."""
     torch.set_num_threads(threads)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,6 +18,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from errors import DatasetUnavailable
 from trainers.augmentation import Draw, pad, take
+from trainers.device import count_local_ranks
 from trainers.embedded import permute
 from trainers.reading import Arrays
 
@@ -81,7 +83,12 @@ class FolderSplit:
 
     def load_all(self, batch_size: int) -> Iterator[tuple[Tensor, Tensor]]:
         """Return every image once, in order."""
-        yield from self.load(Draw(torch.arange(len(self))).cut(batch_size))
+        if len(self):
+            yield from self.load(Draw(torch.arange(len(self))).cut(batch_size))
+
+    def narrow(self, start: int, end: int) -> FolderSplit:
+        """Return the images from ``start`` up to ``end``."""
+        return replace(self, files=self.files.pick(np.arange(start, end)))
 
     def _send(self, values: Tensor) -> Tensor:
         if self.device.type == "cuda":
@@ -137,10 +144,12 @@ def _decode_batches(files: Files, side: int, batches: Sequence[list[int]]) -> It
     loader = DataLoader(
         _Decoding(files, side),
         batch_sampler=batches,
-        collate_fn=_collate,
+        collate_fn=partial(_collate, side=side),
         # It draws a seed for its workers, by default from the generator that draws dropout.
         generator=torch.Generator(),
-        num_workers=min(cores, _MOST_WORKERS, sum(map(len, batches)) // _IMAGES_PER_WORKER),
+        num_workers=min(
+            max(1, cores // count_local_ranks()), _MOST_WORKERS, sum(map(len, batches)) // _IMAGES_PER_WORKER
+        ),
     )
     for batch in loader:
         if isinstance(batch, str):
@@ -174,12 +183,14 @@ def _to_square(image: Image.Image, side: int) -> NDArray[np.uint8]:
     return np.asarray(scaled.crop((left, top, left + side, top + side)))
 
 
-def _collate(images: list[NDArray[np.uint8] | str]) -> Tensor | str:
+def _collate(images: list[NDArray[np.uint8] | str], *, side: int) -> Tensor | str:
     """Return [B, C, H, W], channels last, or the path of a file that is no image."""
     for image in images:
         if isinstance(image, str):
             return image
-    return torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2)
+    # One of several processes may have nothing of an epoch's last batch.
+    stacked = np.stack(images) if images else np.empty((0, side, side, 3), dtype=np.uint8)
+    return torch.from_numpy(stacked).permute(0, 3, 1, 2)
 
 
 def _list_classes(folder: Path) -> tuple[str, ...]:

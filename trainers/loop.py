@@ -13,6 +13,7 @@ from trainers.data import Data, Split
 from trainers.params import CnnHyperParams
 from trainers.resuming import Keep, Moment, keep_nothing
 from trainers.step_profile import StepProfile
+from trainers.team import ALONE, Team
 from trainers.training import State, Training, is_finite, tally
 
 # Large enough to keep a GPU busy, small enough for the activations of one batch to stay below 1 GB.
@@ -28,18 +29,17 @@ def train(
     resume: State | None = None,
     keep: Keep = keep_nothing,
     charge: Charge = charge_nothing,
+    team: Team = ALONE,
 ) -> Epochs:
     """Train ``network`` in place, yielding after each epoch; ends early when ``control`` asks for it.
 
     The network is on the data's device, channels last. Losses in nats per image; those of the training split
-    are means over the epoch, while the weights changed. Returns why it ended before the last epoch, or None.
-    Raises TrainingFailed when a loss is not finite.
+    are means over the epoch, while the weights changed. In a ``team`` every rank runs this loop on its share
+    of each batch. Returns why it ended before the last epoch, or None. Raises TrainingFailed when a loss is
+    not finite.
     """
-    training = Training(network, data, hyper_params)
-    if hyper_params.compile != "off":
-        start_ns = time.monotonic_ns()
-        control.describe({"compile_s": round(training.compile(), 3)})
-        charge("compile", start_ns, time.monotonic_ns())
+    training = Training(network, data, hyper_params, team)
+    _compile(training, control, charge)
     if resume is not None:
         training.restore(resume)
     profile = StepProfile(training) if training.step == 0 else None
@@ -52,10 +52,7 @@ def train(
                 return None
             keep(training, Moment.STEP)
         result = _score(training)
-        # After 1, 2, 4, 8 ... epochs: the figure hardly moves, and this costs next to nothing.
-        if training.epoch.bit_count() == 1:
-            profiled = profile.end() if profile is not None and training.epoch == 1 else {}
-            control.describe({"images_per_s": round(len(data.train) / result.duration_s, 1), **profiled})
+        _describe_speed(training, result, control, profile)
         training.end_epoch(result.validation_loss, result.validation_accuracy)
         yield result
         # Not before: what a checkpoint holds as done has been handed out.
@@ -63,22 +60,44 @@ def train(
     return training.progress.reason
 
 
+def _describe_speed(
+    training: Training, result: EpochResult, control: Control, profile: StepProfile | None
+) -> None:
+    # After 1, 2, 4, 8 ... epochs: the figure hardly moves, and this costs next to nothing.
+    if training.epoch.bit_count() == 1:
+        profiled = profile.end() if profile is not None and training.epoch == 1 else {}
+        speed = round(len(training.data.train) / result.duration_s, 1)
+        control.describe({"images_per_s": speed, **profiled})
+
+
+def _compile(training: Training, control: Control, charge: Charge) -> None:
+    if training.hyper_params.compile == "off":
+        return
+    start_ns = time.monotonic_ns()
+    control.describe({"compile_s": round(training.compile(), 3)})
+    charge("compile", start_ns, time.monotonic_ns())
+
+
 @torch.inference_mode()
 def evaluate(training: Training, split: Split) -> Tensor:
-    """Return mean loss and accuracy on ``split`` as one tensor on its device: reading it is a sync point."""
+    """Return mean loss and accuracy on ``split`` as one tensor on its device: reading it is a sync point.
+
+    Each rank evaluates its part; the result is of all of them.
+    """
     training.network.eval()
     totals = torch.zeros(2, dtype=torch.float64, device=training.device)
-    for images, labels in split.load_all(EVALUATION_BATCH):
+    for images, labels in training.team.part(split).load_all(EVALUATION_BATCH):
         with training.autocast:
             logits = training.network(training.data.normalise(images))
-            totals += tally(cross_entropy(logits, labels), logits, labels)
-    return totals / len(split)
+            totals += tally(cross_entropy(logits, labels), logits, labels, count=len(labels))
+    return training.team.add(totals) / len(split)
 
 
 def _score(training: Training) -> EpochResult:
     """Return the result of the epoch that has just been learnt. The one sync point of an epoch."""
     data = training.data
     splits = [data.test] if data.validation is None else [data.test, data.validation]
+    training.add_up()
     scores = [training.score_epoch(), *(evaluate(training, split) for split in splits)]
     good_batches = training.locate_first_bad_batch()
     figures = torch.stack([*scores, torch.stack([good_batches, good_batches]).double()]).tolist()

@@ -251,6 +251,13 @@ class CnnHyperParams(HyperParams):
         title="Compile",
         description="a GPU's kernels made for this network; takes up to a minute first",
     )
+    gpus: int = Field(
+        1,
+        ge=1,
+        le=64,
+        title="Number of GPUs",
+        description="of one machine, which share every batch; on a CPU, processes that share its threads",
+    )
     deterministic: bool = Field(
         False,
         title="Deterministic",
@@ -306,6 +313,18 @@ class CnnHyperParams(HyperParams):
         if batch_size == 1 and network not in (None, *_WITHOUT_BATCH_NORM):
             raise ValueError(f"{network} normalises over a batch and needs 2 images or more")
         return batch_size
+
+    @field_validator("gpus")
+    @classmethod
+    def _check_gpus(cls, gpus: int, info: ValidationInfo) -> int:
+        batch_size = info.data.get("batch_size")
+        if gpus > 1 and batch_size == AUTO:
+            raise ValueError("batch sizes are tried on one GPU: name a batch_size, or set gpus to 1")
+        if isinstance(batch_size, int) and batch_size < gpus:
+            raise ValueError(f"every GPU needs an image of each batch: batch_size is {batch_size}")
+        if gpus > 1 and info.data.get("compile") not in (None, "off"):
+            raise ValueError("compile is for one GPU: set one of the two back")
+        return gpus
 
     @field_validator("patience", "target_accuracy")
     @classmethod

@@ -75,11 +75,16 @@ class Keeper:
         self._cost_s = self._saved_s - start_s
 
 
-def make_keeper(context: TrainingContext) -> Keep:
-    """Return what saves the checkpoints of a run; nothing where there is no place for them."""
+def make_keeper(context: TrainingContext, clock: Callable[[], float] = time.monotonic) -> Keep:
+    """Return what saves the checkpoints of a run; nothing where there is no place for them.
+
+    Every rank of a team has one and takes part in each save, so their clock is to be the team's.
+    """
     if context.checkpoints is None:
         return keep_nothing
-    return Keeper(context.checkpoints, every_s=context.checkpoint_every_s, control=context.control)
+    return Keeper(
+        context.checkpoints, every_s=context.checkpoint_every_s, control=context.control, clock=clock
+    )
 
 
 def resume(context: TrainingContext, hyper_params: CnnHyperParams) -> State | None:
@@ -92,7 +97,7 @@ def resume(context: TrainingContext, hyper_params: CnnHyperParams) -> State | No
         return None
     made: dict[str, Scalar] = newest.state["made_with"]
     torch.set_num_threads(int(made["threads"] or 1))
-    here = _circumstances(context.device)
+    here = _circumstances(context.device, hyper_params.gpus)
     changed = [name for name, value in here.items() if made.get(name) != value]
     changed += ["hyper_params"] * (made.get("hyper_params") != hyper_params.model_dump_json())
     context.control.describe({"resume": f"inexact: other {', '.join(changed)}" if changed else "exact"})
@@ -114,13 +119,14 @@ def recall_batch_size(context: TrainingContext, hyper_params: CnnHyperParams) ->
 def made_with(training: Training) -> dict[str, Scalar]:
     """Return what the bits of a training depend on, besides its state."""
     hyper_params = training.hyper_params.model_dump_json()
-    return {**_circumstances(training.device.type), "hyper_params": hyper_params}
+    return {**_circumstances(training.device.type, training.team.size), "hyper_params": hyper_params}
 
 
-def _circumstances(device: str) -> dict[str, Scalar]:
+def _circumstances(device: str, gpus: int) -> dict[str, Scalar]:
     return {
         "torch": torch.__version__,
         "device": device.split(":")[0],
+        "gpus": gpus,
         "threads": torch.get_num_threads(),
         "memory_format": "channels_last",
     }

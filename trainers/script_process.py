@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import selectors
@@ -17,14 +16,12 @@ from types import TracebackType
 from typing import Self
 
 from schema import TrainingContext
+from trainers.leashed import STOP_GRACE_S, Leashed
 
-_LEASH = Path(__file__).with_name("leash.py")
 _INHERITED = ("PATH", "HOME", "LANG")
 _CHUNK_BYTES = 65_536
 # A script that prints without line ends must not fill the memory.
 _LONGEST_LINE_BYTES = 65_536
-# The worker waits two seconds for a run that it asked to stop.
-STOP_GRACE_S = 1.0
 
 
 class ScriptProcess:
@@ -36,32 +33,24 @@ class ScriptProcess:
         self._folder = tempfile.TemporaryDirectory(prefix="wattle-script-")
         params_path = Path(self._folder.name) / "hyper_params.json"
         params_path.write_text(json.dumps(hyper_params, indent=2), encoding="utf-8")
-        ends, self._lifeline = os.pipe()
-        reports, report = os.pipe()
         environment = {name: os.environ[name] for name in _INHERITED if name in os.environ} | {
             "WATTLE_RUN_ID": context.run_id,
             "WATTLE_HYPER_PARAMS": str(params_path),
             "WATTLE_API_URL": context.api_url,
             "WATTLE_DEVICE": context.device,
-            "WATTLE_REPORT_FD": str(report),
         }
-        leash = [sys.executable, "-I", str(_LEASH), str(ends), str(report)]
-        self._process = subprocess.Popen(
-            [*leash, sys.executable, "-u", *command],
-            cwd=Path(command[0]).parent,
-            env=environment,
-            stdin=subprocess.DEVNULL,
+        self._leashed = Leashed(
+            [sys.executable, "-u", *command],
+            environment=environment,
+            folder=Path(command[0]).parent,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            pass_fds=(ends, report),
-            start_new_session=True,
         )
-        os.close(ends)
-        os.close(report)
+        self._process = self._leashed.process
         if self._process.stdout is None:
             raise AssertionError("stdout is a pipe")
         self._output = _Lines(self._process.stdout.fileno())
-        self._reports = _Lines(reports)
+        self._reports = _Lines(self._leashed.reports)
         self._selector = selectors.DefaultSelector()
         for lines in (self._output, self._reports):
             self._selector.register(lines.fd, selectors.EVENT_READ, lines)
@@ -85,11 +74,11 @@ class ScriptProcess:
 
     def stop(self) -> None:
         """Send SIGTERM to it and what it started, and SIGKILL after a grace."""
-        self._signal(signal.SIGTERM)
+        self._leashed.signal(signal.SIGTERM)
         end_s = time.monotonic() + STOP_GRACE_S
         while self._process.poll() is None and time.monotonic() < end_s:
             self.read(0.02)
-        self._cut()
+        self._leashed.cut()
 
     def __enter__(self) -> Self:
         return self
@@ -97,27 +86,12 @@ class ScriptProcess:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._cut()
+        self._leashed.cut()
         self._selector.close()
         os.close(self._reports.fd)
         if self._process.stdout is not None:
             self._process.stdout.close()
         self._folder.cleanup()
-
-    def _cut(self) -> None:
-        """Close the lifeline: the leash kills whatever still runs. Waits until it has."""
-        if self._lifeline >= 0:
-            os.close(self._lifeline)
-            self._lifeline = -1
-        try:
-            self._process.wait(STOP_GRACE_S)
-        except subprocess.TimeoutExpired:
-            self._signal(signal.SIGKILL)
-            self._process.wait()
-
-    def _signal(self, number: signal.Signals) -> None:
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(self._process.pid, number)
 
 
 class _Lines:

@@ -20,8 +20,11 @@ from trainers.params import CnnHyperParams
 from trainers.precision import autocast, resolve_precision
 from trainers.schedules import learning_rate_at
 from trainers.stopping import Progress
+from trainers.team import ALONE, Forward, Team
 
 # cuda_graphs records a batch's kernels once and replays them, which saves the time of starting each.
+# Far from the seeds that people choose. Source: D. Knuth, "The Art of Computer Programming", 6.4: 2^32 / phi.
+_SEED_STEP: Final = 0x9E3779B1
 _COMPILE_MODES: Final = {"default": None, "cuda_graphs": "reduce-overhead"}
 
 
@@ -29,7 +32,8 @@ _COMPILE_MODES: Final = {"default": None, "cuda_graphs": "reduce-overhead"}
 class State:
     """Everything needed to go on exactly: leave one part out and the weights come out different.
 
-    Tensors are copies on the device they were on. ``figures`` is of the epoch under way, one row per batch.
+    Tensors are copies on the device they were on. ``figures`` is of the epoch under way, one row per batch;
+    the generators of torch have one row per rank. The same on every rank.
     """
 
     network: dict[str, Tensor]
@@ -52,37 +56,44 @@ class State:
 class Training:
     """A network that learns ``data``; ``epoch``, ``batch`` and ``step`` say how far it is.
 
-    Seeds torch's generators, which draw dropout. The network is on the data's device, channels last.
+    Seeds torch's generators, which draw dropout. The network is on the data's device, channels last. In a
+    ``team`` it learns this rank's share of every batch, and the weights stay the same on every rank.
     """
 
-    def __init__(self, network: nn.Module, data: Data, hyper_params: CnnHyperParams) -> None:
+    def __init__(
+        self, network: nn.Module, data: Data, hyper_params: CnnHyperParams, team: Team = ALONE
+    ) -> None:
         self.network = network
         self.data = data
         self.hyper_params = hyper_params
         self.device = data.device
+        self.team = team
+        self._forward = team.join(network)
         self.optimizer = build_optimizer(network, hyper_params)
-        self._compiled: Callable[[Tensor], Tensor] | None = None
+        self._compiled: Forward | None = None
         self.mark: Callable[[], None] = unmarked
         self._choose_precision(resolve_precision(hyper_params.precision, self.device))
         self._shuffle = torch.Generator().manual_seed(hyper_params.seed)
-        torch.manual_seed(hyper_params.seed)
+        # Another mask of dropout on every rank. Only 32 bits of a seed count on a CPU.
+        torch.manual_seed((hyper_params.seed + team.rank * _SEED_STEP) % 2**32)
         self.step, self.progress = 0, Progress()
         self._clock_start_s: float | None = None
         self._start_epoch(1)
 
     def capture(self) -> State:
-        """Return a copy of the state; call it between two steps or two epochs. A sync point."""
+        """Return a copy of the state; call it between two steps or epochs, on every rank. A sync point."""
+        is_gpu = self.device.type == "cuda"
         return State(
             network={name: value.detach().clone() for name, value in self.network.state_dict().items()},
             optimizer=_copy(self.optimizer.state_dict()),
             scaler=_copy(self.scaler.state_dict()),
-            torch_rng=torch.get_rng_state(),
-            device_rng=torch.cuda.get_rng_state(self.device) if self.device.type == "cuda" else None,
+            torch_rng=self.team.gather(torch.get_rng_state()),
+            device_rng=self.team.gather(torch.cuda.get_rng_state(self.device)) if is_gpu else None,
             shuffle=self._epoch_start.clone(),
             epoch=self.epoch,
             batch=self.batch,
             step=self.step,
-            figures=self._figures.clone(),
+            figures=self.team.add(self._figures.clone()),
             precision=self.precision,
             progress=self.progress,
             elapsed_s=self.elapsed_s,
@@ -99,10 +110,15 @@ class Training:
         self._start_epoch(state.epoch, batch=state.batch)
         self.resumed_after_s = state.elapsed_s
         self.step, self.progress = state.step, state.progress
-        self._figures = state.figures.to(self.device, copy=True)
-        torch.set_rng_state(state.torch_rng)
-        if state.device_rng is not None:
-            torch.cuda.set_rng_state(state.device_rng, self.device)
+        # They are of all ranks together.
+        if self.team.rank == 0:
+            self._figures = state.figures.to(self.device, copy=True)
+        # Ranks that the state does not know draw as in a fresh training. clone: torch takes a tensor's
+        # memory for a generator's state from its start, where the first row is.
+        if self.team.rank < len(state.torch_rng):
+            torch.set_rng_state(state.torch_rng[self.team.rank].clone())
+        if state.device_rng is not None and self.team.rank < len(state.device_rng):
+            torch.cuda.set_rng_state(state.device_rng[self.team.rank].clone(), self.device)
 
     def compile(self) -> float:
         """Compile the network for full batches and return the seconds that took; the state stays as it is."""
@@ -144,16 +160,20 @@ class Training:
         images = cut_holes(self.data.normalise(images), chosen.to(self.device))
         self.mark()
         with self.autocast:
-            logits = self._forward(images)
-            loss = cross_entropy(logits, labels, label_smoothing=self.hyper_params.label_smoothing)
+            logits = self._choose_forward(images)(images)
+            loss = self._score(logits, labels, smoothing=self.hyper_params.label_smoothing)
         self.mark()
         self.optimizer.zero_grad()
-        self.scaler.scale(loss).backward()
+        self._scale(loss).backward()
         self.mark()
         self.scaler.step(self.optimizer)
         self.scaler.update()
         self.mark()
         self._note(loss.detach(), logits.detach(), labels)
+
+    def add_up(self) -> None:
+        """Make the epoch's figures those of all ranks, on every rank."""
+        self._figures = self.team.add(self._figures)
 
     def score_epoch(self) -> Tensor:
         """Return mean loss and accuracy over the epoch's batches, on the device."""
@@ -187,18 +207,31 @@ class Training:
             side=self.data.side,
             generator=self._shuffle,
         )
-        self._draws = drawn.to(self.data.train.home).cut(self.hyper_params.images_per_step)
+        batches = drawn.to(self.data.train.home).cut(self.hyper_params.images_per_step)
+        self._sizes = [len(batch) for batch in batches]
+        self._draws = [self.team.share(batch) for batch in batches]
         self._loading = self.data.train.load(self._draws[batch:])
         self.epoch, self.batch = epoch, batch
         self.resumed_after_s, self._clock_start_s = 0.0, None
         self._figures = torch.zeros(self.steps_per_epoch, 3, dtype=torch.float64, device=self.device)
 
-    def _forward(self, images: Tensor) -> Tensor:
+    def _choose_forward(self, images: Tensor) -> Forward:
         # The epoch's last batch has another shape: compiling for that one too would take as long again.
         is_full = len(images) == self.hyper_params.images_per_step
-        network = self.network if self._compiled is None or not is_full else self._compiled
-        logits: Tensor = network(images)
-        return logits
+        return self._forward if self._compiled is None or not is_full else self._compiled
+
+    def _score(self, logits: Tensor, labels: Tensor, *, smoothing: float) -> Tensor:
+        """Return what this rank's images add to the batch's mean loss; when alone, all of it."""
+        if self.team.size == 1:
+            return cross_entropy(logits, labels, label_smoothing=smoothing)
+        # Not the mean of a share: shares differ by an image, and the last ones of an epoch may be empty.
+        total = cross_entropy(logits, labels, label_smoothing=smoothing, reduction="sum")
+        return total / self._sizes[self.batch]
+
+    def _scale(self, loss: Tensor) -> Tensor:
+        """Return the loss to derive: the ranks' gradients are averaged where they should be added."""
+        scaled: Tensor = self.scaler.scale(loss if self.team.size == 1 else loss * self.team.size)
+        return scaled
 
     def _choose_precision(self, precision: str) -> None:
         self.precision = precision
@@ -214,8 +247,11 @@ class Training:
 
     def _note(self, loss: Tensor, logits: Tensor, labels: Tensor) -> None:
         """Keep the batch's loss as it was learnt, the sum of its plain losses, and its right answers."""
-        plain = cross_entropy(logits.float(), labels) if self.hyper_params.label_smoothing else loss
-        self._figures[self.batch] = torch.stack([loss, *tally(plain, logits, labels)])
+        plain = loss
+        if self.hyper_params.label_smoothing:
+            plain = self._score(logits.float(), labels, smoothing=0.0)
+        row = torch.stack([loss, *tally(plain, logits, labels, count=self._sizes[self.batch])])
+        self._figures[self.batch] = row
         self.batch += 1
         self.step += 1
 
@@ -224,10 +260,10 @@ def unmarked() -> None:
     """Note nothing about a step's phases: only a profile wants to know them."""
 
 
-def tally(loss: Tensor, logits: Tensor, labels: Tensor) -> Tensor:
-    """Return the sum of the batch's losses and its number of right answers, without a sync."""
+def tally(loss: Tensor, logits: Tensor, labels: Tensor, *, count: int) -> Tensor:
+    """Return the sum of ``count`` losses of that mean, and the number of right answers, without a sync."""
     correct = (logits.argmax(dim=1) == labels).sum()
-    return torch.stack([loss.double() * len(labels), correct.double()])
+    return torch.stack([loss.double() * count, correct.double()])
 
 
 def is_finite(figures: list[list[float]]) -> bool:

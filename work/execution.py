@@ -206,6 +206,8 @@ class _Execution:
             self._outbox.add(lambda: queue.finish(self._lease, Status.FAILED, error=error))
         else:
             self._log.write(f"done: {ended.reason}" if ended.reason else "done")
+            if self._over_budget is not None:  # in mid-epoch, as it was asked to
+                self._charge_unfinished(is_resumed=False)
             self._outbox.add(lambda: queue.finish(self._lease, Status.DONE, reason=ended.reason))
 
     def _charge_unfinished(self, *, is_resumed: bool) -> None:

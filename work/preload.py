@@ -5,30 +5,13 @@ Importing this module changes the process: import it in the forkserver alone.
 
 from __future__ import annotations
 
-import ctypes
 import importlib.util
 import os
 import signal
-import sys
 
 from trainers.allocator import keep_freed_memory
+from trainers.parent import die_with_parent
 from work import WORKER_PID_VARIABLE
-
-_PR_SET_PDEATHSIG = 1
-
-
-def die_with_parent(expected_parent_pid: int) -> None:
-    """Have the kernel kill this process when its parent ends; exits at once if that is already so.
-
-    Linux only. Elsewhere the child notices the closed pipe after its next step.
-    """
-    if sys.platform != "linux":
-        return
-    libc = ctypes.CDLL(None, use_errno=True)
-    if libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0) != 0:
-        raise OSError(ctypes.get_errno(), "prctl(PR_SET_PDEATHSIG) failed")
-    if os.getppid() != expected_parent_pid:
-        os._exit(1)
 
 
 def _preload() -> None:

@@ -17,6 +17,7 @@ from errors import DatasetUnavailable, TrainingFailed
 from schema import EpochResult, TrainingContext
 from tests.integration.test_datasets import cifar_file, idx_files, make_images, md5, put
 from tests.integration.test_trainers import CollectingControl
+from trainers.augmentation import Draw
 from trainers.cnn import train_cnn
 from trainers.data import load_data
 from trainers.datasets import DATASETS, DataFile, Dataset
@@ -203,6 +204,20 @@ def test_a_folder_without_a_test_split_gets_a_fixed_one(tmp_path: Path) -> None:
         assert torch.equal(labels, same)
         # Blue comes before red by name; the channels are red, green, blue.
         assert torch.equal((images[:, 0, 4, 4] > 128).long(), labels)
+
+
+@pytest.mark.parametrize("limit_bytes", [0, 10**9])
+def test_a_rank_may_have_one_image_or_none_of_a_folder(tmp_path: Path, limit_bytes: int) -> None:
+    put_folder(tmp_path)
+    hyper_params = CnnHyperParams(dataset="image_folder", image_folder="photos/train", image_side=8)
+    data = load_data(
+        DATASETS["image_folder"], tmp_path, hyper_params, device="cpu", say=print, limit_bytes=limit_bytes
+    )
+    parts = [list(data.test.narrow(start, end).load_all(9)) for start, end in ((0, 0), (0, 1), (1, 2))]
+    assert [len(images) for part in parts for images, _ in part] == [1, 1]
+    drawn = Draw(torch.arange(3))
+    shares = list(data.train.load([drawn.every(2, start=0), drawn.every(4, start=3)]))
+    assert [images.shape for images, _ in shares] == [(2, 3, 8, 8), (0, 3, 8, 8)]
 
 
 @pytest.mark.parametrize("limit_bytes", [0, 10**9])

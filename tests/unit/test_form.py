@@ -24,6 +24,9 @@ def test_the_form_of_the_built_in_trainer_follows_its_model() -> None:
     assert fields["learning_rate"].default == CnnHyperParams.model_fields["learning_rate"].default
     assert not fields["batch_size"].is_advanced
     assert fields["seed"].is_advanced
+    assert (fields["gpus"].label, fields["gpus"].kind) == ("Number of GPUs", "integer")
+    assert fields["gpus"].is_advanced
+    assert (fields["gpus"].default, fields["gpus"].minimum, fields["gpus"].maximum) == (1, 1, 64)
 
 
 def test_optional_and_referenced_fields_are_looked_into() -> None:

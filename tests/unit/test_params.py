@@ -61,6 +61,7 @@ def test_the_shortest_body_is_complete_afterwards(tmp_path: Path) -> None:
         "label_smoothing": 0.0,
         "augmentation": "none",
         "compile": "off",
+        "gpus": 1,
         "precision": "auto",
         "deterministic": False,
         "validation_fraction": 0.0,

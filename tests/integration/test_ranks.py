@@ -1,0 +1,179 @@
+"""Two processes of gloo train as one process does."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import psutil
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from errors import DatasetUnavailable, TrainingFailed
+from schema import Checkpoint, EpochResult, Request, TrainingContext
+from tests.integration.test_trainers import CollectingControl
+from trainers.checkpoints import Checkpoints, open_checkpoints
+from trainers.cnn import train_cnn
+from trainers.params import CnnHyperParams
+
+pytestmark = pytest.mark.slow
+
+
+class StoppingControl(CollectingControl):
+    """Asks for a stop once a training has come as far as that."""
+
+    def __init__(self, stop_at: int) -> None:
+        super().__init__()
+        self.stop_at = stop_at
+
+    def after_step(self, step: int) -> Request | None:  # type: ignore[override] # the other never asks
+        return Request.PREEMPT if step >= self.stop_at else None
+
+
+def train(
+    folder: Path, control: CollectingControl | None = None, /, **hyper_params: object
+) -> list[EpochResult]:
+    """Train on digits in batches of 160, the last of which has 157 images for its two ranks."""
+    context = TrainingContext(
+        datasets_dir=folder,
+        device="cpu",
+        control=control or CollectingControl(),
+        checkpoints=open_checkpoints(str(folder), "run"),
+        checkpoint_every_s=0,
+    )
+    chosen = {"num_epochs": 2, "batch_size": 160, "validation_fraction": 0.1, "seed": 3, **hyper_params}
+    assert not psutil.Process().children()
+    results = list(train_cnn(CnnHyperParams.model_validate(chosen), context))
+    assert not psutil.Process().children()
+    return results
+
+
+def weights(folder: Path) -> dict[str, torch.Tensor]:
+    newest = open_checkpoints(str(folder), "run").find_newest()
+    assert newest is not None
+    network: dict[str, torch.Tensor] = newest.state["state"]["network"]
+    return network
+
+
+def assert_close(one: list[EpochResult], other: list[EpochResult], *, rel: float) -> None:
+    names = ("train_loss", "test_loss", "validation_loss")
+    for a, b in zip(one, other, strict=True):
+        assert [getattr(a, name) for name in names] == pytest.approx(
+            [getattr(b, name) for name in names], rel=rel
+        )
+
+
+def test_two_ranks_train_as_one_process(tmp_path: Path) -> None:
+    chosen = {"augmentation": "crop_flip_cutout", "label_smoothing": 0.1, "optimizer": "adamw"}
+    whole = train(tmp_path / "one", **chosen)
+    control = CollectingControl()
+    shared = train(tmp_path / "two", control, gpus=2, **chosen)
+
+    assert_close(shared, whole, rel=1e-5)
+    expected = weights(tmp_path / "one")
+    for name, value in weights(tmp_path / "two").items():
+        # A twentieth of one step's length: AdamW makes the most of gradients that are nearly 0.
+        torch.testing.assert_close(value, expected[name], rtol=1e-3, atol=1e-4)
+    assert (control.facts["gpus"], control.facts["backend"]) == (2, "gloo")
+    assert any("1,293 training, 144 validation" in line for line in control.lines)
+
+
+def test_a_network_with_batch_norm_trains_on_two_ranks_as_in_one_process(tmp_path: Path) -> None:
+    # Small steps: with larger ones a value on the edge of a ReLU that falls to the other side shows.
+    chosen = {"network": "resnet9", "optimizer": "sgd", "learning_rate": 0.001, "num_epochs": 1}
+    whole = train(tmp_path / "one", **chosen)
+    shared = train(tmp_path / "two", gpus=2, **chosen)
+
+    assert_close(shared, whole, rel=1e-4)
+    expected = weights(tmp_path / "one")
+    for name, value in weights(tmp_path / "two").items():
+        torch.testing.assert_close(value, expected[name], rtol=1e-3, atol=3e-4)
+
+
+@pytest.mark.parametrize("network", ["resnet9", "mobilenet_v3_small"])
+def test_gradients_and_running_statistics_are_those_of_the_whole_batch(tmp_path: Path, network: str) -> None:
+    started = [
+        subprocess.Popen([sys.executable, "-m", "tests.rank_gradients", network, str(rank), str(tmp_path)])
+        for rank in (-1, 0, 1)
+    ]
+    assert [process.wait(120) for process in started] == [0, 0, 0]
+    whole, shared = (load_file(tmp_path / f"{rank}.safetensors") for rank in (-1, 0))
+    assert whole.keys() == shared.keys()
+    for name, expected in whole.items():
+        torch.testing.assert_close(shared[name], expected, rtol=1e-7, atol=1e-10)
+
+
+def test_ranks_that_are_stopped_go_on_with_the_same_bits(tmp_path: Path) -> None:
+    # Dropout draws from each rank's own generator.
+    chosen: dict[str, object] = {"gpus": 2, "dropout": 0.3, "num_epochs": 20}
+    whole = train(tmp_path / "whole", **chosen)
+    train(tmp_path / "parts", StoppingControl(12), **chosen)
+    newest = open_checkpoints(str(tmp_path / "parts"), "run").find_newest()
+    assert newest is not None
+    assert 12 <= newest.step < 180
+    control = CollectingControl()
+    rest = train(tmp_path / "parts", control, **chosen)
+
+    assert control.facts["resume"] == "exact"
+    same = {"duration_s"}
+    assert [result.model_dump(exclude=same) for result in rest] == [
+        result.model_dump(exclude=same) for result in whole[-len(rest) :]
+    ]
+    expected = weights(tmp_path / "whole")
+    assert all(torch.equal(value, expected[name]) for name, value in weights(tmp_path / "parts").items())
+
+
+def test_another_number_of_ranks_resumes_and_is_called_inexact(tmp_path: Path) -> None:
+    train(tmp_path, StoppingControl(12), gpus=2, num_epochs=20)
+    control = CollectingControl()
+    results = train(tmp_path, control, num_epochs=20)
+    assert results[-1].epoch == 20
+    assert results[-1].test_accuracy > 0.95
+    assert "gpus" in str(control.facts["resume"])
+    assert str(control.facts["resume"]).startswith("inexact")
+
+
+def test_a_loss_that_is_no_number_fails_as_in_one_process(tmp_path: Path) -> None:
+    chosen = {"optimizer": "sgd", "learning_rate": 10.0, "network": "lenet5", "weight_decay": 1.0}
+    with pytest.raises(TrainingFailed) as alone:
+        train(tmp_path / "one", num_epochs=50, **chosen)
+    with pytest.raises(TrainingFailed) as shared:
+        train(tmp_path / "two", gpus=2, num_epochs=50, **chosen)
+    assert str(alone.value).startswith("The loss is no longer a number at step")
+    assert str(shared.value).startswith("The loss is no longer a number at step")
+    assert not psutil.Process().children()
+
+
+def test_what_a_rank_cannot_explain_arrives_with_its_traceback(tmp_path: Path) -> None:
+    open_checkpoints(str(tmp_path), "run").save(Checkpoint(5, {"made_with": {}}))
+    with pytest.raises(TrainingFailed, match=r"Rank [01] failed: KeyError: 'threads'") as failure:
+        train(tmp_path, gpus=2)
+    assert "Traceback" in str(failure.value)
+    assert "in resume" in str(failure.value)
+
+
+def test_files_that_are_missing_are_named_before_any_rank_starts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(DatasetUnavailable, match="empty"):
+        train(tmp_path, gpus=2, dataset="image_folder", image_folder="empty")
+
+
+def test_a_full_disk_costs_the_checkpoint_and_not_the_run(tmp_path: Path) -> None:
+    class FullDisk(Checkpoints):
+        def save(self, checkpoint: Checkpoint) -> None:
+            raise OSError(f"No space left for step {checkpoint.step}")
+
+    control = CollectingControl()
+    context = TrainingContext(
+        datasets_dir=tmp_path,
+        device="cpu",
+        control=control,
+        checkpoints=FullDisk(open_checkpoints(str(tmp_path), "run")._folder),
+    )
+    hyper_params = CnnHyperParams.model_validate({"num_epochs": 1, "gpus": 2})
+    assert len(list(train_cnn(hyper_params, context))) == 1
+    assert any("No space left" in line and "The run goes on" in line for line in control.lines)
