@@ -5,11 +5,13 @@ from schema.control import (
     CheckpointStore,
     Control,
     Epochs,
+    ModelStore,
     Request,
     TrainFunction,
     TrainingContext,
     Validate,
 )
+from schema.models import Metrics, ModelFile, ModelName, ModelReply, ModelsReply
 from schema.records import (
     DEFAULT_QUEUE,
     QUEUE_PATTERN,
@@ -65,6 +67,12 @@ __all__ = [
     "Lease",
     "LogLine",
     "LogReply",
+    "Metrics",
+    "ModelFile",
+    "ModelName",
+    "ModelReply",
+    "ModelStore",
+    "ModelsReply",
     "Record",
     "Request",
     "Run",

@@ -55,6 +55,16 @@ class CheckpointStore(Protocol):
         """Return the newest whole checkpoint; None when the run starts anew."""
 
 
+class ModelStore(Protocol):
+    """Where the models of one run are kept: sets of files."""
+
+    def write(self, name: str, files: dict[str, bytes]) -> None:
+        """Write a set, replacing an earlier one. Raises OSError."""
+
+    def clear(self) -> None:
+        """Delete every set. Raises OSError."""
+
+
 @dataclass(frozen=True)
 class TrainingContext:
     """Where and on what a trainer works; ``device`` is ``cpu`` or ``cuda:N``."""
@@ -67,6 +77,8 @@ class TrainingContext:
     api_url: str = ""
     checkpoints: CheckpointStore | None = None
     checkpoint_every_s: float = 60.0
+    models: ModelStore | None = None
+    model_licence: str | None = None
 
 
 # Returns the reason why the training ended before its last epoch, or None.

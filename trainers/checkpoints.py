@@ -20,7 +20,7 @@ from trainers.places import Folder, open_folder
 
 log = logging.getLogger(__name__)
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 KEPT: Final = 2
 TENSORS_FILE, STATE_FILE = "state.safetensors", "state.json"
 _NAME = re.compile(r"step-(\d{12})")

@@ -51,7 +51,7 @@ def train_cnn(
         network.to(context.device, memory_format=torch.channels_last)  # type: ignore[call-overload] # not in the stub
         state = resume(context, hyper_params)
         _describe(hyper_params, data, network, context)
-        keep = make_keeper(context)
+        keep = make_keeper(context, datasets[hyper_params.dataset])
         return (
             yield from train(network, data, hyper_params, control=context.control, resume=state, keep=keep)
         )

@@ -16,6 +16,7 @@ from schema import Lease, Request, RunError, Scalar, Status
 from settings import Settings
 from work.budget import Budget
 from work.child import Job
+from work.finished import complete_cards, delete_checkpoints
 from work.messages import Described, Ended, EpochEnded, Logged, Message
 from work.metering import add_cost, describe_epoch
 from work.process import Child, start_training
@@ -108,8 +109,10 @@ class _Execution:
             datasets_dir=settings.data_dir / "datasets",
             scripts_dir=settings.scripts_dir,
             api_url=settings.api_url,
-            checkpoint_url=settings.checkpoint_url or str(settings.data_dir.resolve() / "checkpoints"),
+            checkpoint_url=settings.effective_checkpoint_url,
             checkpoint_every_s=settings.checkpoint_every_s,
+            model_url=settings.effective_model_url,
+            model_licence=settings.model_licence,
             recorded_epochs=self._list_recorded(),
         )
         return start_training(job)
@@ -148,10 +151,15 @@ class _Execution:
 
     def _deliver(self, ended: Ended) -> None:
         """Write how the attempt ended, waiting for Redis without limit: STOP_LIMIT_S ends the worker."""
+        if ended.outcome == "done":
+            # Before the run is done: who sees that finds complete cards.
+            self._outbox.add(lambda: complete_cards(self._place.db, self._place.settings, self._lease.run_id))
         self._add_ending(ended)
         while not self._outbox.flush():
             time.sleep(RETRY_S)
             self._keep_lease()
+        if ended.outcome == "done":
+            delete_checkpoints(self._place.settings, self._lease.run_id)
 
     def close(self) -> None:
         """End the child and close the log file."""
