@@ -16,6 +16,8 @@ from schema import (
     ErrorReply,
     HealthReply,
     LogReply,
+    ModelName,
+    ModelsReply,
     RunOptions,
     RunReply,
     RunsReply,
@@ -94,6 +96,15 @@ class Client:
         """Return the lines after ``after``, a line_id; without it the newest 1000, oldest first."""
         params = {"after": after} if after else {}
         return self._read(LogReply, self._send("GET", f"/api/runs/{_segment(iid)}/log", params=params))
+
+    def list_models(self, iid: str) -> ModelsReply:
+        """Return the saved models of a run, the best one first. Refused with 404 when it has none."""
+        return self._read(ModelsReply, self._send("GET", f"/api/runs/{_segment(iid)}/models"))
+
+    def fetch_model_file(self, iid: str, name: ModelName, file: str) -> bytes:
+        """Return one file of a saved model, whole."""
+        path = f"/api/runs/{_segment(iid)}/models/{_segment(name)}/{_segment(file)}"
+        return self._send("GET", path).content
 
     def list_trainers(self) -> TrainersReply:
         """Return the trainers, the default one first."""

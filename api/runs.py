@@ -101,7 +101,8 @@ class LogQuery(Record):
     )
 
 
-def _get_run(iid: str) -> Run:
+def get_known_run(iid: str) -> Run:
+    """Return a run. Raises NotFound also for what cannot be a run's id."""
     if not re.fullmatch(RUN_ID_PATTERN, iid):
         raise NotFound(f"There is no run {iid[:64]!r}. GET /experiments lists the runs there are.")
     return db().runs.get(iid)
@@ -136,7 +137,7 @@ def submit_run(body: TrainBody, headers: TrainHeaders) -> Response:
 @runs.output(RunReply)
 def get_run(iid: str, query: RunQuery) -> Response:
     """Answer everything about one run, its epochs so far in ``in_update``."""
-    run = _get_run(iid)
+    run = get_known_run(iid)
     return reply(show_run(run, epochs=db().runs.list_epochs(iid) if "in_update" in query.fields else None))
 
 
@@ -170,7 +171,7 @@ def list_runs(query: RunsQuery) -> Response:
 @runs.output(EpochsReply)
 def list_epochs(iid: str) -> Response:
     """Answer the epochs of a run, oldest first, and its attempts."""
-    run = _get_run(iid)
+    run = get_known_run(iid)
     found = db().runs
     return reply(EpochsReply(epochs=found.list_epochs(run.run_id), attempts=found.list_attempts(run.run_id)))
 
@@ -180,5 +181,5 @@ def list_epochs(iid: str) -> Response:
 @runs.output(LogReply)
 def list_log(iid: str, query: LogQuery) -> Response:
     """Answer lines of a run's log, oldest first: those after ``after``, or the newest 1000."""
-    run = _get_run(iid)
+    run = get_known_run(iid)
     return reply(LogReply(lines=db().log.list(run.run_id, after=query.after)))

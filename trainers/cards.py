@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Literal
 
 from pydantic import AwareDatetime, Field, JsonValue
@@ -17,6 +18,12 @@ OPTIMISTIC = (
     "for the same images chose the epoch and judge it."
 )
 NOT_YET_KNOWN = "not yet known: the worker completes the card when the run is done"
+
+
+_SOURCES: Mapping[str, tuple[str, ...]] = {
+    "embedded": ("sklearn.datasets.load_digits",),
+    "generated": ("trainers.embedded.make_fake",),
+}
 
 
 class ImageFacts(Record):
@@ -125,7 +132,8 @@ def describe_dataset(
         test_images=test,
         split_rule=rule,
         md5={path: md5 for path, md5 in checked if md5 is not None},
-        sources=tuple(url for archive in dataset.archives for url in archive.urls),
+        sources=_SOURCES.get(dataset.file_format, ())
+        or tuple(url for archive in dataset.archives for url in archive.urls),
         licence=dataset.licence or LICENCE_UNKNOWN,
         licence_source=dataset.licence_source,
     )

@@ -12,7 +12,7 @@ import streamlit as st
 from errors import ApiRefused
 from schema import EpochsReply, RunReply, Status
 from views import format as fmt
-from views import parts, run_details, source
+from views import parts, run_details, run_models, source
 from views.charts import run_figures
 from views.live_chart import live_charts
 from views.look import SIMULATED, SIMULATED_COLOR, run_color, run_name, run_title, short_id
@@ -125,6 +125,7 @@ def _live(iid: str, *, was_live: bool) -> None:
             version = f"{source.version_of(run)}:{len(epochs.epochs)}"
             figures = _figures(iid, version, epochs, is_simulated=run.simulated)
             live_charts(figures, key=f"charts:{iid}")
+        run_models.show(run)
         run_details.show(run, epochs)
 
 

@@ -12,7 +12,18 @@ import streamlit as st
 
 from client import Client
 from errors import ApiError, ApiRefused, ApiUnavailable
-from schema import EpochsReply, HealthReply, LogReply, RunReply, RunsReply, SortField, Status, TrainersReply
+from schema import (
+    EpochsReply,
+    HealthReply,
+    LogReply,
+    ModelName,
+    ModelsReply,
+    RunReply,
+    RunsReply,
+    SortField,
+    Status,
+    TrainersReply,
+)
 from settings import load_settings
 
 PAGE_SIZE = 200
@@ -120,6 +131,17 @@ def list_epochs(iid: str, version: str) -> EpochsReply:  # noqa: ARG001 # versio
 def list_log(iid: str) -> LogReply:
     """Return the newest lines of a run's log."""
     return api().list_log(iid)
+
+
+@st.cache_data(ttl=10, show_spinner=False)
+def list_models(iid: str) -> ModelsReply:
+    """Return the saved models of a run. Raises ApiRefused with the reason when it has none."""
+    return api().list_models(iid)
+
+
+def fetch_model_file(iid: str, name: ModelName, file: str) -> bytes:
+    """Return one file of a saved model; nothing is kept, it may be large."""
+    return api().fetch_model_file(iid, name, file)
 
 
 @st.cache_data(ttl=1, show_spinner=False)
