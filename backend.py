@@ -19,6 +19,7 @@ from api.accounts import accounts
 from api.body import StrictJSONProvider
 from api.docs import docs, finish_openapi
 from api.health import VERSION, health
+from api.models import models
 from api.runs import runs
 from api.state import State, attach, state_of
 from api.totals import totals
@@ -30,7 +31,7 @@ from settings import Settings, load_settings
 from trainers import complete_hyper_params
 
 CONFIG = Path(__file__).resolve().with_name("gunicorn.conf.py")
-BLUEPRINTS = (runs, accounts, totals, trainers, health, docs)
+BLUEPRINTS = (runs, models, accounts, totals, trainers, health, docs)
 
 
 def create_app(settings: Settings | None = None, db: RedisDB | None = None) -> APIFlask:

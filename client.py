@@ -17,6 +17,8 @@ from schema import (
     ErrorReply,
     HealthReply,
     LogReply,
+    ModelName,
+    ModelsReply,
     PowerReply,
     Prediction,
     RecomputeReply,
@@ -127,6 +129,15 @@ class Client:
             "options": (options or RunOptions()).model_dump(mode="json"),
         }
         return self._read(Prediction, self._send("POST", "/api/predict", json=body))
+
+    def list_models(self, iid: str) -> ModelsReply:
+        """Return the saved models of a run, the best one first. Refused with 404 when it has none."""
+        return self._read(ModelsReply, self._send("GET", f"/api/runs/{_segment(iid)}/models"))
+
+    def fetch_model_file(self, iid: str, name: ModelName, file: str) -> bytes:
+        """Return one file of a saved model, whole."""
+        path = f"/api/runs/{_segment(iid)}/models/{_segment(name)}/{_segment(file)}"
+        return self._send("GET", path).content
 
     def list_trainers(self) -> TrainersReply:
         """Return the trainers, the default one first."""

@@ -45,6 +45,11 @@ class Settings(BaseSettings):
     checkpoint_every_s: float = Field(
         60.0, ge=0, description="how often a long epoch is checkpointed; the end of an epoch always is"
     )
+    model_url: str | None = Field(
+        None,
+        description="where the models of finished runs are, a path or an fsspec URL; else under data_dir",
+    )
+    model_licence: str | None = Field(None, description="licence of the models, as their cards state it")
     lease_s: float = Field(
         15.0, ge=0.2, le=3600, description="how long a worker holds a run without renewing"
     )
@@ -88,6 +93,16 @@ class Settings(BaseSettings):
         if isinstance(value, str):
             return tuple(part.strip() for part in value.split(",") if part.strip())
         return value
+
+    @property
+    def effective_checkpoint_url(self) -> str:
+        """Where checkpoints are, with the default filled in."""
+        return self.checkpoint_url or str(self.data_dir.resolve() / "checkpoints")
+
+    @property
+    def effective_model_url(self) -> str:
+        """Where models are, with the default filled in."""
+        return self.model_url or str(self.data_dir.resolve() / "models")
 
     @property
     def effective_log_level(self) -> str:

@@ -23,6 +23,7 @@ from schema.control import (
     Control,
     Epochs,
     Measure,
+    ModelStore,
     Request,
     SpanEnergy,
     TrainFunction,
@@ -31,6 +32,7 @@ from schema.control import (
     charge_nothing,
     measure_nothing,
 )
+from schema.models import Metrics, ModelFile, ModelName, ModelReply, ModelsReply
 from schema.records import (
     DEFAULT_PROJECT,
     DEFAULT_QUEUE,
@@ -105,6 +107,12 @@ __all__ = [
     "LogLine",
     "LogReply",
     "Measure",
+    "Metrics",
+    "ModelFile",
+    "ModelName",
+    "ModelReply",
+    "ModelStore",
+    "ModelsReply",
     "PowerPoint",
     "PowerReply",
     "PredictRequest",

@@ -80,6 +80,16 @@ def charge_nothing(name: str, start_ns: int, end_ns: int) -> None:
     """Add nothing to a run's energy: for a training without a worker."""
 
 
+class ModelStore(Protocol):
+    """Where the models of one run are kept: sets of files."""
+
+    def write(self, name: str, files: dict[str, bytes]) -> None:
+        """Write a set, replacing an earlier one. Raises OSError."""
+
+    def clear(self) -> None:
+        """Delete every set. Raises OSError."""
+
+
 @dataclass(frozen=True)
 class TrainingContext:
     """Where and on what a trainer works; ``device`` is ``cpu`` or ``cuda:N``."""
@@ -95,6 +105,8 @@ class TrainingContext:
     measure: Measure = measure_nothing
     """What the energy of a span that has just ended was; for choices before a training, not for epochs."""
     charge: Charge = charge_nothing
+    models: ModelStore | None = None
+    model_licence: str | None = None
 
 
 # Returns the reason why the training ended before its last epoch, or None.

@@ -68,7 +68,7 @@ def _train(
     # A run goes on in the precision that it began in.
     wanted = hyper_params.precision if state is None else state.precision
     _describe(hyper_params, data, network, context, resolve_precision(wanted, data.device))
-    keep = make_keeper(context, clock=team.clock)
+    keep = make_keeper(context, DATASETS[hyper_params.dataset], team.clock)
     if hyper_params.batch_size == AUTO:
         chosen = fix_batch_size(network, data, hyper_params, context, limit_bytes=limit_bytes)
         if chosen is None:

@@ -122,6 +122,8 @@ class Data:
     classes: int
     place: str
     """Where the images are while the network learns: device, host or files."""
+    class_names: tuple[str, ...] = ()
+    """In the order of the labels; empty where the dataset does not say."""
 
     @property
     def device(self) -> torch.device:
@@ -163,7 +165,8 @@ def load_data(
     folder = None
     if dataset.file_format == "folder":
         folder = find_images(datasets_dir, hyper_params.image_folder or "")
-        dataset = replace(dataset, side=hyper_params.image_side, classes=len(folder.classes))
+        names = folder.classes
+        dataset = replace(dataset, side=hyper_params.image_side, classes=len(names), class_names=names)
         if _count_bytes(dataset, len(folder.train) + len(folder.test), hyper_params) > limit_bytes:
             return _stream(dataset, folder, hyper_params, home)
     train, test = _read(dataset, datasets_dir, say) if folder is None else decode(folder, dataset.side)
@@ -235,7 +238,7 @@ def _describe(
 ) -> Data:
     mean, std = (values.to(train.device) for values in statistics)
     channels, side, classes = dataset.channels, dataset.side, dataset.classes
-    return Data(train, test, validation, mean, std, channels, side, classes, place)
+    return Data(train, test, validation, mean, std, channels, side, classes, place, dataset.class_names)
 
 
 def _measure_room(device: torch.device) -> int:

@@ -39,11 +39,28 @@ class Dataset:
     train_files: tuple[DataFile, ...] = ()
     test_files: tuple[DataFile, ...] = ()
     archives: tuple[Archive, ...] = ()
+    class_names: tuple[str, ...] = ()
+    """In the order of the labels; empty where they are not known before the files are read."""
+    licence: str | None = None
+    licence_source: str | None = None
+
+    @property
+    def split_rule(self) -> str:
+        """Where the test images come from, as a sentence."""
+        return _SPLIT_RULES.get(self.file_format, "The published test split.")
 
     @property
     def files(self) -> tuple[DataFile, ...]:
         """Every file that has to be on disk."""
         return self.train_files + self.test_files
+
+
+_SPLIT_RULES: Mapping[str, str] = {
+    "embedded": "The first 36 images of each class, by the permutation of numpy.random.RandomState(0).",
+    "folder": "The folder's own folder test; without one, the first fifth of its files, sorted by class and "
+    "name, by the permutation of numpy.random.RandomState(0).",
+    "generated": "Generated after the training images, from the same stream of numpy.random.RandomState(0).",
+}
 
 
 def is_on_disk(dataset: Dataset, datasets_dir: Path) -> bool:
@@ -73,7 +90,15 @@ _KRIZHEVSKY = "https://www.cs.toronto.edu/~kriz/"
 _NETZER = "http://ufldl.stanford.edu/housenumbers/"
 
 
-def _idx(name: str, title: str, folder: str, mirrors: tuple[str, ...], md5s: tuple[str, ...]) -> Dataset:
+def _idx(
+    name: str,
+    title: str,
+    folder: str,
+    mirrors: tuple[str, ...],
+    md5s: tuple[str, ...],
+    class_names: tuple[str, ...],
+    licence: tuple[str, str],
+) -> Dataset:
     """Describe a dataset in MNIST's four files; a file is a header and one byte for each pixel or label."""
     files = (
         DataFile(f"{folder}/raw/train-images-idx3-ubyte", 16 + 60_000 * 28 * 28),
@@ -95,11 +120,20 @@ def _idx(name: str, title: str, folder: str, mirrors: tuple[str, ...], md5s: tup
         train_files=files[:2],
         test_files=files[2:],
         archives=archives,
+        class_names=class_names,
+        licence=licence[0],
+        licence_source=licence[1],
     )
 
 
 def _cifar(
-    name: str, title: str, classes: int, archive: Archive, train: dict[str, str], test: dict[str, str]
+    name: str,
+    title: str,
+    classes: int,
+    archive: Archive,
+    train: dict[str, str],
+    test: dict[str, str],
+    class_names: tuple[str, ...] = (),
 ) -> Dataset:
     """Describe a dataset in CIFAR's batches, given as path and MD5 sum."""
     return Dataset(
@@ -112,10 +146,20 @@ def _cifar(
         train_files=tuple(DataFile(path, md5=md5) for path, md5 in train.items()),
         test_files=tuple(DataFile(path, md5=md5) for path, md5 in test.items()),
         archives=(archive,),
+        class_names=class_names,
     )
 
 
-_DIGITS = Dataset("digits", "scikit-learn digits, 8 x 8", "embedded", channels=1, side=8, classes=10)
+_DIGIT_NAMES = tuple("0123456789")
+_DIGITS = Dataset(
+    "digits",
+    "scikit-learn digits, 8 x 8",
+    "embedded",
+    channels=1,
+    side=8,
+    classes=10,
+    class_names=_DIGIT_NAMES,
+)
 _MNIST = _idx(
     "mnist",
     "MNIST, handwritten digits, 28 x 28",
@@ -127,6 +171,8 @@ _MNIST = _idx(
         "9fb629c4189551a2d022fa330f9573f3",
         "ec29112dd5afa0611ce80d1b7f02629c",
     ),
+    _DIGIT_NAMES,
+    ("CC BY-SA 3.0", "https://keras.io/api/datasets/mnist/"),
 )
 _FASHION_MNIST = _idx(
     "fashion_mnist",
@@ -139,6 +185,12 @@ _FASHION_MNIST = _idx(
         "bef4ecab320f06d8554ea6380940ec79",
         "bb300cfdad3c16e7a12a480ee83cd310",
     ),
+    # Source: the table "Labels" of https://github.com/zalandoresearch/fashion-mnist.
+    (
+        *("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat"),
+        *("Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"),
+    ),
+    ("MIT", "https://github.com/zalandoresearch/fashion-mnist/blob/master/LICENSE"),
 )
 _CIFAR10 = _cifar(
     "cifar10",
@@ -157,6 +209,8 @@ _CIFAR10 = _cifar(
         "cifar-10-batches-py/data_batch_5": "482c414d41f54cd18b22e5b47cb7c3cb",
     },
     {"cifar-10-batches-py/test_batch": "40351d587109b95175f43aff81a1287e"},
+    # Source: batches.meta of the archive.
+    ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"),
 )
 _CIFAR100 = _cifar(
     "cifar100",
@@ -183,6 +237,9 @@ _SVHN = Dataset(
         Archive("train_32x32.mat", (f"{_NETZER}train_32x32.mat",), "e26dedcc434d2e4c54c9b2d4a06d8373"),
         Archive("test_32x32.mat", (f"{_NETZER}test_32x32.mat",), "eb5a983be6a315427106f1b164d9cef3"),
     ),
+    class_names=_DIGIT_NAMES,
+    licence="for non-commercial use only",
+    licence_source="http://ufldl.stanford.edu/housenumbers/",
 )
 
 # The folder itself says how many classes there are, and the run how large its images become.

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from schema import Charge, Control, EpochResult, Epochs, charge_nothing
+from schema import Charge, Control, EpochResult, Epochs, Request, charge_nothing
 from trainers.data import Data, Split
 from trainers.params import CnnHyperParams
 from trainers.resuming import Keep, Moment, keep_nothing
@@ -47,8 +47,10 @@ def train(
         training.start_clock()
         while not training.is_epoch_complete:
             training.learn_batch()
-            if control.after_step(training.step) is not None:
+            if (request := control.after_step(training.step)) is not None:
                 keep(training, Moment.STOP)
+                if request is Request.FINISH:
+                    keep(training, Moment.END)
                 return None
             keep(training, Moment.STEP)
         result = _score(training)
@@ -56,7 +58,8 @@ def train(
         training.end_epoch(result.validation_loss, result.validation_accuracy)
         yield result
         # Not before: what a checkpoint holds as done has been handed out.
-        keep(training, Moment.EPOCH)
+        keep(training, Moment.EPOCH, result)
+    keep(training, Moment.END)
     return training.progress.reason
 
 

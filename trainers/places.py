@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from pathlib import Path
-from typing import Protocol
+from typing import BinaryIO, Protocol, cast
 from urllib.parse import urlsplit
 
 import fsspec
@@ -23,8 +23,17 @@ class Folder(Protocol):
     def write(self, name: str, files: dict[str, bytes]) -> None:
         """Write a set whose last file makes it complete; an earlier set of that name is replaced."""
 
+    def open(self, name: str, file: str) -> BinaryIO:
+        """Open a file for reading. Raises OSError when it is not there."""
+
+    def replace(self, name: str, file: str, content: bytes) -> None:
+        """Write one file of a set anew; readers see the old one or the new one."""
+
     def delete(self, name: str) -> None:
         """Delete a set."""
+
+    def clear(self) -> None:
+        """Delete every set. Raises OSError when something is left."""
 
 
 class LocalFolder:
@@ -45,13 +54,12 @@ class LocalFolder:
         """Write all files into a temporary folder and rename it, each step on disk before the next."""
         self._root.mkdir(parents=True, exist_ok=True)
         temporary = self._root / f".{name}.{os.getpid()}"
+        # What a killed process of the same number has left: in a container numbers come again.
+        shutil.rmtree(temporary, ignore_errors=True)
         try:
             temporary.mkdir()
             for file, content in files.items():
-                with (temporary / file).open("wb") as stream:
-                    stream.write(content)
-                    stream.flush()
-                    os.fsync(stream.fileno())
+                _write(temporary / file, content)
             _sync(temporary)
             self.delete(name)
             temporary.rename(self._root / name)
@@ -60,9 +68,29 @@ class LocalFolder:
             shutil.rmtree(temporary, ignore_errors=True)
             raise
 
+    def open(self, name: str, file: str) -> BinaryIO:
+        """Open a file."""
+        return (self._root / name / file).open("rb")
+
+    def replace(self, name: str, file: str, content: bytes) -> None:
+        """Write the file beside the old one and rename it."""
+        temporary = self._root / name / f".{file}.{os.getpid()}"
+        try:
+            _write(temporary, content)
+            temporary.replace(self._root / name / file)
+            _sync(self._root / name)
+        except OSError:
+            temporary.unlink(missing_ok=True)
+            raise
+
     def delete(self, name: str) -> None:
         """Delete a folder; one that is not there is no error."""
         shutil.rmtree(self._root / name, ignore_errors=True)
+
+    def clear(self) -> None:
+        """Delete the folder with all sets; when it is not there that is no error."""
+        if self._root.exists():
+            shutil.rmtree(self._root)
 
 
 class RemoteFolder:
@@ -92,10 +120,23 @@ class RemoteFolder:
             self._files.pipe_file(f"{self._root}/{name}/{file}", content)
         self._files.invalidate_cache(self._root)
 
+    def open(self, name: str, file: str) -> BinaryIO:
+        """Open a file."""
+        return cast("BinaryIO", self._files.open(f"{self._root}/{name}/{file}", "rb"))
+
+    def replace(self, name: str, file: str, content: bytes) -> None:
+        """Write the file; an object store shows it when it is complete."""
+        self._files.pipe_file(f"{self._root}/{name}/{file}", content)
+
     def delete(self, name: str) -> None:
         """Delete a folder; one that is not there is no error."""
         if self._files.exists(f"{self._root}/{name}"):
             self._files.rm(f"{self._root}/{name}", recursive=True)
+
+    def clear(self) -> None:
+        """Delete the folder with all sets; when it is not there that is no error."""
+        if self._files.exists(self._root):
+            self._files.rm(self._root, recursive=True)
 
 
 def open_folder(url: str, name: str) -> Folder:
@@ -103,6 +144,13 @@ def open_folder(url: str, name: str) -> Folder:
     if urlsplit(url).scheme in ("", "file"):
         return LocalFolder(Path(urlsplit(url).path) / name)
     return RemoteFolder(f"{url.rstrip('/')}/{name}")
+
+
+def _write(path: Path, content: bytes) -> None:
+    with path.open("wb") as stream:
+        stream.write(content)
+        stream.flush()
+        os.fsync(stream.fileno())
 
 
 def _sync(folder: Path) -> None:

@@ -15,7 +15,7 @@ from multiprocessing.connection import Client, Connection
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from schema import Checkpoint, Request, Scalar, TrainingContext
+from schema import Checkpoint, Record, Request, Scalar, TrainingContext
 from trainers.allocator import keep_freed_memory
 from trainers.params import CnnHyperParams
 from trainers.parent import die_with_parent
@@ -28,6 +28,8 @@ from trainers.rank_messages import (
     Job,
     Joined,
     Logged,
+    ModelSaved,
+    ModelsCleared,
     Saved,
     Stepped,
     Stored,
@@ -98,6 +100,17 @@ class RankControl:
                 return stored
         return None
 
+    def ask(self, message: Record, content: bytes | None = None) -> None:
+        """Have something done by the process that started the ranks. Raises OSError when it failed there."""
+        self._pipe.send_bytes(encode(message))
+        if content is not None:
+            self._pipe.send_bytes(content)
+        stored = None
+        while stored is None:
+            stored = self.hear()
+        if stored.error is not None:
+            raise OSError(stored.error)
+
     def _say_step(self, step: int) -> None:
         now_s = time.monotonic()
         if now_s - self._stepped_s >= _STEPPED_S:
@@ -108,10 +121,7 @@ class RankControl:
 class RelayedCheckpoints:
     """The run's checkpoints, kept by the process that started the ranks. Only rank 0 sends them."""
 
-    def __init__(
-        self, pipe: Connection, team: Ranks, control: RankControl, newest: Checkpoint | None
-    ) -> None:
-        self._pipe = pipe
+    def __init__(self, team: Ranks, control: RankControl, newest: Checkpoint | None) -> None:
         self._team = team
         self._control = control
         self._newest = newest
@@ -120,20 +130,29 @@ class RelayedCheckpoints:
         """Have a checkpoint kept, and wait until it is. Raises OSError on rank 0."""
         from trainers.encoding import encode_state
 
-        if self._team.rank != 0:
-            return
-        tensors, state = encode_state(checkpoint.state)
-        self._pipe.send_bytes(encode(Saved(step=checkpoint.step, state=state)))
-        self._pipe.send_bytes(tensors)
-        stored = None
-        while stored is None:
-            stored = self._control.hear()
-        if stored.error is not None:
-            raise OSError(stored.error)
+        if self._team.rank == 0:
+            tensors, state = encode_state(checkpoint.state)
+            self._control.ask(Saved(step=checkpoint.step, state=state), tensors)
 
     def find_newest(self) -> Checkpoint | None:
         """Return the checkpoint that came with the job."""
         return self._newest
+
+
+class RelayedModels:
+    """The run's models, kept by the process that started the ranks. Rank 0 alone has this."""
+
+    def __init__(self, control: RankControl) -> None:
+        self._control = control
+
+    def write(self, name: str, files: dict[str, bytes]) -> None:
+        """Have a model kept, and wait until it is. Raises OSError."""
+        sizes = {file: len(content) for file, content in files.items()}
+        self._control.ask(ModelSaved(name=name, sizes=sizes), b"".join(files.values()))
+
+    def clear(self) -> None:
+        """Have the models deleted, and wait until they are. Raises OSError."""
+        self._control.ask(ModelsCleared())
 
 
 def _train(pipe: Connection, rank: int, job: Job, meeting: Path) -> None:
@@ -153,7 +172,10 @@ def _train(pipe: Connection, rank: int, job: Job, meeting: Path) -> None:
         datasets_dir=Path(job.datasets_dir),
         device=job.device,
         control=control,
-        checkpoints=RelayedCheckpoints(pipe, team, control, newest) if has_place else None,
+        run_id=job.run_id,
+        models=RelayedModels(control) if rank == 0 and job.has_models else None,
+        model_licence=job.model_licence,
+        checkpoints=RelayedCheckpoints(team, control, newest) if has_place else None,
         checkpoint_every_s=job.checkpoint_every_s or 0.0,
     )
     epochs = train_cnn(hyper_params, context, team=team)

@@ -1,6 +1,6 @@
 """What a training with several ranks says to the process that started it, as JSON over a socket.
 
-Every rank joins and may fail; rank 0 says the rest. After ``Saved`` the tensors follow in a frame.
+Every rank joins and may fail; rank 0 says the rest. After ``Saved`` and ``ModelSaved`` a frame holds the bytes.
 """
 
 from __future__ import annotations
@@ -55,6 +55,20 @@ class Saved(Record):
     state: JsonValue
 
 
+class ModelSaved(Record):
+    """A model, to be kept; the answer is a ``Stored``."""
+
+    kind: Literal["model_saved"] = "model_saved"
+    name: str
+    sizes: dict[str, int] = Field(description="file → bytes, in the order in which they follow")
+
+
+class ModelsCleared(Record):
+    """The models of an attempt before are to be deleted; the answer is a ``Stored``."""
+
+    kind: Literal["models_cleared"] = "models_cleared"
+
+
 class Failed(Record):
     """A rank cannot go on."""
 
@@ -79,7 +93,10 @@ class Job(Record):
     device: str
     threads: int
     datasets_dir: str
+    run_id: str
     checkpoint_every_s: float | None = Field(description="None where checkpoints have no place")
+    has_models: bool = Field(description="there is a place for models")
+    model_licence: str | None
     step: int
     state: JsonValue
 
@@ -92,14 +109,15 @@ class Asked(Record):
 
 
 class Stored(Record):
-    """A checkpoint is kept, or was not, and why."""
+    """What rank 0 wanted kept or deleted is, or is not, and why."""
 
     kind: Literal["stored"] = "stored"
     error: str | None
 
 
 Said = Annotated[
-    Joined | Stepped | Described | Logged | EpochEnded | Saved | Failed | Ended, Field(discriminator="kind")
+    Joined | Stepped | Described | Logged | EpochEnded | Saved | ModelSaved | ModelsCleared | Failed | Ended,
+    Field(discriminator="kind"),
 ]
 Answer = Annotated[Asked | Stored, Field(discriminator="kind")]
 _said: TypeAdapter[Said] = TypeAdapter(Said)

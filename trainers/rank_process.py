@@ -15,7 +15,7 @@ from typing import Self
 
 from schema import Record
 from trainers.leashed import Leashed
-from trainers.rank_messages import Joined, Said, Saved, decode_said, encode
+from trainers.rank_messages import Joined, ModelSaved, Said, Saved, decode_said, encode
 from trainers.torchrun import SOCKET
 
 _ROOT = Path(__file__).resolve().parent.parent
@@ -58,7 +58,7 @@ class RankProcesses:
         return dict(json.loads(self._report)) if self.has_ended and self._report else {}
 
     def receive(self, timeout_s: float) -> list[Frame]:
-        """Return what ranks have said, each with the tensors that belong to it; waits for the first."""
+        """Return what ranks have said, each with the bytes that belong to it; waits for the first."""
         said: list[Frame] = []
         pipes = [*self._pipes.values(), *self._newcomers]
         reports = [] if self.has_ended else [self._leashed.reports]
@@ -105,7 +105,7 @@ class RankProcesses:
                 for frame in self._welcome(message.rank):
                     pipe.send_bytes(frame)
                 return []
-            return [(message, pipe.recv_bytes() if isinstance(message, Saved) else b"")]
+            return [(message, pipe.recv_bytes() if isinstance(message, Saved | ModelSaved) else b"")]
         except (EOFError, OSError):  # OSError also where it died within a frame
             self._pipes = {rank: other for rank, other in self._pipes.items() if other is not pipe}
             self._newcomers = [other for other in self._newcomers if other is not pipe]

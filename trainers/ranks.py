@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
+from itertools import accumulate
 
 import torch
 
@@ -23,6 +24,8 @@ from trainers.rank_messages import (
     Failed,
     Job,
     Logged,
+    ModelSaved,
+    ModelsCleared,
     Saved,
     Stepped,
     Stored,
@@ -80,6 +83,10 @@ class _Relay:
                 self._context.control.describe(facts)
             case Saved() as saved:
                 self._ranks.answer(Stored(error=self._save(saved, tensors)))
+            case ModelSaved() as model:
+                self._ranks.answer(Stored(error=self._save_model(model, tensors)))
+            case ModelsCleared():
+                self._ranks.answer(Stored(error=self._clear_models()))
             case Failed() as failed:
                 self._failures.append(failed)
                 if explained := _rebuild(failed):
@@ -105,6 +112,23 @@ class _Relay:
             return
         raise _explain(self._failures, self._ranks.failures)
 
+    def _save_model(self, model: ModelSaved, content: bytes) -> str | None:
+        if self._context.models is None:
+            raise AssertionError("ranks without a place for models save none")
+        try:
+            self._context.models.write(model.name, _cut(content, model.sizes))
+        except OSError as error:
+            return str(error)
+        return None
+
+    def _clear_models(self) -> str | None:
+        try:
+            if self._context.models is not None:
+                self._context.models.clear()
+        except OSError as error:
+            return str(error)
+        return None
+
     def _save(self, saved: Saved, tensors: bytes) -> str | None:
         if self._context.checkpoints is None:
             raise AssertionError("ranks without a place for checkpoints save none")
@@ -113,6 +137,12 @@ class _Relay:
         except OSError as error:
             return str(error)
         return None
+
+
+def _cut(content: bytes, sizes: dict[str, int]) -> dict[str, bytes]:
+    """Take the files apart that were sent one behind the other."""
+    ends = list(accumulate(sizes.values()))
+    return {file: content[end - size : end] for (file, size), end in zip(sizes.items(), ends, strict=True)}
 
 
 def _check_gpus(hyper_params: CnnHyperParams, device: str) -> None:
@@ -145,7 +175,10 @@ def _welcome(hyper_params: CnnHyperParams, context: TrainingContext) -> Welcome:
             device=f"cuda:{_index_of(context.device) + rank}" if is_gpu else context.device,
             threads=threads,
             datasets_dir=os.fspath(context.datasets_dir.resolve()),
+            run_id=context.run_id,
             checkpoint_every_s=context.checkpoint_every_s if context.checkpoints else None,
+            has_models=context.models is not None,
+            model_licence=context.model_licence,
             step=newest.step if newest else 0,
             state=state,
         )

@@ -6,10 +6,13 @@ import dataclasses
 import time
 from collections.abc import Callable
 from enum import Enum, auto
+from typing import Protocol
 
 import torch
 
-from schema import Checkpoint, CheckpointStore, Control, Scalar, TrainingContext
+from schema import Checkpoint, CheckpointStore, Control, EpochResult, Scalar, TrainingContext
+from trainers.datasets import Dataset
+from trainers.models import Kept, ModelWriter, take_snapshot
 from trainers.params import AUTO, CnnHyperParams
 from trainers.stopping import Progress
 from trainers.training import State, Training
@@ -19,22 +22,32 @@ MAX_SHARE = 0.05
 
 
 class Moment(Enum):
-    """Where in the loop a state may be saved."""
+    """Where in the loop something may be saved."""
 
     STEP = auto()
     EPOCH = auto()
     STOP = auto()
+    END = auto()
+    """The training is over, the state saved."""
 
 
-Keep = Callable[[Training, Moment], None]
+class Keep(Protocol):
+    """What the loop calls where something may be saved."""
+
+    def __call__(self, training: Training, moment: Moment, result: EpochResult | None = None) -> None:
+        """Save what is due; ``result`` comes with the end of an epoch."""
 
 
-def keep_nothing(training: Training, moment: Moment) -> None:
+def keep_nothing(training: Training, moment: Moment, result: EpochResult | None = None) -> None:
     """Save nothing: for a training that nobody resumes."""
 
 
 class Keeper:
-    """Saves a run's state: after each epoch, every ``every_s`` within one, and when it has to stop."""
+    """Saves a run's state: after each epoch, every ``every_s`` within one, and when it has to stop.
+
+    The best weights so far are a part of it, so that they belong to the same training as the rest. At the
+    end they and the last ones become models.
+    """
 
     def __init__(
         self,
@@ -42,16 +55,25 @@ class Keeper:
         *,
         every_s: float,
         control: Control,
+        models: ModelWriter | None = None,
+        kept: Kept | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._checkpoints = checkpoints
         self._every_s = every_s
         self._control = control
+        self._models = models
+        self._kept = kept or Kept()
         self._clock = clock
         self._saved_s, self._cost_s = clock(), 0.0
 
-    def __call__(self, training: Training, moment: Moment) -> None:
-        """Save where it is due. A disk that fails costs the checkpoint, not the run."""
+    def __call__(self, training: Training, moment: Moment, result: EpochResult | None = None) -> None:
+        """Save where it is due. A disk that fails costs the checkpoint or the models, not the run."""
+        if result is not None:
+            self._kept = self._kept.after(take_snapshot(training, result))
+        if moment is Moment.END:
+            self._write_models(training)
+            return
         elapsed_s = self._clock() - self._saved_s
         is_last = training.progress.reason is not None or training.epoch > training.hyper_params.num_epochs
         if moment is Moment.STEP:
@@ -63,7 +85,11 @@ class Keeper:
 
     def _save(self, training: Training) -> None:
         start_s = self._clock()
-        tree = {"state": to_tree(training.capture()), "made_with": made_with(training)}
+        tree = {
+            "state": to_tree(training.capture()),
+            "made_with": made_with(training),
+            "models": self._kept.to_tree(is_epoch_start=training.batch == 0),
+        }
         try:
             self._checkpoints.save(Checkpoint(training.step, tree))
         except OSError as error:
@@ -74,16 +100,43 @@ class Keeper:
         self._saved_s = self._clock()
         self._cost_s = self._saved_s - start_s
 
+    def _write_models(self, training: Training) -> None:
+        if self._models is None:
+            return
+        try:
+            self._models.write(training, self._kept)
+        except OSError as error:
+            self._control.log(
+                f"The models could not be saved: {error}. The run is done without them; its checkpoint stays."
+            )
 
-def make_keeper(context: TrainingContext, clock: Callable[[], float] = time.monotonic) -> Keep:
-    """Return what saves the checkpoints of a run; nothing where there is no place for them.
 
-    Every rank of a team has one and takes part in each save, so their clock is to be the team's.
+def make_keeper(
+    context: TrainingContext, dataset: Dataset, clock: Callable[[], float] = time.monotonic
+) -> Keep:
+    """Return what saves the checkpoints and models of a run; nothing where there is no place for them.
+
+    A run that starts anew deletes the models of an attempt before. Every rank of a team has a Keeper and
+    takes part in each save, so their clock is to be the team's.
     """
     if context.checkpoints is None:
         return keep_nothing
+    newest = context.checkpoints.find_newest()
+    kept = Kept()
+    if newest is not None:
+        kept = Kept.from_tree(newest.state["models"], newest.state["state"]["network"])
+    elif context.models is not None:
+        try:
+            context.models.clear()
+        except OSError as error:
+            context.control.log(f"The models of an earlier attempt could not be deleted: {error}.")
     return Keeper(
-        context.checkpoints, every_s=context.checkpoint_every_s, control=context.control, clock=clock
+        context.checkpoints,
+        every_s=context.checkpoint_every_s,
+        control=context.control,
+        models=ModelWriter(context, dataset),
+        kept=kept,
+        clock=clock,
     )
 
 

@@ -65,6 +65,18 @@ def co2(value_g: float | None) -> str:
     return MISSING if value_g is None else _with_unit(value_g, co2_unit([value_g]))
 
 
+def size(value_bytes: int) -> str:
+    """Write the size of a file: 2.7 kB, 213 kB, 44.7 MB."""
+    shown, unit = float(value_bytes), "bytes"
+    for larger in ("kB", "MB", "GB"):
+        # 999.5 kB would be written as 1000 kB.
+        if shown < 999.5:
+            break
+        shown, unit = shown / 1000, larger
+    digits = 0 if unit == "bytes" or shown >= 99.95 else 1
+    return f"{shown:.{digits}f}{_NBSP}{unit}"
+
+
 def percent(fraction: float | None) -> str:
     """Write a fraction as per cent with two decimals."""
     return MISSING if fraction is None else f"{100 * fraction:.2f}{_NBSP}%"

@@ -12,7 +12,7 @@ import streamlit as st
 from errors import ApiRefused
 from schema import AccountReply, EpochsReply, PowerReply, RunReply, Status
 from views import format as fmt
-from views import parts, run_details, run_energy, source, suggestions
+from views import parts, run_details, run_energy, run_models, source, suggestions
 from views.charts import run_figures
 from views.live_chart import live_charts
 from views.look import SIMULATED, SIMULATED_COLOR, run_color, run_name, run_title, short_id
@@ -137,6 +137,7 @@ def _live(iid: str, *, was_live: bool) -> None:
         if epochs.epochs and shown.account.value is not None:
             run_energy.show(run, epochs, shown.account.value, shown.power.value or PowerReply(points=()))
         suggestions.show(run, epochs)
+        run_models.show(run)
         run_details.show(run, epochs)
 
 

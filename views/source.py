@@ -20,6 +20,8 @@ from schema import (
     Equivalent,
     HealthReply,
     LogReply,
+    ModelName,
+    ModelsReply,
     PowerReply,
     Prediction,
     RunOptions,
@@ -180,6 +182,17 @@ def equivalents(co2_g: float | None) -> list[Equivalent]:
 def list_log(iid: str) -> LogReply:
     """Return the newest lines of a run's log."""
     return api().list_log(iid)
+
+
+@st.cache_data(ttl=10, show_spinner=False)
+def list_models(iid: str) -> ModelsReply:
+    """Return the saved models of a run. Raises ApiRefused with the reason when it has none."""
+    return api().list_models(iid)
+
+
+def fetch_model_file(iid: str, name: ModelName, file: str) -> bytes:
+    """Return one file of a saved model; nothing is kept, it may be large."""
+    return api().fetch_model_file(iid, name, file)
 
 
 @st.cache_data(ttl=1, show_spinner=False)

@@ -32,6 +32,8 @@ class Job:
     api_url: str
     checkpoint_url: str
     checkpoint_every_s: float
+    model_url: str
+    model_licence: str | None
     recorded_epochs: frozenset[int]
     """What the store has of earlier attempts."""
 
@@ -129,6 +131,7 @@ def _enter() -> None:
 def _train(job: Job, control: PipeControl) -> str | None:
     """Train and send every epoch; return why the training ended before its last epoch, or None."""
     from trainers import load_trainer, validate_hyper_params
+    from trainers.places import open_folder
 
     checkpoints = _open_checkpoints(job) if sys.modules.get("torch") else None
     hyper_params = validate_hyper_params(
@@ -149,6 +152,8 @@ def _train(job: Job, control: PipeControl) -> str | None:
         checkpoint_every_s=job.checkpoint_every_s,
         measure=control.measure,
         charge=control.charge,
+        models=open_folder(job.model_url, job.run_id) if checkpoints else None,
+        model_licence=job.model_licence,
     )
     if job.recorded_epochs and checkpoints is not None and not checkpoints.results:
         control.log(f"This host finds no checkpoint under {job.checkpoint_url}: the run starts again.")

@@ -16,6 +16,7 @@ from schema import Lease, Request, RunError, Scalar, Status
 from settings import Settings
 from work.budget import Budget
 from work.child import Job
+from work.finished import complete_cards, delete_checkpoints
 from work.messages import Described, Ended, EpochEnded, Logged, Message, SpanAsked, Spent
 from work.metering import add_cost, cost_of, describe_epoch, read_span
 from work.process import Child, start_training
@@ -113,8 +114,10 @@ class _Execution:
             datasets_dir=settings.data_dir / "datasets",
             scripts_dir=settings.scripts_dir,
             api_url=settings.api_url,
-            checkpoint_url=settings.checkpoint_url or str(settings.data_dir.resolve() / "checkpoints"),
+            checkpoint_url=settings.effective_checkpoint_url,
             checkpoint_every_s=settings.checkpoint_every_s,
+            model_url=settings.effective_model_url,
+            model_licence=settings.model_licence,
             recorded_epochs=self._list_recorded(),
         )
         return start_training(job)
@@ -159,6 +162,8 @@ class _Execution:
         while not self._outbox.flush():
             time.sleep(RETRY_S)
             self._keep_lease()
+        if ended.outcome == "done":
+            delete_checkpoints(self._place.settings, self._lease.run_id)
 
     def close(self) -> None:
         """End the child and close the log file."""
@@ -208,6 +213,8 @@ class _Execution:
             self._log.write(f"done: {ended.reason}" if ended.reason else "done")
             if self._over_budget is not None:  # in mid-epoch, as it was asked to
                 self._charge_unfinished(is_resumed=False)
+            # Before the run is done: who sees that finds complete cards.
+            self._outbox.add(lambda: complete_cards(self._place.db, self._place.settings, self._lease.run_id))
             self._outbox.add(lambda: queue.finish(self._lease, Status.DONE, reason=ended.reason))
 
     def _charge_unfinished(self, *, is_resumed: bool) -> None:

@@ -34,6 +34,23 @@ def test_an_energy_reads_in_the_unit_that_fits(energy_kwh: float | None, shown: 
 
 
 @pytest.mark.parametrize(
+    ("size_bytes", "shown"),
+    [
+        (0, "0 bytes"),
+        (999, "999 bytes"),
+        (1_000, "1.0 kB"),
+        (2_746, "2.7 kB"),
+        (212_984, "213 kB"),
+        (999_900, "1.0 MB"),
+        (44_700_000, "44.7 MB"),
+        (5_300_000_000, "5.3 GB"),
+    ],
+)
+def test_a_size_reads_in_the_unit_that_fits(size_bytes: int, shown: str) -> None:
+    assert spaced(fmt.size(size_bytes)) == shown
+
+
+@pytest.mark.parametrize(
     ("co2_g", "shown"),
     [
         (None, "–"),

@@ -22,6 +22,8 @@ VALUES = {
     "log_level": "WARNING",
     "checkpoint_url": "memory://elsewhere",
     "checkpoint_every_s": "1.5",
+    "model_url": "memory://elsewhere",
+    "model_licence": "CC-BY-4.0",
     "lease_s": "3.5",
     "country": "DEU",
     "default_dataset": "mnist",

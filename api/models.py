@@ -1,0 +1,117 @@
+"""The saved models of a run, to look at and to download."""
+
+from __future__ import annotations
+
+import os
+from typing import BinaryIO, Final
+
+from apiflask import APIBlueprint
+from apiflask.schemas import FileSchema
+from flask import Response, send_file
+
+from api.body import reply
+from api.runs import get_known_run
+from api.state import settings
+from errors import NotFound
+from schema import ModelFile, ModelName, ModelReply, ModelsReply, Run, Status
+from trainers.cards import Card
+from trainers.saved_models import CARD_FILE, MODEL_FILE, NAMES, STATE_DICT_FILE, SavedModels, open_models
+
+models = APIBlueprint("models", __name__, tag="Models")
+
+# What fsspec raises for a place whose driver is not installed, that it does not know, or that fails.
+PLACE_ERRORS: Final = (ImportError, ValueError, OSError)
+CONTENT_TYPES: Final = {
+    MODEL_FILE: "application/octet-stream",
+    CARD_FILE: "application/json",
+    STATE_DICT_FILE: "application/octet-stream",
+}
+
+
+@models.get("/api/runs/<iid>/models")
+@models.output(ModelsReply)
+def list_models(iid: str) -> Response:
+    """Answer the saved models of a run, the best one first; 404 with the reason when there is none."""
+    run = get_known_run(iid)
+    try:
+        saved = open_models(settings().effective_model_url, run.run_id)
+        shown = [_show(card, saved) for card in saved.list_cards()]
+    except PLACE_ERRORS as error:
+        raise _no_models(run) from error
+    if not shown:
+        raise _no_models(run)
+    return reply(ModelsReply(models=shown))
+
+
+@models.get("/api/runs/<iid>/models/<name>/<file>")
+@models.output(FileSchema(type="string", format="binary"), content_type="application/octet-stream")
+def download_model(iid: str, name: str, file: str) -> Response:
+    """Answer one file of a saved model as an attachment.
+
+    ``name`` is best or last; ``file`` is model.safetensors or card.json, of the best one also best_model.pt,
+    a plain state_dict that ``torch.load`` reads with ``weights_only=True``.
+    """
+    run = get_known_run(iid)
+    known = _find_name(name)
+    if known is None or file not in CONTENT_TYPES or (known == "last" and file == STATE_DICT_FILE):
+        raise NotFound(
+            f"A run has no model file {f'{name}/{file}'[:80]!r}. There are best/{MODEL_FILE}, "
+            f"best/{STATE_DICT_FILE}, best/{CARD_FILE}, last/{MODEL_FILE} and last/{CARD_FILE}."
+        )
+    try:
+        stream = open_models(settings().effective_model_url, run.run_id).open(known, file)
+    except PLACE_ERRORS as error:
+        raise _no_models(run) from error
+    return _stream(stream, f"{run.run_id}-{_download_name(known, file)}", CONTENT_TYPES[file])
+
+
+def _find_name(name: str) -> ModelName | None:
+    return next((known for known in NAMES if known == name), None)
+
+
+def _download_name(name: ModelName, file: str) -> str:
+    return file if file == STATE_DICT_FILE else f"{name}-{file}"
+
+
+def _stream(stream: BinaryIO, download_name: str, content_type: str) -> Response:
+    size_bytes = stream.seek(0, os.SEEK_END)
+    stream.seek(0)
+    response = send_file(stream, content_type, as_attachment=True, download_name=download_name)
+    response.content_length = size_bytes
+    return response
+
+
+def _no_models(run: Run) -> NotFound:
+    """Say why there is nothing to download, as far as this host can tell."""
+    if not run.status.is_final:
+        reason = "they are saved when it is done."
+    elif run.status is not Status.DONE:
+        reason = f"it is {run.status}, and models are saved when a run is done."
+    elif run.simulated:
+        reason = "it was simulated, nothing was trained."
+    else:
+        reason = (
+            "its trainer saved none, its log says why they could not be saved, or they are where this host "
+            "does not look: set WATTLE_MODEL_URL to a place that the workers and the API share."
+        )
+    return NotFound(f"There are no models of run {run.run_id}: {reason}")
+
+
+def _show(card: Card, saved: SavedModels) -> ModelReply:
+    link = f"/api/runs/{card.run_id}/models/{card.model}"
+    files = [
+        ModelFile(file=file, size_bytes=facts.size_bytes, sha256=facts.sha256, link=f"{link}/{file}")
+        for file, facts in card.files.items()
+    ]
+    with saved.open(card.model, CARD_FILE) as stream:
+        size_bytes = stream.seek(0, os.SEEK_END)
+    files.append(ModelFile(file=CARD_FILE, size_bytes=size_bytes, sha256=None, link=f"{link}/{CARD_FILE}"))
+    return ModelReply(
+        name=card.model,
+        epoch=card.epoch,
+        chosen_on=card.chosen_on,
+        chosen_note=card.chosen_note,
+        metrics=card.metrics,
+        licence=card.licence,
+        files=files,
+    )

@@ -1,0 +1,72 @@
+"""The models that a run has left, to download."""
+
+from __future__ import annotations
+
+from functools import partial
+from http import HTTPStatus
+
+import streamlit as st
+
+from errors import ApiRefused
+from schema import ModelFile, ModelReply, RunReply, Status
+from views import format as fmt
+from views import parts, source
+
+_TRAINER_WITH_MODELS = "cnn"
+_TITLES = {"best": "Best", "last": "Last"}
+_MIMES = {"card.json": "application/json"}
+_KINDS = {"model.safetensors": "safetensors", "best_model.pt": "PyTorch", "card.json": "card"}
+
+
+def show(run: RunReply) -> None:
+    """Draw the section; nothing for a run that leaves no models, or not yet."""
+    if run.status is not Status.DONE or run.simulated:
+        return
+    try:
+        found = source.fetch("models", lambda: source.list_models(run.run_id), of=run.run_id)
+    except ApiRefused as error:
+        if error.status == HTTPStatus.NOT_FOUND and run.hyper_params.get("trainer") != _TRAINER_WITH_MODELS:
+            return
+        st.subheader("Models", anchor=False)
+        st.info(fmt.plain(str(error)), icon=":material/deployed_code_alert:")
+        return
+    if found.value is None:
+        return
+    st.subheader("Models", anchor=False)
+    columns = parts.tiles(len(found.value.models))
+    for column, model in zip(columns, found.value.models, strict=True):
+        with column.container(border=True, height="stretch"):
+            _model(run, model)
+
+
+def _model(run: RunReply, model: ModelReply) -> None:
+    st.markdown(f"**{_TITLES[model.name]}** · epoch {fmt.count(model.epoch)}")
+    st.caption(_figures(model), help=model.chosen_note and fmt.plain(model.chosen_note))
+    with st.container(horizontal=True):
+        for file in model.files:
+            _download(run, model, file)
+
+
+def _figures(model: ModelReply) -> str:
+    """Name the figure that chose the epoch, if one did, and what the weights achieve on the test split."""
+    metrics = model.metrics
+    figures = [f"Test accuracy {fmt.percent(metrics.test_accuracy)}"]
+    if metrics.validation_accuracy is not None:
+        figures.insert(0, f"Validation accuracy {fmt.percent(metrics.validation_accuracy)}")
+    if model.chosen_on != "last epoch":
+        figures.append(f"chosen by {model.chosen_on} accuracy")
+    figures.append(f"licence {fmt.plain(model.licence)}")
+    return " · ".join(figures)
+
+
+def _download(run: RunReply, model: ModelReply, file: ModelFile) -> None:
+    st.download_button(
+        f"{_KINDS.get(file.file, file.file)} · {fmt.size(file.size_bytes)}",
+        data=partial(source.fetch_model_file, run.run_id, model.name, file.file),
+        file_name=f"{run.run_id}-{model.name}-{file.file}".replace("best-best_", "best_"),
+        mime=_MIMES.get(file.file, "application/octet-stream"),
+        icon=":material/download:",
+        on_click="ignore",
+        help=f"{file.file}" + (f", SHA-256 {file.sha256}" if file.sha256 else ""),
+        key=f"model:{run.run_id}:{model.name}:{file.file}",
+    )
