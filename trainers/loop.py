@@ -48,9 +48,7 @@ def train(
         while not training.is_epoch_complete:
             training.learn_batch()
             if (request := control.after_step(training.step)) is not None:
-                keep(training, Moment.STOP)
-                if request is Request.FINISH:
-                    keep(training, Moment.END)
+                keep(training, Moment.END if request is Request.FINISH else Moment.STOP)
                 return None
             keep(training, Moment.STEP)
         result = _score(training)

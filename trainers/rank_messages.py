@@ -1,6 +1,6 @@
 """What a training with several ranks says to the process that started it, as JSON over a socket.
 
-Every rank joins and may fail; rank 0 says the rest. After ``Saved`` and ``ModelSaved`` a frame holds the bytes.
+Every rank joins and may fail; rank 0 says the rest. Bytes follow ``Saved`` and ``ModelSaved`` in a frame.
 """
 
 from __future__ import annotations

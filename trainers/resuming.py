@@ -28,7 +28,7 @@ class Moment(Enum):
     EPOCH = auto()
     STOP = auto()
     END = auto()
-    """The training is over, the state saved."""
+    """The training is over, at the end of its last epoch or because it was asked to finish."""
 
 
 class Keep(Protocol):
@@ -66,22 +66,25 @@ class Keeper:
         self._kept = kept or Kept()
         self._clock = clock
         self._saved_s, self._cost_s = clock(), 0.0
+        self._saved_step: int | None = None
 
     def __call__(self, training: Training, moment: Moment, result: EpochResult | None = None) -> None:
         """Save where it is due. A disk that fails costs the checkpoint or the models, not the run."""
         if result is not None:
             self._kept = self._kept.after(take_snapshot(training, result))
+        if self._is_due(training, moment):
+            self._save(training)
         if moment is Moment.END:
             self._write_models(training)
-            return
+
+    def _is_due(self, training: Training, moment: Moment) -> bool:
         elapsed_s = self._clock() - self._saved_s
         is_last = training.progress.reason is not None or training.epoch > training.hyper_params.num_epochs
         if moment is Moment.STEP:
-            is_due = elapsed_s >= self._every_s
-        else:
-            is_due = moment is Moment.STOP or is_last or elapsed_s * MAX_SHARE >= self._cost_s
-        if is_due:
-            self._save(training)
+            return elapsed_s >= self._every_s
+        if moment is Moment.END:
+            return training.step != self._saved_step
+        return moment is Moment.STOP or is_last or elapsed_s * MAX_SHARE >= self._cost_s
 
     def _save(self, training: Training) -> None:
         start_s = self._clock()
@@ -97,7 +100,7 @@ class Keeper:
                 f"The checkpoint of step {training.step} could not be saved: {error}. The run goes on; "
                 "should its worker die, it resumes from the checkpoint before."
             )
-        self._saved_s = self._clock()
+        self._saved_s, self._saved_step = self._clock(), training.step
         self._cost_s = self._saved_s - start_s
 
     def _write_models(self, training: Training) -> None:
