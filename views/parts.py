@@ -63,9 +63,9 @@ def field_error(message: str) -> None:
     st.markdown(f":small[:red[:material/error: {fmt.plain(message)}]]")
 
 
-def tiles(count: int, name: str = "") -> Sequence[DeltaGenerator]:
+def tiles(count: int, name: str) -> Sequence[DeltaGenerator]:
     """Make room for figures side by side, two abreast on a phone; a second row needs a ``name``."""
-    with st.container(key=f"tiles{name}"):
+    with st.container(key=f"tiles-{name}"):
         return st.columns(count)
 
 

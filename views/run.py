@@ -209,7 +209,7 @@ def _tiles(run: RunReply, epochs: EpochsReply) -> None:
         ("CO₂", fmt.co2(run.co2_g), unknown or co2_note(run) + lost_energy_note(epochs)),
         ("Duration", fmt.duration(run.duration_s), None),
     )
-    for column, (label, value, note) in zip(parts.tiles(len(figures)), figures, strict=True):
+    for column, (label, value, note) in zip(parts.tiles(len(figures), "run"), figures, strict=True):
         column.metric(label, value, help=note, border=True, height="stretch")
 
 

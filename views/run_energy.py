@@ -64,7 +64,7 @@ def _figures(run: RunReply, account: AccountReply) -> None:
         (f"Accuracy per {per_unit}", per_energy, "Best test accuracy in % over the energy of the whole run."),
         *equivalent_tiles(account.equivalents),
     )
-    for column, (label, value, note) in zip(parts.tiles(len(figures), "_account"), figures, strict=True):
+    for column, (label, value, note) in zip(parts.tiles(len(figures), "account"), figures, strict=True):
         column.metric(label, value, help=note, border=True, height="stretch")
     if account.codecarbon_energy_kwh is not None:
         st.caption(
@@ -102,7 +102,7 @@ def _baseline(run: RunReply, baseline: Baseline) -> None:
     dataset = fmt.plain(str(run.hyper_params.get("dataset")))
     kind = "simulated " if run.simulated else ""
     st.caption(f"Against the median of {others.replace('done', kind + 'done')} on **{dataset}**")
-    accuracy, energy, co2 = parts.tiles(3, "_baseline")
+    accuracy, energy, co2 = parts.tiles(3, "baseline")
     points = None
     if run.best_accuracy is not None and baseline.accuracy is not None:
         points = f"{100 * (run.best_accuracy - baseline.accuracy):+.2f} points"

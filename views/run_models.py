@@ -33,7 +33,7 @@ def show(run: RunReply) -> None:
     if found.value is None:
         return
     st.subheader("Models", anchor=False)
-    columns = parts.tiles(len(found.value.models))
+    columns = parts.tiles(len(found.value.models), "models")
     for column, model in zip(columns, found.value.models, strict=True):
         with column.container(border=True, height="stretch"):
             _model(run, model)

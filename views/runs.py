@@ -123,7 +123,7 @@ def _live(listing: Listing, *, is_active: bool) -> None:
 def _tiles(reply: RunsReply) -> None:
     counts = reply.counts
     real = [run for run in reply.results if not run.simulated]
-    columns = parts.tiles(len(_STATUSES) + 1)
+    columns = parts.tiles(len(_STATUSES) + 1, "runs")
     for column, status in zip(columns, _STATUSES, strict=False):
         column.metric(status.value.capitalize(), fmt.count(counts.get(status, 0)), border=True)
     columns[-1].metric(

@@ -81,7 +81,7 @@ def _gpu_tiles(gpu: Gpu) -> None:
         ("GPU memory", _of(_gib(gpu.memory_used_bytes), _gib(gpu.memory_total_bytes), "GiB")),
         ("GPU temperature", None if gpu.temperature_c is None else f"{gpu.temperature_c:.0f} °C"),
     )
-    for column, (label, value) in zip(parts.tiles(len(figures), "_gpu"), figures, strict=True):
+    for column, (label, value) in zip(parts.tiles(len(figures), "gpu"), figures, strict=True):
         column.metric(label, value or fmt.MISSING, border=True, height="stretch")
 
 

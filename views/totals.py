@@ -56,7 +56,7 @@ def _days(totals: Sequence[Total], span: str) -> None:
         ("Training time", fmt.duration(real.duration_s), f"{fmt.count(real.epochs)} epochs of all attempts."),
         *equivalent_tiles(equivalents),
     )
-    for column, (label, value, note) in zip(parts.tiles(len(figures)), figures, strict=True):
+    for column, (label, value, note) in zip(parts.tiles(len(figures), "totals"), figures, strict=True):
         column.metric(label, value, help=note, border=True, height="stretch")
     live_charts(totals_figures(totals), key="totals")
 
