@@ -186,7 +186,8 @@ def test_a_file_is_streamed_as_an_attachment(finished: Finished, path: str, name
     "path",
     [
         "best/state.json", "worst/model.safetensors", f"last/{STATE_DICT_FILE}", "best/..",
-        "../best/card.json", "best/..%2f..%2f..%2fresults", "%2e%2e/%2e%2e", f"best/{MODEL_FILE}%00", "best/.card.json.1",
+        "../best/card.json", "best/..%2f..%2f..%2fresults", "%2e%2e/%2e%2e",
+        f"best/{MODEL_FILE}%00", "best/.card.json.1",
     ],
 )  # fmt: skip
 def test_no_other_file_can_be_asked_for(finished: Finished, path: str) -> None:
