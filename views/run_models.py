@@ -10,7 +10,7 @@ import streamlit as st
 from errors import ApiRefused
 from schema import ModelFile, ModelReply, RunReply, Status
 from views import format as fmt
-from views import parts, source
+from views import source
 
 _TRAINER_WITH_MODELS = "cnn"
 _TITLES = {"best": "Best", "last": "Last"}
@@ -20,7 +20,7 @@ _KINDS = {"model.safetensors": "safetensors", "best_model.pt": "PyTorch", "card.
 
 def show(run: RunReply) -> None:
     """Draw the section; nothing for a run that leaves no models, or not yet."""
-    if run.status is not Status.DONE or run.simulated:
+    if run.status is not Status.DONE:
         return
     try:
         found = source.fetch("models", lambda: source.list_models(run.run_id), of=run.run_id)
@@ -33,7 +33,7 @@ def show(run: RunReply) -> None:
     if found.value is None:
         return
     st.subheader("Models", anchor=False)
-    columns = parts.tiles(len(found.value.models))
+    columns = st.columns(len(found.value.models))
     for column, model in zip(columns, found.value.models, strict=True):
         with column.container(border=True, height="stretch"):
             _model(run, model)
