@@ -22,7 +22,6 @@ from schema import RunError
 from settings import Settings
 from tests.acted_run import HYPER_PARAMS, ActedRun
 from tests.records import TORCH_WORKER as WORKER
-from tests.saved import save_models
 from views import source
 
 Open = Callable[..., AppTest]
@@ -230,52 +229,6 @@ def test_a_simulated_run_says_so_on_every_page(open_page: Open, api_url: str, db
     assert "nothing measured" in next(m.help for m in page.metric if m.label.startswith("Energy"))
     assert list(table.dataframe[0].value["status"][0]) == ["running", "simulated"]
     assert metric(table, "CO₂ of the runs below") == "–"
-
-
-def test_the_models_of_a_done_run_can_be_downloaded(
-    open_page: Open, api_url: str, db: RedisDB, tmp_path: Path
-) -> None:
-    acted = ActedRun(db)
-    acted.record(2)
-    acted.finish()
-    save_models(tmp_path / "models", acted.run_id)
-
-    app = open_page("run", api_url, iid=acted.run_id)
-
-    assert not app.exception
-    assert "Models" in [header.value for header in app.subheader]
-    assert "**Best** · epoch 1" in texts(app)
-    assert "Validation accuracy 75.00\u00a0% · Test accuracy 50.00\u00a0% · chosen by validation" in texts(
-        app
-    )
-    found: list[Any] = list(app.get("download_button"))
-    kinds = [element.label.split(" · ")[0] for element in found if element.label != "Download CSV"]
-    assert kinds == ["safetensors", "PyTorch", "card", "safetensors", "card"]
-
-
-def test_a_done_run_whose_models_are_not_here_says_where_to_look(
-    open_page: Open, api_url: str, db: RedisDB
-) -> None:
-    acted = ActedRun(db)
-    acted.finish()
-    page = open_page("run", api_url, iid=acted.run_id)
-    assert "WATTLE_MODEL_URL" in texts(page)
-
-
-@pytest.mark.parametrize(
-    ("hyper_params", "is_done"),
-    [({}, False), ({"trainer": "demo", "simulated": True}, True), ({"trainer": "script"}, True)],
-    ids=["running", "simulated", "script"],
-)
-def test_a_run_that_leaves_no_models_does_not_speak_of_them(
-    open_page: Open, api_url: str, db: RedisDB, hyper_params: dict[str, Any], is_done: bool
-) -> None:
-    acted = ActedRun(db, **hyper_params)
-    if is_done:
-        acted.finish()
-    page = open_page("run", api_url, iid=acted.run_id)
-    assert not page.exception
-    assert "Models" not in [header.value for header in page.subheader]
 
 
 def test_a_real_run_is_nowhere_called_simulated(open_page: Open, api_url: str, db: RedisDB) -> None:
