@@ -20,7 +20,7 @@ _KINDS = {"model.safetensors": "safetensors", "best_model.pt": "PyTorch", "card.
 
 def show(run: RunReply) -> None:
     """Draw the section; nothing for a run that leaves no models, or not yet."""
-    if run.status is not Status.DONE or run.simulated:
+    if run.status is not Status.DONE:
         return
     try:
         found = source.fetch("models", lambda: source.list_models(run.run_id), of=run.run_id)

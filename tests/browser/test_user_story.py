@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
+import torch
 from playwright.sync_api import Page, expect
 
 from tests.acted_run import ActedRun
@@ -52,6 +53,12 @@ def test_a_run_goes_from_the_form_to_four_curves(tab: Page, stack: Stack, witnes
     assert len(stack.api.list_epochs(run_id).epochs) == NUM_EPOCHS
     assert stack.api.get_run(run_id).hyper_params["num_epochs"] == NUM_EPOCHS
     assert sum("plotly-basic" in url for url in witness.requests) == 1
+
+    expect(tab.get_by_role("heading", name="Models")).to_be_visible()
+    with tab.expect_download() as download:
+        tab.get_by_role("button", name="PyTorch").click()
+    assert download.value.suggested_filename == f"{run_id}-best_model.pt"
+    assert torch.load(download.value.path(), weights_only=True)
 
     tab.get_by_role("link", name="Runs", exact=True).click()
     settle(tab)

@@ -186,12 +186,16 @@ def test_a_file_is_streamed_as_an_attachment(finished: Finished, path: str, name
     "path",
     [
         "best/state.json", "worst/model.safetensors", f"last/{STATE_DICT_FILE}", "best/..",
-        "../best/card.json", "best/..%2f..%2f..%2fresults", "%2e%2e/%2e%2e", f"best/{MODEL_FILE}%00",
-        "best/.card.json.1",
+        "best/secret.txt", "../best/card.json", "best/..%2f..%2f..%2fresults", "%2e%2e/%2e%2e",
+        f"best/{MODEL_FILE}%00", "best/.card.json.1",
     ],
 )  # fmt: skip
 def test_no_other_file_can_be_asked_for(finished: Finished, path: str) -> None:
+    for stray in ("best/secret.txt", f"last/{STATE_DICT_FILE}"):
+        (finished.models_dir / stray).write_bytes(b"nobody's business")
     reply = finished.api().get(f"/api/runs/{finished.run.run_id}/models/{path}")
+    for stray in ("best/secret.txt", f"last/{STATE_DICT_FILE}"):
+        (finished.models_dir / stray).unlink()
     assert reply.status_code == 404
 
 

@@ -21,7 +21,7 @@ from trainers.datasets import DATASETS
 from trainers.encoding import decode_state, encode_state
 from trainers.loop import train
 from trainers.models import Kept, ModelWriter, Snapshot, take_snapshot, to_portable
-from trainers.resuming import Keeper
+from trainers.resuming import Keeper, make_keeper
 from trainers.saved_models import CARD_FILE, MODEL_FILE, STATE_DICT_FILE
 from trainers.training import Training
 
@@ -194,6 +194,14 @@ def test_a_full_disk_costs_the_models_and_not_the_run() -> None:
     _, results, listener, _ = train_models(has_validation=False, is_full=True)
     assert len(results) == 4
     assert "The models could not be saved: No space left on device" in listener.lines[-1]
+
+
+def test_a_run_that_starts_anew_has_no_models_of_an_attempt_before() -> None:
+    shelf, listener = ModelShelf(), Listener()
+    shelf.sets = {"best": {}, "last": {}}
+    anew = dataclasses.replace(context(shelf, listener), checkpoints=Shelf(Clock()))
+    make_keeper(anew, DATASETS["digits"])
+    assert shelf.sets == {}
 
 
 def test_the_weights_of_an_epoch_are_not_those_the_network_goes_on_to() -> None:

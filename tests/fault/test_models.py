@@ -1,0 +1,97 @@
+"""A killed worker loses no model: the best one is that of the undisturbed run, bit for bit."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from pydantic import JsonValue
+from safetensors.torch import load_file
+
+from redis_db import RedisDB
+from schema import Status
+from tests.programs import Programs, wait_until
+from trainers.cards import Card
+from trainers.saved_models import CARD_FILE, MODEL_FILE
+
+pytestmark = pytest.mark.slow
+
+# A learning rate so high that the best epoch comes long before the last one.
+HYPER_PARAMS: dict[str, JsonValue] = {
+    "trainer": "cnn", "dataset": "digits", "network": "small_cnn", "optimizer": "adamw",
+    "learning_rate": 0.01, "num_epochs": 12, "batch_size": 32, "seed": 1, "validation_fraction": 0.1,
+}  # fmt: skip
+
+
+def card_of(models_dir: Path, run_id: str, name: str) -> Card:
+    return Card.model_validate_json((models_dir / run_id / name / CARD_FILE).read_bytes())
+
+
+def load_model(models_dir: Path, run_id: str, name: str) -> dict[str, torch.Tensor]:
+    weights: dict[str, torch.Tensor] = load_file(models_dir / run_id / name / MODEL_FILE)
+    return weights
+
+
+def test_the_best_model_survives_a_worker_that_is_killed_after_the_best_epoch(
+    store: RedisDB, programs: Programs, tmp_path: Path
+) -> None:
+    models_dir = tmp_path / "data" / "models"
+    whole = store.queue.submit(HYPER_PARAMS).run_id
+    assert programs.start_worker("--burst").wait(120) == 0
+    expected = card_of(models_dir, whole, "best")
+    assert expected.epoch <= 9, "the kill has to come between the best epoch and the last"
+
+    run_id = store.queue.submit(HYPER_PARAMS).run_id
+    victim = programs.start_worker(lease_s=0.5, checkpoint_every_s=0)
+    wait_until(lambda: store.runs.get(run_id).epochs_done > expected.epoch)
+    victim.kill()
+    victim.wait()
+    assert not (models_dir / run_id).exists()
+    assert (tmp_path / "data" / "checkpoints" / run_id).exists()
+    programs.start_worker(lease_s=0.5)
+    wait_until(lambda: store.runs.get(run_id).status is Status.DONE, timeout_s=60)
+
+    assert store.runs.get(run_id).attempt == 2
+    first_epoch_of_second = min(
+        result.epoch for result in store.runs.list_epochs(run_id) if result.attempt == 2
+    )
+    assert first_epoch_of_second > expected.epoch
+    card = card_of(models_dir, run_id, "best")
+    assert (card.epoch, card.metrics) == (expected.epoch, expected.metrics)
+    assert card.duration_s == store.runs.get(run_id).duration_s
+    for name in ("best", "last"):
+        one, other = load_model(models_dir, whole, name), load_model(models_dir, run_id, name)
+        assert one.keys() == other.keys()
+        assert all(torch.equal(other[key], tensor) for key, tensor in one.items())
+    wait_until(lambda: not (tmp_path / "data" / "checkpoints" / run_id).exists())
+
+
+def test_a_run_that_starts_again_replaces_the_models_of_the_attempt_before(
+    store: RedisDB, programs: Programs, tmp_path: Path
+) -> None:
+    models_dir = tmp_path / "data" / "models"
+    run_id = store.queue.submit({**HYPER_PARAMS, "num_epochs": 2}).run_id
+    left = models_dir / run_id / "best"
+    left.mkdir(parents=True)
+    (left / MODEL_FILE).write_bytes(b"of an attempt that nobody resumes")
+    assert programs.start_worker("--burst").wait(120) == 0
+    assert card_of(models_dir, run_id, "best").epoch <= 2
+    assert load_model(models_dir, run_id, "best")
+
+
+def test_a_failed_run_keeps_its_checkpoints_and_a_run_ended_by_its_budget_has_models(
+    store: RedisDB, programs: Programs, tmp_path: Path
+) -> None:
+    failing = store.queue.submit({**HYPER_PARAMS, "optimizer": "sgd", "learning_rate": 9.0}).run_id
+    cut = store.queue.submit({**HYPER_PARAMS, "num_epochs": 500, "max_duration_s": 0.3}).run_id
+    assert programs.start_worker("--burst", checkpoint_every_s=0).wait(120) == 0
+
+    assert store.runs.get(failing).status is Status.FAILED
+    assert (tmp_path / "data" / "checkpoints" / failing).exists()
+    models_dir = tmp_path / "data" / "models"
+    assert not (models_dir / failing).exists()
+    done = store.runs.get(cut)
+    assert done.status is Status.DONE
+    assert card_of(models_dir, cut, "last").epoch == done.epochs_done >= 1
+    assert not (tmp_path / "data" / "checkpoints" / cut).exists()
