@@ -44,6 +44,10 @@ class Budget:
         """Count an epoch; returns why the run has to end after it, or None."""
         last = _amounts(result.energy_kwh, result.co2_g, result.duration_s)
         self._used = {limit: used + last[limit] for limit, used in self._used.items()}
+        if result.resumed_after_s:
+            # Only its later part was measured here; a whole one takes in proportion.
+            whole = result.duration_s / max(result.duration_s - result.resumed_after_s, 1e-9)
+            last |= {limit: whole * last[limit] for limit in (_ENERGY, _CO2)}
         for limit, most in self._limits.items():
             if self._used[limit] + last[limit] > most:
                 return (

@@ -141,7 +141,7 @@ class _Execution:
                 child.ask(Request.PREEMPT)
                 give_up_s = time.monotonic() + STOP_GRACE_S
             if give_up_s is not None and time.monotonic() > give_up_s:
-                return Ended(outcome="stopped")
+                return Ended(outcome="stopped", reason="The training did not stop in time.")
             is_patient = is_delivered and give_up_s is None
             for message in child.receive(self._until_renewal_s() if is_patient else RETRY_S):
                 if isinstance(message, Ended):
@@ -200,9 +200,10 @@ class _Execution:
     def _add_ending(self, ended: Ended) -> None:
         queue = self._place.db.queue
         if ended.outcome == "stopped":
+            # Without a reason it is the child's own word: its state is saved, and what it trained goes on.
+            self._charge_unfinished(is_resumed=ended.reason is None)
             reason = ended.reason or "The worker was stopped."
             self._log.write(f"{reason} The run goes back to the queue.")
-            self._charge_unfinished(is_resumed=True)
             self._outbox.add(lambda: queue.release(self._lease, reason=reason))
         elif ended.outcome == "failed" and ended.error is not None:
             error = ended.error

@@ -52,3 +52,10 @@ def test_without_a_limit_nothing_ends() -> None:
 
 def test_an_unknown_amount_ends_nothing() -> None:
     assert Budget(run_with(max_energy_wh=0.5)).spend(epoch(1, energy_kwh=None, co2_g=None)) is None
+
+
+def test_the_later_part_of_a_resumed_epoch_stands_for_a_whole_one() -> None:
+    # 1 Wh for a quarter of the epoch: the next one takes 4 Wh.
+    resumed = epoch(3).model_copy(update={"duration_s": 40.0, "resumed_after_s": 30.0})
+    assert Budget(run_with(max_energy_wh=4.9)).spend(resumed) is not None
+    assert Budget(run_with(max_energy_wh=5.1)).spend(resumed) is None
