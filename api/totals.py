@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 
 from api.body import reply
 from api.power import list_power
-from api.recomputing import Recorded, recompute, source_of
+from api.recomputing import Recorded, Used, recompute, source_of
 from api.runs import get_known_run
 from api.state import db
 from carbon_aware_trainer.equivalents import equivalents_of
@@ -73,7 +73,7 @@ def list_totals(query: TotalsQuery) -> Response:
 def recompute_run(iid: str, body: RecomputeBody) -> Response:
     """Compute a finished run's CO₂ again with other intensities, and keep what is replaced.
 
-    With {} they are the present yearly figure of the run's own zone; 409 where there is none. 409 unless the run
+    With {} they are the present yearly figure of the run's own zone; 409 where there is none, unless the run
     has ended, and for figures on another basis than the run's. The same request again changes nothing.
     """
     run = get_known_run(iid)
@@ -94,8 +94,9 @@ def recompute_run(iid: str, body: RecomputeBody) -> Response:
     new = recompute(recorded, series, db().now())
     if new is not None:
         db().accounts.apply(new, run)
-    present = new or recorded
-    results = (*present.epochs, *present.superseded, *present.extras)
+    results: list[Used] = [*recorded.epochs, *recorded.superseded, *recorded.extras]
+    if new is not None:
+        results = [*new.epochs, *new.superseded, *new.extras]
     return reply(
         RecomputeReply(
             iid=iid,
@@ -124,7 +125,7 @@ def show_equivalents(co2_g: float | None) -> list[Equivalent]:
 def _series(body: RecomputeBody, run: Run) -> IntensitySeries:
     """Return the intensities that were sent, or the present one of the run's zone.
 
-    Raises InvalidInput for intervals that overlap or are empty, Conflict where the zone has no present figure.
+    Raises InvalidInput for intervals that overlap or are empty, Conflict where the zone has no figure now.
     """
     if body.zone is None or body.provider is None or body.basis is None:
         return _present_series(run)

@@ -18,7 +18,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Recompute all done runs with a line for each that changes; returns 1 when one could not be."""
     parser = argparse.ArgumentParser(
         "cli.recompute",
-        description="Compute the CO2 of all done runs again, each with the present yearly figure of its own zone.",
+        description="Compute the CO2 of all done runs again, each with its own zone's figure.",
     )
     parser.parse_args(arguments)
     try:
