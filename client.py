@@ -112,7 +112,7 @@ class Client:
         return self._read(PowerReply, self._send("GET", f"/api/runs/{_segment(iid)}/power"))
 
     def recompute(self, iid: str, intensities: RecomputeRequest | None = None) -> RecomputeReply:
-        """Compute a run's CO₂ again, without ``intensities`` with the present one of WATTLE_COUNTRY."""
+        """Compute a run's CO₂ again, without ``intensities`` with the present one of its zone."""
         body = intensities.model_dump(mode="json", exclude_none=True) if intensities else {}
         path = f"/api/runs/{_segment(iid)}/recompute"
         return self._read(RecomputeReply, self._send("POST", path, json=body))

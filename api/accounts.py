@@ -88,7 +88,8 @@ def predict(body: TrainBody) -> Response:
     )
     workers = db().workers.list_live()
     hosts = frozenset(worker.host for worker in workers if body.options.queue in worker.queues)
-    return reply(predict_submission(hyper_params, Past(_past_runs(), hosts, _find_intensity())))
+    past = Past(_past_runs(), hosts, _find_intensity(), db().accounts.list_extras)
+    return reply(predict_submission(hyper_params, past))
 
 
 def compare(run: Run, past: Sequence[Run]) -> Baseline | None:

@@ -8,10 +8,11 @@ from datetime import datetime, timedelta
 
 from pydantic import JsonValue
 
+from api.recomputing import source_of
 from carbon_aware_trainer import prediction
 from carbon_aware_trainer.prediction import PastRun, predict_from_past, predict_whole
 from carbon_aware_trainer.records import Intensity
-from schema import EpochResult, Estimate, Prediction, Run
+from schema import Co2Source, EpochResult, Estimate, ExtraCost, Prediction, Run
 from schema.records import EnergyQuality
 from trainers.workload import find_workload
 
@@ -21,7 +22,7 @@ _LEAST_ALIKE = 2
 _FREE = ("num_epochs", "seed", "max_energy_wh", "max_co2_g", "max_duration_s")
 _SHAPING = ("trainer", "network", "dataset")
 _FOLDER = (*_SHAPING, "image_folder", "image_side")
-_SPEED = ("batch_size", "precision", "compile", "augmentation")
+_SPEED = ("batch_size", "precision", "compile", "augmentation", "gpus")
 _NOTHING = (
     "There is no past run to predict from: none of this network and dataset, and none of its host to scale."
 )
@@ -29,33 +30,43 @@ _NOTHING = (
 
 @dataclass(frozen=True)
 class Past:
-    """Runs that are done, newest first; the hosts that may take the new one; the intensity there now."""
+    """Runs that are done, newest first; the hosts that may take the new one; the intensity of WATTLE_COUNTRY.
+
+    list_extras: what a run used besides its epochs, which does not grow with their number.
+    """
 
     runs: Sequence[Run]
     hosts: frozenset[str]
     intensity: Intensity | None
+    list_extras: Callable[[str], Sequence[ExtraCost]]
 
 
 def predict_running(run: Run, epochs: Sequence[EpochResult], now: datetime) -> Prediction | None:
-    """Predict a running run from its epochs so far; None before the first."""
-    if not epochs:
+    """Predict a running run from its epochs so far; None before the first.
+
+    Nothing is learned from an epoch that was resumed: its time is of two attempts, its energy of the last.
+    """
+    whole = [result for result in epochs if not result.resumed_after_s]
+    if not whole:
         return None
     left = max(0, run.num_epochs - len(epochs))
-    duration_s = _whole([result.duration_s for result in epochs], run.num_epochs, run.duration_s)
+    num_epochs = len(whole) + left
+    duration_s = _whole([result.duration_s for result in whole], num_epochs, run.duration_s)
     ended_at = epochs[-1].ended_at
     ends_at = None
     if duration_s is not None and ended_at is not None:
         ends_at = max(now, ended_at + timedelta(seconds=duration_s.value - (run.duration_s or 0.0)))
-    seen = "the first epoch" if len(epochs) == 1 else f"the mean of the {len(epochs)} epochs so far"
-    seen += ", without the first, which warms up" if len(epochs) > 1 else ""
+    seen = "one epoch" if len(whole) == 1 else f"the mean of the {len(whole)} epochs so far"
+    seen += ", without the first, which warms up" if len(whole) > 1 else ""
+    seen += ", and without those that were resumed" if len(whole) < len(epochs) else ""
     spread = (
         "90 % interval of Student's t"
-        if len(epochs) > 2
+        if len(whole) > 2
         else "so few say nothing about the spread, so there is no upper bound"
     )
     return Prediction(
-        energy_kwh=_whole([result.energy_kwh for result in epochs], run.num_epochs, run.energy_kwh),
-        co2_g=_whole([result.co2_g for result in epochs], run.num_epochs, run.co2_g),
+        energy_kwh=_whole([result.energy_kwh for result in whole], num_epochs, run.energy_kwh),
+        co2_g=_whole([result.co2_g for result in whole], num_epochs, run.co2_g),
         duration_s=duration_s,
         ends_at=ends_at,
         energy_quality=run.energy_quality,
@@ -99,23 +110,47 @@ def _scaled(
     epochs = hyper_params.get("num_epochs")
     total = work * (epochs if isinstance(epochs, int) else 1)
 
-    def predict(amount: Callable[[Run], float | None]) -> prediction.Estimate | None:
+    extras = {run.run_id: past.list_extras(run.run_id) for run in runs}
+
+    def predict(amount: Callable[[Run | ExtraCost], float | None]) -> prediction.Estimate | None:
         known = [(cost, run) for run in runs if (cost := amount(run)) is not None]
-        done = [PastRun(cost, work_of(run) * run.epochs_done) for cost, run in known]
+        besides = {run_id: sum(amount(extra) or 0.0 for extra in found) for run_id, found in extras.items()}
+        done = [
+            PastRun(max(0.0, cost - besides[run.run_id]), work_of(run) * run.epochs_done)
+            for cost, run in known
+        ]
         return predict_from_past(done, total)
 
-    energy = predict(lambda run: run.energy_kwh)
-    grams = past.intensity.g_per_kwh if past.intensity else None
+    energy = predict(lambda used: used.energy_kwh)
+    grams, with_what = _intensity(runs, past.intensity)
     ending = "; 90 % interval of Student's t" if len(runs) > 1 else "; one run says nothing about the spread"
-    ending += f". CO₂ with {past.intensity}." if past.intensity else ". No carbon intensity is known here."
+    ending += ". Epochs alone, without what is used besides them" if any(extras.values()) else ""
     return Prediction(
         energy_kwh=_shown(energy),
         co2_g=_shown(energy, grams) if grams is not None else None,
-        duration_s=_shown(predict(lambda run: run.duration_s)),
+        duration_s=_shown(predict(lambda used: used.duration_s)),
         energy_quality=_quality(runs),
-        basis=basis + ending,
+        basis=f"{basis}{ending}. {with_what}",
         runs_used=[run.run_id for run in runs],
     )
+
+
+def _intensity(runs: Sequence[Run], here: Intensity | None) -> tuple[float | None, str]:
+    """Return g/kWh and whose they are: of the runs used that share the newest's zone, else the API's."""
+    known = [run for run in runs if run.co2_g is not None and run.energy_kwh]
+    if not known:
+        return (here.g_per_kwh, f"CO₂ with {here}.") if here else (None, "No carbon intensity is known here.")
+    newest = source_of(known[0])
+    alike = [run for run in known if _names(source_of(run)) == _names(newest)]
+    g_per_kwh = sum(run.co2_g or 0.0 for run in alike) / sum(run.energy_kwh or 0.0 for run in alike)
+    return (
+        g_per_kwh,
+        f"CO₂ with {g_per_kwh:.0f} g/kWh, as of {_count(alike)} in {newest.zone} ({newest.basis}).",
+    )
+
+
+def _names(source: Co2Source) -> tuple[str, str, str]:
+    return source.zone, source.provider, source.basis
 
 
 def _whole(costs: Sequence[float | None], num_epochs: int, used: float | None) -> Estimate | None:

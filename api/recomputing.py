@@ -12,7 +12,16 @@ from typing import TypeVar
 from carbon_aware_trainer.accounting import PowerSample, Span, co2_of
 from carbon_aware_trainer.records import IntensitySeries
 from errors import Conflict
-from schema import Attempt, Co2Revision, Co2Source, EpochResult, ExtraCost, Recomputation, Run
+from schema import (
+    Attempt,
+    Co2Revision,
+    Co2Source,
+    EpochResult,
+    ExtraCost,
+    Recomputation,
+    Run,
+    day_of,
+)
 
 # What every run had before it said so: the yearly average of a country.
 _FIRST_BASIS = "average lifecycle"
@@ -155,7 +164,7 @@ def _day_changes(
     """Return by how much the totals of each day change: grams, and epochs whose grams are unknown."""
     changes: dict[str, tuple[float, int]] = {}
     for before, after in zip(old, new, strict=True):
-        day = f"{(before.ended_at or attempts[before.attempt or 1].started_at).astimezone(UTC):%Y-%m-%d}"
+        day = day_of(before.ended_at or attempts[before.attempt or 1].started_at)
         grams, unknown = changes.get(day, (0.0, 0))
         changes[day] = (
             grams + (after.co2_g or 0.0) - (before.co2_g or 0.0),

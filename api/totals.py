@@ -10,15 +10,15 @@ from pydantic import Field, model_validator
 
 from api.body import reply
 from api.power import list_power
-from api.recomputing import Recorded, recompute, source_of
+from api.recomputing import Recorded, Used, recompute, source_of
 from api.runs import get_known_run
-from api.state import db, settings
+from api.state import db
 from carbon_aware_trainer.equivalents import equivalents_of
 from carbon_aware_trainer.errors import IntensityUnavailable
 from carbon_aware_trainer.providers.static import country_intensity
 from carbon_aware_trainer.records import IntensitySeries, Interval
 from errors import Conflict, FieldError, InvalidInput
-from schema import Equivalent, RecomputeReply, RecomputeRequest, Record, Total, TotalsReply
+from schema import Equivalent, RecomputeReply, RecomputeRequest, Record, Run, Total, TotalsReply
 
 totals = APIBlueprint("totals", __name__, tag="Totals")
 
@@ -34,7 +34,7 @@ class TotalsQuery(Record):
 
 
 class RecomputeBody(RecomputeRequest):
-    """{} for the present figure of WATTLE_COUNTRY, or zone, provider, basis and values."""
+    """{} for the present figure of the run's own zone, or zone, provider, basis and values."""
 
     @model_validator(mode="before")
     @classmethod
@@ -73,11 +73,11 @@ def list_totals(query: TotalsQuery) -> Response:
 def recompute_run(iid: str, body: RecomputeBody) -> Response:
     """Compute a finished run's CO₂ again with other intensities, and keep what is replaced.
 
-    With {} they are the present figure of WATTLE_COUNTRY. 409 unless the run has ended, and for figures on
-    another basis than the run's. The same request again changes nothing.
+    With {} they are the present yearly figure of the run's own zone; 409 where there is none, unless the run
+    has ended, and for figures on another basis than the run's. The same request again changes nothing.
     """
     run = get_known_run(iid)
-    series = _series(body)
+    series = _series(body, run)
     found = db().runs
     recorded = Recorded(
         run=run,
@@ -94,7 +94,9 @@ def recompute_run(iid: str, body: RecomputeBody) -> Response:
     new = recompute(recorded, series, db().now())
     if new is not None:
         db().accounts.apply(new, run)
-    results = (*new.epochs, *new.superseded) if new else (*recorded.epochs, *recorded.superseded)
+    results: list[Used] = [*recorded.epochs, *recorded.superseded, *recorded.extras]
+    if new is not None:
+        results = [*new.epochs, *new.superseded, *new.extras]
     return reply(
         RecomputeReply(
             iid=iid,
@@ -120,12 +122,26 @@ def show_equivalents(co2_g: float | None) -> list[Equivalent]:
     ]
 
 
-def _series(body: RecomputeBody) -> IntensitySeries:
-    """Return the intensities that were sent, or the present one. Raises InvalidInput where there is none."""
+def _series(body: RecomputeBody, run: Run) -> IntensitySeries:
+    """Return the intensities that were sent, or the present one of the run's zone.
+
+    Raises InvalidInput for intervals that overlap or are empty, Conflict where the zone has no figure now.
+    """
+    if body.zone is None or body.provider is None or body.basis is None:
+        return _present_series(run)
     try:
-        if body.zone is None or body.provider is None or body.basis is None:
-            return country_intensity(settings().country).as_series()
         intervals = tuple(Interval(value.start, value.end, value.g_per_kwh) for value in body.values)
         return IntensitySeries(body.zone, body.provider, body.basis, intervals)
     except IntensityUnavailable as error:
         raise InvalidInput(str(error), details=[FieldError("values", str(error))]) from error
+
+
+def _present_series(run: Run) -> IntensitySeries:
+    zone = source_of(run).zone
+    try:
+        return country_intensity(zone).as_series()
+    except IntensityUnavailable as error:
+        raise Conflict(
+            f"The CO2 of run {run.run_id} is of the zone {zone!r}, of which no yearly figure is known here. "
+            f"Send zone, provider, basis and values. ({error})"
+        ) from error

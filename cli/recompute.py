@@ -1,4 +1,4 @@
-"""Compute the CO₂ of every run that is done again, with the present intensity of the API's country."""
+"""Compute the CO₂ of every run that is done again, with the present intensity of its own zone."""
 
 from __future__ import annotations
 
@@ -16,7 +16,10 @@ _RUNS_PER_PAGE = 200
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Recompute all done runs with a line for each that changes; returns 1 when one could not be."""
-    parser = argparse.ArgumentParser("cli.recompute", description="Compute the CO2 of all done runs again.")
+    parser = argparse.ArgumentParser(
+        "cli.recompute",
+        description="Compute the CO2 of all done runs again, each with its own zone's figure.",
+    )
     parser.parse_args(arguments)
     try:
         with Client(load_settings().api_url) as api:

@@ -15,6 +15,7 @@ from schema.accounts import (
     RecomputeRequest,
     Total,
     TotalsReply,
+    day_of,
 )
 from schema.control import (
     Charge,
@@ -143,5 +144,6 @@ __all__ = [
     "Validate",
     "Worker",
     "charge_nothing",
+    "day_of",
     "measure_nothing",
 ]

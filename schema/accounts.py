@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from datetime import UTC, datetime
+from typing import Annotated, Final, Literal
 
 from pydantic import AwareDatetime, Field, JsonValue
 
@@ -19,6 +20,17 @@ from schema.records import (
     Record,
     RunOptions,
 )
+
+# The dirtiest power plants emit some 1,500 g per kWh. What is far beyond is no intensity, and a single absurd
+# one would leave nothing of a day's or a project's total.
+MAX_G_PER_KWH: Final = 100_000
+
+
+def day_of(time: datetime | None) -> str:
+    """Return the day on which a cost counts, in UTC as YYYY-MM-DD; 1970-01-01 when there is no time."""
+    # To the second, as ends of epochs are stored: the last moment of a day may then be in the next one.
+    stamp = round(time.timestamp()) if time else 0
+    return f"{datetime.fromtimestamp(stamp, UTC):%Y-%m-%d}"
 
 
 class Cost(Record):
@@ -63,11 +75,11 @@ class IntensityValue(Record):
 
     start: AwareDatetime
     end: AwareDatetime
-    g_per_kwh: Annotated[Finite, Field(ge=0)]
+    g_per_kwh: Annotated[Finite, Field(ge=0, le=MAX_G_PER_KWH)]
 
 
 class RecomputeRequest(Record):
-    """Intensities of one zone and provider, on one basis; {} for the present one of WATTLE_COUNTRY."""
+    """Intensities of one zone and provider, on one basis; {} for the present one of the run's own zone."""
 
     zone: str | None = Field(None, min_length=1, max_length=64)
     provider: str | None = Field(None, min_length=1, max_length=64)
@@ -85,7 +97,9 @@ class RecomputeReply(Record):
     co2_g: NonNegative | None
     source: Co2Source
     replaced: Co2Revision | None = Field(None, description="what was replaced; null when nothing changed")
-    unknown_co2_epochs: int = Field(ge=0, description="epochs that no intensity covers, or without energy")
+    unknown_co2_epochs: int = Field(
+        ge=0, description="epochs and extras that no intensity covers, or without energy"
+    )
 
 
 class Recomputation(Record):

@@ -65,13 +65,6 @@ def to_time(seconds: str | float) -> datetime:
     return datetime.fromtimestamp(float(seconds), UTC)
 
 
-def day_of(time: datetime | None) -> str:
-    """Return the day of a time in UTC as YYYY-MM-DD; 1970-01-01 when there is none."""
-    # As it is stored, rounded: the last moment of a day may then be in the next one.
-    stamp = round(time.timestamp()) if time else 0
-    return f"{to_time(stamp):%Y-%m-%d}"
-
-
 def time_of_entry(entry_id: str) -> datetime:
     """Return when a stream's entry was written, to the millisecond, by the clock of Redis."""
     return to_time(int(entry_id.partition("-")[0]) / 1000)

@@ -6,10 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from errors import FieldError, InvalidInput, NotFound
-from schema import Attempt, EpochResult, ExtraCost, Lease, Run, RunList, Scalar, SortField, Status
+from schema import Attempt, EpochResult, ExtraCost, Lease, Run, RunList, Scalar, SortField, Status, day_of
 from store.connection import Connection
 from store.encoding import (
-    day_of,
     decode_attempts,
     decode_epochs,
     decode_run,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import tzinfo
 
 import plotly.graph_objects as go
@@ -82,10 +82,14 @@ def energy_figures(
 ) -> tuple[list[str], list[str]]:
     """Draw energy by source and power over time as Plotly JSON; say in sentences which is missing."""
     figures, lacking = [], []
-    if any(result.energy_by_source for result in epochs):
+    partial = sum(bool(result.energy_by_source) and result.energy_kwh is None for result in epochs)
+    if any(_known_sources(result) for result in epochs):
         figures.append(source_figure(run_id, epochs, pue=pue))
-    elif not is_simulated:
+    elif not is_simulated and not partial:
         lacking.append("Energy by source: this run's meter did not tell sources apart.")
+    if partial:
+        which = "one epoch" if partial == 1 else f"{fmt.count(partial)} epochs"
+        lacking.append(f"Energy by source: {which} left out, of which the energy of a source is unknown.")
     if points:
         figures.append(power_figure(run_id, points, zone=zone))
     elif not is_simulated:
@@ -94,16 +98,17 @@ def energy_figures(
 
 
 def source_figure(run_id: str, epochs: Sequence[EpochResult], *, pue: float) -> go.Figure:
-    """Draw the energy of each epoch by source, stacked; with a PUE above 1 the building's part on top."""
-    sources = sorted({source for result in epochs for source in result.energy_by_source or {}})
-    unit = fmt.energy_unit([sum((result.energy_by_source or {}).values()) for result in epochs])
+    """Draw the energy of each epoch by source, stacked; with a PUE above 1 the building's part on top.
+
+    An epoch of which a source is unknown is a gap: the others alone would look like less energy.
+    """
+    known = [_known_sources(result) for result in epochs]
+    sources = sorted({source for own in known for source in own})
+    unit = fmt.energy_unit([sum(own.values()) for own in known])
     figure = _figure(run_id, "Energy by source", f"energy ({unit.label})")
-    parts = {source: [(result.energy_by_source or {}).get(source) for result in epochs] for source in sources}
+    parts = {source: [own.get(source) for own in known] for source in sources}
     if pue > 1:
-        parts["building"] = [
-            (pue - 1) * sum(result.energy_by_source.values()) if result.energy_by_source else None
-            for result in epochs
-        ]
+        parts["building"] = [(pue - 1) * sum(own.values()) if own else None for own in known]
     for source, values in parts.items():
         figure.add_trace(
             go.Bar(
@@ -118,6 +123,11 @@ def source_figure(run_id: str, epochs: Sequence[EpochResult], *, pue: float) -> 
     if len(epochs) <= _TICK_EACH_UP_TO:
         figure.update_xaxes(dtick=1)
     return figure
+
+
+def _known_sources(result: EpochResult) -> Mapping[str, float]:
+    """Return an epoch's energy by source; nothing when it lacks one, as then its energy is unknown."""
+    return (result.energy_by_source or {}) if result.energy_kwh is not None else {}
 
 
 def power_figure(run_id: str, points: Sequence[PowerPoint], *, zone: tzinfo) -> go.Figure:

@@ -10,7 +10,7 @@ from http import HTTPStatus
 import streamlit as st
 
 from errors import ApiRefused
-from schema import AccountReply, EpochsReply, PowerReply, RunReply, Status
+from schema import AccountReply, Co2Source, EpochsReply, PowerReply, RunReply, Status
 from views import format as fmt
 from views import parts, run_details, run_energy, run_models, source, suggestions
 from views.charts import run_figures
@@ -206,7 +206,7 @@ def _tiles(run: RunReply, epochs: EpochsReply) -> None:
         ("Last test accuracy", fmt.percent(run.last_accuracy), None),
         ("Last test loss", fmt.loss(run.last_loss), None),
         (energy, fmt.energy(run.energy_kwh), unknown or energy_note(run) + lost_energy_note(epochs)),
-        ("CO₂", fmt.co2(run.co2_g), unknown or co2_note(run) + lost_energy_note(epochs)),
+        ("CO₂", fmt.co2(run.co2_g), unknown or co2_note(run, epochs) + lost_energy_note(epochs)),
         ("Duration", fmt.duration(run.duration_s), None),
     )
     for column, (label, value, note) in zip(parts.tiles(len(figures), "run"), figures, strict=True):
@@ -244,14 +244,38 @@ def energy_note(run: RunReply) -> str:
     origin = run.environment.get("energy_source") or "not known yet"
     note = f"Source: {fmt.plain(str(origin))}."
     if run.energy_quality == "estimated":
-        note += " Estimated: that machine has no readable energy counter, so load × rated power stands in."
+        note += " Estimated: load × rated power stands in for the counter of at least one of these sources."
     return note
 
 
-def co2_note(run: RunReply) -> str:
-    """Say which carbon intensity turned energy into CO₂."""
-    origin = run.environment.get("intensity_source") or "not known yet"
-    return f"Energy × carbon intensity. Intensity: {fmt.plain(str(origin))}."
+def co2_note(run: RunReply, epochs: EpochsReply) -> str:
+    """Say which carbon intensity turned energy into CO₂, what it replaced, and why there is no sum."""
+    if run.co2_source is None:
+        origin = fmt.plain(str(run.environment.get("intensity_source") or "not known yet"))
+    else:
+        origin = _origin(run.co2_source) + f", computed again {fmt.utc(run.co2_source.at)}"
+    note = f"Energy × carbon intensity. Intensity: {origin}."
+    if run.co2_revisions:
+        old = run.co2_revisions[0]
+        note += f" It replaced {fmt.co2(old.co2_g)} from {_origin(old.source)}, {fmt.utc(old.replaced_at)}."
+    return note + _unknown_co2(run, epochs)
+
+
+def _unknown_co2(run: RunReply, epochs: EpochsReply) -> str:
+    """Say why there is no CO₂ where there is energy; "" where there is."""
+    if run.co2_g is not None or run.energy_kwh is None:
+        return ""
+    lacking = [result for result in epochs.epochs if result.co2_g is None]
+    if not lacking:
+        return " That of what was used besides the epochs, or in superseded ones, is not known."
+    reason = f": {fmt.plain(lacking[-1].co2_reason)}" if lacking[-1].co2_reason else "."
+    return (
+        f" That of {fmt.count(len(lacking))} of {fmt.count(len(epochs.epochs))} epochs is not known{reason}"
+    )
+
+
+def _origin(source: Co2Source) -> str:
+    return fmt.plain(f"{source.provider}, {source.zone} ({source.basis})")
 
 
 def _error(run: RunReply) -> None:

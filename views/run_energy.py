@@ -69,7 +69,8 @@ def _figures(run: RunReply, account: AccountReply) -> None:
     if account.codecarbon_energy_kwh is not None:
         st.caption(
             f"CodeCarbon, for the whole machine: **{fmt.energy(account.codecarbon_energy_kwh)}**; "
-            f"ours, for this run: **{fmt.energy(run.energy_kwh)}**."
+            f"ours, for this run: **{fmt.energy(run.energy_kwh)}**. The whole machine's includes loading and "
+            "saving; ours counts epochs only (and trials, compiling, unfinished epochs)."
         )
 
 

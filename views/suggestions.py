@@ -40,7 +40,12 @@ def read(run: RunReply, epochs: EpochsReply, health: HealthReply | None) -> Read
     facts = run.environment
     durations_s = [result.duration_s for result in epochs.epochs][1:]
     last = epochs.attempts[-1] if epochs.attempts else None
-    is_whole = last is not None and last.ended_at is not None
+    # Without the last attempt's extras, and without what an earlier one trained of a resumed epoch.
+    own_s = [
+        result.duration_s - (result.resumed_after_s or 0.0)
+        for result in epochs.epochs
+        if last is not None and result.attempt == last.attempt
+    ]
     return Readings(
         step=_read_step(facts),
         gpu=_find_gpu(run, health),
@@ -48,7 +53,7 @@ def read(run: RunReply, epochs: EpochsReply, health: HealthReply | None) -> Read
         train_images=_whole(facts.get("train_images")),
         data_on=str(facts.get("data_on") or "") or None,
         epoch_s=statistics.median(durations_s) if durations_s else None,
-        epochs_s=last.duration_s if last is not None and is_whole else None,
+        epochs_s=sum(own_s) if last is not None and last.ended_at is not None else None,
         attempt_s=(last.ended_at - last.started_at).total_seconds() if last and last.ended_at else None,
     )
 

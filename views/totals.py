@@ -44,7 +44,7 @@ def show() -> None:
 
 def _days(totals: Sequence[Total], span: str) -> None:
     real = add_up([total.real for total in totals])
-    if real.epochs == 0:
+    if real.epochs + real.extras == 0:
         simulated = sum(total.simulated.epochs for total in totals)
         also = f" {fmt.count(simulated)} simulated ones do not count." if simulated else ""
         st.info(f"No real epoch in this span ({span}).{also} Submit a run.", icon=":material/eco:")
@@ -85,7 +85,7 @@ def unknown_note(unknown: int, what: str) -> str:
 
 
 def _projects(totals: Sequence[Total]) -> None:
-    listed = [total for total in totals if total.real.epochs]
+    listed = [total for total in totals if total.real.epochs + total.real.extras]
     if not listed:
         return
     st.subheader("By project", anchor=False)

@@ -96,7 +96,14 @@ def _play(db: RedisDB, lease: Lease, settings: Settings, intensity: Intensity) -
     """Record every epoch of the run, its log and its end."""
     db.runs.describe(
         lease,
-        {"device": "none, simulated", "energy_source": "none, simulated", "intensity_source": str(intensity)},
+        {
+            "device": "none, simulated",
+            "energy_source": "none, simulated",
+            "intensity_source": str(intensity),
+            "intensity_zone": intensity.zone,
+            "intensity_provider": intensity.provider,
+            "intensity_basis": intensity.kind,
+        },
     )
     lines = ["simulated: nothing is trained, every figure is made up"]
     error: RunError | None = None

@@ -1,5 +1,5 @@
 -- recompute: replace the CO2 figures of a run that has ended, and correct the totals. 0 when the run has changed since
--- it was read: another attempt, or another recomputation. CONFLICT when it has not ended.
+-- it was read: another attempt, or another recomputation. CONFLICT when it has not ended, or lacks an attempt.
 -- KEYS 1 run:<id> (hash)  2 run:<id>:epochs (hash)  3 run:<id>:attempts (hash)  4 run:<id>:superseded (hash)
 --      5 run:<id>:extras (hash)
 -- ARGV 1 run_id  2 attempt and 3 recomputations of the run that was read  4 co2_g or ""  5 co2_source and
@@ -23,16 +23,28 @@ local function take()
   return ARGV[next_argument - 1]
 end
 
+-- A script that fails halfway keeps what it wrote, so everything is read before the first write.
+local parts, attempts = {}, {}
 for place, kind in ipairs({KEYS[2], KEYS[4], KEYS[5]}) do
   for _ = 1, ARGV[7 + place] do
-    local field = take()
-    redis.call("HSET", kind, field, take())
+    parts[#parts + 1] = {kind, take(), take()}
   end
 end
 for _ = 1, ARGV[11] do
-  local attempt = take()
-  local record, co2_g = read_attempt(run_id, attempt), take()
+  local attempt, co2_g = take(), take()
+  local record = read_attempt(run_id, attempt)
+  if not record then
+    return redis.error_reply("CONFLICT Attempt " .. attempt .. " of run " .. run_id
+      .. " is not known, so its CO2 cannot be computed again; nothing was written.")
+  end
   record.co2_g = tonumber(co2_g)
+  attempts[attempt] = record
+end
+
+for _, part in ipairs(parts) do
+  redis.call("HSET", unpack(part))
+end
+for attempt, record in pairs(attempts) do
   write_attempt(run_id, attempt, record)
 end
 for _ = 1, ARGV[12] do

@@ -186,13 +186,6 @@ def test_marginal_figures_never_replace_average_ones(db: RedisDB, api: FlaskClie
     assert db.runs.get(run_id).co2_g == 400
 
 
-def test_without_a_body_the_present_figure_of_the_country_is_taken(db: RedisDB, api: FlaskClient) -> None:
-    run_id = finished(db).run_id
-    reply = recompute(api, run_id, {})
-    assert reply["source"]["zone"] == "USA"
-    assert reply["co2_g"] == pytest.approx(4 * 369.473)
-
-
 @pytest.mark.parametrize(
     "body",
     [

@@ -78,7 +78,7 @@ def test_a_difference_is_in_per_cent_up_to_twice_as_much() -> None:
 
 
 def test_the_figure_by_source_stacks_the_sources_and_the_building() -> None:
-    epochs = [epoch(1, energy_by_source={"cpu": 1.0, "gpu:0": 3.0}), epoch(2)]
+    epochs = [epoch(1, energy_kwh=6.0, energy_by_source={"cpu": 1.0, "gpu:0": 3.0}), epoch(2)]
     points = [PowerPoint(at=NOON, power_w={"cpu": 10.0})]
     figures, lacking = energy_figures("r", epochs, points, pue=1.5, zone=UTC, is_simulated=False)
     by_source, power = map(json.loads, figures)
@@ -90,6 +90,21 @@ def test_the_figure_by_source_stacks_the_sources_and_the_building() -> None:
         "building (PUE)": [2.0, None],
     }
     assert power["data"][0]["x"] == ["2026-03-01T12:00:00"]
+
+
+def test_an_epoch_of_which_a_source_is_unknown_is_a_gap_by_source_and_is_counted() -> None:
+    whole = epoch(1, energy_kwh=4.0, energy_by_source={"cpu": 1.0, "gpu:0": 3.0})
+    partial = epoch(2, energy_by_source={"cpu": 1.0})
+    figures, lacking = energy_figures("r", [whole, partial], [], pue=1.5, zone=UTC, is_simulated=False)
+    assert {tuple(trace["y"]) for trace in json.loads(figures[0])["data"]} == {
+        (1, None),
+        (3, None),
+        (2, None),
+    }
+    assert lacking[0] == "Energy by source: one epoch left out, of which the energy of a source is unknown."
+    figures, lacking = energy_figures("r", [partial, partial], [], pue=1.0, zone=UTC, is_simulated=False)
+    assert figures == []
+    assert lacking[0].startswith("Energy by source: 2 epochs left out")
 
 
 def test_what_was_not_recorded_is_said_in_a_sentence_instead() -> None:

@@ -15,8 +15,8 @@ from scipy import stats  # type: ignore[import-untyped]
 from api.predicting import Past, predict_running, predict_submission
 from carbon_aware_trainer.prediction import PastRun, predict_from_past, predict_whole, t_95
 from carbon_aware_trainer.records import Intensity
-from schema import Run, Status
-from tests.records import epoch
+from schema import ExtraCost, Run, Status
+from tests.records import epoch, extra
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 RECORDED = Path(__file__).parents[1] / "data" / "epoch_series.json"
@@ -155,8 +155,9 @@ def done(run_id: str, energy_kwh: float | None, *, epochs: int = 5, **changes: A
     return Run.model_validate(known | changes)
 
 
-def past(*runs: Run, hosts: frozenset[str] = frozenset({"h"})) -> Past:
-    return Past(runs, hosts, USA)
+def past(*runs: Run, hosts: frozenset[str] = frozenset({"h"}), extras: Sequence[ExtraCost] = ()) -> Past:
+    """Runs that are done; ``extras`` are those of the run a."""
+    return Past(runs, hosts, USA, lambda run_id: extras if run_id == "a" else ())
 
 
 def test_a_run_is_predicted_from_runs_like_it_on_its_host() -> None:
@@ -183,6 +184,49 @@ def test_runs_of_the_same_batch_size_are_preferred_where_there_are_two() -> None
     runs = [done("a", 1.0), *large]
     assert predict_submission(HYPER_PARAMS | {"batch_size": 512}, past(*runs)).runs_used == ["l0", "l1"]
     assert predict_submission(HYPER_PARAMS, past(*runs)).runs_used == ["a", "l0", "l1"]
+
+
+def test_runs_on_as_many_gpus_are_preferred_where_there_are_two() -> None:
+    runs = [done(f"g{number}", 9.0, hyper_params={"gpus": 4}) for number in range(2)]
+    runs += [done(f"o{number}", 1.0, hyper_params={"gpus": 1}) for number in range(2)]
+    assert predict_submission(HYPER_PARAMS | {"gpus": 4}, past(*runs)).runs_used == ["g0", "g1"]
+
+
+def test_what_a_past_run_used_besides_its_epochs_does_not_grow_with_them() -> None:
+    trial = extra(energy_kwh=0.5, duration_s=20.0)
+    found = predict_submission(HYPER_PARAMS, past(done("a", 1.5), done("b", 1.0), extras=[trial]))
+    assert found.energy_kwh is not None
+    assert (found.energy_kwh.value, found.energy_kwh.low) == pytest.approx((2.0, 2.0))
+    assert found.duration_s is not None
+    assert found.duration_s.value == pytest.approx((30 / 5 + 50 / 5) / 2 * 10)
+    assert "without what is used besides them" in found.basis
+
+
+def test_co2_is_predicted_with_the_intensity_of_the_past_runs_where_it_is_known() -> None:
+    def of(zone: str) -> dict[str, Any]:
+        facts = {"host": "h", "train_images": 1000, "intensity_zone": zone, "intensity_provider": "static"}
+        return {"environment": facts | {"intensity_basis": "average lifecycle"}}
+
+    french = [done("a", 1.0, co2_g=50.0, **of("FRA")), done("b", 1.0, co2_g=60.0, **of("FRA"))]
+    found = predict_submission(HYPER_PARAMS, past(*french, done("c", 1.0, co2_g=700.0, **of("POL"))))
+    assert found.co2_g is not None
+    assert found.co2_g.value == pytest.approx(2.0 * 55)
+    assert "55 g/kWh, as of 2 done runs in FRA" in found.basis
+
+
+def test_an_epoch_that_was_resumed_says_nothing_about_those_to_come() -> None:
+    run = done("a", 3.0, status=Status.RUNNING, num_epochs=10, duration_s=103.0)
+    epochs = [
+        *(epoch(number, energy_kwh=1.0, duration_s=1.0) for number in (1, 2)),
+        epoch(3, energy_kwh=0.1, duration_s=100.0, resumed_after_s=99.0),
+        epoch(4, energy_kwh=1.0, duration_s=1.0),
+    ]
+    found = predict_running(run, epochs, NOON)
+    assert found is not None
+    assert found.energy_kwh is not None
+    assert found.duration_s is not None
+    assert (found.energy_kwh.value, found.duration_s.value) == pytest.approx((3.0 + 6, 103.0 + 6))
+    assert predict_running(run, epochs[2:3], NOON) is None
 
 
 def test_without_a_run_like_it_the_energy_per_operation_of_its_host_is_taken() -> None:

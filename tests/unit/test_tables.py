@@ -5,10 +5,11 @@ import math
 from datetime import UTC, datetime
 from typing import Any
 
-from schema import Attempt, EpochResult, EpochsReply, RunReply, Status
+from schema import Attempt, Co2Revision, Co2Source, EpochResult, EpochsReply, RunReply, Status
+from views import suggestions
 from views.charts import run_figures
 from views.look import run_color
-from views.run import lost_energy_note, remaining_s
+from views.run import co2_note, energy_note, lost_energy_note, remaining_s
 from views.run_details import epochs_frame
 from views.runs_table import runs_frame
 from views.source import matches
@@ -126,3 +127,50 @@ def test_an_attempt_whose_energy_is_not_whole_is_named_beside_the_sum() -> None:
     assert lost_energy_note(EpochsReply(epochs=[], attempts=[killed, whole])) == (
         " A part is missing, of attempt 1: Its worker stopped answering"
     )
+
+
+def test_beside_the_co2_stands_whose_intensity_it_has_now_and_what_that_replaced() -> None:
+    first = Co2Source(zone="USA", provider="static", basis="average lifecycle")
+    now = Co2Source(
+        zone="DE", provider="grid", basis="average lifecycle", at=datetime(2026, 3, 2, tzinfo=UTC)
+    )
+    revision = Co2Revision(replaced_at=datetime(2026, 3, 2, tzinfo=UTC), co2_g=4.0, source=first)
+    facts = {"intensity_source": "USA 369 g/kWh"}
+    recorded = run(co2_g=4.0, environment=facts)
+    revised = run(co2_g=3.0, environment=facts, co2_source=now, co2_revisions=(revision,))
+    none = EpochsReply(epochs=[], attempts=[])
+
+    assert "USA 369 g/kWh" in co2_note(recorded, none).replace("\\", "")
+    note = co2_note(revised, none).replace("\\", "").replace("\u00a0", " ")
+    assert "369" not in note
+    assert "grid, DE (average lifecycle), computed again 2026-03-02 00:00:00 UTC." in note
+    assert "It replaced 4.00 g from static, USA (average lifecycle), 2026-03-02 00:00:00 UTC." in note
+
+
+def test_beside_an_unknown_co2_stands_why_no_intensity_covers_it() -> None:
+    reason = "grid has no intensity of DE from 12:00 to 13:00 UTC."
+    gap = epoch(2, 1.0).model_copy(update={"co2_g": None, "co2_reason": reason})
+    note = co2_note(run(energy_kwh=2.0), EpochsReply(epochs=[epoch(1, 1.0), gap], attempts=[]))
+    assert note.replace("\\", "").endswith(f"That of 1 of 2 epochs is not known: {reason}")
+    assert "besides the epochs" in co2_note(run(energy_kwh=2.0), EpochsReply(epochs=[], attempts=[]))
+
+
+def test_an_estimate_of_one_source_does_not_deny_the_counter_of_another() -> None:
+    facts = {"energy_source": "NVML total energy counter (GPU); CPU load × rated power"}
+    note = energy_note(run(energy_quality="estimated", environment=facts))
+    assert "no readable" not in note
+    assert "load × rated power stands in" in note
+
+
+def test_advice_about_time_between_epochs_counts_the_last_attempt_s_epochs_alone() -> None:
+    began = datetime(2026, 3, 1, tzinfo=UTC)
+    ended = datetime(2026, 3, 1, 0, 1, tzinfo=UTC)
+    attempts = [
+        Attempt(attempt=1, worker="w", started_at=began, ended_at=began, duration_s=2.0),
+        Attempt(attempt=2, worker="w", started_at=began, ended_at=ended, duration_s=50.0),  # 46 s of extras
+    ]
+    resumed = epoch(2, None).model_copy(update={"attempt": 2, "duration_s": 30.0, "resumed_after_s": 28.0})
+    own = epoch(3, None).model_copy(update={"attempt": 2})
+    epochs = [epoch(1, None).model_copy(update={"attempt": 1}), resumed, own]
+    readings = suggestions.read(run(), EpochsReply(epochs=epochs, attempts=attempts), None)
+    assert (readings.epochs_s, readings.attempt_s) == (4.0, 60.0)
