@@ -100,7 +100,7 @@ class Training:
         )
 
     def restore(self, state: State) -> None:
-        """Go on from ``state``, on every rank. The precision of the first attempt is kept: it changes bits."""
+        """Go on from ``state``, on every rank, in the precision of the first attempt, which changes bits."""
         if self.team.size > 1 and state.step > 0:
             # DistributedDataParallel groups the gradients anew after a process's first step, which changes
             # the order of sums. What is learnt here is replaced below.
