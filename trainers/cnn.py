@@ -54,13 +54,19 @@ def train_cnn(
             device=context.device,
             say=context.control.log,
         )
-        return (yield from _train(hyper_params, data, context, team, step_limit_bytes))
+        dataset = datasets[hyper_params.dataset]
+        return (yield from _train(hyper_params, data, dataset, context, team, step_limit_bytes))
     except torch.OutOfMemoryError as error:
         raise _out_of_memory(hyper_params, error) from error
 
 
 def _train(
-    hyper_params: CnnHyperParams, data: Data, context: TrainingContext, team: Team, limit_bytes: int | None
+    hyper_params: CnnHyperParams,
+    data: Data,
+    dataset: Dataset,
+    context: TrainingContext,
+    team: Team,
+    limit_bytes: int | None,
 ) -> Epochs:
     network = _build(hyper_params, data)
     hyper_params = recall_batch_size(context, hyper_params)
@@ -68,7 +74,7 @@ def _train(
     # A run goes on in the precision that it began in.
     wanted = hyper_params.precision if state is None else state.precision
     _describe(hyper_params, data, network, context, resolve_precision(wanted, data.device))
-    keep = make_keeper(context, DATASETS[hyper_params.dataset], team.clock)
+    keep = make_keeper(context, dataset, team.clock)
     if hyper_params.batch_size == AUTO:
         chosen = fix_batch_size(network, data, hyper_params, context, limit_bytes=limit_bytes)
         if chosen is None:

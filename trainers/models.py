@@ -82,8 +82,12 @@ def _from_tree(tree: dict[str, Any] | None, network: Weights) -> Snapshot | None
 
 
 def take_snapshot(training: Training, result: EpochResult) -> Snapshot:
-    """Copy the weights on their device: in the next epoch the network learns on."""
-    weights = {name: value.detach().clone() for name, value in training.network.state_dict().items()}
+    """Copy the weights, which the network goes on to change, to the CPU: a device's memory is scarce.
+
+    A sync point.
+    """
+    state = training.network.state_dict()
+    weights = {name: value.detach().to("cpu", copy=True) for name, value in state.items()}
     return Snapshot(result.epoch, Metrics.of(result), weights)
 
 
@@ -100,6 +104,11 @@ class ModelWriter:
         self._context = context
         self._dataset = dataset
         self._now = now
+
+    @property
+    def has_place(self) -> bool:
+        """True where models are written: elsewhere no weights need be kept for them."""
+        return self._context.models is not None
 
     def write(self, training: Training, kept: Kept) -> None:
         """Write the best and the last model, replacing earlier ones. Raises OSError."""

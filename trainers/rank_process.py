@@ -41,7 +41,9 @@ class RankProcesses:
         self._pipes: dict[int, Connection] = {}
         self._newcomers: list[Connection] = []
         self._report = b""
+        self._is_reported = False
         self.has_ended = False
+        """True once torchrun has ended and there is nothing left of what the ranks had said."""
         self._leashed = Leashed(
             [sys.executable, "-m", "trainers.torchrun", self._folder.name, str(gpus)],
             environment=_environment(),
@@ -60,9 +62,7 @@ class RankProcesses:
     def receive(self, timeout_s: float) -> list[Frame]:
         """Return what ranks have said, each with the bytes that belong to it; waits for the first."""
         said: list[Frame] = []
-        pipes = [*self._pipes.values(), *self._newcomers]
-        reports = [] if self.has_ended else [self._leashed.reports]
-        for ready in wait([self._door, *reports, *pipes], timeout_s):
+        for ready in wait([self._door, *self._sources], timeout_s):
             if ready is self._door:
                 self._newcomers.append(Connection(self._door.accept()[0].detach()))
             elif isinstance(ready, Connection):
@@ -70,9 +70,10 @@ class RankProcesses:
             else:
                 chunk = os.read(self._leashed.reports, _CHUNK_BYTES)
                 self._report += chunk
-                self.has_ended = not chunk
+                self._is_reported = not chunk
         # Whoever ends the leash ends torchrun and with it the ranks, so this is no way to hide.
-        self.has_ended = self.has_ended or self._leashed.process.poll() is not None
+        is_over = self._is_reported or self._leashed.process.poll() is not None
+        self.has_ended = is_over and not wait(self._sources, 0)
         return said
 
     def answer(self, message: Record) -> None:
@@ -94,6 +95,12 @@ class RankProcesses:
         for pipe in (*self._pipes.values(), *self._newcomers):
             pipe.close()
         self._folder.cleanup()
+
+    @property
+    def _sources(self) -> list[Connection | int]:
+        """What may still bring something; a pipe whose rank has ended does so until it is read to its end."""
+        reports = [] if self._is_reported else [self._leashed.reports]
+        return [*reports, *self._pipes.values(), *self._newcomers]
 
     def _read(self, pipe: Connection) -> list[Frame]:
         """Return the next message of a rank; nothing when it has hung up: torchrun says why."""

@@ -71,7 +71,9 @@ class Keeper:
     def __call__(self, training: Training, moment: Moment, result: EpochResult | None = None) -> None:
         """Save where it is due. A disk that fails costs the checkpoint or the models, not the run."""
         if result is not None:
-            self._kept = self._kept.after(take_snapshot(training, result))
+            # Of a team rank 0 alone has a place. What is not kept up to date would be wrong in a checkpoint.
+            has_place = self._models is not None and self._models.has_place
+            self._kept = self._kept.after(take_snapshot(training, result)) if has_place else Kept()
         if self._is_due(training, moment):
             self._save(training)
         if moment is Moment.END:

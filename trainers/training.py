@@ -22,9 +22,9 @@ from trainers.schedules import learning_rate_at
 from trainers.stopping import Progress
 from trainers.team import ALONE, Forward, Team
 
-# cuda_graphs records a batch's kernels once and replays them, which saves the time of starting each.
 # Far from the seeds that people choose. Source: D. Knuth, "The Art of Computer Programming", 6.4: 2^32 / phi.
 _SEED_STEP: Final = 0x9E3779B1
+# cuda_graphs records a batch's kernels once and replays them, which saves the time of starting each.
 _COMPILE_MODES: Final = {"default": None, "cuda_graphs": "reduce-overhead"}
 
 
@@ -100,7 +100,11 @@ class Training:
         )
 
     def restore(self, state: State) -> None:
-        """Go on from ``state``. The precision of the first attempt is kept, since it changes the bits."""
+        """Go on from ``state``, on every rank, in the precision of the first attempt, which changes bits."""
+        if self.team.size > 1 and state.step > 0:
+            # DistributedDataParallel groups the gradients anew after a process's first step, which changes
+            # the order of sums. What is learnt here is replaced below.
+            self.learn_batch()
         self._choose_precision(resolve_precision(state.precision, self.device))
         self.network.load_state_dict(state.network)
         # A copy: the optimizer goes on in the tensors it is given.

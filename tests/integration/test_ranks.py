@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -29,6 +30,15 @@ def nothing_is_left_running() -> Iterator[None]:
     before = psutil.Process().children()
     yield
     assert psutil.Process().children() == before
+
+
+# Rank 1 aborts while the ranks part, before rank 0 has come through.
+BREAKS_DOWN_AT_THE_END = """
+import os, signal
+if "RANK" in os.environ:
+    from torch import distributed
+    distributed.destroy_process_group = os.abort if os.environ["RANK"] == "1" else signal.pause
+"""
 
 
 class StoppingControl(CollectingControl):
@@ -116,9 +126,10 @@ def test_gradients_and_running_statistics_are_those_of_the_whole_batch(tmp_path:
         torch.testing.assert_close(shared[name], expected, rtol=1e-7, atol=1e-10)
 
 
-def test_ranks_that_are_stopped_go_on_with_the_same_bits(tmp_path: Path) -> None:
-    # Dropout draws from each rank's own generator.
-    chosen: dict[str, object] = {"gpus": 2, "dropout": 0.3, "num_epochs": 20}
+@pytest.mark.parametrize("gpus", [2, 3])
+def test_ranks_that_are_stopped_go_on_with_the_same_bits(tmp_path: Path, gpus: int) -> None:
+    # Dropout draws from each rank's own generator. The order of a sum shows in those of three.
+    chosen: dict[str, object] = {"gpus": gpus, "dropout": 0.3, "num_epochs": 20}
     whole = train(tmp_path / "whole", **chosen)
     train(tmp_path / "parts", StoppingControl(12), **chosen)
     newest = open_checkpoints(str(tmp_path / "parts"), "run").find_newest()
@@ -170,6 +181,26 @@ def test_files_that_are_missing_are_named_before_any_rank_starts(
     monkeypatch.setenv("PATH", "")
     with pytest.raises(DatasetUnavailable, match="empty"):
         train(tmp_path, gpus=2, dataset="image_folder", image_folder="empty")
+
+
+def test_who_takes_the_epochs_late_gets_them_all(tmp_path: Path) -> None:
+    # Without a store: ranks wait for what they have to save.
+    context = TrainingContext(datasets_dir=tmp_path, device="cpu", control=CollectingControl())
+    before = psutil.Process().children()
+    epochs = train_cnn(CnnHyperParams.model_validate({"num_epochs": 4, "gpus": 2}), context)
+    assert next(epochs).epoch == 1
+    [leash] = [child for child in psutil.Process().children() if child not in before]
+    while leash.status() != psutil.STATUS_ZOMBIE:
+        time.sleep(0.05)
+    assert [result.epoch for result in epochs] == [2, 3, 4]
+
+
+def test_a_rank_that_breaks_down_after_the_training_does_not_fail_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "sitecustomize.py").write_text(BREAKS_DOWN_AT_THE_END)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    assert [result.epoch for result in train(tmp_path, gpus=2)] == [1, 2]
 
 
 def test_a_full_disk_costs_the_checkpoint_and_not_the_run(tmp_path: Path) -> None:

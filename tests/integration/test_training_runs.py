@@ -18,11 +18,15 @@ from schema import EpochResult, TrainingContext
 from tests.integration.test_datasets import cifar_file, idx_files, make_images, md5, put
 from tests.integration.test_trainers import CollectingControl
 from trainers.augmentation import Draw
+from trainers.cards import Card
+from trainers.checkpoints import open_checkpoints
 from trainers.cnn import train_cnn
 from trainers.data import load_data
 from trainers.datasets import DATASETS, DataFile, Dataset
 from trainers.networks import build_network
 from trainers.params import CnnHyperParams, NetworkName
+from trainers.places import open_folder
+from trainers.saved_models import CARD_FILE
 from trainers.training import Training
 
 LARGE = ("resnet34", "resnet50", "mobilenet_v3_large", "efficientnet_b0", "densenet121")
@@ -43,6 +47,21 @@ def train_on(
         datasets_dir=datasets_dir, device=device, control=control or CollectingControl()
     )
     return list(train_cnn(hyper_params, context, datasets={dataset.name: dataset}))
+
+
+def test_a_model_says_what_it_learnt_from_where_the_table_of_datasets_is_another(tmp_path: Path) -> None:
+    dataset = replace(DATASETS["digits"], name="fake", title="Digits of our own")
+    context = TrainingContext(
+        datasets_dir=tmp_path,
+        device="cpu",
+        control=CollectingControl(),
+        checkpoints=open_checkpoints(str(tmp_path), "run"),
+        models=open_folder(str(tmp_path / "models"), "run"),
+    )
+    hyper_params = CnnHyperParams.model_validate({"dataset": "fake", "num_epochs": 1})
+    assert len(list(train_cnn(hyper_params, context, datasets={"fake": dataset}))) == 1
+    card = Card.model_validate_json((tmp_path / "models" / "run" / "last" / CARD_FILE).read_bytes())
+    assert card.dataset.title == "Digits of our own"
 
 
 def put_cifar(datasets_dir: Path, name: str) -> Dataset:

@@ -13,7 +13,7 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load
 
-from schema import EpochResult, Metrics, Run, Status, TrainingContext
+from schema import Checkpoint, EpochResult, Metrics, Run, Status, TrainingContext
 from tests.unit.test_loop import drain, make_data, params, start
 from tests.unit.test_resuming import Clock, Listener, Shelf
 from trainers.cards import NOT_YET_KNOWN, Card, is_better
@@ -117,6 +117,19 @@ def test_weights_are_stored_in_plain_order_with_the_same_bits() -> None:
     assert portable["tied"].data_ptr() != portable["channels_last"].data_ptr()
 
 
+class Trees:
+    """Checkpoints in memory, as they are before they become files."""
+
+    def __init__(self) -> None:
+        self.saved: list[dict[str, Any]] = []
+
+    def save(self, checkpoint: Checkpoint) -> None:
+        self.saved.append(checkpoint.state)
+
+    def find_newest(self) -> None:
+        return None
+
+
 class ModelShelf:
     """Models in memory."""
 
@@ -211,6 +224,34 @@ def test_the_weights_of_an_epoch_are_not_those_the_network_goes_on_to() -> None:
     training.learn_batch()
     assert kept.last is not None
     assert all(torch.equal(kept.last.weights[name], tensor) for name, tensor in before.items())
+
+
+def test_weights_that_no_model_is_made_of_are_not_copied() -> None:
+    listener, network, trees = Listener(), start(), Trees()
+    without = ModelWriter(
+        dataclasses.replace(context(ModelShelf(), listener), models=None), DATASETS["digits"]
+    )
+    earlier = Kept().after(_take(Training(start(), make_data(40), params())))
+    keeper = Keeper(trees, every_s=60, control=listener, models=without, kept=earlier, clock=Clock())
+    drain(train(network, make_data(40), params(num_epochs=2), control=listener, keep=keeper))
+    assert [tree["models"] for tree in trees.saved] == [{"last": None, "best": None}] * 2
+
+
+def test_a_checkpoint_has_the_weights_kept_as_the_network_has_its_own_also_after_a_resume() -> None:
+    training = Training(start("resnet9"), make_data(40), params())
+    kept = Kept().after(snapshot(1, 0.9)).after(_take(training))
+    assert kept.last is not None
+    assert encode_state(kept.last.weights) == encode_state(training.network.state_dict())
+    first = encode_state(kept.to_tree(is_epoch_start=False))
+    back = Kept.from_tree(decode_state(*first), {})
+    assert encode_state(back.to_tree(is_epoch_start=False)) == first
+
+
+def test_the_weights_of_an_epoch_leave_the_device_they_were_on() -> None:
+    # On the device meta there are shapes and no values: copies may be made there and none elsewhere.
+    training = Training(start().to("meta"), make_data(40), params())
+    with pytest.raises(NotImplementedError, match="Cannot copy out of meta tensor"):
+        _take(training)
 
 
 def _take(training: Training) -> Snapshot:
