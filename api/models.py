@@ -19,8 +19,6 @@ from trainers.saved_models import CARD_FILE, MODEL_FILE, NAMES, STATE_DICT_FILE,
 
 models = APIBlueprint("models", __name__, tag="Models")
 
-# What fsspec raises for a place whose driver is not installed, that it does not know, or that fails.
-PLACE_ERRORS: Final = (ImportError, ValueError, OSError)
 CONTENT_TYPES: Final = {
     MODEL_FILE: "application/octet-stream",
     CARD_FILE: "application/json",
@@ -36,7 +34,7 @@ def list_models(iid: str) -> Response:
     try:
         saved = open_models(settings().effective_model_url, run.run_id)
         shown = [_show(card, saved) for card in saved.list_cards()]
-    except PLACE_ERRORS as error:
+    except OSError as error:
         raise _no_models(run) from error
     if not shown:
         raise _no_models(run)
@@ -60,7 +58,7 @@ def download_model(iid: str, name: str, file: str) -> Response:
         )
     try:
         stream = open_models(settings().effective_model_url, run.run_id).open(known, file)
-    except PLACE_ERRORS as error:
+    except OSError as error:
         raise _no_models(run) from error
     return _stream(stream, f"{run.run_id}-{_download_name(known, file)}", CONTENT_TYPES[file])
 

@@ -131,7 +131,7 @@ def _enter() -> None:
 def _train(job: Job, control: PipeControl) -> str | None:
     """Train and send every epoch; return why the training ended before its last epoch, or None."""
     from trainers import load_trainer, validate_hyper_params
-    from trainers.places import open_folder
+    from trainers.saved_models import open_models
 
     checkpoints = _open_checkpoints(job) if sys.modules.get("torch") else None
     hyper_params = validate_hyper_params(
@@ -152,7 +152,7 @@ def _train(job: Job, control: PipeControl) -> str | None:
         checkpoint_every_s=job.checkpoint_every_s,
         measure=control.measure,
         charge=control.charge,
-        models=open_folder(job.model_url, job.run_id) if checkpoints else None,
+        models=open_models(job.model_url, job.run_id) if checkpoints else None,
         model_licence=job.model_licence,
     )
     if job.recorded_epochs and checkpoints is not None and not checkpoints.results:

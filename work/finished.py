@@ -6,6 +6,7 @@ import logging
 
 from redis_db import RedisDB
 from settings import Settings
+from trainers.checkpoint_names import is_checkpoint
 from trainers.places import open_folder
 from trainers.saved_models import NAMES, open_models
 
@@ -33,6 +34,6 @@ def delete_checkpoints(settings: Settings, run_id: str) -> None:
     """
     try:
         if len(open_models(settings.effective_model_url, run_id).list_cards()) == len(NAMES):
-            open_folder(settings.effective_checkpoint_url, run_id).clear()
+            open_folder(settings.effective_checkpoint_url, run_id).clear(is_checkpoint)
     except OSError as error:
         log.warning("checkpoints not deleted run_id=%s: %s", run_id, error)

@@ -6,9 +6,6 @@ import hashlib
 import io
 import json
 import logging
-import os
-import resource
-import signal
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -39,7 +36,7 @@ from trainers.data import load_data
 from trainers.datasets import DATASETS
 from trainers.networks import build_network
 from trainers.params import CnnHyperParams
-from trainers.places import Folder, open_folder
+from trainers.places import open_folder
 from trainers.saved_models import CARD_FILE, MODEL_FILE, STATE_DICT_FILE
 from work.finished import complete_cards, delete_checkpoints
 
@@ -251,51 +248,6 @@ def test_models_that_cannot_be_saved_leave_the_run_done_and_its_checkpoint(finis
     assert finished.db.runs.get(run_id).status is Status.DONE
     assert any("models could not be saved" in line.text for line in finished.db.log.list(run_id))
     assert list((finished.data_dir / "checkpoints" / run_id).iterdir())
-
-
-@pytest.fixture(params=["local", "remote"])
-def folder(request: pytest.FixtureRequest, tmp_path: Path) -> Folder:
-    return open_folder(str(tmp_path) if request.param == "local" else f"memory://{tmp_path.name}", "run1")
-
-
-def test_a_file_of_a_set_is_replaced_and_everything_is_cleared(folder: Folder) -> None:
-    folder.clear()
-    folder.write("best", {"a": b"1", "b": b"22"})
-    folder.replace("best", "b", b"333")
-    with folder.open("best", "b") as stream:
-        assert (stream.seek(0, os.SEEK_END), stream.seek(0), stream.read()) == (3, 0, b"333")
-    assert folder.read("best", "a") == b"1"
-    folder.clear()
-    assert folder.list_names() == []
-    with pytest.raises(OSError, match="best"):
-        folder.open("best", "a")
-
-
-def test_what_a_killed_process_of_the_same_number_left_is_in_nobody_s_way(tmp_path: Path) -> None:
-    leftover = tmp_path / "run1" / f".best.{os.getpid()}"
-    leftover.mkdir(parents=True)
-    (leftover / "half").write_bytes(b"torn")
-    open_folder(str(tmp_path), "run1").write("best", {"a": b"1"})
-    assert [path.name for path in (tmp_path / "run1" / "best").iterdir()] == ["a"]
-    assert not leftover.exists()
-
-
-def test_a_disk_that_is_full_leaves_the_earlier_model_whole(tmp_path: Path) -> None:
-    folder = open_folder(str(tmp_path), "run1")
-    folder.write("best", {MODEL_FILE: b"old", CARD_FILE: b"card"})
-    previous_handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (50, hard))
-    try:
-        with pytest.raises(OSError, match="File too large"):
-            folder.write("best", {MODEL_FILE: b"x" * 100, CARD_FILE: b"new"})
-        with pytest.raises(OSError, match="File too large"):
-            folder.replace("best", CARD_FILE, b"x" * 100)
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-        signal.signal(signal.SIGXFSZ, previous_handler)
-    assert (folder.read("best", MODEL_FILE), folder.read("best", CARD_FILE)) == (b"old", b"card")
-    assert [path.name for path in (tmp_path / "run1").iterdir()] == ["best"]
 
 
 def test_a_place_that_fails_is_logged_and_never_reaches_the_worker(
