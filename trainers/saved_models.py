@@ -24,6 +24,12 @@ class SavedModels:
 
     def __init__(self, folder: Folder) -> None:
         self._folder = folder
+        self._written: set[str] = set()
+
+    @property
+    def are_written(self) -> bool:
+        """Whether all models have been written by this object, not by an earlier attempt of the run."""
+        return self._written.issuperset(NAMES)
 
     def find_card(self, name: ModelName) -> Card | None:
         """Return the card of a model; None without one. A torn or foreign one is logged and passed over."""
@@ -47,6 +53,7 @@ class SavedModels:
     def write(self, name: str, files: dict[str, bytes]) -> None:
         """Write a model whose last file makes it complete, replacing an earlier one. Raises OSError."""
         self._folder.write(name, files)
+        self._written.add(name)
 
     def clear(self) -> None:
         """Delete the models. Raises OSError when something is left."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import json
 import logging
 import tempfile
 from collections.abc import Iterator
@@ -36,7 +35,6 @@ from trainers.data import load_data
 from trainers.datasets import DATASETS
 from trainers.networks import build_network
 from trainers.params import CnnHyperParams
-from trainers.places import open_folder
 from trainers.saved_models import CARD_FILE, MODEL_FILE, STATE_DICT_FILE
 from work.finished import complete_cards, delete_checkpoints
 
@@ -251,19 +249,14 @@ def test_models_that_cannot_be_saved_leave_the_run_done_and_its_checkpoint(finis
 
 
 def test_a_place_that_fails_is_logged_and_never_reaches_the_worker(
-    db: RedisDB, finished: Finished, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    acted = ActedRun(db)
-    for name in FILES:
-        card = json.loads((finished.models_dir / name / CARD_FILE).read_bytes())
-        open_folder(str(tmp_path / "models"), acted.run_id).write(
-            name, {CARD_FILE: json.dumps(card).encode()}
-        )
     (tmp_path / "checkpoints").mkdir()
-    (tmp_path / "checkpoints" / acted.run_id).write_text("a file, not a folder")
+    (tmp_path / "checkpoints" / "run1").write_text("a file, not a folder")
     with caplog.at_level(logging.WARNING):
-        delete_checkpoints(Settings(data_dir=tmp_path), acted.run_id)
-    assert "checkpoints not deleted" in caplog.text
+        delete_checkpoints(Settings(data_dir=tmp_path), "run1")
+        delete_checkpoints(Settings(checkpoint_url="nosuch://place"), "run1")
+    assert caplog.text.count("checkpoints not deleted") == 2
 
 
 def test_a_run_that_the_store_no_longer_has_is_no_failure(db: RedisDB, tmp_path: Path) -> None:
