@@ -30,6 +30,7 @@ from tests.acted_run import ActedRun
 from tests.conftest import start_redis
 from tests.integration.test_trainers import CollectingControl
 from tests.programs import Programs
+from tests.saved import save_models
 from trainers.cards import Card
 from trainers.data import load_data
 from trainers.datasets import DATASETS
@@ -154,6 +155,8 @@ def test_the_api_lists_the_models(finished: Finished) -> None:
         for file in model["files"]:
             with finished.api().get(file["link"]) as download:
                 assert len(download.data) == file["size_bytes"]
+                said = download.headers["Content-Disposition"]
+                assert said == f"attachment; filename={file['download_name']}"
                 digest = hashlib.sha256(download.data).hexdigest()
                 assert file["sha256"] in (digest, None)
 
@@ -220,10 +223,11 @@ def test_a_host_that_cannot_see_the_place_names_the_setting(finished: Finished, 
         (RunError(kind="TrainingFailed", message="NaN"), True, "it is failed"),
     ],
 )
-def test_a_run_without_models_says_why(
+def test_a_run_that_is_not_done_has_no_models_and_says_why(
     db: RedisDB, tmp_path: Path, error: RunError | None, ends: bool, said: str
 ) -> None:
     acted = ActedRun(db)
+    save_models(tmp_path / "models", acted.run_id)  # what an attempt has left that is not recorded as done
     if ends:
         acted.finish(error)
     app = create_app(Settings(data_dir=tmp_path), db)
@@ -233,6 +237,8 @@ def test_a_run_without_models_says_why(
     ):
         client.list_models(acted.run_id)
     assert caught.value.status == 404
+    download = app.test_client().get(f"/api/runs/{acted.run_id}/models/best/{CARD_FILE}")
+    assert download.status_code == 404
 
 
 def test_models_that_cannot_be_saved_leave_the_run_done_and_its_checkpoint(finished: Finished) -> None:
