@@ -19,8 +19,6 @@ from trainers.saved_models import CARD_FILE, MODEL_FILE, NAMES, STATE_DICT_FILE,
 
 models = APIBlueprint("models", __name__, tag="Models")
 
-# What fsspec raises for a place whose driver is not installed, that it does not know, or that fails.
-PLACE_ERRORS: Final = (ImportError, ValueError, OSError)
 CONTENT_TYPES: Final = {
     MODEL_FILE: "application/octet-stream",
     CARD_FILE: "application/json",
@@ -33,10 +31,12 @@ CONTENT_TYPES: Final = {
 def list_models(iid: str) -> Response:
     """Answer the saved models of a run, the best one first; 404 with the reason when there is none."""
     run = get_known_run(iid)
+    if run.status is not Status.DONE:
+        raise _no_models(run)
     try:
         saved = open_models(settings().effective_model_url, run.run_id)
         shown = [_show(card, saved) for card in saved.list_cards()]
-    except PLACE_ERRORS as error:
+    except OSError as error:
         raise _no_models(run) from error
     if not shown:
         raise _no_models(run)
@@ -58,19 +58,21 @@ def download_model(iid: str, name: str, file: str) -> Response:
             f"A run has no model file {f'{name}/{file}'[:80]!r}. There are best/{MODEL_FILE}, "
             f"best/{STATE_DICT_FILE}, best/{CARD_FILE}, last/{MODEL_FILE} and last/{CARD_FILE}."
         )
+    if run.status is not Status.DONE:
+        raise _no_models(run)
     try:
         stream = open_models(settings().effective_model_url, run.run_id).open(known, file)
-    except PLACE_ERRORS as error:
+    except OSError as error:
         raise _no_models(run) from error
-    return _stream(stream, f"{run.run_id}-{_download_name(known, file)}", CONTENT_TYPES[file])
+    return _stream(stream, _download_name(run.run_id, known, file), CONTENT_TYPES[file])
 
 
 def _find_name(name: str) -> ModelName | None:
     return next((known for known in NAMES if known == name), None)
 
 
-def _download_name(name: ModelName, file: str) -> str:
-    return file if file == STATE_DICT_FILE else f"{name}-{file}"
+def _download_name(run_id: str, name: ModelName, file: str) -> str:
+    return f"{run_id}-{file}" if file == STATE_DICT_FILE else f"{run_id}-{name}-{file}"
 
 
 def _stream(stream: BinaryIO, download_name: str, content_type: str) -> Response:
@@ -98,14 +100,10 @@ def _no_models(run: Run) -> NotFound:
 
 
 def _show(card: Card, saved: SavedModels) -> ModelReply:
-    link = f"/api/runs/{card.run_id}/models/{card.model}"
-    files = [
-        ModelFile(file=file, size_bytes=facts.size_bytes, sha256=facts.sha256, link=f"{link}/{file}")
-        for file, facts in card.files.items()
-    ]
+    files = [_show_file(card, file, facts.size_bytes, facts.sha256) for file, facts in card.files.items()]
     with saved.open(card.model, CARD_FILE) as stream:
         size_bytes = stream.seek(0, os.SEEK_END)
-    files.append(ModelFile(file=CARD_FILE, size_bytes=size_bytes, sha256=None, link=f"{link}/{CARD_FILE}"))
+    files.append(_show_file(card, CARD_FILE, size_bytes, None))
     return ModelReply(
         name=card.model,
         epoch=card.epoch,
@@ -114,4 +112,14 @@ def _show(card: Card, saved: SavedModels) -> ModelReply:
         metrics=card.metrics,
         licence=card.licence,
         files=files,
+    )
+
+
+def _show_file(card: Card, file: str, size_bytes: int, sha256: str | None) -> ModelFile:
+    return ModelFile(
+        file=file,
+        size_bytes=size_bytes,
+        sha256=sha256,
+        link=f"/api/runs/{card.run_id}/models/{card.model}/{file}",
+        download_name=_download_name(card.run_id, card.model, file),
     )

@@ -34,6 +34,7 @@ class ModelFile(Record):
     size_bytes: int
     sha256: str | None = Field(description="null for card.json, which names those of the others")
     link: str = Field(description="path of the download")
+    download_name: str = Field(description="what the file is called once it has left its folder")
 
 
 class ModelReply(Record):

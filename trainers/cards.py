@@ -17,7 +17,7 @@ OPTIMISTIC = (
     "There was no validation part, so the epoch was chosen by its test accuracy: that figure is optimistic, "
     "for the same images chose the epoch and judge it."
 )
-NOT_YET_KNOWN = "not yet known: the worker completes the card when the run is done"
+NOT_YET_KNOWN = "not yet known: the worker completes the card once the run is recorded as done"
 
 
 _SOURCES: Mapping[str, tuple[str, ...]] = {
@@ -58,7 +58,7 @@ class FileFacts(Record):
 
 
 class Card(Record):
-    """What a model is. Costs are those of the whole run; the worker adds them when the run is done."""
+    """What a model is. Costs are those of the whole run; the worker adds them once it is recorded as done."""
 
     format: Literal[1] = 1
     run_id: str

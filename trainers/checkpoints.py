@@ -9,12 +9,12 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import re
 from collections.abc import Iterator
 from typing import Final
 
 from errors import CheckpointInvalid
 from schema import Checkpoint
+from trainers.checkpoint_names import name_step, read_step
 from trainers.encoding import State, decode_state, encode_state
 from trainers.places import Folder, open_folder
 
@@ -23,7 +23,6 @@ log = logging.getLogger(__name__)
 FORMAT: Final = 2
 KEPT: Final = 2
 TENSORS_FILE, STATE_FILE = "state.safetensors", "state.json"
-_NAME = re.compile(r"step-(\d{12})")
 
 
 class Checkpoints:
@@ -38,15 +37,15 @@ class Checkpoints:
         digest = hashlib.sha256(tensors).hexdigest()
         head = {"format": FORMAT, "step": checkpoint.step, "sha256": digest, "state": state}
         document = json.dumps(head, allow_nan=False, separators=(",", ":")).encode()
-        self._folder.write(f"step-{checkpoint.step:012d}", {TENSORS_FILE: tensors, STATE_FILE: document})
+        self._folder.write(name_step(checkpoint.step), {TENSORS_FILE: tensors, STATE_FILE: document})
         for step in sorted(self._steps())[:-KEPT]:
-            self._folder.delete(f"step-{step:012d}")
+            self._folder.delete(name_step(step))
 
     def find_newest(self) -> Checkpoint | None:
         """Return the newest whole checkpoint; None without one. A torn one is logged and passed over."""
         for step in sorted(self._steps(), reverse=True):
             try:
-                return Checkpoint(step, self._load(f"step-{step:012d}", step))
+                return Checkpoint(step, self._load(name_step(step), step))
             except CheckpointInvalid as error:
                 log.warning("checkpoint passed over step=%d: %s", step, error)
         return None
@@ -65,10 +64,10 @@ class Checkpoints:
 
     def _steps(self) -> Iterator[int]:
         for name in self._folder.list_names():
-            if match := _NAME.fullmatch(name):
-                yield int(match[1])
+            if (step := read_step(name)) is not None:
+                yield step
 
 
 def open_checkpoints(url: str, run_id: str) -> Checkpoints:
-    """Return the checkpoints of a run under ``url``."""
+    """Return the checkpoints of a run under ``url``. Raises OSError on a bad place."""
     return Checkpoints(open_folder(url, run_id))

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, Protocol, cast
 from urllib.parse import urlsplit
 
 import fsspec
 
+_TEMPORARY = re.compile(r"\.(.+)\.\d+")
+
 
 class Folder(Protocol):
-    """A place for complete sets of files."""
+    """A place for complete sets of files. Whatever fails in it is an OSError."""
 
     def list_names(self) -> list[str]:
         """Return the names of the sets that are there, in any order."""
@@ -32,8 +37,11 @@ class Folder(Protocol):
     def delete(self, name: str) -> None:
         """Delete a set."""
 
-    def clear(self) -> None:
-        """Delete every set. Raises OSError when something is left."""
+    def clear(self, is_ours: Callable[[str], bool]) -> None:
+        """Delete the sets whose name is ours, and the folder once it is empty.
+
+        Checkpoints and models may share it. Raises OSError when something of ours is left.
+        """
 
 
 class LocalFolder:
@@ -87,63 +95,106 @@ class LocalFolder:
         """Delete a folder; one that is not there is no error."""
         shutil.rmtree(self._root / name, ignore_errors=True)
 
-    def clear(self) -> None:
-        """Delete the folder with all sets; when it is not there that is no error."""
-        if self._root.exists():
-            shutil.rmtree(self._root)
+    def clear(self, is_ours: Callable[[str], bool]) -> None:
+        """Delete them, and what a killed process has left of them."""
+        try:
+            names = [path.name for path in self._root.iterdir()]
+        except FileNotFoundError:
+            return
+        for name in names:
+            temporary = _TEMPORARY.fullmatch(name)
+            if is_ours(temporary[1] if temporary else name):
+                shutil.rmtree(self._root / name)
+        if not any(self._root.iterdir()):
+            self._root.rmdir()
 
 
 class RemoteFolder:
     """Folders of any file system fsspec knows, complete by their last file: object stores cannot rename."""
 
     def __init__(self, url: str) -> None:
-        self._files, self._root = fsspec.core.url_to_fs(url)
+        with _os_errors(urlsplit(url).scheme):
+            self._files, self._root = fsspec.core.url_to_fs(url)
 
     def list_names(self) -> list[str]:
         """Return the names that are there."""
-        try:
-            return [
-                str(path).rstrip("/").rsplit("/", 1)[-1] for path in self._files.ls(self._root, detail=False)
-            ]
-        except FileNotFoundError:
-            return []
+        with _os_errors(self._root):
+            self._files.invalidate_cache(self._root)
+            try:
+                paths = self._files.ls(self._root, detail=False)
+            except FileNotFoundError:
+                return []
+        return [str(path).rstrip("/").rsplit("/", 1)[-1] for path in paths]
 
     def read(self, name: str, file: str) -> bytes:
         """Return a file."""
-        content: bytes = self._files.cat_file(f"{self._root}/{name}/{file}")
+        with _os_errors(self._root):
+            content: bytes = self._files.cat_file(f"{self._root}/{name}/{file}")
         return content
 
     def write(self, name: str, files: dict[str, bytes]) -> None:
-        """Write the files in their order."""
-        self._files.makedirs(f"{self._root}/{name}", exist_ok=True)
-        for file, content in files.items():
-            self._files.pipe_file(f"{self._root}/{name}/{file}", content)
-        self._files.invalidate_cache(self._root)
+        """Write the files in their order, after the file that makes an earlier set complete is gone."""
+        *_, completing = files
+        with _os_errors(self._root):
+            self._files.invalidate_cache(self._root)
+            if self._files.exists(f"{self._root}/{name}/{completing}"):
+                self._files.rm_file(f"{self._root}/{name}/{completing}")
+            self._files.makedirs(f"{self._root}/{name}", exist_ok=True)
+            for file, content in files.items():
+                self._files.pipe_file(f"{self._root}/{name}/{file}", content)
+            self._files.invalidate_cache(self._root)
 
     def open(self, name: str, file: str) -> BinaryIO:
         """Open a file."""
-        return cast("BinaryIO", self._files.open(f"{self._root}/{name}/{file}", "rb"))
+        with _os_errors(self._root):
+            return cast("BinaryIO", self._files.open(f"{self._root}/{name}/{file}", "rb"))
 
     def replace(self, name: str, file: str, content: bytes) -> None:
         """Write the file; an object store shows it when it is complete."""
-        self._files.pipe_file(f"{self._root}/{name}/{file}", content)
+        with _os_errors(self._root):
+            self._files.pipe_file(f"{self._root}/{name}/{file}", content)
 
     def delete(self, name: str) -> None:
         """Delete a folder; one that is not there is no error."""
-        if self._files.exists(f"{self._root}/{name}"):
-            self._files.rm(f"{self._root}/{name}", recursive=True)
+        with _os_errors(self._root):
+            if self._files.exists(f"{self._root}/{name}"):
+                self._files.rm(f"{self._root}/{name}", recursive=True)
 
-    def clear(self) -> None:
-        """Delete the folder with all sets; when it is not there that is no error."""
-        if self._files.exists(self._root):
-            self._files.rm(self._root, recursive=True)
+    def clear(self, is_ours: Callable[[str], bool]) -> None:
+        """Delete them; an object store has no folder that could be left."""
+        for name in filter(is_ours, self.list_names()):
+            self.delete(name)
+        if not self.list_names():
+            with _os_errors(self._root):
+                if self._files.exists(self._root):
+                    self._files.rmdir(self._root)
 
 
 def open_folder(url: str, name: str) -> Folder:
-    """Return the folder ``name`` under ``url``: a path of this machine, or any URL fsspec knows."""
-    if urlsplit(url).scheme in ("", "file"):
-        return LocalFolder(Path(urlsplit(url).path) / name)
+    """Return the folder ``name`` under ``url``: a path of this machine, or any URL fsspec knows.
+
+    Raises OSError when there is no driver for it, or the driver refuses.
+    """
+    with _os_errors("the URL"):
+        parts = urlsplit(url)
+    if parts.scheme in ("", "file"):
+        return LocalFolder(Path(parts.path) / name)
     return RemoteFolder(f"{url.rstrip('/')}/{name}")
+
+
+@contextmanager
+def _os_errors(place: str) -> Iterator[None]:
+    """Raise whatever a driver raises as OSError.
+
+    Drivers are foreign code with errors of their own (botocore's, ftplib's, aiohttp's; ImportError without
+    the driver), which have no common ancestor but Exception. A bug of theirs is a place that fails, too.
+    """
+    try:
+        yield
+    except OSError:
+        raise
+    except Exception as error:
+        raise OSError(f"{place}: {type(error).__name__}: {error}") from error
 
 
 def _write(path: Path, content: bytes) -> None:

@@ -24,6 +24,12 @@ class SavedModels:
 
     def __init__(self, folder: Folder) -> None:
         self._folder = folder
+        self._written: set[str] = set()
+
+    @property
+    def are_written(self) -> bool:
+        """Whether all models have been written by this object, not by an earlier attempt of the run."""
+        return self._written.issuperset(NAMES)
 
     def find_card(self, name: ModelName) -> Card | None:
         """Return the card of a model; None without one. A torn or foreign one is logged and passed over."""
@@ -44,6 +50,15 @@ class SavedModels:
         for card in self.list_cards():
             self._folder.replace(card.model, CARD_FILE, write_card(card.complete(run)))
 
+    def write(self, name: str, files: dict[str, bytes]) -> None:
+        """Write a model whose last file makes it complete, replacing an earlier one. Raises OSError."""
+        self._folder.write(name, files)
+        self._written.add(name)
+
+    def clear(self) -> None:
+        """Delete the models. Raises OSError when something is left."""
+        self._folder.clear(lambda name: name in NAMES)
+
     def open(self, name: ModelName, file: str) -> BinaryIO:
         """Open a file of a model. Raises OSError when it is not there."""
         return self._folder.open(name, file)
@@ -55,5 +70,5 @@ def write_card(card: Card) -> bytes:
 
 
 def open_models(url: str, run_id: str) -> SavedModels:
-    """Return the models of a run under ``url``. Raises ImportError, ValueError or OSError on a bad place."""
+    """Return the models of a run under ``url``. Raises OSError on a bad place."""
     return SavedModels(open_folder(url, run_id))

@@ -63,7 +63,7 @@ def _download(run: RunReply, model: ModelReply, file: ModelFile) -> None:
     st.download_button(
         f"{_KINDS.get(file.file, file.file)} · {fmt.size(file.size_bytes)}",
         data=partial(source.fetch_model_file, run.run_id, model.name, file.file),
-        file_name=f"{run.run_id}-{model.name}-{file.file}".replace("best-best_", "best_"),
+        file_name=file.download_name,
         mime=_MIMES.get(file.file, "application/octet-stream"),
         icon=":material/download:",
         on_click="ignore",

@@ -94,9 +94,9 @@ def run_job(pipe: Connection, job: Job) -> None:
     _enter()
     control = PipeControl(pipe)
     try:
-        reason = _train(job, control)
+        ended = _train(job, control)
         is_preempted = control.after_step(0) is Request.PREEMPT
-        control.send(Ended(outcome="stopped" if is_preempted else "done", reason=reason))
+        control.send(ended.model_copy(update={"outcome": "stopped"}) if is_preempted else ended)
     except Exception as error:  # noqa: BLE001 - around a trainer: foreign code may raise anything
         control.send(Ended(outcome="failed", error=_explain(error)))
     pipe.close()
@@ -128,12 +128,13 @@ def _enter() -> None:
     preload.die_with_parent(preload.FORKSERVER_PID)
 
 
-def _train(job: Job, control: PipeControl) -> str | None:
-    """Train and send every epoch; return why the training ended before its last epoch, or None."""
+def _train(job: Job, control: PipeControl) -> Ended:
+    """Train and send every epoch; return how the training ended."""
     from trainers import load_trainer, validate_hyper_params
-    from trainers.places import open_folder
+    from trainers.saved_models import open_models
 
     checkpoints = _open_checkpoints(job) if sys.modules.get("torch") else None
+    models = open_models(job.model_url, job.run_id) if checkpoints else None
     hyper_params = validate_hyper_params(
         job.hyper_params,
         datasets_dir=job.datasets_dir,
@@ -152,7 +153,7 @@ def _train(job: Job, control: PipeControl) -> str | None:
         checkpoint_every_s=job.checkpoint_every_s,
         measure=control.measure,
         charge=control.charge,
-        models=open_folder(job.model_url, job.run_id) if checkpoints else None,
+        models=models,
         model_licence=job.model_licence,
     )
     if job.recorded_epochs and checkpoints is not None and not checkpoints.results:
@@ -160,7 +161,8 @@ def _train(job: Job, control: PipeControl) -> str | None:
     for result in checkpoints.results if checkpoints else ():
         if result.epoch not in job.recorded_epochs:
             control.send(EpochEnded(result=result, span_ns=None))
-    return _send_epochs(train(hyper_params, context), control, checkpoints)
+    reason = _send_epochs(train(hyper_params, context), control, checkpoints)
+    return Ended(outcome="done", reason=reason, has_saved_models=models is not None and models.are_written)
 
 
 def _open_checkpoints(job: Job) -> HandedOut:

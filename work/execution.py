@@ -146,7 +146,8 @@ class _Execution:
             for message in child.receive(self._until_renewal_s() if is_patient else RETRY_S):
                 if isinstance(message, Ended):
                     is_cut_short = message.outcome == "done" and self._over_budget is not None
-                    return Ended(outcome="done", reason=self._over_budget) if is_cut_short else message
+                    update = {"reason": self._over_budget} if is_cut_short else {}
+                    return message.model_copy(update=update)
                 self._take(message)
             if self._over_budget is not None and not has_asked:
                 child.ask(Request.FINISH)
@@ -162,8 +163,20 @@ class _Execution:
         while not self._outbox.flush():
             time.sleep(RETRY_S)
             self._keep_lease()
-        if ended.outcome == "done":
-            delete_checkpoints(self._place.settings, self._lease.run_id)
+        if ended.outcome == "done" and ended.has_saved_models:
+            self._finish_files()
+
+    def _finish_files(self) -> None:
+        """Complete the cards, then delete the checkpoints.
+
+        Only once this attempt's finish is recorded: until then the run may be another worker's, and a place
+        that is slow would cost the lease.
+        """
+        db, settings, run_id = self._place.db, self._place.settings, self._lease.run_id
+        self._outbox.add(lambda: complete_cards(db, settings, run_id))
+        while not self._outbox.flush():
+            time.sleep(RETRY_S)
+        delete_checkpoints(settings, run_id)
 
     def close(self) -> None:
         """End the child and close the log file."""
@@ -214,8 +227,6 @@ class _Execution:
             self._log.write(f"done: {ended.reason}" if ended.reason else "done")
             if self._over_budget is not None:  # in mid-epoch, as it was asked to
                 self._charge_unfinished(is_resumed=False)
-            # Before the run is done: who sees that finds complete cards.
-            self._outbox.add(lambda: complete_cards(self._place.db, self._place.settings, self._lease.run_id))
             self._outbox.add(lambda: queue.finish(self._lease, Status.DONE, reason=ended.reason))
 
     def _charge_unfinished(self, *, is_resumed: bool) -> None:

@@ -6,8 +6,9 @@ import logging
 
 from redis_db import RedisDB
 from settings import Settings
+from trainers.checkpoint_names import is_checkpoint
 from trainers.places import open_folder
-from trainers.saved_models import NAMES, open_models
+from trainers.saved_models import open_models
 
 log = logging.getLogger(__name__)
 
@@ -27,12 +28,11 @@ def complete_cards(db: RedisDB, settings: Settings, run_id: str) -> None:
 
 
 def delete_checkpoints(settings: Settings, run_id: str) -> None:
-    """Delete the checkpoints of a run whose models are saved; without models they are all there is.
+    """Delete the checkpoints of a run whose last attempt has saved its models.
 
     A place that fails is logged.
     """
     try:
-        if len(open_models(settings.effective_model_url, run_id).list_cards()) == len(NAMES):
-            open_folder(settings.effective_checkpoint_url, run_id).clear()
+        open_folder(settings.effective_checkpoint_url, run_id).clear(is_checkpoint)
     except OSError as error:
         log.warning("checkpoints not deleted run_id=%s: %s", run_id, error)

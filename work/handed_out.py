@@ -20,10 +20,13 @@ class HandedOut:
 
     def save(self, checkpoint: Checkpoint) -> None:
         """Keep a trainer's checkpoint together with the results. Raises OSError."""
+        # The trainer has resumed: what it resumed from need not stay in memory, too.
+        self._newest = None
         results = [result.model_dump(exclude_none=True) for result in self.results]
         state = {"trainer": checkpoint.state, "results": results}
         self._checkpoints.save(Checkpoint(checkpoint.step, state))
 
     def find_newest(self) -> Checkpoint | None:
-        """Return what the trainer saved last before this attempt; None when it starts anew."""
-        return self._newest and Checkpoint(self._newest.step, self._newest.state["trainer"])
+        """Return what the trainer saved last; None when it starts anew."""
+        newest = self._newest or self._checkpoints.find_newest()
+        return newest and Checkpoint(newest.step, newest.state["trainer"])

@@ -50,6 +50,7 @@ class Ended(Record):
         None, description="why it was done before its last epoch, or stopped other than by the worker"
     )
     error: RunError | None = None
+    has_saved_models: bool = Field(False, description="all of them, in this attempt and not an earlier one")
 
 
 class Spent(Record):

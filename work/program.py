@@ -25,6 +25,7 @@ from redis_db import RedisDB
 from schema import DEFAULT_QUEUE, GpuState, Worker
 from settings import Settings, load_settings
 from trainers import complete_hyper_params
+from trainers.places import open_folder
 from work.execution import Workplace
 from work.facts import collect_facts
 from work.loop import work
@@ -47,6 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         logging.basicConfig(
             level=settings.effective_log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
         )
+        _check_places(settings)
         start_forkserver()
         device, torch = probe_machine(options.device)
         check_meters(settings.meter, device)
@@ -71,6 +73,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return EXIT_USAGE if isinstance(error, InvalidInput) else EXIT_BROKEN
         _say_goodbye(db, worker)
     return 0
+
+
+def _check_places(settings: Settings) -> None:
+    """Raise InvalidInput when no driver can open a place; better now than at the end of a run."""
+    places = {
+        "WATTLE_CHECKPOINT_URL": settings.effective_checkpoint_url,
+        "WATTLE_MODEL_URL": settings.effective_model_url,
+    }
+    for name, url in places.items():
+        try:
+            open_folder(url, "any")
+        except OSError as error:
+            raise InvalidInput(
+                f"{name} cannot be opened: {error}. Correct it, or install the package of its driver."
+            ) from error
 
 
 def _stop_on_signal() -> threading.Event:

@@ -12,6 +12,7 @@ from safetensors.torch import load_file
 from redis_db import RedisDB
 from schema import Status
 from tests.programs import Programs, wait_until
+from tests.saved import save_models
 from trainers.cards import Card
 from trainers.saved_models import CARD_FILE, MODEL_FILE
 
@@ -59,12 +60,13 @@ def test_the_best_model_survives_a_worker_that_is_killed_after_the_best_epoch(
     assert first_epoch_of_second > expected.epoch
     card = card_of(models_dir, run_id, "best")
     assert (card.epoch, card.metrics) == (expected.epoch, expected.metrics)
-    assert card.duration_s == store.runs.get(run_id).duration_s
+    # The card is completed and the checkpoints are deleted, in this order, once the run is recorded.
+    wait_until(lambda: not (tmp_path / "data" / "checkpoints" / run_id).exists())
+    assert card_of(models_dir, run_id, "best").duration_s == store.runs.get(run_id).duration_s
     for name in ("best", "last"):
         one, other = load_model(models_dir, whole, name), load_model(models_dir, run_id, name)
         assert one.keys() == other.keys()
         assert all(torch.equal(other[key], tensor) for key, tensor in one.items())
-    wait_until(lambda: not (tmp_path / "data" / "checkpoints" / run_id).exists())
 
 
 def test_a_run_that_starts_again_replaces_the_models_of_the_attempt_before(
@@ -95,3 +97,55 @@ def test_a_failed_run_keeps_its_checkpoints_and_a_run_ended_by_its_budget_has_mo
     assert done.status is Status.DONE
     assert card_of(models_dir, cut, "last").epoch == done.epochs_done >= 1
     assert not (tmp_path / "data" / "checkpoints" / cut).exists()
+
+
+@pytest.mark.parametrize("name", ["model", "checkpoint"])
+def test_a_place_without_a_driver_is_refused_when_the_worker_starts(programs: Programs, name: str) -> None:
+    setting = f"WATTLE_{name.upper()}_URL"
+    worker = programs.start(
+        "worker.py", "--device", "cpu", "--burst", environment={setting: "nosuch://place"}
+    )
+    assert worker.wait(60) == 2
+    assert f"{setting} cannot be opened" in programs.output()
+
+
+def test_models_of_an_earlier_attempt_cost_no_checkpoint(
+    store: RedisDB, programs: Programs, tmp_path: Path
+) -> None:
+    run_id = store.queue.submit({"trainer": "sleepy", "num_epochs": 1}).run_id
+    save_models(tmp_path / "data" / "models", run_id)
+    checkpoint = tmp_path / "data" / "checkpoints" / run_id / "step-000000000005"
+    checkpoint.mkdir(parents=True)
+    card = card_of(tmp_path / "data" / "models", run_id, "best")
+    assert programs.start_worker("--burst").wait(60) == 0
+    assert store.runs.get(run_id).status is Status.DONE
+    assert checkpoint.exists()
+    assert card_of(tmp_path / "data" / "models", run_id, "best") == card
+
+
+def test_checkpoints_in_the_place_of_the_models_are_deleted_without_them(
+    store: RedisDB, programs: Programs, tmp_path: Path
+) -> None:
+    run_id = store.queue.submit({**HYPER_PARAMS, "num_epochs": 1}).run_id
+    place = tmp_path / "data" / "checkpoints"
+    worker = programs.start(
+        "worker.py", "--device", "cpu", "--threads", "1", "--burst", checkpoint_url=place, model_url=place
+    )
+    assert worker.wait(120) == 0
+    assert sorted(path.name for path in (place / run_id).iterdir()) == ["best", "last"]
+    assert card_of(place, run_id, "best").duration_s == store.runs.get(run_id).duration_s
+
+
+def test_a_place_slower_than_the_lease_costs_no_run(
+    store: RedisDB, programs: Programs, tmp_path: Path
+) -> None:
+    run_id = store.queue.submit({**HYPER_PARAMS, "num_epochs": 1}).run_id
+    options = ("worker.py", "--device", "cpu", "--threads", "1")
+    slow = f"slowcards://{tmp_path / 'slow'}"
+    worker = programs.start(*options, "--burst", lease_s=0.5, model_url=slow)
+    wait_until(lambda: store.runs.get(run_id).status is Status.RUNNING)
+    programs.start(*options, lease_s=0.5, model_url=slow)
+    assert worker.wait(120) == 0
+    run = store.runs.get(run_id)
+    assert (run.status, run.attempt) == (Status.DONE, 1)
+    assert card_of(tmp_path / "slow", run_id, "last").duration_s == run.duration_s

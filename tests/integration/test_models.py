@@ -4,11 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
-import json
 import logging
-import os
-import resource
-import signal
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -34,12 +30,12 @@ from tests.acted_run import ActedRun
 from tests.conftest import start_redis
 from tests.integration.test_trainers import CollectingControl
 from tests.programs import Programs
+from tests.saved import save_models
 from trainers.cards import Card
 from trainers.data import load_data
 from trainers.datasets import DATASETS
 from trainers.networks import build_network
 from trainers.params import CnnHyperParams
-from trainers.places import Folder, open_folder
 from trainers.saved_models import CARD_FILE, MODEL_FILE, STATE_DICT_FILE
 from work.finished import complete_cards, delete_checkpoints
 
@@ -159,6 +155,8 @@ def test_the_api_lists_the_models(finished: Finished) -> None:
         for file in model["files"]:
             with finished.api().get(file["link"]) as download:
                 assert len(download.data) == file["size_bytes"]
+                said = download.headers["Content-Disposition"]
+                assert said == f"attachment; filename={file['download_name']}"
                 digest = hashlib.sha256(download.data).hexdigest()
                 assert file["sha256"] in (digest, None)
 
@@ -225,10 +223,11 @@ def test_a_host_that_cannot_see_the_place_names_the_setting(finished: Finished, 
         (RunError(kind="TrainingFailed", message="NaN"), True, "it is failed"),
     ],
 )
-def test_a_run_without_models_says_why(
+def test_a_run_that_is_not_done_has_no_models_and_says_why(
     db: RedisDB, tmp_path: Path, error: RunError | None, ends: bool, said: str
 ) -> None:
     acted = ActedRun(db)
+    save_models(tmp_path / "models", acted.run_id)  # what an attempt has left that is not recorded as done
     if ends:
         acted.finish(error)
     app = create_app(Settings(data_dir=tmp_path), db)
@@ -238,6 +237,8 @@ def test_a_run_without_models_says_why(
     ):
         client.list_models(acted.run_id)
     assert caught.value.status == 404
+    download = app.test_client().get(f"/api/runs/{acted.run_id}/models/best/{CARD_FILE}")
+    assert download.status_code == 404
 
 
 def test_models_that_cannot_be_saved_leave_the_run_done_and_its_checkpoint(finished: Finished) -> None:
@@ -253,65 +254,15 @@ def test_models_that_cannot_be_saved_leave_the_run_done_and_its_checkpoint(finis
     assert list((finished.data_dir / "checkpoints" / run_id).iterdir())
 
 
-@pytest.fixture(params=["local", "remote"])
-def folder(request: pytest.FixtureRequest, tmp_path: Path) -> Folder:
-    return open_folder(str(tmp_path) if request.param == "local" else f"memory://{tmp_path.name}", "run1")
-
-
-def test_a_file_of_a_set_is_replaced_and_everything_is_cleared(folder: Folder) -> None:
-    folder.clear()
-    folder.write("best", {"a": b"1", "b": b"22"})
-    folder.replace("best", "b", b"333")
-    with folder.open("best", "b") as stream:
-        assert (stream.seek(0, os.SEEK_END), stream.seek(0), stream.read()) == (3, 0, b"333")
-    assert folder.read("best", "a") == b"1"
-    folder.clear()
-    assert folder.list_names() == []
-    with pytest.raises(OSError, match="best"):
-        folder.open("best", "a")
-
-
-def test_what_a_killed_process_of_the_same_number_left_is_in_nobody_s_way(tmp_path: Path) -> None:
-    leftover = tmp_path / "run1" / f".best.{os.getpid()}"
-    leftover.mkdir(parents=True)
-    (leftover / "half").write_bytes(b"torn")
-    open_folder(str(tmp_path), "run1").write("best", {"a": b"1"})
-    assert [path.name for path in (tmp_path / "run1" / "best").iterdir()] == ["a"]
-    assert not leftover.exists()
-
-
-def test_a_disk_that_is_full_leaves_the_earlier_model_whole(tmp_path: Path) -> None:
-    folder = open_folder(str(tmp_path), "run1")
-    folder.write("best", {MODEL_FILE: b"old", CARD_FILE: b"card"})
-    previous_handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (50, hard))
-    try:
-        with pytest.raises(OSError, match="File too large"):
-            folder.write("best", {MODEL_FILE: b"x" * 100, CARD_FILE: b"new"})
-        with pytest.raises(OSError, match="File too large"):
-            folder.replace("best", CARD_FILE, b"x" * 100)
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-        signal.signal(signal.SIGXFSZ, previous_handler)
-    assert (folder.read("best", MODEL_FILE), folder.read("best", CARD_FILE)) == (b"old", b"card")
-    assert [path.name for path in (tmp_path / "run1").iterdir()] == ["best"]
-
-
 def test_a_place_that_fails_is_logged_and_never_reaches_the_worker(
-    db: RedisDB, finished: Finished, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    acted = ActedRun(db)
-    for name in FILES:
-        card = json.loads((finished.models_dir / name / CARD_FILE).read_bytes())
-        open_folder(str(tmp_path / "models"), acted.run_id).write(
-            name, {CARD_FILE: json.dumps(card).encode()}
-        )
     (tmp_path / "checkpoints").mkdir()
-    (tmp_path / "checkpoints" / acted.run_id).write_text("a file, not a folder")
+    (tmp_path / "checkpoints" / "run1").write_text("a file, not a folder")
     with caplog.at_level(logging.WARNING):
-        delete_checkpoints(Settings(data_dir=tmp_path), acted.run_id)
-    assert "checkpoints not deleted" in caplog.text
+        delete_checkpoints(Settings(data_dir=tmp_path), "run1")
+        delete_checkpoints(Settings(checkpoint_url="nosuch://place"), "run1")
+    assert caplog.text.count("checkpoints not deleted") == 2
 
 
 def test_a_run_that_the_store_no_longer_has_is_no_failure(db: RedisDB, tmp_path: Path) -> None:

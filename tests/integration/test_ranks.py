@@ -19,7 +19,7 @@ from tests.integration.test_trainers import CollectingControl
 from trainers.checkpoints import Checkpoints, open_checkpoints
 from trainers.cnn import train_cnn
 from trainers.params import CnnHyperParams
-from trainers.places import open_folder
+from trainers.saved_models import open_models
 
 pytestmark = pytest.mark.slow
 
@@ -62,7 +62,7 @@ def train(
         control=control or CollectingControl(),
         checkpoints=open_checkpoints(str(folder), "run"),
         checkpoint_every_s=0,
-        models=open_folder(str(folder / "models"), "run"),
+        models=open_models(str(folder / "models"), "run"),
     )
     chosen = {"num_epochs": 2, "batch_size": 160, "validation_fraction": 0.1, "seed": 3, **hyper_params}
     return list(train_cnn(CnnHyperParams.model_validate(chosen), context))
