@@ -25,6 +25,7 @@ def test_a_fresh_store_gets_complete_runs_that_say_what_they_are(db: RedisDB, tm
     newest = runs[0]
     assert len(db.runs.list_epochs(newest.run_id)) == newest.epochs_done
     assert "simulated" in db.log.list(newest.run_id)[0].text
+    assert newest.environment["intensity_zone"] == "USA"  # what a recomputation asks for
     assert (db.now() - runs[-1].time_added).total_seconds() < 60
     ranked = [run.best_accuracy or 0 for run in db.runs.list(SortField.BEST_ACCURACY).runs]
     assert ranked == sorted(ranked, reverse=True)
