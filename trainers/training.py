@@ -117,8 +117,8 @@ class Training:
         # They are of all ranks together.
         if self.team.rank == 0:
             self._figures = state.figures.to(self.device, copy=True)
-        # Ranks that the state does not know draw as in a fresh training. clone: torch takes a tensor's
-        # memory for a generator's state from its start, where the first row is.
+        # Ranks that the state does not know go on from their own seed. clone: torch takes a tensor's memory
+        # for a generator's state from its start, where the first row is.
         if self.team.rank < len(state.torch_rng):
             torch.set_rng_state(state.torch_rng[self.team.rank].clone())
         if state.device_rng is not None and self.team.rank < len(state.device_rng):

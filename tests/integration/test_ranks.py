@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from multiprocessing import Pipe
 from pathlib import Path
 
 import psutil
@@ -18,7 +19,10 @@ from schema import Checkpoint, EpochResult, Request, TrainingContext
 from tests.integration.test_trainers import CollectingControl
 from trainers.checkpoints import Checkpoints, open_checkpoints
 from trainers.cnn import train_cnn
+from trainers.distributed import Ranks
 from trainers.params import CnnHyperParams
+from trainers.rank import RankControl
+from trainers.rank_messages import Asked, encode
 from trainers.saved_models import open_models
 
 pytestmark = pytest.mark.slow
@@ -181,6 +185,20 @@ def test_files_that_are_missing_are_named_before_any_rank_starts(
     monkeypatch.setenv("PATH", "")
     with pytest.raises(DatasetUnavailable, match="empty"):
         train(tmp_path, gpus=2, dataset="image_folder", image_folder="empty")
+
+
+def test_a_step_makes_no_selector_to_hear_a_request(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    team = Ranks(0, 1, torch.device("cpu"), tmp_path / "meeting")
+    ours, theirs = Pipe()
+    control = RankControl(ours, team)
+    # What Connection.poll makes each time.
+    monkeypatch.delattr("multiprocessing.connection._WaitSelector")
+    assert control.after_step(1) is None
+    theirs.send_bytes(encode(Asked(request=Request.PREEMPT)))
+    assert control.after_step(2) is Request.PREEMPT
+    team.part_ways()
+    ours.close()
+    theirs.close()
 
 
 def test_who_takes_the_epochs_late_gets_them_all(tmp_path: Path) -> None:

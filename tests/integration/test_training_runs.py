@@ -25,8 +25,7 @@ from trainers.data import load_data
 from trainers.datasets import DATASETS, DataFile, Dataset
 from trainers.networks import build_network
 from trainers.params import CnnHyperParams, NetworkName
-from trainers.places import open_folder
-from trainers.saved_models import CARD_FILE
+from trainers.saved_models import CARD_FILE, open_models
 from trainers.training import Training
 
 LARGE = ("resnet34", "resnet50", "mobilenet_v3_large", "efficientnet_b0", "densenet121")
@@ -56,7 +55,7 @@ def test_a_model_says_what_it_learnt_from_where_the_table_of_datasets_is_another
         device="cpu",
         control=CollectingControl(),
         checkpoints=open_checkpoints(str(tmp_path), "run"),
-        models=open_folder(str(tmp_path / "models"), "run"),
+        models=open_models(str(tmp_path / "models"), "run"),
     )
     hyper_params = CnnHyperParams.model_validate({"dataset": "fake", "num_epochs": 1})
     assert len(list(train_cnn(hyper_params, context, datasets={"fake": dataset}))) == 1
