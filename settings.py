@@ -43,7 +43,10 @@ class Settings(BaseSettings):
         None, description="where workers share checkpoints, a path or an fsspec URL; else under data_dir"
     )
     checkpoint_every_s: float = Field(
-        60.0, ge=0, description="how often a long epoch is checkpointed; the end of an epoch always is"
+        60.0,
+        ge=0,
+        description="how often a long epoch is checkpointed; at an epoch's end one is saved, too, as long as "
+        "saving takes at most 5 % of the time",
     )
     model_url: str | None = Field(
         None,

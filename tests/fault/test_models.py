@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from pydantic import JsonValue
 from safetensors.torch import load_file
 
 from redis_db import RedisDB
-from schema import Status
+from schema import DEFAULT_QUEUE, Status
 from tests.programs import Programs, wait_until
 from tests.saved import save_models
 from trainers.cards import Card
@@ -149,3 +150,21 @@ def test_a_place_slower_than_the_lease_costs_no_run(
     run = store.runs.get(run_id)
     assert (run.status, run.attempt) == (Status.DONE, 1)
     assert card_of(tmp_path / "slow", run_id, "last").duration_s == run.duration_s
+
+
+def test_a_worker_that_has_lost_the_run_leaves_its_cards_and_checkpoints_alone(
+    store: RedisDB, programs: Programs, tmp_path: Path
+) -> None:
+    run_id = store.queue.submit({**HYPER_PARAMS, "num_epochs": 1}).run_id
+    options = ("worker.py", "--device", "cpu", "--threads", "1", "--burst")
+    stale = programs.start(*options, lease_s=0.5, model_url=f"slowcards://{tmp_path / 'slow'}")
+    wait_until((tmp_path / "slow" / run_id / "best" / MODEL_FILE).exists, timeout_s=60)
+    stale.send_signal(signal.SIGSTOP)  # its child goes on, and saves the models
+    wait_until((tmp_path / "slow" / run_id / "last" / CARD_FILE).exists)
+    wait_until(lambda: store.queue.requeue_expired(grace_s=0) == [run_id])
+    assert store.queue.claim([DEFAULT_QUEUE], worker_id="the test", lease_s=3600) is not None
+    stale.send_signal(signal.SIGCONT)
+    assert stale.wait(60) == 0
+    assert "lease lost" in programs.output()
+    assert card_of(tmp_path / "slow", run_id, "last").duration_s is None
+    assert list((tmp_path / "data" / "checkpoints" / run_id).iterdir())
