@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from carbon_aware_trainer.energy.history import History, Span
 from carbon_aware_trainer.energy.host import Sample
 from carbon_aware_trainer.energy.sample_log import Entry, Header, OtherFigure
+from carbon_aware_trainer.energy.steps import Knot, Steps
 from carbon_aware_trainer.errors import MeterUnavailable
 from carbon_aware_trainer.records import Counter, Reading, Source, SourceReading, add_up
 
 _IDLE_NS, _SHORTEST_IDLE_NS = 10 * 10**9, 10**9
 # CodeCarbon's own figure has to cover this part of a span; the rest is taken as like it.
 _COVERED = 0.9
+_MISSED = "The energy sampler did not count this worker for a while."
 
 
 class _Column:
@@ -24,11 +26,16 @@ class _Column:
         self._joules = 0.0
         self._last: float | None = None
 
-    def add(self, at_ns: int, joules: float, lost: str | None) -> None:
+    def add(self, at_ns: int, joules: float, lost: str | None, knots: Sequence[Knot], begun_ns: int) -> None:
+        """begun_ns: when the step that is going on began, for a column that has missed its beginning."""
+        before_j, is_cut = self._joules, self._last is None or lost is not None
         if self._last is not None and lost is None:
             self._joules += max(0.0, joules - self._last)
         self._last = joules
-        self.history.add(Counter(self._joules, at_ns), lost=lost)
+        counters = [Counter(self._joules if knot.is_new else before_j, knot.at_ns) for knot in knots]
+        if is_cut:
+            counters.append(Counter(self._joules, begun_ns))
+        self.history.add(Counter(self._joules, at_ns), lost=lost, knots=counters)
 
     def restart(self) -> None:
         self._last = None
@@ -42,6 +49,8 @@ class Ledger:
         self._header: Header | None = None
         self._host: dict[str, _Column] = {}
         self._own: dict[str, _Column] = {}
+        self._steps: dict[str, Steps] = {}
+        self._missed: str | None = None
         self._training: deque[tuple[int, int]] = deque(maxlen=400)
         self._other = History()
         self._other_offset_j = 0.0
@@ -58,6 +67,20 @@ class Ledger:
     def is_listed(self) -> bool:
         """True once the sampler counts this worker's part."""
         return bool(self._own)
+
+    def settled_ns(self, gpus: Iterable[str]) -> int | None:
+        """Return up to which moment what the worker used is known for good; None before the first sample.
+
+        A counter that moves in steps knows it after its next step, or when that does not come in time.
+        """
+        settled = [steps.settled_ns for steps in self._find_steps(gpus)]
+        return min((*settled, self.newest_ns)) if self.newest_ns is not None else None
+
+    def longest_step(self, gpus: Iterable[str]) -> tuple[int, int]:
+        """Return the coarsest step of what the worker uses, and after what time without one none comes."""
+        steps = self._find_steps(gpus)
+        longest_ns = max((one.step_ns for one in steps), default=0)
+        return longest_ns, max((one.patience_ns for one in steps), default=0)
 
     def add(self, entry: Entry, *, now_ns: int) -> None:
         """Take over an entry; a sample from the future is of a time before the last boot and ignored."""
@@ -143,16 +166,27 @@ class Ledger:
 
     def _add_sample(self, sample: Sample) -> None:
         if self.newest_ns is not None and sample.at_ns < self.newest_ns and self._break is not None:
-            self._host, self._own = {}, {}  # those were samples of a time before the last boot
+            self._host, self._own, self._steps = (
+                {},
+                {},
+                {},
+            )  # those were samples of a time before the last boot
         broken, self._break = self._break, None
-        own, mine = sample.own.get(self._pid), sample.lost_of.get(self._pid)
+        own, mine = sample.own.get(self._pid), sample.lost_of.get(self._pid) or self._missed
         for key, joules in sample.host.items():
             lost = broken or sample.lost.get(key)
-            self._host.setdefault(key, _Column()).add(sample.at_ns, joules, lost)
+            steps = self._steps.setdefault(key, Steps(self._step_s(key)))
+            knots = steps.advance(sample.at_ns, joules, is_lost=lost is not None)
+            self._host.setdefault(key, _Column()).add(sample.at_ns, joules, lost, knots, steps.knot_ns)
             if own is not None:
-                self._own.setdefault(key, _Column()).add(sample.at_ns, own.get(key, 0.0), lost or mine)
+                column = self._own.setdefault(key, _Column())
+                column.add(sample.at_ns, own.get(key, 0.0), lost or mine, knots, steps.knot_ns)
+        self._missed = None if own is not None or not self._own else mine or _MISSED
         self._training.append((sample.at_ns, sample.training))
         self.newest_ns = sample.at_ns
+
+    def _step_s(self, key: str) -> float:
+        return next((source.step_s for source in self.sources if source.key == key), 0.0)
 
     def _add_other(self, figure: OtherFigure) -> None:
         if figure.joules is None:
@@ -160,6 +194,10 @@ class Ledger:
             self._other = History()
         else:
             self._other.add(Counter(self._other_offset_j + figure.joules, figure.at_ns))
+
+    def _find_steps(self, gpus: Iterable[str]) -> list[Steps]:
+        shared = [source.key for source in self.sources if source.is_counted and _is_shared(source)]
+        return [self._steps[key] for key in (*gpus, *shared) if key in self._steps]
 
     def _part(self, key: str, start_ns: int, end_ns: int) -> SourceReading:
         source = next((source for source in self.sources if source.key == key), None)

@@ -37,6 +37,8 @@ _RETRY_S = 1.0
 _PANEL_NS = 10**9
 _REGISTER_S = 0.25
 _POWER_S = 2.0
+# A counter's step may come that much late.
+_GRACE_NS = 200_000_000
 # Between two looks at the log where no bell answers.
 _PAUSE_S = 0.02
 
@@ -172,6 +174,8 @@ class EnergyMonitor:
             return Reading(
                 span_s, reason=self._failure or "The energy sampler of this machine does not answer."
             )
+        if timeout_s > 0:
+            self._await_step(end_ns)
         with self._lock:
             return self._ledger.reading(start_ns, end_ns, self._gpus, self._failed)
 
@@ -179,7 +183,7 @@ class EnergyMonitor:
         """Return up to which moment readings need not wait."""
         with self._lock:
             self._catch_up()
-            return self._ledger.newest_ns
+            return self._ledger.settled_ns(self._gpus.values())
 
     def idle_power_w(self, until_ns: int) -> float | None:
         """Return the mean power of the machine in up to 10 s before, if no worker trained then; else None."""
@@ -201,6 +205,20 @@ class EnergyMonitor:
         with self._lock:
             self._catch_up()
             return self._ledger.other_j(start_ns, end_ns)
+
+    def _await_step(self, end_ns: int) -> None:
+        """Wait until the counters have moved after a moment, about as long as their steps take.
+
+        That is counted from the moment itself, so one who asks late does not wait, nor fall behind.
+        """
+        with self._lock:
+            step_ns, patience_ns = self._ledger.longest_step(self._gpus.values())
+        give_up_ns = end_ns + patience_ns + _GRACE_NS
+        while (self.newest_ns() or 0) < end_ns and self._clock() < give_up_ns:
+            if self._stop.wait(step_ns / 4e9):
+                return
+            asked_ns = self._clock()
+            self._wait(lambda asked_ns=asked_ns: (self._ledger.newest_ns or 0) >= asked_ns, _REGISTER_S)
 
     def _silence_s(self) -> float:
         self.newest_ns()

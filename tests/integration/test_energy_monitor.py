@@ -76,7 +76,8 @@ def test_a_gpu_is_charged_only_while_a_run_is_trained_on_it(tmp_path: Path) -> N
         end_ns = time.monotonic_ns()
         reading = monitor.reading(start_ns, end_ns)
         assert reading.sources["gpu:0"].quality == "measured"
-        assert monitor.reading(idle_ns, time.monotonic_ns()).by_source_j["gpu:0"] == approx(50)
+        wait_until(lambda: (monitor.newest_ns() or 0) > end_ns + 10**8)  # a step's time later
+        assert monitor.reading(idle_ns, monitor.newest_ns() or 0).by_source_j["gpu:0"] == approx(50)
         monitor.end()
         after_ns = time.monotonic_ns()
         gpu.energy_mj = 999_000
@@ -101,6 +102,8 @@ def test_a_run_on_several_gpus_is_charged_for_each(tmp_path: Path) -> None:
     with EnergyMonitor(options(tmp_path, FakeNvml(first, second))) as monitor:
         monitor.describe()
         monitor.begin(gpus=2)
+        begun_ns = time.monotonic_ns()
+        wait_until(lambda: (monitor.newest_ns() or 0) > begun_ns)
         start_ns = monitor.newest_ns() or 0
         first.energy_mj, second.energy_mj = 10_000, 20_000
         monitor.reading(start_ns, time.monotonic_ns())
@@ -109,6 +112,46 @@ def test_a_run_on_several_gpus_is_charged_for_each(tmp_path: Path) -> None:
         approx(10),
         approx(20),
     )
+
+
+class SteppingGpu(FakeGpu):
+    """A board at 400 W that renews its counter every 100 ms."""
+
+    @property
+    def energy_mj(self) -> int | None:
+        return time.monotonic_ns() // 10**8 * 40_000
+
+    @energy_mj.setter
+    def energy_mj(self, value: int | None) -> None:
+        pass
+
+
+def test_epochs_shorter_than_the_counters_step_are_each_charged_their_part_of_it(tmp_path: Path) -> None:
+    powers_w = []
+    with EnergyMonitor(options(tmp_path, FakeNvml(SteppingGpu("GPU-a")))) as monitor:
+        monitor.describe()
+        monitor.begin()
+        for _ in range(12):
+            start_ns = time.monotonic_ns()
+            burn(0.03)
+            end_ns = time.monotonic_ns()
+            joules = monitor.reading(start_ns, end_ns).by_source_j["gpu:0"]
+            powers_w.append(joules / (end_ns - start_ns) * 1e9)
+    assert min(powers_w[2:]) > 200, powers_w
+    assert max(powers_w[2:]) < 800, powers_w
+
+
+def test_recording_short_epochs_does_not_fall_behind(tmp_path: Path) -> None:
+    with EnergyMonitor(options(tmp_path, FakeNvml(SteppingGpu("GPU-a"), FakeGpu("GPU-b")))) as monitor:
+        monitor.describe()
+        monitor.begin(gpus=2)  # the second one's counter does not move at all
+        end_ns = time.monotonic_ns()
+        for _ in range(40):
+            start_ns, end_ns = end_ns, end_ns + 30_000_000
+            while time.monotonic_ns() < end_ns:
+                time.sleep(0.001)
+            monitor.reading(start_ns, end_ns)
+        assert time.monotonic_ns() - end_ns < 1.5e9, "not 40 times the wait for a step"
 
 
 def test_a_device_without_a_meter_is_unknown_with_the_reason(tmp_path: Path) -> None:
