@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +70,7 @@ def test_a_gpu_is_charged_only_while_a_run_is_trained_on_it(tmp_path: Path) -> N
         assert monitor.describe().startswith("CPU time × TDP (")
         assert "NVML energy counter of NVIDIA H200, GPU-a" in monitor.describe()
         idle_ns = time.monotonic_ns()
+        wait_until(lambda: (monitor.newest_ns() or 0) > idle_ns)
         gpu.energy_mj = 70_000
         monitor.begin()
         start_ns = time.monotonic_ns()
@@ -320,6 +322,41 @@ def test_codecarbons_failure_is_a_reason_not_a_zero() -> None:
     assert (figure.joules, figure.reason) == (None, "CodeCarbon's process has ended.")
     assert process.find_new() is None
     process.close()
+
+
+class SteppingCodeCarbon(CodeCarbonProcess):
+    """A tracker that reports 20 W for the CPU every half second, as one whose figures come every 2 s."""
+
+    def __init__(self) -> None:
+        program = (
+            "import json, time\nfor step in range(10**6):\n    figures = dict(at_ns=time.monotonic_ns(), "
+            "cpu_kwh=step * 10 / 3.6e6, ram_kwh=0, gpu_kwh=0)\n    print(json.dumps(figures), flush=True)\n"
+            "    time.sleep(0.5)"
+        )
+        super().__init__(("-c", program))
+        cpu, ram = self.sources
+        self.sources = (replace(cpu, step_s=0.5), replace(ram, step_s=0.5))
+
+
+def test_codecarbon_as_a_meter_charges_each_short_epoch_its_part_of_a_figure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("carbon_aware_trainer.energy.monitor.CodeCarbonProcess", SteppingCodeCarbon)
+    monkeypatch.setattr("carbon_aware_trainer.energy.codecarbon_process.is_installed", lambda: True)
+    monkeypatch.setattr("carbon_aware_trainer.energy.sampler._CODECARBON_AFTER_NS", 0)
+    with EnergyMonitor(MeterOptions(choice="codecarbon", codecarbon=True, folder=tmp_path)) as monitor:
+        monitor.describe()
+        wait_until(lambda: monitor.power_w() is not None)
+        monitor.begin()
+        joules = []
+        for _ in range(8):
+            start_ns = time.monotonic_ns()
+            burn(0.1)
+            reading = monitor.reading(start_ns, time.monotonic_ns())
+            assert (reading.quality, reading.reason) == ("estimated", None)
+            joules.append(reading.energy_j or 0.0)
+    assert min(joules) > 0, joules
+    assert max(joules) < 10, "never a whole figure"
 
 
 def test_this_machines_cpu_gets_a_plausible_power() -> None:
