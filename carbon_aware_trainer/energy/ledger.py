@@ -54,6 +54,7 @@ class Ledger:
         self._training: deque[tuple[int, int]] = deque(maxlen=400)
         self._other = History()
         self._other_offset_j = 0.0
+        self._other_break: str | None = None
         self.other_failure = "CodeCarbon's own figure was not asked for."
         self._break: str | None = None
         self.newest_ns: int | None = None
@@ -83,12 +84,14 @@ class Ledger:
         return longest_ns, max((one.patience_ns for one in steps), default=0)
 
     def add(self, entry: Entry, *, now_ns: int) -> None:
-        """Take over an entry; a sample from the future is of a time before the last boot and ignored."""
+        """Take over an entry; what is from the future is of a time before the last boot and ignored."""
         if isinstance(entry, Header):
             self._enter(entry)
+        elif entry.at_ns > now_ns:
+            return
         elif isinstance(entry, OtherFigure):
             self._add_other(entry)
-        elif entry.at_ns <= now_ns:
+        else:
             self._add_sample(entry)
 
     def reading(
@@ -139,10 +142,9 @@ class Ledger:
         covered_ns = min(end_ns, newest.at_ns)
         if covered_ns - start_ns < _COVERED * (end_ns - start_ns):
             raise MeterUnavailable("The run was too short for CodeCarbon, which reads every few seconds.")
-        try:
-            joules = self._other.between(start_ns, covered_ns).joules
-        except MeterUnavailable as error:
-            raise MeterUnavailable("CodeCarbon was still starting when the run began.") from error
+        if self._other.begun_ns > start_ns:
+            raise MeterUnavailable("CodeCarbon was still starting when the run began.")
+        joules = self._other.between(start_ns, covered_ns).joules
         return joules * (end_ns - start_ns) / (covered_ns - start_ns)
 
     def _enter(self, header: Header) -> None:
@@ -157,7 +159,7 @@ class Ledger:
             self._break = "This worker was stopped for long and missed a part of the energy samples."
 
     def _begin_session(self, why: str) -> None:
-        self._break = why
+        self._break = self._other_break = why
         for column in (*self._host.values(), *self._own.values()):
             column.restart()
         self._other_offset_j, newest = 0.0, self._other.newest
@@ -193,7 +195,9 @@ class Ledger:
             self.other_failure = figure.reason or "CodeCarbon has failed."
             self._other = History()
         else:
-            self._other.add(Counter(self._other_offset_j + figure.joules, figure.at_ns))
+            counter = Counter(self._other_offset_j + figure.joules, figure.at_ns)
+            self._other.add(counter, lost=self._other_break)
+            self._other_break = None
 
     def _find_steps(self, gpus: Iterable[str]) -> list[Steps]:
         shared = [source.key for source in self.sources if source.is_counted and _is_shared(source)]
