@@ -101,19 +101,17 @@ class Ledger:
 
         gpus: the UUIDs of gpu:0, … that it trains on. failed: why others of them are unknown.
         """
-        names = {
-            source.key: source.key for source in self.sources if source.is_counted and _is_shared(source)
-        }
-        parts = {name: self._part(key, start_ns, end_ns) for name, key in {**gpus, **names}.items()}
+        keys = {**gpus, **self._name_shared()}
+        parts = {name: self._part(key, start_ns, end_ns) for name, key in keys.items()}
         parts |= {name: SourceReading(None, reason=reason) for name, reason in failed.items()}
         if not parts:
             return Reading((end_ns - start_ns) / 1e9, reason="The energy sampler has not begun yet.")
         return add_up((end_ns - start_ns) / 1e9, parts)
 
-    def idle_power_w(self, until_ns: int) -> float | None:
-        """Return the mean power of the machine in up to 10 s before a moment in which no worker trained.
+    def idle_power_w(self, until_ns: int, gpus: Mapping[str, str]) -> dict[str, float] | None:
+        """Return the mean power by source in up to 10 s before a moment in which no worker trained.
 
-        None when that is less than a second, or a source is unknown.
+        gpus: the UUIDs of gpu:0, … that count. None when that is less than a second, or a source is unknown.
         """
         start_ns = until_ns - _IDLE_NS
         for at_ns, training in reversed(self._training):
@@ -121,15 +119,15 @@ class Ledger:
                 start_ns = max(start_ns, at_ns)
                 break
         start_ns = max(start_ns, self._training[0][0]) if self._training else until_ns
-        end_ns = min(until_ns, self.newest_ns or until_ns)
-        if end_ns - start_ns < _SHORTEST_IDLE_NS:
+        keys = {**gpus, **self._name_shared()}
+        end_ns = min(until_ns, self.settled_ns(gpus.values()) or until_ns)
+        if not keys or end_ns - start_ns < _SHORTEST_IDLE_NS:
             return None
-        counted = [source.key for source in self.sources if source.is_counted]
         try:
-            spans = [self._host[key].history.between(start_ns, end_ns) for key in counted]
+            spans = {name: self._host[key].history.between(start_ns, end_ns) for name, key in keys.items()}
         except (MeterUnavailable, KeyError):  # one part unknown: no figure that looks like the whole
             return None
-        return sum(span.joules for span in spans) / ((end_ns - start_ns) / 1e9)
+        return {name: span.joules / ((end_ns - start_ns) / 1e9) for name, span in spans.items()}
 
     def other_j(self, start_ns: int, end_ns: int) -> float:
         """Return CodeCarbon's own figure for the machine in a span; its last step may be a straight line.
@@ -200,8 +198,10 @@ class Ledger:
             self._other_break = None
 
     def _find_steps(self, gpus: Iterable[str]) -> list[Steps]:
-        shared = [source.key for source in self.sources if source.is_counted and _is_shared(source)]
-        return [self._steps[key] for key in (*gpus, *shared) if key in self._steps]
+        return [self._steps[key] for key in (*gpus, *self._name_shared()) if key in self._steps]
+
+    def _name_shared(self) -> dict[str, str]:
+        return {source.key: source.key for source in self.sources if source.is_counted and _is_shared(source)}
 
     def _part(self, key: str, start_ns: int, end_ns: int) -> SourceReading:
         source = next((source for source in self.sources if source.key == key), None)

@@ -185,11 +185,14 @@ class EnergyMonitor:
             self._catch_up()
             return self._ledger.settled_ns(self._gpus.values())
 
-    def idle_power_w(self, until_ns: int) -> float | None:
-        """Return the mean power of the machine in up to 10 s before, if no worker trained then; else None."""
+    def idle_power_w(self, until_ns: int, *, gpus: int = 1) -> dict[str, float] | None:
+        """Return the mean power of a run's sources in up to 10 s before; None if a worker trained then."""
+        names, failed = self._name_gpus(gpus)
+        if failed:
+            return None
         with self._lock:
             self._catch_up()
-            return self._ledger.idle_power_w(until_ns)
+            return self._ledger.idle_power_w(until_ns, names)
 
     def power_w(self) -> float | None:
         """Return the worker's mean power over the last two seconds; None when it is not known."""
@@ -273,13 +276,16 @@ class EnergyMonitor:
 
     def _choose_gpus(self, count: int) -> None:
         """Take the worker's own GPU and those after it."""
+        self._gpus, self._failed = self._name_gpus(count)
+
+    def _name_gpus(self, count: int) -> tuple[dict[str, str], dict[str, str]]:
+        """Return the UUIDs of so many GPUs from the worker's own one on, and why others have none."""
         try:
             indices = list_gpus(self._options.device, count)
         except MeterUnavailable as error:
-            self._failed = {self._options.device: str(error)}
-            return
-        self._gpus = {f"gpu:{index}": self._uuids[index] for index in indices if index in self._uuids}
-        self._failed = {f"gpu:{index}": self._no_more_gpus for index in indices if index not in self._uuids}
+            return {}, {self._options.device: str(error)}
+        known = {f"gpu:{index}": self._uuids[index] for index in indices if index in self._uuids}
+        return known, {f"gpu:{index}": self._no_more_gpus for index in indices if index not in self._uuids}
 
     def _fail(self, reason: str) -> None:
         if reason != self._failure:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -194,15 +195,27 @@ def test_idle_power_is_that_of_the_machine_while_nobody_trained(log: Log) -> Non
         used_j = 40.0 * min(tenth, 120) + 6.0 * max(0, tenth - 120)
         log.write(tenth / 10, used_j, 0, training=int(tenth <= 120))
     ledger = log.read()
-    assert ledger.idle_power_w(round(19.9 * S)) == approx(60)
-    assert ledger.idle_power_w(round(12.5 * S)) is None, "less than a second of it"
-    assert ledger.idle_power_w(round(11.0 * S)) is None, "somebody trained"
+    assert ledger.idle_power_w(round(19.9 * S), GPUS) == {"cpu": approx(60), "gpu:0": 0}
+    assert ledger.idle_power_w(round(12.5 * S), GPUS) is None, "less than a second of it"
+    assert ledger.idle_power_w(round(11.0 * S), GPUS) is None, "somebody trained"
+
+
+def test_idle_power_is_that_of_the_runs_own_gpu_not_of_the_machines_others(log: Log) -> None:
+    other = replace(GPU, key="GPU-b")
+    log.writer.describe((CPU, GPU, other), {})
+    for tenth in range(60):
+        host = {"cpu": 2.0 * tenth, "GPU-a": 7.0 * tenth, "GPU-b": 9.0 * tenth}
+        log.writer.append(Sample(tenth * S // 10, host, {ME: {}}, 0))
+    log.writer.flush()
+    ledger = log.read()
+    assert ledger.idle_power_w(6 * S, GPUS) == {"gpu:0": approx(70), "cpu": approx(20)}
+    assert ledger.idle_power_w(6 * S, {"gpu:0": "GPU-z"}) is None, "nobody reads that one"
 
 
 def test_idle_power_is_unknown_where_a_source_is(log: Log) -> None:
     for at_s in range(8):
         log.write(at_s, 6.0 * at_s, 0, lost={"GPU-a": "GPU is lost"} if at_s == 5 else {})
-    assert log.read().idle_power_w(7 * S) is None
+    assert log.read().idle_power_w(7 * S, GPUS) is None
 
 
 def test_codecarbons_figure_covers_most_of_a_span_or_is_unknown(log: Log) -> None:
