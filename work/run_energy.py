@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
@@ -41,6 +41,7 @@ class RunEnergy:
         self._is_training = False
         self._started_ns = self._taken_ns = time.monotonic_ns()
         self._interval_s = FIRST_INTERVAL_S
+        self._idle_power_w: Mapping[str, float] | None = None
         self._points: list[PowerPoint] = []
         self._has_sent = False
 
@@ -49,12 +50,15 @@ class RunEnergy:
         if not self._is_measured:
             return {}
         self._started_ns = self._taken_ns = time.monotonic_ns()
-        idle_power_w = self._sampler.idle_power_w(self._started_ns)
-        gpus = self._run.hyper_params.get("gpus")
-        self._sampler.begin(gpus=gpus if isinstance(gpus, int) else 1)
+        wanted = self._run.hyper_params.get("gpus")
+        gpus = wanted if isinstance(wanted, int) else 1
+        self._idle_power_w = self._sampler.idle_power_w(self._started_ns, gpus=gpus)
+        self._sampler.begin(gpus=gpus)
         self._is_training = True
         return {
-            "idle_power_w": None if idle_power_w is None else round(idle_power_w, 3),
+            "idle_power_w": None
+            if self._idle_power_w is None
+            else round(sum(self._idle_power_w.values()), 3),
             "ram_constant_w": read_ram_constant_w(),
             "pue": self._pue,
         }
@@ -67,7 +71,7 @@ class RunEnergy:
         reading = self._sampler.reading(self._started_ns, end_ns, timeout_s=0)
         return {
             "energy_shares": _describe_shares(reading),
-            "energy_share": _overall_share(reading),
+            "energy_share": _overall_share(reading, self._idle_power_w or {}),
             **self._ask_codecarbon(time.monotonic_ns()),
         }
 
@@ -126,9 +130,17 @@ def _describe_shares(reading: Reading) -> str | None:
     return ", ".join(shares) or None
 
 
-def _overall_share(reading: Reading) -> float | None:
-    """Return the run's part of the machine's energy, of which idle power is subtracted; None when unknown."""
-    parts = [(part.energy_j, part.share) for part in reading.sources.values()]
-    own = sum(joules for joules, share in parts if joules and share)
-    whole = sum(joules / share for joules, share in parts if joules and share)
-    return round(own / whole, 4) if whole > 0 else None
+def _overall_share(reading: Reading, idle_power_w: Mapping[str, float]) -> float | None:
+    """Return the run's part of the idle power of its sources, of each its share; None when unknown.
+
+    Where no idle power is known, it is the run's part of the energy that its sources gave.
+    """
+    parts = {key: part for key, part in reading.sources.items() if part.energy_j is not None}
+    shares = {key: part.share or 0.0 for key, part in parts.items()}
+    weights = {key: idle_power_w.get(key, 0.0) for key in parts}
+    if not sum(weights.values()):
+        weights = {key: (part.energy_j or 0.0) / part.share for key, part in parts.items() if part.share}
+    whole = sum(weights.values())
+    if whole <= 0 or idle_power_w.keys() - parts.keys():
+        return None
+    return round(sum(weight * shares[key] for key, weight in weights.items()) / whole, 4)

@@ -37,6 +37,8 @@ class History:
 
     def __init__(self) -> None:
         self._samples: list[Counter] = []
+        self._newest: Counter | None = None
+        self._begun_ns = 0
         self._lost: list[Lost] = []
         self._thin_at = _THIN_EVERY
 
@@ -47,18 +49,32 @@ class History:
     @property
     def newest(self) -> Counter | None:
         """The last sample; None before the first."""
-        return self._samples[-1] if self._samples else None
+        return self._newest
 
-    def add(self, sample: Counter, *, lost: str | None = None) -> None:
+    @property
+    def begun_ns(self) -> int:
+        """From which moment on it can be asked."""
+        return self._begun_ns
+
+    def add(
+        self, sample: Counter, *, lost: str | None = None, knots: Sequence[Counter] | None = None
+    ) -> None:
         """Append a sample; one that is not later than the newest is ignored.
 
         lost: why what was used since the sample before is not known; None when it is.
+        knots: between what it is interpolated, where that is not the sample itself.
         """
-        if self._samples and sample.at_ns <= self._samples[-1].at_ns:
+        newest = self._newest
+        if newest is not None and sample.at_ns <= newest.at_ns:
             return
-        if lost is not None and self._samples:
-            self._lose(Lost(self._samples[-1].at_ns, sample.at_ns, lost))
-        self._samples.append(sample)
+        if newest is None:
+            self._begun_ns = sample.at_ns
+        elif lost is not None:
+            self._lose(Lost(newest.at_ns, sample.at_ns, lost))
+        self._newest = sample
+        for knot in (sample,) if knots is None else knots:
+            if not self._samples or knot.at_ns > self._samples[-1].at_ns:
+                self._samples.append(knot)
         if len(self._samples) >= self._thin_at:
             self._thin()
 
@@ -67,7 +83,7 @@ class History:
 
         Raises MeterUnavailable when they do not cover it, or a part of it was lost.
         """
-        if not self._samples or self._samples[0].at_ns > start_ns or self._samples[-1].at_ns < end_ns:
+        if self._newest is None or self._begun_ns > start_ns or self._newest.at_ns < end_ns:
             raise MeterUnavailable("The meter was not running through all of that time.")
         for lost in self._lost:
             if lost.start_ns < end_ns and lost.end_ns > start_ns:
@@ -85,12 +101,14 @@ class History:
             self._lost.append(lost)
 
     def _interpolate(self, at_ns: int) -> tuple[float, float]:
-        """Return the joules at a moment and the width of the gap it falls into; 0 on a sample."""
+        """Return the joules at a moment and the width of the gap it falls into; 0 where nothing was used."""
         index = bisect_left(self._samples, at_ns, key=lambda sample: sample.at_ns)
-        after = self._samples[index]
-        if after.at_ns == at_ns:
-            return after.joules, 0.0
+        after = self._samples[index] if index < len(self._samples) else self._newest
+        if after is None or index == 0 or after.at_ns == at_ns:
+            return (after or self._samples[0]).joules, 0.0
         before = self._samples[index - 1]
+        if after.joules == before.joules:
+            return before.joules, 0.0
         gap_ns = after.at_ns - before.at_ns
         share = (at_ns - before.at_ns) / gap_ns
         return before.joules + share * (after.joules - before.joules), gap_ns / 1e9
@@ -100,6 +118,7 @@ class History:
         cut = bisect_left(self._samples, newest_ns - _FULL_RATE_NS, key=lambda sample: sample.at_ns)
         old = [sample for sample in self._samples[:cut] if sample.at_ns >= newest_ns - _KEEP_NS]
         self._samples[:cut] = _thinned(old)
+        self._begun_ns = max(self._begun_ns, self._samples[0].at_ns)
         self._lost = [lost for lost in self._lost if lost.end_ns >= newest_ns - _KEEP_NS]
         self._thin_at = len(self._samples) + _THIN_EVERY
 

@@ -107,7 +107,8 @@ class HostSampler:
             lost |= counters.lost
         tree_s, lost_of = self._read_trees()
         trained = {uuid: self._training_on(uuid) for uuid in self._gpus}
-        seen = Observed(self._clock(), joules, lost, self._cpu.busy_s(), tree_s, trained)
+        step_s = {source.key: source.step_s for source in self.sources}
+        seen = Observed(self._clock(), joules, lost, self._cpu.busy_s(), tree_s, trained, step_s)
         shares = self._sharing.advance(seen)
         training = sum(worker.is_training for worker in self._workers.values())
         return Sample(seen.at_ns, shares.host, shares.own, training, lost, lost_of)

@@ -37,6 +37,8 @@ _RETRY_S = 1.0
 _PANEL_NS = 10**9
 _REGISTER_S = 0.25
 _POWER_S = 2.0
+# A counter's step may come that much late.
+_GRACE_NS = 200_000_000
 # Between two looks at the log where no bell answers.
 _PAUSE_S = 0.02
 
@@ -172,6 +174,8 @@ class EnergyMonitor:
             return Reading(
                 span_s, reason=self._failure or "The energy sampler of this machine does not answer."
             )
+        if timeout_s > 0:
+            self._await_step(end_ns)
         with self._lock:
             return self._ledger.reading(start_ns, end_ns, self._gpus, self._failed)
 
@@ -179,13 +183,16 @@ class EnergyMonitor:
         """Return up to which moment readings need not wait."""
         with self._lock:
             self._catch_up()
-            return self._ledger.newest_ns
+            return self._ledger.settled_ns(self._gpus.values())
 
-    def idle_power_w(self, until_ns: int) -> float | None:
-        """Return the mean power of the machine in up to 10 s before, if no worker trained then; else None."""
+    def idle_power_w(self, until_ns: int, *, gpus: int = 1) -> dict[str, float] | None:
+        """Return the mean power of a run's sources in up to 10 s before; None if a worker trained then."""
+        names, failed = self._name_gpus(gpus)
+        if failed:
+            return None
         with self._lock:
             self._catch_up()
-            return self._ledger.idle_power_w(until_ns)
+            return self._ledger.idle_power_w(until_ns, names)
 
     def power_w(self) -> float | None:
         """Return the worker's mean power over the last two seconds; None when it is not known."""
@@ -201,6 +208,20 @@ class EnergyMonitor:
         with self._lock:
             self._catch_up()
             return self._ledger.other_j(start_ns, end_ns)
+
+    def _await_step(self, end_ns: int) -> None:
+        """Wait until the counters have moved after a moment, about as long as their steps take.
+
+        That is counted from the moment itself, so one who asks late does not wait, nor fall behind.
+        """
+        with self._lock:
+            step_ns, patience_ns = self._ledger.longest_step(self._gpus.values())
+        give_up_ns = end_ns + patience_ns + _GRACE_NS
+        while (self.newest_ns() or 0) < end_ns and self._clock() < give_up_ns:
+            if self._stop.wait(step_ns / 4e9):
+                return
+            asked_ns = self._clock()
+            self._wait(lambda asked_ns=asked_ns: (self._ledger.newest_ns or 0) >= asked_ns, _REGISTER_S)
 
     def _silence_s(self) -> float:
         self.newest_ns()
@@ -255,13 +276,16 @@ class EnergyMonitor:
 
     def _choose_gpus(self, count: int) -> None:
         """Take the worker's own GPU and those after it."""
+        self._gpus, self._failed = self._name_gpus(count)
+
+    def _name_gpus(self, count: int) -> tuple[dict[str, str], dict[str, str]]:
+        """Return the UUIDs of so many GPUs from the worker's own one on, and why others have none."""
         try:
             indices = list_gpus(self._options.device, count)
         except MeterUnavailable as error:
-            self._failed = {self._options.device: str(error)}
-            return
-        self._gpus = {f"gpu:{index}": self._uuids[index] for index in indices if index in self._uuids}
-        self._failed = {f"gpu:{index}": self._no_more_gpus for index in indices if index not in self._uuids}
+            return {}, {self._options.device: str(error)}
+        known = {f"gpu:{index}": self._uuids[index] for index in indices if index in self._uuids}
+        return known, {f"gpu:{index}": self._no_more_gpus for index in indices if index not in self._uuids}
 
     def _fail(self, reason: str) -> None:
         if reason != self._failure:

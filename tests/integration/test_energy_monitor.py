@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +70,7 @@ def test_a_gpu_is_charged_only_while_a_run_is_trained_on_it(tmp_path: Path) -> N
         assert monitor.describe().startswith("CPU time × TDP (")
         assert "NVML energy counter of NVIDIA H200, GPU-a" in monitor.describe()
         idle_ns = time.monotonic_ns()
+        wait_until(lambda: (monitor.newest_ns() or 0) > idle_ns)
         gpu.energy_mj = 70_000
         monitor.begin()
         start_ns = time.monotonic_ns()
@@ -76,7 +78,8 @@ def test_a_gpu_is_charged_only_while_a_run_is_trained_on_it(tmp_path: Path) -> N
         end_ns = time.monotonic_ns()
         reading = monitor.reading(start_ns, end_ns)
         assert reading.sources["gpu:0"].quality == "measured"
-        assert monitor.reading(idle_ns, time.monotonic_ns()).by_source_j["gpu:0"] == approx(50)
+        wait_until(lambda: (monitor.newest_ns() or 0) > end_ns + 10**8)  # a step's time later
+        assert monitor.reading(idle_ns, monitor.newest_ns() or 0).by_source_j["gpu:0"] == approx(50)
         monitor.end()
         after_ns = time.monotonic_ns()
         gpu.energy_mj = 999_000
@@ -101,6 +104,8 @@ def test_a_run_on_several_gpus_is_charged_for_each(tmp_path: Path) -> None:
     with EnergyMonitor(options(tmp_path, FakeNvml(first, second))) as monitor:
         monitor.describe()
         monitor.begin(gpus=2)
+        begun_ns = time.monotonic_ns()
+        wait_until(lambda: (monitor.newest_ns() or 0) > begun_ns)
         start_ns = monitor.newest_ns() or 0
         first.energy_mj, second.energy_mj = 10_000, 20_000
         monitor.reading(start_ns, time.monotonic_ns())
@@ -109,6 +114,46 @@ def test_a_run_on_several_gpus_is_charged_for_each(tmp_path: Path) -> None:
         approx(10),
         approx(20),
     )
+
+
+class SteppingGpu(FakeGpu):
+    """A board at 400 W that renews its counter every 100 ms."""
+
+    @property
+    def energy_mj(self) -> int | None:
+        return time.monotonic_ns() // 10**8 * 40_000
+
+    @energy_mj.setter
+    def energy_mj(self, value: int | None) -> None:
+        pass
+
+
+def test_epochs_shorter_than_the_counters_step_are_each_charged_their_part_of_it(tmp_path: Path) -> None:
+    powers_w = []
+    with EnergyMonitor(options(tmp_path, FakeNvml(SteppingGpu("GPU-a")))) as monitor:
+        monitor.describe()
+        monitor.begin()
+        for _ in range(12):
+            start_ns = time.monotonic_ns()
+            burn(0.03)
+            end_ns = time.monotonic_ns()
+            joules = monitor.reading(start_ns, end_ns).by_source_j["gpu:0"]
+            powers_w.append(joules / (end_ns - start_ns) * 1e9)
+    assert min(powers_w[2:]) > 200, powers_w
+    assert max(powers_w[2:]) < 800, powers_w
+
+
+def test_recording_short_epochs_does_not_fall_behind(tmp_path: Path) -> None:
+    with EnergyMonitor(options(tmp_path, FakeNvml(SteppingGpu("GPU-a"), FakeGpu("GPU-b")))) as monitor:
+        monitor.describe()
+        monitor.begin(gpus=2)  # the second one's counter does not move at all
+        end_ns = time.monotonic_ns()
+        for _ in range(40):
+            start_ns, end_ns = end_ns, end_ns + 30_000_000
+            while time.monotonic_ns() < end_ns:
+                time.sleep(0.001)
+            monitor.reading(start_ns, end_ns)
+        assert time.monotonic_ns() - end_ns < 1.5e9, "not 40 times the wait for a step"
 
 
 def test_a_device_without_a_meter_is_unknown_with_the_reason(tmp_path: Path) -> None:
@@ -277,6 +322,41 @@ def test_codecarbons_failure_is_a_reason_not_a_zero() -> None:
     assert (figure.joules, figure.reason) == (None, "CodeCarbon's process has ended.")
     assert process.find_new() is None
     process.close()
+
+
+class SteppingCodeCarbon(CodeCarbonProcess):
+    """A tracker that reports 20 W for the CPU every half second, as one whose figures come every 2 s."""
+
+    def __init__(self) -> None:
+        program = (
+            "import json, time\nfor step in range(10**6):\n    figures = dict(at_ns=time.monotonic_ns(), "
+            "cpu_kwh=step * 10 / 3.6e6, ram_kwh=0, gpu_kwh=0)\n    print(json.dumps(figures), flush=True)\n"
+            "    time.sleep(0.5)"
+        )
+        super().__init__(("-c", program))
+        cpu, ram = self.sources
+        self.sources = (replace(cpu, step_s=0.5), replace(ram, step_s=0.5))
+
+
+def test_codecarbon_as_a_meter_charges_each_short_epoch_its_part_of_a_figure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("carbon_aware_trainer.energy.monitor.CodeCarbonProcess", SteppingCodeCarbon)
+    monkeypatch.setattr("carbon_aware_trainer.energy.codecarbon_process.is_installed", lambda: True)
+    monkeypatch.setattr("carbon_aware_trainer.energy.sampler._CODECARBON_AFTER_NS", 0)
+    with EnergyMonitor(MeterOptions(choice="codecarbon", codecarbon=True, folder=tmp_path)) as monitor:
+        monitor.describe()
+        wait_until(lambda: monitor.power_w() is not None)
+        monitor.begin()
+        joules = []
+        for _ in range(8):
+            start_ns = time.monotonic_ns()
+            burn(0.1)
+            reading = monitor.reading(start_ns, time.monotonic_ns())
+            assert (reading.quality, reading.reason) == ("estimated", None)
+            joules.append(reading.energy_j or 0.0)
+    assert min(joules) > 0, joules
+    assert max(joules) < 10, "never a whole figure"
 
 
 def test_this_machines_cpu_gets_a_plausible_power() -> None:

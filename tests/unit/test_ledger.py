@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -116,6 +117,23 @@ def test_the_time_between_two_samplers_is_lost_and_no_other(log: Log) -> None:
         assert "another took over" in str(ledger.reading(start_s * S, end_s * S, GPUS, {}).reason)
 
 
+def test_time_in_which_the_sampler_did_not_count_the_worker_stays_unknown_once_it_does_again(
+    log: Log,
+) -> None:
+    for at_s in range(3):
+        log.write(at_s, 8.0 * at_s, 0)
+    for at_s in range(3, 6):
+        log.writer.append(Sample(at_s * S, {"cpu": 8.0 * at_s, "GPU-a": 0.0}, {}, 0))
+    for at_s in range(6, 9):
+        log.write(at_s, 8.0 * at_s, 0)
+    ledger = log.read()
+    for start_s, end_s in ((3, 5), (1, 3), (2, 6), (5, 7)):
+        reading = ledger.reading(start_s * S, end_s * S, GPUS, {})
+        assert (reading.energy_j, "did not count this worker" in str(reading.reason)) == (None, True)
+    assert ledger.reading(0, 2 * S, GPUS, {}).energy_j == approx(8)
+    assert ledger.reading(6 * S, 8 * S, GPUS, {}).energy_j == approx(8)
+
+
 def test_a_worker_that_missed_a_whole_file_does_not_pretend_to_know_it(tmp_path: Path) -> None:
     log = Log(tmp_path, max_bytes=400)
     log.write(0, 0, 0)
@@ -177,15 +195,27 @@ def test_idle_power_is_that_of_the_machine_while_nobody_trained(log: Log) -> Non
         used_j = 40.0 * min(tenth, 120) + 6.0 * max(0, tenth - 120)
         log.write(tenth / 10, used_j, 0, training=int(tenth <= 120))
     ledger = log.read()
-    assert ledger.idle_power_w(round(19.9 * S)) == approx(60)
-    assert ledger.idle_power_w(round(12.5 * S)) is None, "less than a second of it"
-    assert ledger.idle_power_w(round(11.0 * S)) is None, "somebody trained"
+    assert ledger.idle_power_w(round(19.9 * S), GPUS) == {"cpu": approx(60), "gpu:0": 0}
+    assert ledger.idle_power_w(round(12.5 * S), GPUS) is None, "less than a second of it"
+    assert ledger.idle_power_w(round(11.0 * S), GPUS) is None, "somebody trained"
+
+
+def test_idle_power_is_that_of_the_runs_own_gpu_not_of_the_machines_others(log: Log) -> None:
+    other = replace(GPU, key="GPU-b")
+    log.writer.describe((CPU, GPU, other), {})
+    for tenth in range(60):
+        host = {"cpu": 2.0 * tenth, "GPU-a": 7.0 * tenth, "GPU-b": 9.0 * tenth}
+        log.writer.append(Sample(tenth * S // 10, host, {ME: {}}, 0))
+    log.writer.flush()
+    ledger = log.read()
+    assert ledger.idle_power_w(6 * S, GPUS) == {"gpu:0": approx(70), "cpu": approx(20)}
+    assert ledger.idle_power_w(6 * S, {"gpu:0": "GPU-z"}) is None, "nobody reads that one"
 
 
 def test_idle_power_is_unknown_where_a_source_is(log: Log) -> None:
     for at_s in range(8):
         log.write(at_s, 6.0 * at_s, 0, lost={"GPU-a": "GPU is lost"} if at_s == 5 else {})
-    assert log.read().idle_power_w(7 * S) is None
+    assert log.read().idle_power_w(7 * S, GPUS) is None
 
 
 def test_codecarbons_figure_covers_most_of_a_span_or_is_unknown(log: Log) -> None:
@@ -203,3 +233,30 @@ def test_codecarbons_figure_covers_most_of_a_span_or_is_unknown(log: Log) -> Non
     log.writer.flush()
     with pytest.raises(MeterUnavailable, match="has ended"):
         log.read().other_j(20 * S, 100 * S)
+
+
+def write_figures(log: Log, begin_s: int, end_s: int, started_s: int) -> None:
+    """A tracker of 10 W that was started then."""
+    for at_s in range(begin_s, end_s, 2):
+        log.writer.append_other(OtherFigure(at_s * S, 10.0 * (at_s - started_s)))
+    log.writer.flush()
+
+
+def test_the_time_between_two_of_codecarbons_trackers_is_unknown_and_no_other(log: Log) -> None:
+    write_figures(log, 0, 20, 0)
+    log.read()
+    log.begin("second")
+    write_figures(log, 26, 60, 24)
+    ledger = log.read()
+    assert ledger.other_j(2 * S, 18 * S) == approx(160)
+    assert ledger.other_j(30 * S, 50 * S) == approx(200)
+    with pytest.raises(MeterUnavailable, match="another took over"):
+        ledger.other_j(2 * S, 52 * S)
+
+
+def test_codecarbons_figures_of_a_time_before_the_last_boot_count_for_nothing(log: Log) -> None:
+    write_figures(log, 5000, 5004, 0)
+    log.read(now_s=60)
+    log.begin("second")
+    write_figures(log, 62, 100, 60)
+    assert log.read(now_s=100).other_j(70 * S, 90 * S) == approx(200)

@@ -63,6 +63,18 @@ def test_estimated_cpu_energy_is_cpu_time_times_the_power_of_a_thread() -> None:
     assert shares.host["cpu"] == approx(40)
 
 
+def test_a_counters_step_is_divided_by_the_cpu_time_of_all_the_time_it_took() -> None:
+    sharing = Sharing()
+    for tenth in range(41):  # in each 2 s, A works through the first second and B through the other
+        at_s = tenth / 10
+        a_s = at_s // 2 + min(1.0, at_s % 2)
+        joules = {"cpu": 100.0 * (tenth // 20)}
+        shares = sharing.advance(
+            Observed(round(at_s * S), joules, {}, at_s, {A: a_s, B: at_s - a_s}, {}, {"cpu": 2.0})
+        )
+    assert (shares.own[A]["cpu"], shares.own[B]["cpu"]) == (approx(100), approx(100))
+
+
 def test_what_was_lost_belongs_to_nobody() -> None:
     sharing = Sharing()
     sharing.advance(observed(0, 0, 0, {A: 0}))
