@@ -6,7 +6,7 @@ import os
 import select
 import socket
 import sys
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Literal
 
@@ -23,10 +23,13 @@ class _Socket:
         """Raises OSError."""
         self._folder_fd = os.open(folder, os.O_RDONLY)
         self._folder, self._name = folder, name
-        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        (folder / name).unlink(missing_ok=True)
-        self._socket.bind(self._address(name))
-        self._socket.setblocking(False)
+        with ExitStack() as opened:
+            opened.callback(os.close, self._folder_fd)
+            self._socket = opened.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM))
+            (folder / name).unlink(missing_ok=True)
+            self._socket.bind(self._address(name))
+            self._socket.setblocking(False)
+            opened.pop_all()  # close() does it from here on
 
     def close(self) -> None:
         """Give the name back."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -114,9 +115,9 @@ class HostSampler:
 
     def close(self) -> None:
         """Close every meter."""
-        self._cpu.close()
-        for meter in (*self._meters.meters, *self._gpus.values()):
-            meter.close()
+        with ExitStack() as opened:  # one that fails keeps no other open
+            for part in (self._cpu, *self._meters.meters, *self._gpus.values()):
+                opened.callback(part.close)
 
     def _is_alive(self, worker: Registration) -> bool:
         facts = self._processes.find(worker.pid)

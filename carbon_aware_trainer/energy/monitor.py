@@ -8,6 +8,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Mapping
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -286,18 +287,39 @@ class EnergyMonitor:
         """Be the sampler of this machine until this worker stops."""
         options = self._options
         wanted = options.codecarbon or options.choice == "codecarbon"
-        codecarbon = CodeCarbonProcess() if wanted else None
-        forced = codecarbon if options.choice == "codecarbon" else None
-        meters = choose_meters(
-            options.choice, powercap=options.powercap, nvml=options.nvml, codecarbon=forced, clock=self._clock
-        )
-        host = HostSampler(meters, open_processes(self._pid), clock=self._clock)
-        with Session(
-            self._folder, host, codecarbon=codecarbon, interval_s=options.interval_s, clock=self._clock
-        ) as session:
+        # It is tried again every second: whatever fails must give back all that was opened before.
+        with ExitStack() as opened:
+            codecarbon = opened.enter_context(closing(CodeCarbonProcess())) if wanted else None
+            host = opened.enter_context(closing(self._open_host(codecarbon)))
+            session = opened.enter_context(
+                Session(
+                    self._folder,
+                    host,
+                    codecarbon=codecarbon,
+                    interval_s=options.interval_s,
+                    clock=self._clock,
+                )
+            )
             log.info("this worker samples the machine's energy pid=%d", self._pid)
             self._failure = None
             session.run(self._stop, self._look)
+
+    def _open_host(self, codecarbon: CodeCarbonProcess | None) -> HostSampler:
+        options = self._options
+        forced = codecarbon if options.choice == "codecarbon" else None
+        with ExitStack() as opened:
+            meters = choose_meters(
+                options.choice,
+                powercap=options.powercap,
+                nvml=options.nvml,
+                codecarbon=forced,
+                clock=self._clock,
+            )
+            for meter in meters.meters:
+                opened.callback(meter.close)
+            host = HostSampler(meters, open_processes(self._pid), clock=self._clock)
+            opened.pop_all()  # from here on the host closes them
+            return host
 
     def _look(self) -> None:
         """Read the gauges, and once in a while the log, so that it never runs far ahead."""

@@ -99,9 +99,11 @@ class LogWriter:
         self._rows.append({"codecarbon": [figure.at_ns, figure.joules, figure.reason]})
 
     def close(self) -> None:
-        """Write the rest and close the file."""
-        if self._file is not None:
-            self.flush()
+        """Write the rest and close the file, also when the rest cannot be written. Raises OSError."""
+        try:
+            if self._file is not None and self._rows:
+                self.flush()
+        finally:
             self._close_file()
 
     def _close_file(self) -> None:

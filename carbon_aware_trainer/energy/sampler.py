@@ -8,6 +8,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 
@@ -67,9 +68,13 @@ class Session:
         self._roster = Roster(folder)
         self._roster_ns = 0
         self._described: object = None
-        self._log = LogWriter(folder, uuid.uuid4().hex)
-        self._bell = Bell(folder)
-        self.look_at_roster()
+        with ExitStack() as opened:
+            self._log = LogWriter(folder, uuid.uuid4().hex)
+            opened.callback(self._log.close)
+            self._bell = Bell(folder)
+            opened.callback(self._bell.close)
+            self.look_at_roster()
+            self._opened = opened.pop_all()
 
     def run(self, stop: threading.Event, on_sample: Callable[[], None]) -> None:
         """Sample at the interval, and at once when somebody rings."""
@@ -103,12 +108,8 @@ class Session:
             self._log.flush()
 
     def close(self) -> None:
-        """Give everything back."""
-        self._bell.close()
-        self._log.close()
-        self._host.close()
-        if self._codecarbon:
-            self._codecarbon.close()
+        """Give the bell and the log back; the host and CodeCarbon belong to the caller."""
+        self._opened.close()
 
     def __enter__(self) -> Session:
         return self

@@ -11,12 +11,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from carbon_aware_trainer.energy import EnergyMonitor, MeterOptions, choose_meter
 from carbon_aware_trainer.energy.bell import Bell, Ear
 from carbon_aware_trainer.energy.codecarbon_process import CodeCarbonProcess
 from carbon_aware_trainer.energy.hardware import read_cpu, thread_power
+from carbon_aware_trainer.energy.host import Sample
 from carbon_aware_trainer.energy.process_tree import (
     ProcessTable,
     ProcessTree,
@@ -24,6 +26,7 @@ from carbon_aware_trainer.energy.process_tree import (
     open_processes,
 )
 from carbon_aware_trainer.energy.roster import Registration, Roster, open_folder
+from carbon_aware_trainer.energy.sample_log import LogWriter
 from carbon_aware_trainer.energy.sampler import Election
 from carbon_aware_trainer.errors import MeterUnavailable
 from carbon_aware_trainer.providers import country_intensity
@@ -173,6 +176,71 @@ def test_a_meter_that_hangs_costs_the_caller_one_bounded_wait_in_all(
     hanging.release.set()
     hanging.hangs = False
     monitor.stop()
+
+
+def open_files() -> int:
+    return len(os.listdir("/proc/self/fd"))
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="counts the files of /proc")
+@pytest.mark.parametrize("in_the_way", ["samples.jsonl.old", "bell"])
+def test_a_sampler_that_fails_again_and_again_keeps_nothing_open(
+    tmp_path: Path, in_the_way: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("carbon_aware_trainer.energy.monitor._RETRY_S", 0.01)
+    (tmp_path / "auto" / in_the_way / "full").mkdir(parents=True)
+    (tmp_path / "auto" / "samples.jsonl").touch()
+    nvml = FakeNvml(FakeGpu("GPU-a"))
+    attempts = count_calls(monkeypatch, "carbon_aware_trainer.energy.monitor.choose_meters")
+    with EnergyMonitor(options(tmp_path, nvml)) as monitor:
+        wait_until(lambda: len(attempts) > 3)
+        before = open_files()
+        wait_until(lambda: len(attempts) > 40)
+        assert open_files() < before + 10
+        assert "sampler failed" in str(monitor.reading(0, 1).reason)
+    assert nvml.users == 0
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="writes to /dev/full")
+def test_a_log_on_a_full_disk_is_closed_all_the_same(tmp_path: Path) -> None:
+    (tmp_path / "samples.jsonl.old").touch()
+    log = LogWriter(tmp_path, "s")
+    log.describe((), {})
+    before = open_files()
+    full = os.open("/dev/full", os.O_WRONLY)
+    os.dup2(full, log._file or -1)
+    os.close(full)
+    log.append(Sample(1, {}, {}, 0))
+    with pytest.raises(OSError, match="No space"):
+        log.close()
+    assert open_files() == before - 1
+
+
+def test_a_codecarbon_of_a_sampler_that_fails_is_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("carbon_aware_trainer.energy.monitor._RETRY_S", 0.01)
+    started = count_calls(monkeypatch, "carbon_aware_trainer.energy.monitor.choose_meters")
+    (tmp_path / "codecarbon" / "bell" / "full").mkdir(parents=True)
+    with EnergyMonitor(MeterOptions(folder=tmp_path, choice="codecarbon")):
+        wait_until(lambda: len(started) > 2)
+    assert not [
+        child for child in psutil.Process().children() if "codecarbon_process" in str(child.cmdline())
+    ]
+
+
+def count_calls(monkeypatch: pytest.MonkeyPatch, name: str) -> list[str]:
+    """Note every call of a function, which is still carried out."""
+    module, _, function = name.rpartition(".")
+    real = getattr(sys.modules[module], function)
+    calls: list[str] = []
+
+    def counted(*args: Any, **options: Any) -> Any:
+        calls.append(name)
+        return real(*args, **options)
+
+    monkeypatch.setattr(name, counted)
+    return calls
 
 
 def test_the_thread_ends_with_the_block_and_gives_its_names_back(tmp_path: Path) -> None:
