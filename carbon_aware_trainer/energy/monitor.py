@@ -36,6 +36,8 @@ _JOIN_S = 1.0
 _WATCH_S = 0.5
 _RETRY_S = 1.0
 _PANEL_NS = 10**9
+# A driver that hangs must not leave its last words standing as if they were news.
+_GPU_FACTS_NS = 5 * 10**9
 _REGISTER_S = 0.25
 _POWER_S = 2.0
 # Between two looks at the log where no bell answers.
@@ -78,6 +80,8 @@ class EnergyMonitor:
         self._folder = options.folder / options.choice
         self._roster = Roster(self._folder)
         self._ledger = Ledger(self._pid)
+        self._election = Election(self._folder)
+        self._registration: Registration | None = None
         self._reader: LogReader | None = None
         self._ear: Ear | None = None
         self._lock = threading.RLock()
@@ -90,8 +94,8 @@ class EnergyMonitor:
         self._failed: dict[str, str] = {}
         self._panel: GpuPanel | None = None
         self._panel_ns = 0
-        self.gpu_facts: GpuFacts | None = None
-        """How the worker's first GPU stands, about once a second; None without one."""
+        self._gpu_facts: GpuFacts | None = None
+        self._gpu_facts_ns = 0
         self._thread = threading.Thread(target=self._work, name="energy", daemon=True)
 
     def start(self) -> None:
@@ -197,6 +201,12 @@ class EnergyMonitor:
             start_ns = newest_ns - round(_POWER_S * 1e9)
             return self._ledger.reading(start_ns, newest_ns, self._gpus, self._failed).power_w
 
+    @property
+    def gpu_facts(self) -> GpuFacts | None:
+        """How the worker's first GPU stands, about once a second; None without one, or when it is silent."""
+        is_old = self._clock() - self._gpu_facts_ns > _GPU_FACTS_NS
+        return None if is_old else self._gpu_facts
+
     def codecarbon_j(self, start_ns: int, end_ns: int) -> float:
         """Return CodeCarbon's own figure for the whole machine. Raises MeterUnavailable with the reason."""
         with self._lock:
@@ -237,7 +247,9 @@ class EnergyMonitor:
         facts = open_processes(self._pid).find(self._pid)
         started = facts.started if facts else 0.0
         try:
-            self._roster.write(Registration(self._pid, started, dict(self._gpus), is_training))
+            with self._lock:
+                self._registration = Registration(self._pid, started, dict(self._gpus), is_training)
+                self._roster.write(self._registration)
         except OSError as error:
             self._fail(f"{self._folder} cannot be written: {error}. Set WATTLE_ENERGY_DIR.")
         if self._thread.is_alive() and self._silence_s() < 2 * _WATCH_S and self._ear.ring("roster"):
@@ -270,7 +282,7 @@ class EnergyMonitor:
         self._failure = reason
 
     def _work(self) -> None:
-        election = Election(self._folder)
+        election = self._election
         while not self._stop.is_set():
             try:
                 if election.try_to_win():
@@ -284,8 +296,8 @@ class EnergyMonitor:
         election.step_down()
 
     def _sample(self) -> None:
-        """Be the sampler of this machine until this worker stops."""
-        options = self._options
+        """Be the sampler of this machine until this worker stops, or its lock is gone."""
+        options, election = self._options, self._election
         wanted = options.codecarbon or options.choice == "codecarbon"
         # It is tried again every second: whatever fails must give back all that was opened before.
         with ExitStack() as opened:
@@ -302,7 +314,7 @@ class EnergyMonitor:
             )
             log.info("this worker samples the machine's energy pid=%d", self._pid)
             self._failure = None
-            session.run(self._stop, self._look)
+            session.run(lambda: self._stop.is_set() or not election.is_won, self._look)
 
     def _open_host(self, codecarbon: CodeCarbonProcess | None) -> HostSampler:
         options = self._options
@@ -321,11 +333,20 @@ class EnergyMonitor:
             opened.pop_all()  # from here on the host closes them
             return host
 
+    def _keep_files(self) -> None:
+        """Hold on to what others find this worker by: the folder may be one that the system cleans."""
+        open_folder(self._options.folder)
+        with self._lock:
+            if self._registration is not None and not self._stop.is_set():
+                self._roster.keep(self._registration)
+        self._election.keep()
+
     def _look(self) -> None:
         """Read the gauges, and once in a while the log, so that it never runs far ahead."""
         if self._clock() - self._panel_ns < _PANEL_NS:
             return
         self._panel_ns = self._clock()
+        self._keep_files()
         with self._lock:
             self._catch_up()
             if self._failure and self._silence_s() < 2 * _WATCH_S:
@@ -335,6 +356,6 @@ class EnergyMonitor:
             return
         try:
             self._panel = self._panel or GpuPanel(uuid, nvml=self._options.nvml)
-            self.gpu_facts = self._panel.read()
+            self._gpu_facts, self._gpu_facts_ns = self._panel.read(), self._clock()
         except MeterUnavailable as error:
             log.debug("no gauges of the GPU: %s", error)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -190,8 +191,9 @@ class LogReader:
 
     def _open(self) -> None:
         self.close()
-        self._file = os.open(self._path, os.O_RDONLY)
         self._rest = b""
+        with suppress(FileNotFoundError):  # between the two steps of a rotation: there at the next read
+            self._file = os.open(self._path, os.O_RDONLY)
 
 
 def _newest(lines: list[bytes]) -> list[bytes]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -138,6 +139,14 @@ def test_a_folder_of_somebody_else_is_not_used(tmp_path: Path, monkeypatch: pyte
         open_folder(tmp_path)
 
 
+def test_a_folder_that_every_user_may_write_to_is_not_used(tmp_path: Path) -> None:
+    tmp_path.chmod(0o777)
+    with pytest.raises(MeterUnavailable, match="WATTLE_ENERGY_DIR"):
+        open_folder(tmp_path)
+    with EnergyMonitor(options(tmp_path)) as monitor:
+        assert "Every user may write" in str(monitor.reading(0, 1).reason)
+
+
 class HangingGpu(FakeNvml):
     """A driver that stops answering, until the test lets it go."""
 
@@ -179,7 +188,7 @@ def test_a_meter_that_hangs_costs_the_caller_one_bounded_wait_in_all(
 
 
 def open_files() -> int:
-    return len(os.listdir("/proc/self/fd"))
+    return len(list(Path("/proc/self/fd").iterdir()))
 
 
 @pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="counts the files of /proc")
@@ -243,6 +252,22 @@ def count_calls(monkeypatch: pytest.MonkeyPatch, name: str) -> list[str]:
     return calls
 
 
+def test_the_gauges_of_a_gpu_that_hangs_are_gone_after_some_seconds(
+    tmp_path: Path, hanging: HangingGpu
+) -> None:
+    late_ns = 0
+    monitor = EnergyMonitor(options(tmp_path, hanging), clock=lambda: time.monotonic_ns() + late_ns)
+    monitor.start()
+    wait_until(lambda: monitor.gpu_facts is not None)
+    hanging.hangs = True
+    assert hanging.was_asked.wait(20)
+    late_ns = 6 * 10**9
+    assert monitor.gpu_facts is None
+    hanging.hangs = False
+    hanging.release.set()
+    monitor.stop()
+
+
 def test_the_thread_ends_with_the_block_and_gives_its_names_back(tmp_path: Path) -> None:
     before = threading.active_count()
     with EnergyMonitor(options(tmp_path)) as monitor:
@@ -260,6 +285,46 @@ def test_one_of_many_wins_the_election_and_another_when_it_steps_down(tmp_path: 
     assert (second.try_to_win(), first.try_to_win()) == (True, False)
     second.step_down()
     first.step_down()
+
+
+def test_a_lock_whose_file_is_gone_is_given_up_so_that_there_is_one_sampler(tmp_path: Path) -> None:
+    first, second = Election(tmp_path), Election(tmp_path)
+    assert (first.try_to_win(), second.try_to_win()) == (True, False)
+    (tmp_path / "lock").unlink()
+    first.keep()
+    assert not first.is_won
+    assert (second.try_to_win(), second.try_to_win(), first.try_to_win()) == (False, True, False)
+    os.utime(tmp_path / "lock", (0, 0))
+    second.keep()
+    assert (tmp_path / "lock").stat().st_mtime > 0, "it does not age"
+    second.step_down()
+    first.step_down()
+
+
+def test_a_bell_that_has_a_successor_leaves_it_its_name(tmp_path: Path) -> None:
+    first, second, ear = Bell(tmp_path), Bell(tmp_path), Ear(tmp_path, 7)
+    first.close()
+    assert ear.ring("sample")
+    (tmp_path / "ear-7").unlink()
+    assert not ear.ring("sample"), "no answer could arrive"
+    second.close()
+    ear.close()
+
+
+def test_a_worker_whose_files_are_cleaned_away_puts_them_back(tmp_path: Path) -> None:
+    with EnergyMonitor(options(tmp_path)) as monitor:
+        monitor.describe()
+        registration = tmp_path / "auto" / "workers" / f"{os.getpid()}.json"
+        os.utime(registration, (0, 0))
+        wait_until(lambda: registration.stat().st_mtime > 0)
+        old = (tmp_path / "auto" / "lock").stat()
+        shutil.rmtree(tmp_path / "auto")
+        lock = tmp_path / "auto" / "lock"
+        wait_until(lambda: registration.exists() and lock.exists())
+        assert not os.path.samestat(old, lock.stat()) or lock.stat().st_ctime > old.st_ctime
+        wait_until(lambda: (tmp_path / "auto" / "samples.jsonl").exists())
+        start_ns = time.monotonic_ns()
+        wait_until(lambda: monitor.reading(start_ns, time.monotonic_ns()).energy_j is not None)
 
 
 def test_a_bell_is_answered_also_where_the_path_is_long(tmp_path: Path) -> None:

@@ -203,3 +203,14 @@ def test_codecarbons_figure_covers_most_of_a_span_or_is_unknown(log: Log) -> Non
     log.writer.flush()
     with pytest.raises(MeterUnavailable, match="has ended"):
         log.read().other_j(20 * S, 100 * S)
+
+
+def test_a_log_that_is_between_two_files_has_nothing_new_yet(tmp_path: Path) -> None:
+    class InARotation(LogReader):
+        def _has_newer(self) -> bool:
+            is_newer = super()._has_newer()
+            (tmp_path / "samples.jsonl").unlink(missing_ok=True)
+            return is_newer
+
+    (tmp_path / "samples.jsonl").touch()
+    assert list(InARotation(tmp_path).read()) == []
