@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any, cast
 
 import pytest
 
 from carbon_aware_trainer.energy import EnergyMonitor
 from carbon_aware_trainer.records import Reading
-from schema import Run, Scalar
+from schema import Run, Scalar, Status
 from work.run_energy import RunEnergy
 
 
@@ -33,7 +34,15 @@ class OneKwh:
 
 def attempt(number: int, facts: dict[str, Scalar]) -> dict[str, Scalar]:
     """Return the facts after one more attempt."""
-    run = Run.model_construct(attempt=number, environment=facts, hyper_params={}, simulated=False)
+    run = Run(
+        run_id="1",
+        status=Status.RUNNING,
+        time_added=datetime(2026, 1, 1, tzinfo=UTC),
+        num_epochs=1,
+        attempt=number,
+        environment=facts,
+        hyper_params={},
+    )
     energy = RunEnergy(cast(EnergyMonitor, cast(Any, OneKwh())), run, pue=1.0)
     return facts | energy.begin() | energy.end()
 
