@@ -43,7 +43,7 @@ def attempt(number: int, facts: dict[str, Scalar]) -> dict[str, Scalar]:
         environment=facts,
         hyper_params={},
     )
-    energy = RunEnergy(cast(EnergyMonitor, cast(Any, OneKwh())), run, pue=1.0)
+    energy = RunEnergy(cast("EnergyMonitor", cast("Any", OneKwh())), run, pue=1.0)
     return facts | energy.begin() | energy.end()
 
 
