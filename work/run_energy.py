@@ -20,6 +20,7 @@ POINTS_AT_ONCE = 5
 _MOST_BEHIND = 200
 
 CODECARBON_FACT = "codecarbon_energy_kwh"
+_CODECARBON_ATTEMPT = "codecarbon_attempt"  # the last one in the figure
 
 
 class PowerStore(Protocol):
@@ -109,15 +110,19 @@ class RunEnergy:
 
     def _ask_codecarbon(self, end_ns: int) -> dict[str, Scalar]:
         """Return CodeCarbon's own figure for the machine, summed over the attempts."""
-        earlier = self._run.environment.get(CODECARBON_FACT) if self._run.attempt > 1 else 0.0
+        facts, attempt = self._run.environment, self._run.attempt
+        earlier = facts.get(CODECARBON_FACT) if attempt > 1 else 0.0
         try:
+            # one that was killed recorded nothing: the figure is then of those before it alone
+            if attempt > 1 and facts.get(_CODECARBON_ATTEMPT) != attempt - 1:
+                raise MeterUnavailable("It is not known of an earlier attempt.")
             joules = self._sampler.codecarbon_j(self._started_ns, end_ns)
             if not isinstance(earlier, int | float):
                 raise MeterUnavailable("It is not known of an earlier attempt.")
         except MeterUnavailable as error:
-            return {CODECARBON_FACT: None, "codecarbon_reason": str(error)}
+            return {CODECARBON_FACT: None, "codecarbon_reason": str(error), _CODECARBON_ATTEMPT: attempt}
         kwh = float(f"{earlier + energy_kwh(joules):.6g}")
-        return {CODECARBON_FACT: kwh}
+        return {CODECARBON_FACT: kwh, _CODECARBON_ATTEMPT: attempt}
 
 
 def _describe_shares(reading: Reading) -> str | None:

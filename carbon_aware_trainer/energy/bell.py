@@ -6,7 +6,7 @@ import os
 import select
 import socket
 import sys
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Literal
 
@@ -23,17 +23,29 @@ class _Socket:
         """Raises OSError."""
         self._folder_fd = os.open(folder, os.O_RDONLY)
         self._folder, self._name = folder, name
-        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        (folder / name).unlink(missing_ok=True)
-        self._socket.bind(self._address(name))
-        self._socket.setblocking(False)
+        with ExitStack() as opened:
+            opened.callback(os.close, self._folder_fd)
+            self._socket = opened.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM))
+            (folder / name).unlink(missing_ok=True)
+            self._socket.bind(self._address(name))
+            self._socket.setblocking(False)
+            self._named = (folder / name).stat()
+            opened.pop_all()  # close() does it from here on
 
     def close(self) -> None:
         """Give the name back."""
         self._socket.close()
         os.close(self._folder_fd)
-        with suppress(OSError):
-            (self._folder / self._name).unlink(missing_ok=True)
+        if self._has_name():
+            with suppress(OSError):
+                (self._folder / self._name).unlink(missing_ok=True)
+
+    def _has_name(self) -> bool:
+        """Say whether others still reach this socket: the name may be gone, or a successor's."""
+        try:
+            return os.path.samestat(self._named, (self._folder / self._name).stat())
+        except OSError:
+            return False
 
     def _send(self, text: str, to: str) -> bool:
         try:
@@ -87,8 +99,8 @@ class Ear(_Socket):
         super().__init__(folder, f"ear-{pid}")
 
     def ring(self, kind: Ring) -> bool:
-        """Ring the bell; False when no sampler is there."""
-        return self._send(f"{kind} {self._name}", "bell")
+        """Ring the bell; False when no sampler is there, or its answer could not arrive."""
+        return self._send(f"{kind} {self._name}", "bell") and self._has_name()
 
     def wait(self, timeout_s: float) -> bool:
         """Wait for an answer, at most ``timeout_s``; False without one."""

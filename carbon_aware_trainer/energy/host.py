@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -17,6 +18,9 @@ from carbon_aware_trainer.errors import MeterUnavailable
 from carbon_aware_trainer.records import Source
 
 log = logging.getLogger(__name__)
+
+# A driver that was updated or restarted comes back; asking it more often would only cost.
+_GPU_RETRY_NS = 60 * 10**9
 
 OpenGpu = Callable[[str], Meter]
 
@@ -68,6 +72,7 @@ class HostSampler:
         self._workers: dict[int, Registration] = {}
         self._trees: dict[int, ProcessTree] = {}
         self._gpus: dict[str, Meter] = {}
+        self._tried_ns: dict[str, int] = {}
         self.failed_gpus: dict[str, str] = {}
         """Why a GPU on the roster has no meter, by UUID."""
 
@@ -93,7 +98,8 @@ class HostSampler:
         for pid in self._workers.keys() - self._trees.keys():
             self._open_tree(pid)
         for uuid in {uuid for worker in self._workers.values() for uuid in worker.gpus.values()}:
-            if uuid not in self._gpus and uuid not in self.failed_gpus:
+            tried_ns = self._tried_ns.get(uuid)
+            if uuid not in self._gpus and (tried_ns is None or self._clock() - tried_ns >= _GPU_RETRY_NS):
                 self._open_gpu(uuid)
         return gone
 
@@ -115,9 +121,10 @@ class HostSampler:
 
     def close(self) -> None:
         """Close every meter."""
-        self._cpu.close()
-        for meter in (*self._meters.meters, *self._gpus.values()):
-            meter.close()
+        with ExitStack() as opened:  # one that fails keeps no other open
+            opened.callback(self._cpu.close)
+            for meter in (*self._meters.meters, *self._gpus.values()):
+                opened.callback(meter.close)
 
     def _is_alive(self, worker: Registration) -> bool:
         facts = self._processes.find(worker.pid)
@@ -130,8 +137,10 @@ class HostSampler:
             log.warning("a worker's CPU time is unknown pid=%d: %s", pid, error)
 
     def _open_gpu(self, uuid: str) -> None:
+        self._tried_ns[uuid] = self._clock()
         try:
             self._gpus[uuid] = self._meters.open_gpu(uuid)
+            self.failed_gpus.pop(uuid, None)
         except MeterUnavailable as error:
             log.warning("the energy of a GPU is unknown gpu=%s: %s", uuid, error)
             self.failed_gpus[uuid] = str(error)

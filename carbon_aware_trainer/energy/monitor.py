@@ -8,6 +8,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Mapping
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -35,6 +36,8 @@ _JOIN_S = 1.0
 _WATCH_S = 0.5
 _RETRY_S = 1.0
 _PANEL_NS = 10**9
+# A driver that hangs must not leave its last words standing as if they were news.
+_GPU_FACTS_NS = 5 * 10**9
 _REGISTER_S = 0.25
 _POWER_S = 2.0
 # A counter's step may come that much late.
@@ -79,6 +82,8 @@ class EnergyMonitor:
         self._folder = options.folder / options.choice
         self._roster = Roster(self._folder)
         self._ledger = Ledger(self._pid)
+        self._election = Election(self._folder)
+        self._registration: Registration | None = None
         self._reader: LogReader | None = None
         self._ear: Ear | None = None
         self._lock = threading.RLock()
@@ -91,8 +96,8 @@ class EnergyMonitor:
         self._failed: dict[str, str] = {}
         self._panel: GpuPanel | None = None
         self._panel_ns = 0
-        self.gpu_facts: GpuFacts | None = None
-        """How the worker's first GPU stands, about once a second; None without one."""
+        self._gpu_facts: GpuFacts | None = None
+        self._gpu_facts_ns = 0
         self._thread = threading.Thread(target=self._work, name="energy", daemon=True)
 
     def start(self) -> None:
@@ -203,6 +208,12 @@ class EnergyMonitor:
             start_ns = newest_ns - round(_POWER_S * 1e9)
             return self._ledger.reading(start_ns, newest_ns, self._gpus, self._failed).power_w
 
+    @property
+    def gpu_facts(self) -> GpuFacts | None:
+        """How the worker's first GPU stands, about once a second; None without one, or when it is silent."""
+        is_old = self._clock() - self._gpu_facts_ns > _GPU_FACTS_NS
+        return None if is_old else self._gpu_facts
+
     def codecarbon_j(self, start_ns: int, end_ns: int) -> float:
         """Return CodeCarbon's own figure for the whole machine. Raises MeterUnavailable with the reason."""
         with self._lock:
@@ -257,7 +268,9 @@ class EnergyMonitor:
         facts = open_processes(self._pid).find(self._pid)
         started = facts.started if facts else 0.0
         try:
-            self._roster.write(Registration(self._pid, started, dict(self._gpus), is_training))
+            with self._lock:
+                self._registration = Registration(self._pid, started, dict(self._gpus), is_training)
+                self._roster.write(self._registration)
         except OSError as error:
             self._fail(f"{self._folder} cannot be written: {error}. Set WATTLE_ENERGY_DIR.")
         if self._thread.is_alive() and self._silence_s() < 2 * _WATCH_S and self._ear.ring("roster"):
@@ -293,7 +306,7 @@ class EnergyMonitor:
         self._failure = reason
 
     def _work(self) -> None:
-        election = Election(self._folder)
+        election = self._election
         while not self._stop.is_set():
             try:
                 if election.try_to_win():
@@ -307,27 +320,57 @@ class EnergyMonitor:
         election.step_down()
 
     def _sample(self) -> None:
-        """Be the sampler of this machine until this worker stops."""
-        options = self._options
+        """Be the sampler of this machine until this worker stops, or its lock is gone."""
+        options, election = self._options, self._election
         wanted = options.codecarbon or options.choice == "codecarbon"
-        codecarbon = CodeCarbonProcess() if wanted else None
-        forced = codecarbon if options.choice == "codecarbon" else None
-        meters = choose_meters(
-            options.choice, powercap=options.powercap, nvml=options.nvml, codecarbon=forced, clock=self._clock
-        )
-        host = HostSampler(meters, open_processes(self._pid), clock=self._clock)
-        with Session(
-            self._folder, host, codecarbon=codecarbon, interval_s=options.interval_s, clock=self._clock
-        ) as session:
+        # It is tried again every second: whatever fails must give back all that was opened before.
+        with ExitStack() as opened:
+            codecarbon = opened.enter_context(closing(CodeCarbonProcess())) if wanted else None
+            host = opened.enter_context(closing(self._open_host(codecarbon)))
+            session = opened.enter_context(
+                Session(
+                    self._folder,
+                    host,
+                    codecarbon=codecarbon,
+                    interval_s=options.interval_s,
+                    clock=self._clock,
+                )
+            )
             log.info("this worker samples the machine's energy pid=%d", self._pid)
             self._failure = None
-            session.run(self._stop, self._look)
+            session.run(lambda: self._stop.is_set() or not election.is_won, self._look)
+
+    def _open_host(self, codecarbon: CodeCarbonProcess | None) -> HostSampler:
+        options = self._options
+        forced = codecarbon if options.choice == "codecarbon" else None
+        with ExitStack() as opened:
+            meters = choose_meters(
+                options.choice,
+                powercap=options.powercap,
+                nvml=options.nvml,
+                codecarbon=forced,
+                clock=self._clock,
+            )
+            for meter in meters.meters:
+                opened.callback(meter.close)
+            host = HostSampler(meters, open_processes(self._pid), clock=self._clock)
+            opened.pop_all()  # from here on the host closes them
+            return host
+
+    def _keep_files(self) -> None:
+        """Hold on to what others find this worker by: the folder may be one that the system cleans."""
+        open_folder(self._options.folder)
+        with self._lock:
+            if self._registration is not None and not self._stop.is_set():
+                self._roster.keep(self._registration)
+        self._election.keep()
 
     def _look(self) -> None:
         """Read the gauges, and once in a while the log, so that it never runs far ahead."""
         if self._clock() - self._panel_ns < _PANEL_NS:
             return
         self._panel_ns = self._clock()
+        self._keep_files()
         with self._lock:
             self._catch_up()
             if self._failure and self._silence_s() < 2 * _WATCH_S:
@@ -337,6 +380,6 @@ class EnergyMonitor:
             return
         try:
             self._panel = self._panel or GpuPanel(uuid, nvml=self._options.nvml)
-            self.gpu_facts = self._panel.read()
+            self._gpu_facts, self._gpu_facts_ns = self._panel.read(), self._clock()
         except MeterUnavailable as error:
             log.debug("no gauges of the GPU: %s", error)

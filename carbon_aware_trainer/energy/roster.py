@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import stat
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
@@ -39,6 +40,17 @@ class Roster:
         draft.write_text(json.dumps(asdict(worker)), encoding="utf-8")
         draft.replace(path)
 
+    def keep(self, worker: Registration) -> None:
+        """Keep a worker's file from ageing, which cleaners of /tmp go by; put it back if it is gone.
+
+        Raises OSError.
+        """
+        try:
+            os.utime(self._path(worker.pid))
+        except FileNotFoundError:
+            self.open()
+            self.write(worker)
+
     def remove(self, pid: int) -> None:
         """Forget a worker."""
         with suppress(OSError):
@@ -59,13 +71,17 @@ class Roster:
 def open_folder(folder: Path) -> None:
     """Make the folder that the workers of one user and one machine share.
 
-    Raises MeterUnavailable when it cannot be made, or somebody else made it.
+    Raises MeterUnavailable when it cannot be made, somebody else made it, or every user may write to it.
     """
     remedy = "Set WATTLE_ENERGY_DIR to a folder of this user on this machine."
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        owner = folder.stat().st_uid
+        facts = folder.stat()
     except OSError as error:
         raise MeterUnavailable(f"{folder} cannot be used: {error.strerror}. {remedy}") from error
-    if hasattr(os, "getuid") and owner != os.getuid():
+    if not hasattr(os, "getuid"):
+        return
+    if facts.st_uid != os.getuid():
         raise MeterUnavailable(f"{folder} belongs to another user. {remedy}")
+    if facts.st_mode & stat.S_IWOTH:
+        raise MeterUnavailable(f"Every user may write to {folder}. Run chmod 700 on it, or: {remedy}")

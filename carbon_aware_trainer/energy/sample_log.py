@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -99,9 +100,11 @@ class LogWriter:
         self._rows.append({"codecarbon": [figure.at_ns, figure.joules, figure.reason]})
 
     def close(self) -> None:
-        """Write the rest and close the file."""
-        if self._file is not None:
-            self.flush()
+        """Write the rest and close the file, also when the rest cannot be written. Raises OSError."""
+        try:
+            if self._file is not None and self._rows:
+                self.flush()
+        finally:
             self._close_file()
 
     def _close_file(self) -> None:
@@ -188,8 +191,9 @@ class LogReader:
 
     def _open(self) -> None:
         self.close()
-        self._file = os.open(self._path, os.O_RDONLY)
         self._rest = b""
+        with suppress(FileNotFoundError):  # between the two steps of a rotation: there at the next read
+            self._file = os.open(self._path, os.O_RDONLY)
 
 
 def _newest(lines: list[bytes]) -> list[bytes]:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import fcntl
 import os
-import threading
 import time
 import uuid
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 
@@ -30,6 +30,7 @@ class Election:
     def __init__(self, folder: Path) -> None:
         self._path = folder / "lock"
         self._file: int | None = None
+        self.is_won = False
 
     def try_to_win(self) -> bool:
         """Take the lock if nobody holds it. Raises OSError."""
@@ -37,15 +38,34 @@ class Election:
             self._file = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self.is_won = True
         except BlockingIOError:
-            return False
-        return True
+            self.is_won = False
+        self.keep()
+        return self.is_won
+
+    def keep(self) -> None:
+        """Keep the lock's file from ageing; step down if it is no longer the one that others would lock.
+
+        Raises OSError.
+        """
+        if self._file is None:
+            return
+        try:
+            is_same = os.path.samestat(os.fstat(self._file), self._path.stat())
+        except FileNotFoundError:
+            is_same = False
+        if is_same:
+            os.utime(self._file)
+        else:
+            self.step_down()
 
     def step_down(self) -> None:
         """Let another worker have the lock."""
         if self._file is not None:
             os.close(self._file)
             self._file = None
+        self.is_won = False
 
 
 class Session:
@@ -67,14 +87,18 @@ class Session:
         self._roster = Roster(folder)
         self._roster_ns = 0
         self._described: object = None
-        self._log = LogWriter(folder, uuid.uuid4().hex)
-        self._bell = Bell(folder)
-        self.look_at_roster()
+        with ExitStack() as opened:
+            self._log = LogWriter(folder, uuid.uuid4().hex)
+            opened.callback(self._log.close)
+            self._bell = Bell(folder)
+            opened.callback(self._bell.close)
+            self.look_at_roster()
+            self._opened = opened.pop_all()
 
-    def run(self, stop: threading.Event, on_sample: Callable[[], None]) -> None:
+    def run(self, is_over: Callable[[], bool], on_sample: Callable[[], None]) -> None:
         """Sample at the interval, and at once when somebody rings."""
         next_ns = begun_ns = self._clock()
-        while not stop.is_set():
+        while not is_over():
             rings = self._bell.wait((next_ns - self._clock()) / 1e9)
             self._log.append(self._host.sample())
             if "roster" in rings.values() or self._clock() - self._roster_ns >= _ROSTER_NS:
@@ -103,12 +127,8 @@ class Session:
             self._log.flush()
 
     def close(self) -> None:
-        """Give everything back."""
-        self._bell.close()
-        self._log.close()
-        self._host.close()
-        if self._codecarbon:
-            self._codecarbon.close()
+        """Give the bell and the log back; the host and CodeCarbon belong to the caller."""
+        self._opened.close()
 
     def __enter__(self) -> Session:
         return self

@@ -184,7 +184,8 @@ def test_codecarbons_process_dies_with_the_worker_that_started_it(programs: Prog
 
     def find() -> list[psutil.Process]:
         children = psutil.Process(worker.pid).children()
-        return [child for child in children if "codecarbon_process" in " ".join(child.cmdline())]
+        living = [child for child in children if child.status() != psutil.STATUS_ZOMBIE]
+        return [child for child in living if "codecarbon_process" in " ".join(child.cmdline())]
 
     wait_until(find, what="CodeCarbon is started")
     (process,) = find()

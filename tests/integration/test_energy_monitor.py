@@ -180,6 +180,14 @@ def test_a_folder_of_somebody_else_is_not_used(tmp_path: Path, monkeypatch: pyte
         open_folder(tmp_path)
 
 
+def test_a_folder_that_every_user_may_write_to_is_not_used(tmp_path: Path) -> None:
+    tmp_path.chmod(0o777)
+    with pytest.raises(MeterUnavailable, match="WATTLE_ENERGY_DIR"):
+        open_folder(tmp_path)
+    with EnergyMonitor(options(tmp_path)) as monitor:
+        assert "Every user may write" in str(monitor.reading(0, 1).reason)
+
+
 class HangingGpu(FakeNvml):
     """A driver that stops answering, until the test lets it go."""
 
@@ -217,6 +225,22 @@ def test_a_meter_that_hangs_costs_the_caller_one_bounded_wait_in_all(
     assert time.monotonic() - start_s < 5, "one second at most, and next to nothing for all others"
     hanging.release.set()
     hanging.hangs = False
+    monitor.stop()
+
+
+def test_the_gauges_of_a_gpu_that_hangs_are_gone_after_some_seconds(
+    tmp_path: Path, hanging: HangingGpu
+) -> None:
+    late_ns = 0
+    monitor = EnergyMonitor(options(tmp_path, hanging), clock=lambda: time.monotonic_ns() + late_ns)
+    monitor.start()
+    wait_until(lambda: monitor.gpu_facts is not None)
+    hanging.hangs = True
+    assert hanging.was_asked.wait(20)
+    late_ns = 6 * 10**9
+    assert monitor.gpu_facts is None
+    hanging.hangs = False
+    hanging.release.set()
     monitor.stop()
 
 

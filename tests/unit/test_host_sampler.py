@@ -92,3 +92,25 @@ def test_closing_gives_every_gpu_back() -> None:
     assert nvml.users == 1
     host.close()
     assert nvml.users == 0
+
+
+def test_a_gpu_that_failed_to_open_is_tried_again_a_minute_later() -> None:
+    clock, nvml = FakeClock(), FakeNvml(FakeGpu("GPU-a"), starts=False)
+    asked: list[str] = []
+
+    def open_(uuid: str) -> Meter:
+        asked.append(uuid)
+        return open_gpu(uuid, key=uuid, nvml=nvml, clock=clock)
+
+    host = HostSampler(
+        FakeMeters((), None, open_), FakeProcesses({ROOT: [1.0, 1, 0, 0]}), cpu=FakeCpu(), clock=clock
+    )
+    workers = [Registration(ROOT, gpus={"gpu:0": "GPU-a"})]
+    host.enter(workers)
+    nvml.starts = True
+    clock.advance(59)
+    host.enter(workers)
+    assert (len(asked), list(host.failed_gpus)) == (1, ["GPU-a"])
+    clock.advance(1)
+    host.enter(workers)
+    assert (host.failed_gpus, [source.key for source in host.sources]) == ({}, ["GPU-a"])

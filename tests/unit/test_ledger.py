@@ -260,3 +260,14 @@ def test_codecarbons_figures_of_a_time_before_the_last_boot_count_for_nothing(lo
     log.begin("second")
     write_figures(log, 62, 100, 60)
     assert log.read(now_s=100).other_j(70 * S, 90 * S) == approx(200)
+
+
+def test_a_log_that_is_between_two_files_has_nothing_new_yet(tmp_path: Path) -> None:
+    class InARotation(LogReader):
+        def _has_newer(self) -> bool:
+            is_newer = super()._has_newer()
+            (tmp_path / "samples.jsonl").unlink(missing_ok=True)
+            return is_newer
+
+    (tmp_path / "samples.jsonl").touch()
+    assert list(InARotation(tmp_path).read()) == []
