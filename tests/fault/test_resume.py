@@ -77,10 +77,14 @@ def test_a_run_that_is_stopped_at_random_steps_ends_with_the_same_weights(
     steps_per_epoch = math.ceil(int(str(store.runs.get(whole).environment["train_images"])) / BATCH_SIZE)
     run_id = store.queue.submit(HYPER_PARAMS).run_id
     chance = random.Random(draw)  # noqa: S311 - moments of a test
-    for target in sorted(chance.sample(range(1, steps_per_epoch * (NUM_EPOCHS - 1)), STOPS)):
+    for count, target in enumerate(
+        sorted(chance.sample(range(1, steps_per_epoch * (NUM_EPOCHS - 1)), STOPS))
+    ):
         worker = programs.start_worker(lease_s=0.5, checkpoint_every_s=0)
         target = max(target, newest_step(data_dir, run_id) + 1)
         wait_until(lambda target=target: newest_step(data_dir, run_id) >= target)  # type: ignore[misc] # bound
+        # A line of the log is the parent's to write: a child may be killed some steps before it is.
+        wait_until(lambda count=count: len(resumed_after(store, run_id)) >= count)  # type: ignore[misc] # bound
         worker.send_signal(kind)
         worker.wait()
     programs.start_worker(lease_s=0.5)
