@@ -35,7 +35,7 @@ def walk(
 
 
 def by_brute_force(runs: Sequence[Run], order: Order) -> list[str]:
-    """Sort by energy, equal ones by id; real runs first, of each kind those without it last, blank ones by time."""
+    """Sort by energy, equal ones by id; real runs first, of each kind those without last, blank by time."""
     simulated = [run for run in runs if run.simulated]
     if simulated and len(simulated) < len(runs):
         real = [run for run in runs if not run.simulated]
