@@ -73,6 +73,7 @@ class Queue:
             "submit",
             keys,
             [submission.run_id, options.queue, submission.digest, _IDEMPOTENCY_TTL_S, *submission.fields],
+            is_replicated=True,
         )
         return decode_run(stored_id, to_pairs(stored))
 
