@@ -17,7 +17,7 @@ CLUSTER_PREFIX: Final = "{wattle}:"
 
 _SEVERAL_NODES: Final = re.compile(r"(rediss?)\+(sentinel|cluster)://([^/?#]*)([^?#]*)(\?.*)?")
 _DEFAULT_PORTS: Final = {"sentinel": 26379, "cluster": 6379}
-# What may stand behind the question mark: the rest of redis-py's options would undo our time limits and retries.
+# What may stand behind the question mark: the rest of redis-py's options would undo our limits and retries.
 _OPTIONS: Final = frozenset(
     {"db", "ssl_ca_certs", "ssl_certfile", "ssl_keyfile", "ssl_cert_reqs", "ssl_check_hostname"}
 )

@@ -70,7 +70,7 @@ class Connection:
         """
         script = self._scripts[name]
         send = _send_replicated if is_replicated and self._knows_replica() else _send_alone
-        rest = (len(keys), *keys, *arguments)
+        rest: list[Argument] = [len(keys), *keys, *arguments]
 
         def evaluate(driver: Driver) -> tuple[Reply, int | None]:
             try:
@@ -104,7 +104,7 @@ class Connection:
 
         ``timeout_s`` is between 0.001 and BLOCK_SLICE_S: zero would mean forever to Redis.
         """
-        command = ("BLPOP", *keys, min(max(timeout_s, 0.001), BLOCK_SLICE_S))
+        command: list[Argument] = ["BLPOP", *keys, min(max(timeout_s, 0.001), BLOCK_SLICE_S)]
         reply = self._send(self._blocking_server, lambda driver: driver.execute_command(*command))
         return reply is not None
 

@@ -57,7 +57,8 @@ def warnings_about(info: Mapping[str, Reply]) -> list[str]:
         )
     if info.get("role") == "slave":
         found.append(
-            "Redis is a read-only replica: nothing can be queued or recorded. Set WATTLE_REDIS_URL to the primary."
+            "Redis is a read-only replica: nothing can be queued or recorded. "
+            "Set WATTLE_REDIS_URL to the primary."
         )
     policy = info.get("maxmemory_policy", "noeviction")
     if info.get("maxmemory") and policy != "noeviction":
@@ -67,7 +68,7 @@ def warnings_about(info: Mapping[str, Reply]) -> list[str]:
         )
     if info.get("aof_enabled") == 0:
         found.append(
-            "Redis' appendonly is no: a restart loses what came after its last snapshot, accepted runs among it. "
-            "Set appendonly yes."
+            "Redis' appendonly is no: a restart loses what came after its last snapshot, accepted runs among "
+            "it. Set appendonly yes."
         )
     return found

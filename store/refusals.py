@@ -35,6 +35,14 @@ _REFUSALS: Final[Mapping[str, type[WattleError]]] = {
 _FAILING_OVER: Final = (
     "has no primary at the moment. Fail-over takes some seconds; if it stays so, see its log"
 )
+_NO_PRIMARY: Final = (
+    "is not known to any Sentinel that answers, or no primary is alive. Fail-over takes some seconds; if it "
+    "stays so, correct the hosts and the service in WATTLE_REDIS_URL"
+)
+_UNTRUSTED: Final = (
+    "has a certificate that is not trusted. Name its CA file: add ?ssl_ca_certs=/path/ca.pem to "
+    "WATTLE_REDIS_URL"
+)
 _IS_CLUSTER: Final = "is a Cluster. Begin WATTLE_REDIS_URL with redis+cluster instead of redis"
 _REMEDIES: Final[Sequence[tuple[type[Exception], str]]] = (
     (BusyLoadingError, "is still loading its data. Wait a moment and try again"),
@@ -45,11 +53,7 @@ _REMEDIES: Final[Sequence[tuple[type[Exception], str]]] = (
         redis.exceptions.OutOfMemoryError,
         "is out of memory. Raise its maxmemory, and keep maxmemory-policy noeviction",
     ),
-    (
-        MasterNotFoundError,
-        "is not known to any Sentinel that answers, or no primary is alive. Fail-over takes some seconds; if it "
-        "stays so, correct the hosts and the service in WATTLE_REDIS_URL",
-    ),
+    (MasterNotFoundError, _NO_PRIMARY),
     (ClusterDownError, _FAILING_OVER),
     (MovedError, _IS_CLUSTER),
     (ClusterCrossSlotError, _IS_CLUSTER),
@@ -69,20 +73,16 @@ _REMEDIES: Final[Sequence[tuple[type[Exception], str]]] = (
         "refused a command. See its log, and that no other program uses this database number",
     ),
 )
-# What the driver does not recognise. Redis 6.2 wraps the error of a command inside a script, Redis 7 refuses a long
-# command of somebody who gave no password with a word of its own, and a primary that was demoted is told apart
-# by words only.
+# What the driver does not recognise. Redis 6.2 wraps the error of a command inside a script, Redis 7 refuses
+# a long command of somebody who gave no password with a word of its own, and a primary that was demoted is
+# told apart by words only.
 _DISGUISED: Final[Sequence[tuple[str, type[Exception] | str]]] = (
     (": -READONLY ", ReadOnlyError),
     (": -OOM ", redis.exceptions.OutOfMemoryError),
     ("unauthenticated", AuthenticationError),
     ("previous master is now a slave", _FAILING_OVER),
     ("UNBLOCKED", _FAILING_OVER),
-    (
-        "CERTIFICATE_VERIFY_FAILED",
-        "has a certificate that is not trusted. Name its CA file: add ?ssl_ca_certs=/path/ca.pem to "
-        "WATTLE_REDIS_URL",
-    ),
+    ("CERTIFICATE_VERIFY_FAILED", _UNTRUSTED),
     (
         "Cluster mode is not enabled",
         "is no Cluster. Begin WATTLE_REDIS_URL with redis instead of redis+cluster",

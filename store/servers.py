@@ -1,4 +1,4 @@
-"""The ways to a primary: one server, Sentinel, Cluster. What is the same for all is in ``store.connection``."""
+"""The ways to a primary: one server, Sentinel, Cluster. What they share is in ``store.connection``."""
 
 from __future__ import annotations
 
@@ -75,10 +75,10 @@ def open_server(address: Address, *, timeout_s: float) -> Server:
         return _Cluster(address, {**limits, **texts})
     if address.form == "sentinel":
         return _Direct(_client_by_sentinel(address, {**limits, **texts}))
-    options = dict(address.options)
+    options: dict[str, Any] = {**limits, **texts, **address.options}
     for host, port in address.nodes:
         options |= {"host": host, "port": port}
-    return _Direct(redis.Redis(**limits, **texts, **options, retry=_no_retry()))
+    return _Direct(redis.Redis(**options, retry=_no_retry()))
 
 
 def _no_retry() -> Retry:
@@ -156,7 +156,7 @@ class _Cluster:
             startup_nodes=[ClusterNode(host, port) for host, port in nodes],
             # Our slot is enough.
             require_full_coverage=False,
-            # The names in the setting stay valid when nodes get other addresses, those that were found may not.
+            # The names in the setting stay valid when nodes get other addresses; what was found may not.
             dynamic_startup_nodes=False,
             retry=_no_retry(),
             **self._options,

@@ -1,4 +1,4 @@
-"""Redis in its other forms on this machine: a primary that three Sentinels watch, and a Cluster of three nodes."""
+"""Redis in its other forms on this machine: a primary that three Sentinels watch, a Cluster of three."""
 
 from __future__ import annotations
 
@@ -167,8 +167,14 @@ def cluster_of_three(folder: Path, *, has_replica: bool = False) -> Iterator[Clu
 
 
 def _start_node(folder: Path) -> RedisServer:
-    options = ("--cluster-enabled", "yes", "--cluster-node-timeout", "2000")
-    options += ("--repl-diskless-sync-delay", "0")
+    options = (
+        "--cluster-enabled",
+        "yes",
+        "--cluster-node-timeout",
+        "2000",
+        "--repl-diskless-sync-delay",
+        "0",
+    )
     return start_on_a_port(lambda port: RedisServer(folder, port, is_durable=False, options=options))
 
 
@@ -189,5 +195,5 @@ def _follow(node: RedisServer, owner: RedisServer) -> None:
 
 def _is_settled(node: RedisServer, size: int) -> bool:
     with client_of(node.port) as client:
-        info = client.execute_command("CLUSTER INFO")
+        info: dict[str, str] = client.execute_command("CLUSTER INFO")
         return info["cluster_state"] == "ok" and info["cluster_known_nodes"] == str(size)

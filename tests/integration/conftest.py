@@ -6,7 +6,7 @@ import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 import pytest
 import redis
@@ -15,7 +15,8 @@ from cli.redis_server import RedisServer
 from store.address import parse_address
 from tests.redis_forms import Cluster, SentinelTrio, cluster_of_three, sentinel_trio
 
-# The tests of the store, which between them run every script: with TEST_REDIS_FORMS=all, as in CI, on each form.
+# The tests of the store, which between them run every script. With TEST_REDIS_FORMS=all, as in CI, they run
+# on each form of Redis.
 STORE_TESTS: Final = frozenset(
     f"tests.integration.test_{name}"
     for name in (
@@ -36,11 +37,10 @@ NEVER_MS: Final = 600_000
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    is_wanted = os.environ.get("TEST_REDIS_FORMS") == "all"
-    one_server = metafunc.definition.get_closest_marker("one_server")
-    if is_wanted and metafunc.module.__name__ in STORE_TESTS and not one_server:
-        if "redis_form" in metafunc.fixturenames:
-            metafunc.parametrize("redis_form", FORMS, indirect=True, scope="session")
+    is_of_store = metafunc.module.__name__ in STORE_TESTS and "redis_form" in metafunc.fixturenames
+    is_general = metafunc.definition.get_closest_marker("one_server") is None
+    if os.environ.get("TEST_REDIS_FORMS") == "all" and is_of_store and is_general:
+        metafunc.parametrize("redis_form", FORMS, indirect=True, scope="session")
 
 
 @pytest.fixture(scope="session")
@@ -84,6 +84,7 @@ class PrefixedRedis(redis.Redis):
     """Shows the keys of a store that has a prefix without it, so that a test is the same for each form."""
 
     prefix = ""
+    _send: ClassVar[Any] = redis.Redis.execute_command
     _NO_KEY: Final = frozenset(
         {"FLUSHDB", "FLUSHALL", "DBSIZE", "INFO", "CONFIG RESETSTAT", "CONFIG SET", "TIME"}
     )
@@ -93,15 +94,15 @@ class PrefixedRedis(redis.Redis):
         """Send a command with its keys' whole names."""
         name, *rest = args
         if name == "KEYS":
-            found = super().execute_command(name, f"{self.prefix}{rest[0]}", **options)
+            found = self._send(name, f"{self.prefix}{rest[0]}", **options)
             return [key.removeprefix(self.prefix) for key in found]
         if name == "SCAN":
-            cursor, found = super().execute_command(*args, **options)
+            cursor, found = self._send(*args, **options)
             return cursor, [key.removeprefix(self.prefix) for key in found]
         if name not in self._NO_KEY:
             last = len(rest) if name in self._ALL_KEYS else 1
             rest[:last] = [f"{self.prefix}{key}" for key in rest[:last]]
-        return super().execute_command(name, *rest, **options)
+        return self._send(name, *rest, **options)
 
 
 @pytest.fixture
