@@ -10,6 +10,7 @@ from errors import InvalidInput
 from store.accounts import Accounts
 from store.address import parse_address
 from store.connection import Connection
+from store.controls import Controls
 from store.encoding import to_time
 from store.events import Events
 from store.fitness import Fitness
@@ -40,6 +41,7 @@ class RedisDB:
         keys = Keys(prefix or address.prefix)
         self._connection = Connection(address, key_formats=keys.formats)
         self.queue = Queue(self._connection, keys)
+        self.controls = Controls(self._connection, keys)
         self.runs = Runs(self._connection, keys)
         self.accounts = Accounts(self._connection, keys)
         self.log = Log(self._connection, keys)

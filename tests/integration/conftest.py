@@ -26,6 +26,7 @@ STORE_TESTS: Final = frozenset(
         "power_store",
         "queue",
         "recomputing",
+        "retries",
         "run_list",
         "runs_store",
         "workers_store",
