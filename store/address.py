@@ -85,6 +85,8 @@ def _of_one(url: str) -> Address:
         raise ValueError("a unix socket has a path")
     _check_database(urlsplit(url).path)
     node = (options.pop("host", "localhost"), options.pop("port", 6379))
+    if "," in node[0]:
+        raise ValueError("several hosts are Sentinels or a Cluster")
     return Address("server", (node,), options)
 
 

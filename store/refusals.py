@@ -82,6 +82,8 @@ _DISGUISED: Final[Sequence[tuple[str, type[Exception] | str]]] = (
     ("unauthenticated", AuthenticationError),
     ("previous master is now a slave", _FAILING_OVER),
     ("UNBLOCKED", _FAILING_OVER),
+    ("access a non local key", _IS_CLUSTER),
+    ("do not hash to the same slot", _IS_CLUSTER),
     ("CERTIFICATE_VERIFY_FAILED", _UNTRUSTED),
     (
         "Cluster mode is not enabled",

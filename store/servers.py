@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any, Final, Protocol
 
 import redis
@@ -12,6 +13,7 @@ from redis.cluster import ClusterNode, RedisCluster
 from redis.retry import Retry
 from redis.sentinel import Sentinel
 
+from errors import InvalidInput
 from store.address import Address
 
 CONNECT_TIMEOUT_S: Final = 2.0
@@ -62,8 +64,14 @@ class Server(Protocol):
 def open_server(address: Address, *, timeout_s: float) -> Server:
     """Prepare the way to a primary; nothing is sent before it is first used.
 
-    timeout_s: how long a command may take. The driver never tries one again by itself.
+    timeout_s: how long a command may take. The driver never tries one again by itself. Raises InvalidInput
+    when a file that the address names does not exist.
     """
+    for name in ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile"):
+        if name in address.options and not Path(address.options[name]).is_file():
+            raise InvalidInput(
+                f"{name} in WATTLE_REDIS_URL is {address.options[name]}: there is no such file."
+            )
     limits = {"socket_timeout": timeout_s, "socket_connect_timeout": CONNECT_TIMEOUT_S}
     texts = {
         "protocol": 2,
