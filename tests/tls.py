@@ -77,14 +77,18 @@ def _accept(listener: socket.socket, context: ssl.SSLContext, unix_socket: Path)
 
 def _serve(plain: socket.socket, context: ssl.SSLContext, unix_socket: Path) -> None:
     """Pass both ways on, until one side ends."""
-    with plain, suppress(OSError), context.wrap_socket(plain, server_side=True) as client:
-        with socket.socket(socket.AF_UNIX) as server:
-            server.connect(str(unix_socket))
-            back = threading.Thread(target=_copy, args=(server, client), daemon=True)
-            back.start()
-            _copy(client, server)
-            server.shutdown(socket.SHUT_RDWR)
-            back.join()
+    with (
+        plain,
+        suppress(OSError),
+        context.wrap_socket(plain, server_side=True) as client,
+        socket.socket(socket.AF_UNIX) as server,
+    ):
+        server.connect(str(unix_socket))
+        back = threading.Thread(target=_copy, args=(server, client), daemon=True)
+        back.start()
+        _copy(client, server)
+        server.shutdown(socket.SHUT_RDWR)
+        back.join()
 
 
 def _copy(source: socket.socket, target: socket.socket) -> None:

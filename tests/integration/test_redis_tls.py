@@ -50,8 +50,8 @@ def encrypted(request: pytest.FixtureRequest) -> Iterator[Encrypted]:
     with tempfile.TemporaryDirectory(prefix="wattle-") as name:
         folder = Path(name)
         certificate = make_certificate(folder)
-        files = ("--tls-cert-file", str(certificate.file), "--tls-key-file", str(certificate.key_file))
-        files += ("--tls-ca-cert-file", str(certificate.file))
+        files = ["--tls-cert-file", str(certificate.file), "--tls-key-file", str(certificate.key_file)]
+        files += ["--tls-ca-cert-file", str(certificate.file)]
         if request.param == "proxy":
             server = start_redis(RedisServer(folder, unix_socket=folder / "s", is_durable=False))
             allow_user(server)
@@ -97,5 +97,5 @@ def test_a_wrong_password_is_explained(encrypted: Encrypted) -> None:
 
 
 def test_a_file_that_is_missing_is_named_before_anything_is_sent(tmp_path: Path) -> None:
-    with pytest.raises(InvalidInput, match="ssl_ca_certs.*no-such-file"):
+    with pytest.raises(InvalidInput, match=r"ssl_ca_certs.*no-such-file"):
         RedisDB(f"rediss://127.0.0.1?ssl_ca_certs={tmp_path}/no-such-file")

@@ -10,17 +10,25 @@ import pytest
 from store.fitness import warnings_about
 
 FIT: dict[str, Any] = {
-    "redis_version": "7.0.15", "role": "master", "maxmemory": 0, "maxmemory_policy": "noeviction", "aof_enabled": 1,
-}  # fmt: skip
+    "redis_version": "7.0.15",
+    "role": "master",
+    "maxmemory": 0,
+    "maxmemory_policy": "noeviction",
+    "aof_enabled": 1,
+}
 
 
 @pytest.mark.parametrize(
     "fit",
     [
-        {}, {"redis_version": "6.2.0"}, {"redis_version": 7.2}, {"redis_version": "10.0.1"}, {"maxmemory": 10**9},
+        {},
+        {"redis_version": "6.2.0"},
+        {"redis_version": 7.2},
+        {"redis_version": "10.0.1"},
+        {"maxmemory": 10**9},
         {"maxmemory_policy": "allkeys-lru"},  # without a maxmemory it never evicts
     ],
-)  # fmt: skip
+)
 def test_a_server_that_keeps_what_it_gets_is_not_warned_about(fit: dict[str, Any]) -> None:
     assert warnings_about({**FIT, **fit}) == []
 
