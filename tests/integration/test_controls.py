@@ -370,6 +370,14 @@ def test_a_deferred_run_waits_once_it_is_due_and_not_before(db: RedisDB, raw: re
     assert [event.kind for event in db.events.list()].count("due") == 2
 
 
+def test_of_runs_that_are_due_together_the_earliest_is_claimed_first(db: RedisDB, raw: redis.Redis) -> None:
+    for run_id in ("a", "b", "c"):
+        db.queue.submit(PARAMS, LATER, run_id=run_id)
+    raw.zadd("queue:deferred", {"a": 2, "b": 1, "c": 3})
+    db.queue.promote_due()
+    assert [claim(db, worker_id=f"w{number}").run_id for number in range(3)] == ["b", "a", "c"]
+
+
 def test_a_start_that_has_passed_does_not_defer(db: RedisDB) -> None:
     run = db.queue.submit(PARAMS, RunOptions(start_at=db.now() - timedelta(seconds=1)))
     assert (run.status, run.due_at) == (Status.WAITING, None)
