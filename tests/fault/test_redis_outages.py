@@ -32,14 +32,9 @@ def admin_of(server: RedisServer) -> redis.Redis:
     return redis.Redis.from_url(server.url, decode_responses=True)
 
 
-def send(server: RedisServer, signal_number: signal.Signals) -> None:
-    assert server.process is not None
-    server.process.send_signal(signal_number)
-
-
 def kill(server: RedisServer) -> None:
-    send(server, signal.SIGKILL)
     assert server.process is not None
+    server.process.send_signal(signal.SIGKILL)
     server.process.wait()
 
 
@@ -48,15 +43,6 @@ def killed(server: RedisServer) -> Iterator[None]:
     kill(server)
     yield
     server.start()
-
-
-@contextmanager
-def stopped(server: RedisServer) -> Iterator[None]:
-    send(server, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        send(server, signal.SIGCONT)
 
 
 @contextmanager
@@ -127,7 +113,7 @@ def epochs_of(store: RedisDB, run_id: str) -> list[int]:
     return [result.epoch for result in store.runs.list_epochs(run_id)]
 
 
-@pytest.mark.parametrize("outage", [killed, stopped, paused, full, read_only])
+@pytest.mark.parametrize("outage", [killed, paused, full, read_only])
 def test_an_outage_longer_than_the_lease_takes_no_run_from_a_healthy_worker(
     outage: Outage, durable_redis: RedisServer, store: RedisDB, patient_store: RedisDB, programs: Programs
 ) -> None:
