@@ -1,4 +1,4 @@
-"""A primary dies or changes places: an outage of seconds, after which everybody goes on with the same store."""
+"""A primary dies or changes places: an outage of seconds, after which everybody goes on as before."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Put the wall clock of a worker wrong by CLOCK_ERROR_S; Python imports this first where its folder is on PYTHONPATH.
+"""Put the wall clock of a worker wrong by CLOCK_ERROR_S: Python imports this first from PYTHONPATH.
 
-Of the worker's own process only, which alone talks to Redis: pandas and others, which its training children import,
-take another class of datetime for a fatal error.
+Of the worker's own process only, which alone talks to Redis: pandas, which its training children import,
+crashes at another class of datetime.
 """
 
 from __future__ import annotations
