@@ -33,8 +33,19 @@ class Locks(Protocol):
         """Take the lock of a job; False while it is held."""
 
 
+class Fitness(Protocol):
+    """What about Redis could lose runs."""
+
+    def log_warnings(self) -> None:
+        """Log what was not logged before."""
+
+
 class Store(Protocol):
     """The parts of the store that housekeeping needs."""
+
+    @property
+    def fitness(self) -> Fitness:
+        """Judges the server."""
 
     @property
     def queue(self) -> Queue:
@@ -50,6 +61,8 @@ def tick(db: Store, *, lease_s: float, validate: Validate) -> None:
 
     validate: hyper_params as somebody wrote them → complete ones; raises InvalidInput.
     """
+    # Before the lock: each program tells its own log.
+    db.fitness.log_warnings()
     if not db.locks.acquire("reap", ttl_s=_rhythm_s(lease_s)):
         return
     # After Redis was away, healthy workers get one lease to renew before anybody reaps.

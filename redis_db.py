@@ -6,11 +6,14 @@ from datetime import datetime
 from types import TracebackType
 from typing import Self
 
+from errors import InvalidInput
 from store.accounts import Accounts
+from store.address import parse_address
 from store.connection import Connection
 from store.controls import Controls
 from store.encoding import to_time
 from store.events import Events
+from store.fitness import Fitness
 from store.keys import Keys
 from store.locks import Locks
 from store.log import Log
@@ -23,16 +26,20 @@ from store.workers import Workers
 class RedisDB:
     """Wattle's store in one Redis database; it connects when it is first used.
 
-    A database number in ``url`` counts where ``db`` is None. ``prefix`` stands before every key, so that
-    ``{wattle}:`` keeps all of them in one slot of a Redis Cluster. Threads may share it; every method raises
-    StoreUnavailable when Redis cannot be reached or refuses commands, and may then simply be called again.
+    ``url`` has one of the forms of docs/redis.md; a database number in it counts where ``db`` is None.
+    ``prefix`` stands before every key; in a Redis Cluster it is ``{wattle}:``, which keeps all of them in one
+    slot. Threads may share it; every method raises StoreUnavailable when Redis cannot be reached, fails over
+    or refuses commands, and may then simply be called again.
     """
 
     def __init__(
         self, url: str = "redis://localhost:6379", db: int | None = None, *, prefix: str = ""
     ) -> None:
-        keys = Keys(prefix)
-        self._connection = Connection(url, db, key_formats=keys.formats)
+        address = parse_address(url, db)
+        if prefix and address.prefix not in ("", prefix):
+            raise InvalidInput(f"In a Redis Cluster the prefix of all keys is {address.prefix} and no other.")
+        keys = Keys(prefix or address.prefix)
+        self._connection = Connection(address, key_formats=keys.formats)
         self.queue = Queue(self._connection, keys)
         self.controls = Controls(self._connection, keys)
         self.runs = Runs(self._connection, keys)
@@ -42,6 +49,7 @@ class RedisDB:
         self.workers = Workers(self._connection, keys)
         self.events = Events(self._connection, keys)
         self.locks = Locks(self._connection, keys)
+        self.fitness = Fitness(self._connection)
 
     def ping(self) -> None:
         """Ask Redis for a sign of life. Raises StoreUnavailable when there is none."""

@@ -24,7 +24,9 @@ class Settings(BaseSettings):
     )
 
     redis_url: str = Field(
-        "redis://localhost:6379", description="Redis, as redis://[user:password@]host:port/db"
+        "redis://localhost:6379",
+        description="Redis, as redis://[user:password@]host:port/db; docs/redis.md has the forms for TLS, "
+        "sockets, Sentinel and Cluster",
     )
     data_dir: Path = Field(Path("data"), description="datasets, results and, in the demo, Redis' files")
     api_url: str = Field("http://127.0.0.1:5000", description="the API that the page calls")

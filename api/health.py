@@ -39,7 +39,7 @@ UNAVAILABLE: dict[int | str, dict[str, str | dict[str, dict[str, Any]]]] = {
 @health.output(HealthReply)
 @health.doc(responses=UNAVAILABLE)
 def get_health() -> Response:
-    """Say whether Redis can be reached, and which workers are alive. 200 if it can, 503 if not."""
+    """Say whether Redis can be reached and could lose runs, and who works. 200 if it can be, 503 if not."""
     try:
         return reply(_measure())
     except StoreUnavailable:
@@ -62,4 +62,5 @@ def _measure() -> HealthReply:
         workers=db().workers.list_live(),
         waiting=db().queue.length(),
         time=db().now(),
+        warnings=db().fitness.list_warnings(),
     )

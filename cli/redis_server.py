@@ -14,7 +14,7 @@ import shutil
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -67,12 +67,14 @@ class RedisServer:
 
     data_dir: where its append-only file lives; a server started there again finds all its data.
     unix_socket: listen there and on no port at all.
+    options: more of redis-server's own, as on its command line.
     """
 
     data_dir: Path
     port: int = 0
     unix_socket: Path | None = None
     is_durable: bool = True
+    options: Sequence[str] = ()
     process: subprocess.Popen[bytes] | None = field(default=None, init=False)
 
     @property
@@ -89,6 +91,7 @@ class RedisServer:
             *("--dir", str(self.data_dir.resolve()), "--logfile", str(log_file.resolve()), "--save", ""),
             *("--appendonly", "yes" if self.is_durable else "no", "--appendfsync", "everysec"),
             *("--maxmemory-policy", "noeviction", "--daemonize", "no"),
+            *self.options,
         ]
         if self.unix_socket:
             command += ["--unixsocket", str(self.unix_socket), "--unixsocketperm", "700"]

@@ -119,6 +119,9 @@ class HealthReply(BaseModel):
     workers: list[Worker]
     waiting: int | None = Field(description="runs waiting in all queues; null while Redis is away")
     time: AwareDatetime
+    warnings: list[str] = Field(
+        [], description="what about the setup of Redis could lose runs, with remedies"
+    )
 
 
 class ErrorDetail(Record):

@@ -1,134 +1,87 @@
-"""The one connection to Redis: time limits, script loading, and the driver's errors in our words."""
+"""The one connection to Redis: time limits, script loading, and one way to send for every form of server."""
 
 from __future__ import annotations
 
+import logging
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from typing import Any, Final, Protocol
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Final
 
-import redis
-from redis.backoff import NoBackoff
-from redis.exceptions import (
-    AuthenticationError,
-    BusyLoadingError,
-    NoPermissionError,
-    NoScriptError,
-    ReadOnlyError,
-    RedisError,
-    ResponseError,
-)
-from redis.retry import Retry
+from redis.exceptions import MovedError, NoScriptError, RedisClusterException, RedisError
 
-from errors import Conflict, FieldError, InvalidInput, LeaseLost, NotFound, StoreUnavailable, WattleError
+from errors import FieldError, InvalidInput
+from store.address import Address
+from store.refusals import is_demoted, translated
 from store.scripts import load_scripts
+from store.servers import Argument, Driver, Reply, Server, open_server
+
+log = logging.getLogger(__name__)
 
 CALL_TIMEOUT_S: Final = 2.0
 # A blocking command is cut into slices, so that a dead server is noticed within one slice and the margin.
 BLOCK_SLICE_S: Final = 5.0
 BLOCK_MARGIN_S: Final = 5.0
+# How long a write that has to reach a replica may wait for it.
+REPLICA_WAIT_MS: Final = 100
+# How long what is known about replicas is taken for true.
+REPLICAS_KNOWN_S: Final = 5.0
 
-Argument = str | int | float
-# The wire is untyped: a reply is whatever the command answers. Its caller names the type.
-Reply = Any
 Entry = tuple[str, dict[str, str]]
-
-# Codes our scripts answer with before their sentence.
-_REFUSALS: Final[Mapping[str, type[WattleError]]] = {
-    "LEASELOST": LeaseLost,
-    "CONFLICT": Conflict,
-    "NOTFOUND": NotFound,
-    "INVALID": InvalidInput,
-}
-_REMEDIES: Final[Sequence[tuple[type[RedisError], str]]] = (
-    (BusyLoadingError, "is still loading its data. Wait a moment and try again"),
-    (AuthenticationError, "refused the user name or password. Correct them in WATTLE_REDIS_URL"),
-    (NoPermissionError, "does not allow this user what Wattle needs. Give it all commands on its keys"),
-    (ReadOnlyError, "is a read-only replica. Set WATTLE_REDIS_URL to the primary"),
-    (
-        redis.exceptions.OutOfMemoryError,
-        "is out of memory. Raise its maxmemory, and keep maxmemory-policy noeviction",
-    ),
-    (redis.exceptions.TimeoutError, "did not answer in time. See whether it is overloaded or stopped"),
-    (
-        redis.exceptions.ConnectionError,
-        "cannot be reached. Start it (make demo brings its own) or correct WATTLE_REDIS_URL",
-    ),
-    (
-        RedisError,
-        "refused a command. See its log, and that no other program uses this database number",
-    ),
-)
-
-# What the driver does not recognise: Redis 6.2 wraps the error of a command inside a script, and Redis 7
-# refuses a long command of somebody who gave no password with a word of its own.
-_DISGUISED: Final[Mapping[str, type[RedisError]]] = {
-    ": -READONLY ": ReadOnlyError,
-    ": -OOM ": redis.exceptions.OutOfMemoryError,
-    "unauthenticated": AuthenticationError,
-}
-
-
-class Driver(Protocol):
-    """The part of redis-py that is used, without its unions of plain and awaitable replies."""
-
-    def execute_command(self, *command: Argument | bytes) -> Reply:
-        """Send a command."""
-
-    def pipeline(self, transaction: bool = True) -> Pipeline:
-        """Collect commands."""
-
-    def close(self) -> None:
-        """Close the sockets."""
-
-
-class Pipeline(Protocol):
-    """Commands that are sent together."""
-
-    def execute_command(self, *command: Argument | bytes) -> object:
-        """Add a command."""
-
-    def execute(self) -> list[Reply]:
-        """Send them all."""
 
 
 class Connection:
     """Typed calls to one Redis database; no driver retry, so that nothing runs twice unseen."""
 
-    def __init__(self, url: str, db: int | None, *, key_formats: Mapping[str, str]) -> None:
-        pool = _pool(url, db, timeout_s=CALL_TIMEOUT_S)
-        blocking_pool = _pool(url, db, timeout_s=BLOCK_SLICE_S + BLOCK_MARGIN_S)
-        self._client: Driver = redis.Redis.from_pool(pool)
-        self._blocking_client: Driver = redis.Redis.from_pool(blocking_pool)
+    def __init__(self, address: Address, *, key_formats: Mapping[str, str]) -> None:
+        self._address = address
+        self._server = open_server(address, timeout_s=CALL_TIMEOUT_S)
+        self._blocking_server = open_server(address, timeout_s=BLOCK_SLICE_S + BLOCK_MARGIN_S)
         self._scripts = load_scripts(key_formats)
-        self._address = _address(pool.connection_kwargs)
+        self._has_replica = False
+        self._replicas_known_until_s = 0.0
+        self._is_replicated = True
 
     def call(self, *command: Argument) -> Reply:
         """Send one command and return its reply."""
-        with self._translated():
-            return self._client.execute_command(*_packed(command))
+        return self._send(self._server, lambda driver: driver.execute_command(*_packed(command)))
 
     def call_many(self, commands: Sequence[Sequence[Argument]]) -> list[Reply]:
         """Send commands in one round trip; other clients' commands may run between them."""
         if not commands:
             return []
-        with self._translated():
-            pipeline = self._client.pipeline(transaction=False)
+
+        def send(driver: Driver) -> list[Reply]:
+            pipeline = driver.pipeline(transaction=False)
             for command in commands:
                 pipeline.execute_command(*_packed(command))
             return pipeline.execute()
 
-    def run(self, name: str, keys: Sequence[str], arguments: Sequence[Argument]) -> Reply:
+        replies: list[Reply] = self._send(self._server, send)
+        return replies
+
+    def run(
+        self, name: str, keys: Sequence[str], arguments: Sequence[Argument], *, is_replicated: bool = False
+    ) -> Reply:
         """Run a script of ``store/scripts`` as one atomic step.
 
-        Every script is safe to repeat after StoreUnavailable, when its reply may have been lost.
+        Every script is safe to repeat after StoreUnavailable, when its reply may have been lost. With
+        is_replicated, where a replica is connected, it gets REPLICA_WAIT_MS to take the write over too.
         """
         script = self._scripts[name]
-        with self._translated():
+        send = _send_replicated if is_replicated and self._knows_replica() else _send_alone
+        rest: list[Argument] = [len(keys), *keys, *arguments]
+
+        def evaluate(driver: Driver) -> tuple[Reply, int | None]:
             try:
-                return self._evaluate("EVALSHA", script.sha, keys, arguments)
+                return send(driver, ("EVALSHA", script.sha, *rest))
             except NoScriptError:
-                return self._evaluate("EVAL", script.text, keys, arguments)
+                return send(driver, ("EVAL", script.text, *rest))
+
+        reply, replicas = self._send(self._server, evaluate)
+        if replicas is not None:
+            self._note_replication(is_done=replicas > 0)
+        return reply
 
     def read_stream(self, key: str, *, after: str | None, limit: int) -> list[Entry]:
         """Return entries in their order: the first ones after ``after``, or without it the newest ones.
@@ -151,59 +104,67 @@ class Connection:
 
         ``timeout_s`` is between 0.001 and BLOCK_SLICE_S: zero would mean forever to Redis.
         """
-        timeout_s = min(max(timeout_s, 0.001), BLOCK_SLICE_S)
-        with self._translated():
-            reply: Reply = self._blocking_client.execute_command("BLPOP", *keys, timeout_s)
-            return reply is not None
+        command: list[Argument] = ["BLPOP", *keys, min(max(timeout_s, 0.001), BLOCK_SLICE_S)]
+        reply = self._send(self._blocking_server, lambda driver: driver.execute_command(*command))
+        return reply is not None
 
     def close(self) -> None:
         """Close every socket."""
-        self._client.close()
-        self._blocking_client.close()
+        self._server.close()
+        self._blocking_server.close()
 
-    def _evaluate(
-        self, command: str, script: str, keys: Sequence[str], arguments: Sequence[Argument]
-    ) -> Reply:
-        return self._client.execute_command(*_packed([command, script, len(keys), *keys, *arguments]))
+    def _send(self, server: Server, send: Callable[[Driver], Reply]) -> Reply:
+        """Send to the primary; what a Cluster has moved is sent once more, for it was not done."""
+        with translated(self._address):
+            try:
+                try:
+                    return send(server.find_primary())
+                except MovedError:
+                    server.forget()
+                    return send(server.find_primary())
+            except (RedisError, RedisClusterException) as error:
+                if is_demoted(error):
+                    server.forget()
+                raise
 
-    @contextmanager
-    def _translated(self) -> Iterator[None]:
-        try:
-            yield
-        except ResponseError as error:
-            code, _, sentence = str(error).partition(" ")
-            if code in _REFUSALS:
-                raise _REFUSALS[code](sentence) from error
-            raise self._unavailable(error) from error
-        except RedisError as error:
-            raise self._unavailable(error) from error
+    def _knows_replica(self) -> bool:
+        """Whether a replica that keeps up is connected; asked again every REPLICAS_KNOWN_S."""
+        if time.monotonic() > self._replicas_known_until_s:
+            found = self.call("INFO", "replication")
+            replicas = [value for name, value in found.items() if re.fullmatch(r"slave\d+", name)]
+            self._has_replica = any(replica.get("state") == "online" for replica in replicas)
+            self._replicas_known_until_s = time.monotonic() + REPLICAS_KNOWN_S
+        return self._has_replica
 
-    def _unavailable(self, error: RedisError) -> StoreUnavailable:
-        kind = next((kind for sign, kind in _DISGUISED.items() if sign in str(error)), type(error))
-        remedy = next(text for known, text in _REMEDIES if issubclass(kind, known))
-        return StoreUnavailable(f"Redis at {self._address} {remedy}. (Redis: {str(error)[:300]})")
+    def _note_replication(self, *, is_done: bool) -> None:
+        """Say once when replicas fall behind, and once when they are back."""
+        if is_done != self._is_replicated:
+            self._is_replicated = is_done
+            if is_done:
+                log.info("a replica of Redis has new runs again")
+            else:
+                log.warning(
+                    "no replica of Redis took a new run within %d ms: a fail-over now would lose it",
+                    REPLICA_WAIT_MS,
+                )
 
 
-def _pool(url: str, db: int | None, *, timeout_s: float) -> redis.ConnectionPool:
-    try:
-        pool = redis.ConnectionPool.from_url(
-            url,
-            socket_timeout=timeout_s,
-            socket_connect_timeout=CALL_TIMEOUT_S,
-            retry=Retry(NoBackoff(), 0),
-            protocol=2,
-            decode_responses=True,
-            # Somebody else may have put any bytes into a waiting list; they must travel unharmed.
-            encoding_errors="surrogateescape",
-        )
-    except ValueError as error:
-        raise InvalidInput(
-            "WATTLE_REDIS_URL is not valid: write redis://[user:password@]host:port/db, "
-            "rediss://… for TLS or unix:///path/to/socket."
-        ) from error
-    if db is not None:
-        pool.connection_kwargs["db"] = db
-    return pool
+def _send_alone(driver: Driver, command: Sequence[Argument]) -> tuple[Reply, None]:
+    return driver.execute_command(*_packed(command)), None
+
+
+def _send_replicated(driver: Driver, command: Sequence[Argument]) -> tuple[Reply, int]:
+    """Send a write and WAIT, on one connection as WAIT wants it; returns how many replicas have the write.
+
+    A WAIT that fails changes nothing about the write: it counts as none.
+    """
+    pipeline = driver.pipeline(transaction=False)
+    pipeline.execute_command(*_packed(command))
+    pipeline.execute_command("WAIT", 1, REPLICA_WAIT_MS)
+    reply, replicas = pipeline.execute(raise_on_error=False)
+    if isinstance(reply, Exception):
+        raise reply
+    return reply, replicas if isinstance(replicas, int) else 0
 
 
 def _packed(command: Sequence[Argument]) -> Iterator[Argument | bytes]:
@@ -220,12 +181,6 @@ def _encoded(text: str) -> bytes:
         return text.encode("utf-8", "surrogateescape")
     except UnicodeEncodeError:
         return text.encode("utf-8", "replace")
-
-
-def _address(connection: Mapping[str, Any]) -> str:
-    """Name the server without its password."""
-    place = connection.get("path") or f"{connection.get('host', 'localhost')}:{connection.get('port', 6379)}"
-    return f"{place} (database {connection.get('db') or 0})"
 
 
 __all__ = ["BLOCK_SLICE_S", "Argument", "Connection", "Reply"]

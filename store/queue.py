@@ -81,6 +81,7 @@ class Queue:
             "submit",
             keys,
             [submission.run_id, submission.digest, _IDEMPOTENCY_TTL_S, due_s, *submission.fields],
+            is_replicated=True,
         )
         return decode_run(stored_id, to_pairs(stored))
 

@@ -53,10 +53,16 @@ def redis_url(redis_server: RedisServer) -> str:
     return redis_server.url
 
 
+@pytest.fixture(scope="session")
+def primary_url(redis_url: str) -> str:
+    """Where a plain client finds the store's keys."""
+    return redis_url
+
+
 @pytest.fixture
-def db(redis_url: str) -> Iterator[RedisDB]:
+def db(redis_url: str, primary_url: str) -> Iterator[RedisDB]:
     """An empty store."""
-    with redis.Redis.from_url(redis_url) as client:
+    with redis.Redis.from_url(primary_url) as client:
         client.flushall()
     with RedisDB(redis_url) as store:
         yield store

@@ -53,13 +53,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         device, torch = probe_machine(options.device)
         check_meters(settings.meter, device)
         intensity = country_intensity(settings.country)
+        store = RedisDB(settings.redis_url)
     except (WattleError, CarbonError) as error:
         sys.stderr.write(f"worker: {error}\n")
         return EXIT_USAGE
     if torch is None:
         log.warning("torch is not installed: only demo, script and such runs can work here")
     measured = _meter_options(settings, device)
-    with RedisDB(settings.redis_url) as db, EnergyMonitor(measured) as sampler:
+    with store as db, EnergyMonitor(measured) as sampler:
         worker = _describe_worker(options, device, torch, sampler.describe(), intensity)
         threads = ThreadShare(db, host=worker.host, cores=count_usable_cores(), fixed=options.threads)
         place = _workplace(settings, db, worker, threads, sampler, intensity)

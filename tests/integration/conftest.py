@@ -1,15 +1,114 @@
-"""What a test of the store needs besides the store: a look at Redis itself."""
+"""What a test of the store needs besides the store: a look at Redis itself, in each form of Redis."""
 
 from __future__ import annotations
 
+import os
+import tempfile
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, ClassVar, Final
 
 import pytest
 import redis
 
+from cli.redis_server import RedisServer
+from store.address import parse_address
+from tests.redis_forms import Cluster, SentinelTrio, cluster_of_three, sentinel_trio
+
+# The tests of the store, which between them run every script. With TEST_REDIS_FORMS=all, as in CI, they run
+# on each form of Redis.
+STORE_TESTS: Final = frozenset(
+    f"tests.integration.test_{name}"
+    for name in (
+        "accounts",
+        "controls",
+        "log_store",
+        "power_store",
+        "queue",
+        "recomputing",
+        "retries",
+        "run_list",
+        "runs_store",
+        "workers_store",
+    )
+)
+FORMS: Final = ("redis_server", "sentinels", "cluster")
+# A test of one process: nothing may fail over because the machine is busy.
+NEVER_MS: Final = 600_000
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    is_of_store = metafunc.module.__name__ in STORE_TESTS and "redis_form" in metafunc.fixturenames
+    is_general = metafunc.definition.get_closest_marker("one_server") is None
+    if os.environ.get("TEST_REDIS_FORMS") == "all" and is_of_store and is_general:
+        metafunc.parametrize("redis_form", FORMS, indirect=True, scope="session")
+
+
+@pytest.fixture(scope="session")
+def redis_form(request: pytest.FixtureRequest) -> str:
+    """The fixture that has the server, by default a single one."""
+    return str(getattr(request, "param", FORMS[0]))
+
+
+@pytest.fixture(scope="session")
+def sentinels() -> Iterator[SentinelTrio]:
+    with (
+        tempfile.TemporaryDirectory(prefix="wattle-") as folder,
+        sentinel_trio(Path(folder), down_after_ms=NEVER_MS) as trio,
+    ):
+        yield trio
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[Cluster]:
+    with tempfile.TemporaryDirectory(prefix="wattle-") as folder, cluster_of_three(Path(folder)) as nodes:
+        yield nodes
+
+
+@pytest.fixture(scope="session")
+def redis_place(redis_form: str, request: pytest.FixtureRequest) -> RedisServer | SentinelTrio | Cluster:
+    place: RedisServer | SentinelTrio | Cluster = request.getfixturevalue(redis_form)
+    return place
+
+
+@pytest.fixture(scope="session")
+def redis_url(redis_place: RedisServer | SentinelTrio | Cluster) -> str:
+    return redis_place.url
+
+
+@pytest.fixture(scope="session")
+def primary_url(redis_place: RedisServer | SentinelTrio | Cluster) -> str:
+    return redis_place.url if isinstance(redis_place, RedisServer) else redis_place.primary_url
+
+
+class PrefixedRedis(redis.Redis):
+    """Shows the keys of a store that has a prefix without it, so that a test is the same for each form."""
+
+    prefix = ""
+    _send: ClassVar[Any] = redis.Redis.execute_command
+    _NO_KEY: Final = frozenset(
+        {"FLUSHDB", "FLUSHALL", "DBSIZE", "INFO", "CONFIG RESETSTAT", "CONFIG SET", "TIME"}
+    )
+    _ALL_KEYS: Final = frozenset({"DEL", "EXISTS"})
+
+    def execute_command(self, *args: Any, **options: Any) -> Any:
+        """Send a command with its keys' whole names."""
+        name, *rest = args
+        if name == "KEYS":
+            found = self._send(name, f"{self.prefix}{rest[0]}", **options)
+            return [key.removeprefix(self.prefix) for key in found]
+        if name == "SCAN":
+            cursor, found = self._send(*args, **options)
+            return cursor, [key.removeprefix(self.prefix) for key in found]
+        if name not in self._NO_KEY:
+            last = len(rest) if name in self._ALL_KEYS else 1
+            rest[:last] = [f"{self.prefix}{key}" for key in rest[:last]]
+        return self._send(name, *rest, **options)
+
 
 @pytest.fixture
-def raw(redis_url: str) -> Iterator[redis.Redis]:
+def raw(redis_url: str, primary_url: str) -> Iterator[redis.Redis]:
     """A plain client, to look at what was stored and to wind the clock of a lease."""
-    with redis.Redis.from_url(redis_url, decode_responses=True) as client:
+    with PrefixedRedis.from_url(primary_url, decode_responses=True) as client:
+        client.prefix = parse_address(redis_url, None).prefix
         yield client

@@ -99,6 +99,18 @@ def test_a_read_only_replica_is_explained(own_server: RedisServer, closed_port: 
             db.queue.submit({"num_epochs": 1})
 
 
+def test_a_server_that_became_a_replica_is_left_for_whom_its_name_means_by_then(
+    own_server: RedisServer, closed_port: int
+) -> None:
+    with redis.Redis.from_url(own_server.url) as admin, RedisDB(own_server.url) as db:
+        db.ping()
+        assert len(admin.client_list(_type="normal")) == 2
+        admin.replicaof("127.0.0.1", closed_port)
+        with pytest.raises(StoreUnavailable):
+            db.queue.submit({"num_epochs": 1})
+        assert len(admin.client_list(_type="normal")) == 1
+
+
 def test_a_key_of_another_program_is_explained(db: RedisDB, redis_url: str) -> None:
     with redis.Redis.from_url(redis_url) as other:
         other.set("queue:requests", "mine")

@@ -383,6 +383,7 @@ def test_an_adoption_that_was_killed_half_way_is_finished_by_the_next(db: RedisD
     assert db.queue.length("default") == 1
 
 
+@pytest.mark.one_server
 def test_a_prefix_separates_two_stores(db: RedisDB, redis_url: str, raw: redis.Redis) -> None:
     with RedisDB(redis_url, prefix="{wattle}:") as other:
         other.queue.submit(PARAMS, run_id="a")

@@ -335,6 +335,7 @@ def test_runs_are_counted_by_status(db: RedisDB) -> None:
     assert counted == {Status.RUNNING: 2, Status.DONE: 1, Status.WAITING: 1}
 
 
+@pytest.mark.one_server
 def test_a_run_of_twenty_epochs_takes_less_than_ten_kibibytes(db: RedisDB, raw: redis.Redis) -> None:
     # More than 128 runs, so that the indexes have the form they have with 100,000.
     runs = 150
