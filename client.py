@@ -176,12 +176,15 @@ class Client:
         *,
         options: Mapping[str, JsonValue] | None = None,
         idempotency_key: str | None = None,
-    ) -> TrainReply:
-        """Queue a new run like this one, with changed hyper_params and options. Repeat it with its key."""
+    ) -> RunReply:
+        """Queue a new run like this one, with changed hyper_params and options, and return the new one.
+
+        Repeat a call that failed with the key it was first made with, and it queues once.
+        """
         body = {"hyper_params": dict(changes or {}), "options": dict(options or {})}
         headers = {"Idempotency-Key": idempotency_key or uuid.uuid4().hex}
         path = f"/api/runs/{_segment(iid)}/rerun"
-        return self._read(TrainReply, self._send("POST", path, json=body, headers=headers))
+        return self._read(RunReply, self._send("POST", path, json=body, headers=headers))
 
     def bulk(
         self,

@@ -36,6 +36,7 @@ from schema.control import (
 from schema.controls import (
     MAX_BULK_RUNS,
     Action,
+    Ahead,
     BulkReply,
     BulkRequest,
     DeletionReply,
@@ -100,6 +101,7 @@ __all__ = [
     "RUN_ID_PATTERN",
     "AccountReply",
     "Action",
+    "Ahead",
     "Attempt",
     "Baseline",
     "BulkReply",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final, Literal, NamedTuple
 
 from pydantic import AwareDatetime, Field, JsonValue, StrictBool, StringConstraints
 
@@ -11,6 +11,13 @@ from schema.records import NonNegative, Record, Status, Worker
 Priority = Literal["high", "normal"]
 Action = Literal["cancel", "pause", "resume", "preempt", "retry", "rerun", "priority", "delete"]
 MAX_BULK_RUNS: Final = 500
+
+
+class Ahead(NamedTuple):
+    """How many runs of its queue are claimed before a waiting one; a lower bound unless it is exact."""
+
+    runs: int
+    is_exact: bool = True
 
 
 class Failure(Record):
