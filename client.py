@@ -208,7 +208,7 @@ class Client:
         return self._read(BulkReply, self._send("POST", "/api/runs/bulk", json=body, headers=headers))
 
     def get_deletion(self, iid: str) -> DeletionReply:
-        """Return what deleting a run would remove, and why it cannot be deleted now."""
+        """Return what deleting a run that has ended would remove."""
         return self._read(DeletionReply, self._send("GET", f"/api/runs/{_segment(iid)}/deletion"))
 
     def delete_run(self, iid: str) -> DeletionReply:

@@ -101,7 +101,7 @@ def rerun_run(iid: str, body: RerunRequest, headers: TrainHeaders) -> Response:
 @controls.get("/api/runs/<iid>/deletion")
 @controls.output(DeletionReply)
 def get_deletion(iid: str) -> Response:
-    """Answer what deleting a run would remove, and why it cannot be deleted now."""
+    """Answer what deleting a run that has ended would remove. 409 for another."""
     return reply(preview(check_run_id(iid)))
 
 

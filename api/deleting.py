@@ -13,7 +13,10 @@ log = logging.getLogger(__name__)
 
 
 def preview(run_id: str) -> DeletionReply:
-    """Say what deleting a run would remove. Raises NotFound when nothing is left of it."""
+    """Say what deleting a run would remove.
+
+    Raises Conflict for a run that has not ended, NotFound when nothing is left of it.
+    """
     sizes = _files().measure(run_id)
     try:
         deletion = db().controls.preview_deletion(run_id)
@@ -21,8 +24,7 @@ def preview(run_id: str) -> DeletionReply:
         if sizes.are_none or sizes.problem:
             raise
         return _show(run_id, None, sizes)
-    reason = None if deletion.status.is_final else _reason(deletion)
-    return _show(run_id, deletion, sizes, reason=reason)
+    return _show(run_id, deletion, sizes)
 
 
 def delete_run_and_files(run_id: str) -> DeletionReply:
@@ -51,20 +53,13 @@ def _files() -> RunFiles:
     )
 
 
-def _reason(deletion: Deletion) -> str:
-    return f"It is {deletion.status}, and only a run that has ended can be deleted. Cancel it first."
-
-
-def _show(
-    run_id: str, deletion: Deletion | None, sizes: FileSizes, *, reason: str | None = None
-) -> DeletionReply:
+def _show(run_id: str, deletion: Deletion | None, sizes: FileSizes) -> DeletionReply:
     known = {} if deletion is None else deletion.model_dump(exclude={"run_id"})
     return DeletionReply.model_validate(
         {
             "status": None,
             **known,
             "iid": run_id,
-            "reason": reason,
             "model_bytes": sizes.model_bytes,
             "checkpoint_bytes": sizes.checkpoint_bytes,
             "files_left": sizes.problem,

@@ -60,6 +60,7 @@ from schema.records import (
     Attempt,
     Co2Revision,
     Co2Source,
+    Deletion,
     EpochResult,
     Event,
     ExtraCost,
@@ -68,6 +69,7 @@ from schema.records import (
     LogLine,
     PowerPoint,
     Record,
+    Requires,
     Run,
     RunError,
     RunList,
@@ -92,6 +94,7 @@ from schema.replies import (
     TrainReply,
     TrainRequest,
 )
+from schema.routing import can_take, requirement_queue
 
 __all__ = [
     "DEFAULT_PROJECT",
@@ -113,6 +116,7 @@ __all__ = [
     "Co2Source",
     "Control",
     "Cost",
+    "Deletion",
     "DeletionReply",
     "DrainRequest",
     "EpochResult",
@@ -153,6 +157,7 @@ __all__ = [
     "RecomputeRequest",
     "Record",
     "Request",
+    "Requires",
     "RerunRequest",
     "Run",
     "RunError",
@@ -177,7 +182,9 @@ __all__ = [
     "WorkerReply",
     "WorkerRun",
     "WorkersReply",
+    "can_take",
     "charge_nothing",
     "day_of",
     "measure_nothing",
+    "requirement_queue",
 ]

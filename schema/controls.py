@@ -8,7 +8,7 @@ from pydantic import AwareDatetime, Field, JsonValue, StrictBool, StringConstrai
 
 from schema.records import NonNegative, Record, Status, Worker
 
-Priority = Literal["high", "normal"]
+Priority = Literal["normal", "high"]
 Action = Literal["cancel", "pause", "resume", "preempt", "retry", "rerun", "priority", "delete"]
 MAX_BULK_RUNS: Final = 500
 
@@ -97,7 +97,6 @@ class DeletionReply(Record):
 
     iid: str
     status: Status | None = Field(description="null when only files were left of the run")
-    reason: str | None = Field(None, description="why it cannot be deleted now; null when it can")
     epochs: int = Field(0, ge=0)
     attempts: int = Field(0, ge=0)
     log_lines: int = Field(0, ge=0)
