@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from http import HTTPStatus
+from typing import Any
 
 from apiflask import APIBlueprint
 from flask import Response
@@ -18,6 +19,13 @@ from errors import Conflict, FieldError
 from schema import DeletionReply, NoBody, PriorityRequest, Record, RerunRequest, Run, RunReply
 
 controls = APIBlueprint("controls", __name__, tag="Control")
+
+NOT_ENDED: dict[int | str, dict[str, str | dict[str, dict[str, Any]]]] = {
+    409: {
+        "description": "The run has not ended",
+        "content": {"application/json": {"schema": {"$ref": "#/components/schemas/ErrorReply"}}},
+    }
+}
 
 
 class DeleteQuery(Record):
@@ -100,6 +108,7 @@ def rerun_run(iid: str, body: RerunRequest, headers: TrainHeaders) -> Response:
 
 @controls.get("/api/runs/<iid>/deletion")
 @controls.output(DeletionReply)
+@controls.doc(responses=NOT_ENDED)
 def get_deletion(iid: str) -> Response:
     """Answer what deleting a run that has ended would remove. 409 for another."""
     return reply(preview(check_run_id(iid)))
