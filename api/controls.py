@@ -72,7 +72,10 @@ def resume_run(iid: str, _body: NoBody) -> Response:
 @controls.input(NoBody, arg_name="_body")
 @controls.output(RunReply)
 def preempt_run(iid: str, _body: NoBody) -> Response:
-    """Let the worker of a running run save a checkpoint and put it back, to be claimed again. 409 for others."""
+    """Let the worker of a running run save a checkpoint and put it back, to be claimed again.
+
+    409 for a run that is not running.
+    """
     return _answer(db().controls.preempt(check_run_id(iid)))
 
 
@@ -88,7 +91,10 @@ def retry_run(iid: str, _body: NoBody) -> Response:
 @controls.input(PriorityRequest, arg_name="body")
 @controls.output(RunReply)
 def set_priority(iid: str, body: PriorityRequest) -> Response:
-    """Let a run be claimed before the normal ones of its queue, or no longer. 409 for a run that has ended."""
+    """Let a run be claimed before the normal ones of its queue, or no longer.
+
+    409 for a run that has ended.
+    """
     return _answer(db().controls.set_priority(check_run_id(iid), body.priority))
 
 

@@ -26,7 +26,7 @@ def worker(worker_id: str = "one-1", **changes: Any) -> Worker:
     return Worker.model_validate(known | changes)
 
 
-def waiting(ahead: Ahead | None = Ahead(0), *workers: Worker, **options: Any) -> str:
+def waiting(ahead: Ahead | None, *workers: Worker, **options: Any) -> str:
     waits = run(Status.WAITING, options=RunOptions.model_validate(options))
     return status_line(waits, workers=workers, ahead=ahead)
 
@@ -52,13 +52,14 @@ def test_the_queue_is_named_unless_it_is_the_default_one() -> None:
 
 
 def test_without_any_worker_it_says_how_to_start_one() -> None:
-    assert waiting() == "waiting: no worker is alive; start one with 'python worker.py'"
-    assert waiting(queue="night").endswith("start one with 'python worker.py --queues night'")
+    assert waiting(Ahead(0)) == "waiting: no worker is alive; start one with 'python worker.py'"
+    assert waiting(Ahead(0), queue="night").endswith("start one with 'python worker.py --queues night'")
 
 
 def test_a_queue_that_no_worker_takes_is_named_with_the_remedy() -> None:
     assert waiting(Ahead(0), worker(), queue="night") == (
-        "waiting: no live worker takes runs of the queue night; start one with 'python worker.py --queues night'"
+        "waiting: no live worker takes runs of the queue night; "
+        "start one with 'python worker.py --queues night'"
     )
 
 
@@ -110,8 +111,16 @@ def test_a_running_run_says_where_and_how_far_it_is() -> None:
     ("request_", "line", "silent"),
     [
         ("cancel", "cancel asked for, stops at the next step", "the cancel that was asked for takes effect"),
-        ("pause", "pause asked for, stops at the next step with a checkpoint", "the pause that was asked for"),
-        ("preempt", "preempt asked for, goes back to the queue at the next step", "another one takes the run"),
+        (
+            "pause",
+            "pause asked for, stops at the next step with a checkpoint",
+            "the pause that was asked for",
+        ),
+        (
+            "preempt",
+            "preempt asked for, goes back to the queue at the next step",
+            "another one takes the run",
+        ),
     ],
 )
 def test_what_a_running_run_was_asked_for_is_said_until_it_is_done(
@@ -152,7 +161,9 @@ def test_a_paused_run_says_how_it_goes_on() -> None:
 
 def test_a_failed_run_says_what_failed_in_one_short_line() -> None:
     error = RunError(kind="OSError", message="disk full\nTraceback: …")
-    assert status_line(run(Status.FAILED, error=error), workers=[], ahead=None) == "failed: OSError: disk full"
+    assert (
+        status_line(run(Status.FAILED, error=error), workers=[], ahead=None) == "failed: OSError: disk full"
+    )
     long = run(Status.FAILED, error=RunError(kind="E", message="x" * 4_000))
     assert len(status_line(long, workers=[], ahead=None)) < 250
     bare = run(Status.FAILED, status_reason="lost")
