@@ -31,7 +31,7 @@ def beat(db: RedisDB, worker_id: str, *, ttl_s: float = 60, **changes: object) -
 
 def silence(raw: redis.Redis, worker_id: str, *, since_s: float = 30.0) -> None:
     """Let the heartbeat of a worker have expired."""
-    now_s = float(raw.time()[0])  # type: ignore[index] # redis-py's type is that of the async client, too
+    now_s = float(raw.time()[0])
     raw.zadd("workers", {worker_id: now_s - since_s})
 
 
