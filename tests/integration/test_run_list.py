@@ -149,7 +149,7 @@ def test_a_page_among_ten_thousand_equal_values_costs_as_much_as_any_other(
         page = db.runs.list(SortField.LAST_LOSS, order=order, limit=10, cursor=cursor)
         assert page.runs[0].run_id == ("r05001" if order == "asc" else "r04999")
         calls = sum(command["calls"] for command in raw.info("commandstats").values())
-        assert calls < 50
+        assert calls < 100
 
 
 @pytest.mark.parametrize("limit", [0, -1])
