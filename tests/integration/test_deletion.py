@@ -187,3 +187,23 @@ def test_an_unknown_parameter_and_one_that_is_too_long_are_refused(
     for query in (f"confirm={run_id}&force=1", f"confirm={'x' * 65}"):
         assert api.delete(f"/api/runs/{run_id}?{query}", content_type=JSON).status_code == 422
     assert db.runs.get(run_id).status is Status.DONE
+
+
+def test_no_id_leads_out_of_the_folder_of_runs(api: FlaskClient, settings: Settings) -> None:
+    outside = settings.data_dir / "best"
+    outside.mkdir()
+    (outside / "card.json").write_text("not a run's")
+    (Path(settings.effective_model_url) / "inside").mkdir(parents=True)
+    assert api.get("/api/runs/%2e%2e/deletion").status_code == 404
+    assert api.delete("/api/runs/%2e%2e?confirm=..", content_type=JSON).status_code == 404
+    bulk = api.post("/api/runs/bulk", json={"action": "delete", "run_ids": [".."]}).get_json()
+    assert bulk["outcomes"][0]["code"] == "not_found"
+    assert outside.exists()
+
+
+def test_the_key_of_a_part_of_a_run_is_no_run(api: FlaskClient, db: RedisDB, settings: Settings) -> None:
+    part = f"{finished(db, settings)}:log"
+    assert delete(api, part)[0] == 404
+    assert api.post(f"/api/runs/{part}/cancel", json={}).status_code == 404
+    bulk = api.post("/api/runs/bulk", json={"action": "cancel", "run_ids": [part]}).get_json()
+    assert bulk["outcomes"][0]["code"] == "not_found"
