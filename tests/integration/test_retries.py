@@ -181,9 +181,7 @@ def test_nothing_is_reaped_for_one_lease_after_nobody_did_for_half_of_one(
     assert reap(db) == [run_id]
 
 
-def test_nothing_is_reaped_for_one_lease_after_another_server_answered(
-    db: RedisDB, raw: redis.Redis
-) -> None:
+def test_nothing_is_reaped_for_one_lease_after_another_server_answered(db: RedisDB, raw: redis.Redis) -> None:
     expired(db, raw)
     steady(raw, db, last_ago_s=0.1, since_ago_s=1000)
     raw.hset("queue:reaping", "server", "0" * 40)

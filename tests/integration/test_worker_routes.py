@@ -100,7 +100,7 @@ def test_the_newest_100_silent_workers_are_shown_the_last_seen_first(
 ) -> None:
     for number in range(103):
         beat(db, f"w-{number}")
-        silence(raw, f"w-{number}")
+        silence(raw, f"w-{number}", since_s=200 - number)
     beat(db, "alive")
     names = [worker["worker_id"] for worker in list_workers(api)]
     assert names == ["alive", *(f"w-{number}" for number in range(102, 2, -1))]
