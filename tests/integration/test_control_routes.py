@@ -286,3 +286,19 @@ def test_lines_of_a_long_list_are_exact_at_both_ends(api: FlaskClient, db: Redis
     assert lines[iids[249]] == "waiting: 249 runs before it"
     assert lines[iids[300]] == "waiting: at least 250 runs before it"
     assert lines[iids[599]] == "waiting: 599 runs before it"
+
+
+@pytest.mark.parametrize(
+    ("start_at", "status", "line"),
+    [
+        ("1970-01-01T00:00:00Z", "waiting", "waiting: "),
+        ("9998-12-31T23:59:59Z", "deferred", "deferred until 9998-12-31 23:59:59 UTC"),
+        ("2999-06-01T12:00:00+02:00", "deferred", "deferred until 2999-06-01 10:00:00 UTC"),
+    ],
+)
+def test_a_start_is_taken_at_the_ends_of_what_is_allowed_and_in_any_zone(
+    api: FlaskClient, start_at: str, status: str, line: str
+) -> None:
+    run = api.get(f"/api/runs/{submit(api, {'start_at': start_at})}").get_json()
+    assert run["status"] == status
+    assert run["status_line"].startswith(line)

@@ -53,6 +53,20 @@ WRONG: dict[str, list[object]] = {
 }  # fmt: skip
 
 
+WRONG_OPTIONS: list[dict[str, object]] = [
+    {"start_at": "0001-01-01T00:00:00+23:59"}, {"start_at": "9999-12-31T23:59:59-23:59"},
+    {"start_at": "9999-01-01T00:00:00Z"}, {"start_at": "1969-12-31T23:59:59Z"},
+    {"start_at": "2026-01-01T00:00:00"}, {"start_at": "tomorrow"},
+    {"start_at": 1e11}, {"start_at": 2_000_000},
+    {"start_at": True}, {"timeout_s": 0}, {"timeout_s": -1}, {"timeout_s": True}, {"timeout_s": "60"},
+    {"max_failures": -1}, {"max_failures": 11}, {"max_failures": True}, {"max_failures": "3"},
+    {"requires": []}, {"requires": {"gpus": True}}, {"requires": {"gpus": 65}}, {"requires": {"gpus": 1.5}},
+    {"requires": {"min_gpu_memory_gib": -1}}, {"requires": {"min_gpu_memory_gib": 1e300}},
+    {"requires": {"min_gpu_memory_gib": True}}, {"requires": {"zone": "a b"}}, {"requires": {"zone": ""}},
+    {"requires": {"cpus": 4}}, {"queue": "default.gpus-2"},
+]  # fmt: skip
+
+
 class Place:
     """An app over a store with one waiting run and one live worker."""
 
@@ -98,6 +112,18 @@ def test_what_is_not_json_is_malformed(place: Place, route: str) -> None:
 def test_json_that_the_route_does_not_take_is_invalid(place: Place, route: str) -> None:
     for value in WRONG[route]:
         assert place.refuse(route, json.dumps(value).encode()) == (422, "invalid_input"), repr(value)[:80]
+
+
+@pytest.mark.parametrize("options", WRONG_OPTIONS, ids=repr)
+def test_no_option_takes_a_wrong_value(place: Place, options: dict[str, object]) -> None:
+    for route, body in (
+        ("/train", {"hyper_params": {}, "options": options}),
+        ("/api/runs/{iid}/rerun", {"options": options}),
+        ("/api/predict", {"hyper_params": {}, "options": options}),
+    ):
+        if route != "/api/predict" or "queue" not in options:
+            assert place.refuse(route, json.dumps(body).encode()) == (422, "invalid_input")
+    assert place.api.get("/api/runs").status_code == 200
 
 
 @pytest.mark.parametrize("route", ROUTES)
