@@ -69,7 +69,7 @@ class SortField(StrEnum):
 class Requires(Record):
     """What a run needs of its worker; the default needs nothing."""
 
-    gpus: int = Field(0, ge=0, le=64, description="GPUs of one worker")
+    gpus: int = Field(0, ge=0, le=64, strict=True, description="GPUs of one worker")
     min_gpu_memory_gib: float = Field(
         0.0,
         ge=0,
@@ -99,7 +99,9 @@ class RunOptions(Record):
         description="the longest it may train, all attempts together",
     )
     start_at: Moment | None = Field(None, description="it is deferred until then")
-    max_failures: int = Field(3, ge=0, le=10, description="how often it is tried again after a failure")
+    max_failures: int = Field(
+        3, ge=0, le=10, strict=True, description="how often it is tried again after a failure"
+    )
 
 
 class EpochResult(Record):
