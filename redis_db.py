@@ -15,6 +15,7 @@ from store.encoding import to_time
 from store.events import Events
 from store.fitness import Fitness
 from store.keys import Keys
+from store.line import Line
 from store.locks import Locks
 from store.log import Log
 from store.power import Power
@@ -41,6 +42,7 @@ class RedisDB:
         keys = Keys(prefix or address.prefix)
         self._connection = Connection(address, key_formats=keys.formats)
         self.queue = Queue(self._connection, keys)
+        self.line = Line(self._connection, keys)
         self.controls = Controls(self._connection, keys)
         self.runs = Runs(self._connection, keys)
         self.accounts = Accounts(self._connection, keys)

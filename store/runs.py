@@ -42,6 +42,10 @@ class Runs:
         """Return a run, or None when there is none of that id."""
         return next(iter(self._fetch([run_id])), None)
 
+    def find_many(self, run_ids: Sequence[str]) -> dict[str, Run]:
+        """Return those of the runs that exist, by their ids, in one round trip."""
+        return {run.run_id: run for run in self._fetch(run_ids)}
+
     def list_epochs(self, run_id: str) -> EpochList:
         """Return the epochs of a run that are recorded, oldest first."""
         return self.list_epochs_of([run_id])[run_id]
@@ -53,7 +57,12 @@ class Runs:
 
     def list_attempts(self, run_id: str) -> AttemptList:
         """Return the attempts at a run, oldest first."""
-        return decode_attempts(self._connection.call("HGETALL", self._keys.of("attempts", run_id)))
+        return self.list_attempts_of([run_id])[run_id]
+
+    def list_attempts_of(self, run_ids: Sequence[str]) -> dict[str, AttemptList]:
+        """Return the attempts at many runs in one round trip, oldest first."""
+        replies = self._connection.call_many([("HGETALL", self._keys.of("attempts", key)) for key in run_ids])
+        return {run_id: decode_attempts(stored) for run_id, stored in zip(run_ids, replies, strict=True)}
 
     def list_sparklines(self, run_ids: Sequence[str], points: int = 24) -> dict[str, list[float]]:
         """Return the test accuracies of many runs, each thinned out evenly to at most ``points``."""

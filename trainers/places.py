@@ -6,7 +6,7 @@ import os
 import re
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO, Protocol, cast
 from urllib.parse import urlsplit
@@ -33,6 +33,9 @@ class Folder(Protocol):
 
     def replace(self, name: str, file: str, content: bytes) -> None:
         """Write one file of a set anew; readers see the old one or the new one."""
+
+    def measure(self, name: str) -> int:
+        """Return how many bytes a set has; 0 when it is not there. Raises OSError."""
 
     def delete(self, name: str) -> None:
         """Delete a set."""
@@ -91,12 +94,19 @@ class LocalFolder:
             temporary.unlink(missing_ok=True)
             raise
 
+    def measure(self, name: str) -> int:
+        """Add up the files of a folder."""
+        try:
+            return sum(path.stat().st_size for path in (self._root / name).rglob("*") if path.is_file())
+        except FileNotFoundError:
+            return 0  # deleted while it was measured
+
     def delete(self, name: str) -> None:
         """Delete a folder; one that is not there is no error."""
         shutil.rmtree(self._root / name, ignore_errors=True)
 
     def clear(self, is_ours: Callable[[str], bool]) -> None:
-        """Delete them, and what a killed process has left of them."""
+        """Delete them, and what a killed process has left of them; others may do so at the same time."""
         try:
             names = [path.name for path in self._root.iterdir()]
         except FileNotFoundError:
@@ -104,9 +114,10 @@ class LocalFolder:
         for name in names:
             temporary = _TEMPORARY.fullmatch(name)
             if is_ours(temporary[1] if temporary else name):
-                shutil.rmtree(self._root / name)
-        if not any(self._root.iterdir()):
-            self._root.rmdir()
+                _remove(self._root / name)
+        with suppress(FileNotFoundError):
+            if not any(self._root.iterdir()):
+                self._root.rmdir()
 
 
 class RemoteFolder:
@@ -154,6 +165,15 @@ class RemoteFolder:
         with _os_errors(self._root):
             self._files.pipe_file(f"{self._root}/{name}/{file}", content)
 
+    def measure(self, name: str) -> int:
+        """Add up the files of a folder."""
+        with _os_errors(self._root):
+            try:
+                size_bytes: int = self._files.du(f"{self._root}/{name}", total=True)
+            except FileNotFoundError:
+                return 0
+        return size_bytes
+
     def delete(self, name: str) -> None:
         """Delete a folder; one that is not there is no error."""
         with _os_errors(self._root):
@@ -163,7 +183,8 @@ class RemoteFolder:
     def clear(self, is_ours: Callable[[str], bool]) -> None:
         """Delete them; an object store has no folder that could be left."""
         for name in filter(is_ours, self.list_names()):
-            self.delete(name)
+            with suppress(FileNotFoundError):
+                self.delete(name)
         if not self.list_names():
             with _os_errors(self._root):
                 if self._files.exists(self._root):
@@ -202,6 +223,17 @@ def _write(path: Path, content: bytes) -> None:
         stream.write(content)
         stream.flush()
         os.fsync(stream.fileno())
+
+
+def _remove(folder: Path) -> None:
+    """Delete a folder, also while somebody else deletes it, too. Raises OSError when something is left."""
+    while True:
+        try:
+            return shutil.rmtree(folder)
+        except FileNotFoundError:
+            # Whoever deleted a file under our hands has come further: each round there are fewer.
+            if not folder.exists():
+                return None
 
 
 def _sync(folder: Path) -> None:
