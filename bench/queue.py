@@ -16,6 +16,7 @@ import json
 import os
 import statistics
 import tempfile
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,7 +59,9 @@ ENTRIES = (
     Entry(peer("dramatiq", "Dramatiq", "dramatiq_peer", "8", "default"), 5000, 100),
     Entry(peer("celery", "Celery, acks late, solo", "celery_peer", "solo", "default"), 3000, 100),
     Entry(
-        ours("ours_child", "Wattle, a child per run", "worker.py", "--device", "cpu", "--threads", "1"), 100, 20
+        ours("ours_child", "Wattle, a child per run", "worker.py", "--device", "cpu", "--threads", "1"),
+        100,
+        20,
     ),
     Entry(peer("rq_fork", "RQ Worker, a fork per job", "rq_peer", "fork", "default"), 200, 20),
 )
@@ -154,7 +157,7 @@ def _submit_to_idle(stage: Stage, stamps: Stamps, submissions: int) -> Sequence[
 
     def submit_one() -> bool:
         # Until it has had time to notice that nothing is left, a worker is not idle.
-        wait_for(lambda: False, limit_s=IDLE_S)
+        time.sleep(IDLE_S)
         known = stamps.count()
         began_ns = stage.producer.ask(json.dumps({"noops": 1}))["began_ns"]
         _wait_for_runs(stage, stamps, known + 1)
@@ -187,9 +190,10 @@ def run_rounds(entries: Sequence[Entry], rounds: int, server: RedisServer, folde
 def _show_drain(number: int, standing: Standing) -> None:
     last = standing.drains[-1]
     print(
-        f"round {number + 1}: {standing.contestant.title:26} enqueued {last.enqueue_per_s:7,.0f}/s, drained "
-        f"{last.drain_per_s:7,.0f}/s, CPU per run {last.worker_cpu_ms:6.3f} ms and Redis {last.redis_cpu_ms:6.3f}"
-        f" ms (n={last.runs}), submit to start p50 {_median(last.latencies_ms)} ms (n={len(last.latencies_ms)})",
+        f"round {number + 1}: {standing.contestant.title:26} enqueued {last.enqueue_per_s:7,.0f}/s, "
+        f"drained {last.drain_per_s:7,.0f}/s, CPU per run {last.worker_cpu_ms:7.3f} ms, of Redis "
+        f"{last.redis_cpu_ms:6.3f} ms (n={last.runs}), submit to start p50 {_median(last.latencies_ms)} ms "
+        f"(n={len(last.latencies_ms)})",
         flush=True,
     )
 

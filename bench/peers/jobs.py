@@ -15,7 +15,7 @@ STAMPS = "WATTLE_BENCH_STAMPS"
 JOURNAL = "WATTLE_BENCH_JOURNAL"
 DIES_AFTER_POP = "WATTLE_BENCH_DIES_AFTER_POP"
 LEASE_S = "WATTLE_BENCH_LEASE_S"
-"""What corresponds to a lease: Celery's visibility timeout, Dramatiq's heartbeat timeout; unset, the default."""
+"""What corresponds to a lease: Celery's visibility timeout, Dramatiq's heartbeat timeout. Unset: default."""
 
 STAMP = struct.Struct("q")
 
