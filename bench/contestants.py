@@ -108,6 +108,13 @@ class Stage:
         """Return a worker's exit code, None while it lives."""
         return next(one for one in self._workers if one.pid == worker.pid).poll()
 
+    def kill(self, worker: psutil.Process) -> None:
+        """Kill a worker and all it has started, also what its own death has left behind."""
+        with suppress(psutil.NoSuchProcess):
+            kill_tree(worker)
+        with suppress(ProcessLookupError):
+            os.killpg(worker.pid, signal.SIGKILL)
+
     def last_words(self) -> str:
         """Return the end of what the workers printed."""
         logs = sorted(self.folder.glob("worker-*.log"))
@@ -117,11 +124,10 @@ class Stage:
         """End everything."""
         self.producer.close()
         for worker in self._workers:
-            if worker.poll() is None:
-                kill_tree(psutil.Process(worker.pid))
+            # Only while it is not waited for is its pid surely its own.
+            if worker.returncode is None:
+                self.kill(psutil.Process(worker.pid))
             worker.wait()
-            with suppress(ProcessLookupError):
-                os.killpg(worker.pid, signal.SIGKILL)
 
     def __enter__(self) -> Self:
         return self
@@ -137,8 +143,9 @@ _OUR_SETTINGS = {"PYTHONUNBUFFERED": "1", "WATTLE_CODECARBON": "false"}
 
 
 def kill_tree(process: psutil.Process) -> None:
-    """Kill a process and all that descend from it, in the order in which nobody can react."""
-    family = [process, *process.children(recursive=True)]
+    """Kill a process and all that descend from it, so that none can react."""
+    family = [*process.children(recursive=True), process]
+    process.suspend()  # so that it notices no death of a child, nor starts another
     for member in family:
         with suppress(psutil.NoSuchProcess):
             member.kill()
