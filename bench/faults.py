@@ -29,7 +29,7 @@ OUR_WORKER = ("worker.py", "--device", "cpu", "--threads", "1", "--queues", "fir
 CONTESTANTS = (
     ours("ours", "Wattle", *OUR_WORKER),
     peer("rq", "RQ", "rq_peer", "fork", "first", "default"),
-    peer("celery", "Celery", "celery_peer", "prefork", "first", "default", WATTLE_BENCH_KEEPS_RESULTS="1"),
+    peer("celery", "Celery", "celery_peer", "prefork", "first", "default", WATTLE_BENCH_RUNS_LONG_JOBS="1"),
     peer("dramatiq", "Dramatiq", "dramatiq_peer", "8", "default", "second"),
 )
 

@@ -1,6 +1,7 @@
 """Celery: ``.venv-peers/bin/python -m bench.peers.celery_peer produce`` or ``… work solo|prefork QUEUE…``.
 
-Acks late, everything else as it comes; results are kept only where a benchmark asks for a status.
+Acks late, everything else as it comes. For long jobs it fetches one at a time, as its documentation advises,
+and keeps results, which a status is read from.
 """
 
 from __future__ import annotations
@@ -15,13 +16,13 @@ from kombu.transport.redis import QoS
 from bench.peers import jobs
 from bench.peers.producer import serve
 
-KEEPS_RESULTS = "WATTLE_BENCH_KEEPS_RESULTS"
+RUNS_LONG_JOBS = "WATTLE_BENCH_RUNS_LONG_JOBS"
 
 # By its full name, which is not that of the program it may be imported by.
 app = celery.Celery("bench.peers.celery_peer", broker=jobs.redis_url())
 app.conf.update(task_acks_late=True, broker_connection_retry_on_startup=True, task_default_queue="default")
-if os.environ.get(KEEPS_RESULTS):
-    app.conf.update(result_backend=jobs.redis_url(), task_track_started=True)
+if os.environ.get(RUNS_LONG_JOBS):
+    app.conf.update(result_backend=jobs.redis_url(), task_track_started=True, worker_prefetch_multiplier=1)
 else:
     app.conf.update(task_ignore_result=True)
 if lease_s := os.environ.get(jobs.LEASE_S):
