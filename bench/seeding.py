@@ -14,8 +14,11 @@ from store.runs import Runs
 from store.scripts import load_scripts
 
 _BATCH = 1_000
-# What ``submit`` reads back of a run when its reply is not awaited; nobody looks at it.
-_UNREAD: Sequence[str] = ("status", "waiting", "time_added", "0", "hyper_params", "{}", "num_epochs", "1")
+# What is answered in place of a reply that is not awaited, where its reader wants one; nobody looks at it.
+_UNREAD_RUN: Sequence[str] = (
+    *("status", "waiting", "time_added", "0"),
+    *("hyper_params", "{}", "num_epochs", "1"),
+)
 
 
 class LateConnection(Connection):
@@ -33,7 +36,8 @@ class LateConnection(Connection):
         self._kept.append(["EVALSHA", self._known[name].sha, len(keys), *keys, *arguments])
         if len(self._kept) >= _BATCH:
             self.flush()
-        return (arguments[0], _UNREAD) if name == "submit" else None
+        unread: Mapping[str, Reply] = {"submit": (arguments[0], _UNREAD_RUN), "finish": Status.DONE}
+        return unread.get(name)
 
     def flush(self) -> None:
         """Send what was kept."""
