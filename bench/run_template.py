@@ -23,7 +23,8 @@ ERROR = RunError(
     kind="TrainingFailed", message="The loss is no longer a number. Try a learning rate ten times smaller."
 )
 _VARIED = ("train_loss", "test_loss", "duration_s", "energy_kwh", "co2_g")
-_ACCURACIES = ("train_accuracy", "test_accuracy")
+# Each a number of images over that of its split.
+_ACCURACIES = {"train_accuracy": "train_images", "test_accuracy": "test_images"}
 
 
 @dataclass(frozen=True)
@@ -72,24 +73,27 @@ class RunTemplate:
         chance = random.Random(number)  # noqa: S311 - as above
         factor = chance.uniform(0.5, 2.0)
         without = chance.randrange(EPOCHS) if chance.random() < WITHOUT_ENERGY else None
-        return [_varied(epoch, factor, chance, is_known=epoch.epoch != without) for epoch in self.epochs]
+        return [self._vary(epoch, factor, chance, is_known=epoch.epoch != without) for epoch in self.epochs]
+
+    def _vary(
+        self, epoch: EpochResult, factor: float, chance: random.Random, *, is_known: bool
+    ) -> EpochResult:
+        values: dict[str, Any] = {
+            name: value * factor for name in _VARIED if (value := getattr(epoch, name)) is not None
+        }
+        for name, split in _ACCURACIES.items():
+            images = int(str(self.facts[split]))
+            values[name] = round(images * getattr(epoch, name) * chance.uniform(0.9, 1)) / images
+        if epoch.energy_by_source:
+            values["energy_by_source"] = {name: kwh * factor for name, kwh in epoch.energy_by_source.items()}
+        if epoch.ended_at:
+            values["ended_at"] = epoch.ended_at + timedelta(seconds=chance.randrange(10**6))
+        if not is_known:
+            values |= dict.fromkeys(("energy_kwh", "energy_quality", "co2_g", "energy_by_source"))
+            values["energy_reason"] = "No meter could be read."
+        return epoch.model_copy(update=values)
 
 
 def is_failed(number: int) -> bool:
     """True when the copy of that number ends as failed."""
     return number % round(1 / FAILED) == 0
-
-
-def _varied(epoch: EpochResult, factor: float, chance: random.Random, *, is_known: bool) -> EpochResult:
-    values: dict[str, Any] = {
-        name: value * factor for name in _VARIED if (value := getattr(epoch, name)) is not None
-    }
-    values |= {name: min(1.0, getattr(epoch, name) * chance.uniform(0.9, 1.0)) for name in _ACCURACIES}
-    if epoch.energy_by_source:
-        values["energy_by_source"] = {name: kwh * factor for name, kwh in epoch.energy_by_source.items()}
-    if epoch.ended_at:
-        values["ended_at"] = epoch.ended_at + timedelta(seconds=chance.randrange(10**6))
-    if not is_known:
-        values |= dict.fromkeys(("energy_kwh", "energy_quality", "co2_g", "energy_by_source"))
-        values["energy_reason"] = "No meter could be read."
-    return epoch.model_copy(update=values)

@@ -66,7 +66,8 @@ class Seeder:
         error: RunError | None = None,
     ) -> None:
         """Claim the run, which is the oldest that waits, record its epochs, and end it."""
-        worker_id = f"seed-{run.run_id}"
+        # One of its own, as long as a worker's usually is: whoever holds a run already is given that again.
+        worker_id = f"seed-{run.run_id[-8:]}"
         self._queue.claim(["default"], worker_id=worker_id, lease_s=3600)
         lease = Lease(run=run, attempt=1, worker_id=worker_id)
         self._runs.describe(lease, facts)

@@ -32,28 +32,29 @@ from schema import SortField, Status
 from tests.programs import Programs, wait_until
 
 RUNS, QUICK_RUNS = 100_000, 3_000
+WARM_UP = 200
 PAGE, PAGE_OF_THE_PAGE = 50, 200
 REPEATS, QUICK_REPEATS = 40, 10
 SAMPLES = 200
 GOAL_KIB, GOAL_MS = 10, 25
 
 
-def seed(template: RunTemplate, url: str, runs: int) -> None:
-    """Write the runs, and see that all are there with all their epochs."""
+def seed(template: RunTemplate, url: str, numbers: range) -> None:
+    """Write the runs of these numbers."""
     seeder = Seeder(url)
     start_s = time.monotonic()
-    for number in range(runs):
+    for number in numbers:
         run = seeder.submit(f"{number:032x}", template.hyper_params(number))
         error = ERROR if is_failed(number) else None
         seeder.train(run, template.epochs_of(number), template.facts, error)
-        if (number + 1) % max(1, runs // 20) == 0:
+        if (number + 1) % max(1, len(numbers) // 20) == 0:
             sys.stderr.write(f"\r{number + 1} runs in {time.monotonic() - start_s:.0f} s ")
     seeder.close()
     sys.stderr.write("\n")
-    _check(url, runs)
 
 
-def _check(url: str, runs: int) -> None:
+def check(url: str, runs: int) -> None:
+    """See that all runs are there, with all their epochs."""
     with RedisDB(url) as db:
         counts = db.runs.count_by_status()
         failed = sum(map(is_failed, range(runs)))
@@ -159,11 +160,14 @@ def measure(folder: Path, runs: int, repeats: int) -> dict[str, Any]:
     try:
         template = RunTemplate.train(server.url, folder / "worker")
         with redis.Redis.from_url(server.url) as client:
+            # After these, scripts are loaded and buffers have their size.
+            seed(template, server.url, range(WARM_UP))
             before = read_used_bytes(client)
             start_s = time.monotonic()
-            seed(template, server.url, runs)
+            seed(template, server.url, range(WARM_UP, runs))
             seed_s = time.monotonic() - start_s
-            kib = (read_used_bytes(client) - before) / runs / 1024
+            kib = (read_used_bytes(client) - before) / (runs - WARM_UP) / 1024
+            check(server.url, runs)
             parts = read_parts(client, runs)
             version = client.info("server")["redis_version"]
         print(f"{kib:.2f} KiB per run of {EPOCHS} epochs (n={runs}, seeded in {seed_s:.0f} s), of it {parts}")
