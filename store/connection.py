@@ -21,6 +21,7 @@ from redis.exceptions import (
 from redis.retry import Retry
 
 from errors import Conflict, FieldError, InvalidInput, LeaseLost, NotFound, StoreUnavailable, WattleError
+from store.pool import quicken
 from store.scripts import load_scripts
 
 CALL_TIMEOUT_S: Final = 2.0
@@ -98,7 +99,7 @@ class Connection:
     def __init__(self, url: str, db: int | None, *, key_formats: Mapping[str, str]) -> None:
         pool = _pool(url, db, timeout_s=CALL_TIMEOUT_S)
         blocking_pool = _pool(url, db, timeout_s=BLOCK_SLICE_S + BLOCK_MARGIN_S)
-        self._client: Driver = redis.Redis.from_pool(pool)
+        self._client: Driver = quicken(redis.Redis.from_pool(pool))
         self._blocking_client: Driver = redis.Redis.from_pool(blocking_pool)
         self._scripts = load_scripts(key_formats)
         self._address = _address(pool.connection_kwargs)
