@@ -10,7 +10,7 @@ import redis
 from errors import LeaseLost
 from redis_db import RedisDB
 from schema import Lease, RunError, RunOptions, Status
-from store.queue import MAX_LEASE_LOSSES, MAX_RETRY_S
+from store.queue import MAX_LEASE_LOSSES, MAX_RETRY_S, RETRY_BASE_S
 from tests.records import claim, running
 
 RETRYABLE = RunError(kind="OSError", message="the disk is full\nreally", is_retryable=True)
@@ -28,8 +28,10 @@ def restart(db: RedisDB, raw: redis.Redis) -> Lease:
     return claim(db)
 
 
-def fail(db: RedisDB, lease: Lease, **options: float) -> Status:
-    return db.queue.finish(lease, Status.FAILED, error=RETRYABLE, **options)
+def fail(
+    db: RedisDB, lease: Lease, retry_base_s: float = RETRY_BASE_S, jitter: float | None = None
+) -> Status:
+    return db.queue.finish(lease, Status.FAILED, error=RETRYABLE, retry_base_s=retry_base_s, jitter=jitter)
 
 
 def test_a_retryable_failure_defers_the_run_and_says_until_when(db: RedisDB, raw: redis.Redis) -> None:
@@ -181,9 +183,7 @@ def test_nothing_is_reaped_for_one_lease_after_nobody_did_for_half_of_one(
     assert reap(db) == [run_id]
 
 
-def test_nothing_is_reaped_for_one_lease_after_another_server_answered(
-    db: RedisDB, raw: redis.Redis
-) -> None:
+def test_nothing_is_reaped_for_one_lease_after_another_server_answered(db: RedisDB, raw: redis.Redis) -> None:
     expired(db, raw)
     steady(raw, db, last_ago_s=0.1, since_ago_s=1000)
     raw.hset("queue:reaping", "server", "0" * 40)
