@@ -35,7 +35,7 @@ EPOCH_FIELDS: Final = (
 # Six digits are more than any meter has; written out in full, they would be half of an epoch's size.
 _ROUNDED: Final = ("energy_kwh", "co2_g", "duration_s")
 _DIGITS: Final = 6
-# More than single precision has; the last digits of double precision are noise, and a seventh of an epoch's size.
+# More than single precision has; the last digits of double precision are noise, and a seventh of an epoch.
 _RESULTS: Final = (
     *("train_loss", "train_accuracy", "test_loss", "test_accuracy"),
     *("validation_loss", "validation_accuracy"),

@@ -65,15 +65,20 @@ local function set_status(run_id, from, to, ...)
   local known = redis.call("HMGET", run, "simulated", "duration_s", unpack(SORT_FIELDS))
   local kind = kind_of(known[1])
   redis.call("HSET", run, "status", to, ...)
-  if not known[2] then
-    redis.call("ZREM", key(kind .. "blank", from), run_id)
+  local is_blank = not known[2]
+  if is_blank then
     redis.call("ZADD", key(kind .. "blank", to), known[3], run_id)
-    return
+    if redis.call("ZREM", key(kind .. "blank", from), run_id) == 1 then
+      return
+    end
+    -- Written before there were blank runs: then it is in the indexes of values.
   end
   for place, field in ipairs(SORT_FIELDS) do
     local name = field == "time_added" and "by" or kind .. "by"
     redis.call("ZREM", key(name, field, from), run_id)
-    redis.call("ZADD", key(name, field, to), known[place + 2] or "-inf", run_id)
+    if not is_blank then
+      redis.call("ZADD", key(name, field, to), known[place + 2] or "-inf", run_id)
+    end
   end
 end
 

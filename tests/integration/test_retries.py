@@ -197,7 +197,9 @@ def test_nothing_is_reaped_for_one_lease_after_the_clock_jumped(db: RedisDB, raw
     assert float(raw.hget("queue:reaping", "steady_since_s") or 0) <= db.now().timestamp()
 
 
-def test_a_busy_second_is_no_outage_for_short_leases(db: RedisDB, raw: redis.Redis) -> None:
+def test_two_seconds_are_no_outage_for_short_leases(db: RedisDB, raw: redis.Redis) -> None:
     run_id = expired(db, raw)
-    steady(raw, db, last_ago_s=0.8, since_ago_s=1000)
+    steady(raw, db, last_ago_s=2.1, since_ago_s=1000)
+    assert db.queue.requeue_expired(grace_s=0.5) == []
+    steady(raw, db, last_ago_s=1.5, since_ago_s=1000)
     assert db.queue.requeue_expired(grace_s=0.5) == [run_id]
