@@ -34,7 +34,7 @@ recompute: $(STAMP)
 browser: $(STAMP)
 	@$(BIN)/python -m tests.provide_browser
 
-# What python -m bench.energy compares with, in an environment of its own: its pins are not the product's.
+# What benchmarks compare with, in an environment of its own: its pins are not the product's.
 peers: $(PEERS)/.installed
 
 $(PEERS)/.installed: bench/peers.txt

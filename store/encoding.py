@@ -41,6 +41,7 @@ _RESULTS: Final = (
     *("validation_loss", "validation_accuracy"),
 )
 _RESULT_DIGITS: Final = 12
+_TEST_ACCURACY: Final = EPOCH_FIELDS.index("test_accuracy")
 
 _JSON_FIELDS: Final = ("hyper_params", "options", "environment", "error", "co2_source", "co2_revisions")
 _TIME_FIELDS: Final = ("time_added", "started_at", "ended_at", "due_at", "paused_at")
@@ -122,6 +123,19 @@ def decode_epoch(epoch: str, array: str) -> EpochResult:
 def decode_epochs(stored: Mapping[str, str]) -> list[EpochResult]:
     """Read all epochs of a run, oldest first."""
     return [decode_epoch(epoch, stored[epoch]) for epoch in sorted(stored, key=int)]
+
+
+def decode_accuracies(stored: Mapping[str, str], points: int) -> list[float]:
+    """Read the test accuracies alone, oldest first, evenly thinned out to at most ``points``.
+
+    The first and the last are among them. Whole epochs would cost twenty times as much, and a page of runs
+    shows thousands.
+    """
+    epochs = sorted(stored, key=int)
+    if len(epochs) > points:
+        step = (len(epochs) - 1) / (points - 1)
+        epochs = [epochs[round(place * step)] for place in range(points)]
+    return [json.loads(stored[epoch])[_TEST_ACCURACY] for epoch in epochs]
 
 
 def decode_attempts(stored: Mapping[str, str]) -> list[Attempt]:

@@ -15,6 +15,7 @@ from redis.sentinel import Sentinel
 
 from errors import InvalidInput
 from store.address import Address
+from store.pool import quicken
 
 CONNECT_TIMEOUT_S: Final = 2.0
 # Sentinels are asked one after the other, while a worker wants to renew its lease.
@@ -86,7 +87,7 @@ def open_server(address: Address, *, timeout_s: float) -> Server:
     options: dict[str, Any] = {**limits, **texts, **address.options}
     for host, port in address.nodes:
         options |= {"host": host, "port": port}
-    return _Direct(redis.Redis(**options, retry=_no_retry()))
+    return _Direct(quicken(redis.Redis(**options, retry=_no_retry())))
 
 
 def _no_retry() -> Retry:
