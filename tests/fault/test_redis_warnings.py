@@ -54,3 +54,12 @@ def test_a_program_that_starts_before_redis_warns_once_it_is_there(
         wait_until(lambda: "Set appendonly yes" in programs.output())
     finally:
         programs.stop()
+
+
+@pytest.mark.parametrize("url", ["nonsense", "rediss://h?ssl_ca_certs=/no-such-file", "redis+sentinel://h"])
+def test_a_worker_whose_address_of_redis_is_wrong_ends_with_a_sentence(url: str, tmp_path: Path) -> None:
+    programs = Programs(redis_url=url, data_dir=tmp_path / "data")
+    assert programs.start("worker.py", "--device", "cpu").wait(60) == 2
+    assert "worker: " in programs.output()
+    assert "WATTLE_REDIS_URL" in programs.output()
+    assert "Traceback" not in programs.output()
