@@ -10,7 +10,7 @@ import redis
 from errors import LeaseLost
 from redis_db import RedisDB
 from schema import Lease, RunError, RunOptions, Status
-from store.queue import MAX_LEASE_LOSSES, MAX_RETRY_S
+from store.queue import MAX_LEASE_LOSSES, MAX_RETRY_S, RETRY_BASE_S
 from tests.records import claim, running
 
 RETRYABLE = RunError(kind="OSError", message="the disk is full\nreally", is_retryable=True)
@@ -28,8 +28,10 @@ def restart(db: RedisDB, raw: redis.Redis) -> Lease:
     return claim(db)
 
 
-def fail(db: RedisDB, lease: Lease, **options: float) -> Status:
-    return db.queue.finish(lease, Status.FAILED, error=RETRYABLE, **options)
+def fail(
+    db: RedisDB, lease: Lease, retry_base_s: float = RETRY_BASE_S, jitter: float | None = None
+) -> Status:
+    return db.queue.finish(lease, Status.FAILED, error=RETRYABLE, retry_base_s=retry_base_s, jitter=jitter)
 
 
 def test_a_retryable_failure_defers_the_run_and_says_until_when(db: RedisDB, raw: redis.Redis) -> None:
@@ -181,9 +183,7 @@ def test_nothing_is_reaped_for_one_lease_after_nobody_did_for_half_of_one(
     assert reap(db) == [run_id]
 
 
-def test_nothing_is_reaped_for_one_lease_after_another_server_answered(
-    db: RedisDB, raw: redis.Redis
-) -> None:
+def test_nothing_is_reaped_for_one_lease_after_another_server_answered(db: RedisDB, raw: redis.Redis) -> None:
     expired(db, raw)
     steady(raw, db, last_ago_s=0.1, since_ago_s=1000)
     raw.hset("queue:reaping", "server", "0" * 40)
@@ -197,7 +197,9 @@ def test_nothing_is_reaped_for_one_lease_after_the_clock_jumped(db: RedisDB, raw
     assert float(raw.hget("queue:reaping", "steady_since_s") or 0) <= db.now().timestamp()
 
 
-def test_a_busy_second_is_no_outage_for_short_leases(db: RedisDB, raw: redis.Redis) -> None:
+def test_two_seconds_are_no_outage_for_short_leases(db: RedisDB, raw: redis.Redis) -> None:
     run_id = expired(db, raw)
-    steady(raw, db, last_ago_s=0.8, since_ago_s=1000)
+    steady(raw, db, last_ago_s=2.1, since_ago_s=1000)
+    assert db.queue.requeue_expired(grace_s=0.5) == []
+    steady(raw, db, last_ago_s=1.5, since_ago_s=1000)
     assert db.queue.requeue_expired(grace_s=0.5) == [run_id]

@@ -35,7 +35,7 @@ def walk(
 
 
 def by_brute_force(runs: Sequence[Run], order: Order) -> list[str]:
-    """Sort by energy, equal ones by id; real runs first, of each kind those without it last, blank ones by time."""
+    """Sort by energy, equal ones by id; real runs first, of each kind those without last, blank by time."""
     simulated = [run for run in runs if run.simulated]
     if simulated and len(simulated) < len(runs):
         real = [run for run in runs if not run.simulated]
@@ -153,6 +153,22 @@ def test_a_page_among_ten_thousand_equal_values_costs_as_much_as_any_other(
         assert page.runs[0].run_id == ("r05001" if order == "asc" else "r04999")
         calls = sum(command["calls"] for command in raw.info("commandstats").values())
         assert calls < 100
+
+
+@pytest.mark.parametrize("is_simulated", [False, True])
+def test_a_run_from_before_there_were_blank_runs_is_listed_and_moves_on(
+    db: RedisDB, raw: redis.Redis, is_simulated: bool
+) -> None:
+    db.queue.submit({"num_epochs": 1, "simulated": is_simulated}, run_id="a")
+    kind = "simulated:" if is_simulated else ""
+    raw.delete(f"runs:{kind}blank:waiting")
+    raw.zadd("runs:by:time_added:waiting", {"a": 1})
+    for field in set(SortField) - {SortField.TIME_ADDED}:
+        raw.zadd(f"runs:{kind}by:{field}:waiting", {"a": "-inf"})
+    for sort in SortField:
+        assert [run.run_id for run in db.runs.list(sort, status=Status.WAITING).runs] == ["a"]
+    assert db.queue.claim(["default"], worker_id="w", lease_s=60) is not None
+    assert set(raw.scan_iter("runs:*")) == {"runs:by:time_added", f"runs:{kind}blank:running"}
 
 
 @pytest.mark.parametrize("limit", [0, -1])

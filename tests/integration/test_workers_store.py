@@ -59,7 +59,8 @@ def test_a_worker_that_stopped_beating_is_gone_and_can_be_seen_for_a_day(
     db.workers.remove("w-2")
     (gone,) = db.workers.list_known()
     assert gone.gone_at is not None
-    assert (gone.gone_at.timestamp(), gone.run_id, gone.epoch) == (pytest.approx(gone_s), "a", 3)
+    assert abs(gone.gone_at.timestamp() - gone_s) < 0.001
+    assert (gone.run_id, gone.epoch) == ("a", 3)
     db.workers.beat(WORKER, ttl_s=60)
     (back,) = db.workers.list_known()
     assert (back.gone_at, back.run_id) == (None, None)
