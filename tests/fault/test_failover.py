@@ -27,7 +27,7 @@ pytestmark = [
 ]
 
 LEASE_S = 2.0
-PARAMS: dict[str, JsonValue] = {"trainer": "sleepy", "num_epochs": 40, "epoch_s": 0.25, "seed": 0}
+PARAMS: dict[str, JsonValue] = {"trainer": "sleepy", "num_epochs": 24, "epoch_s": 0.25, "seed": 0}
 
 
 @pytest.fixture
@@ -94,7 +94,7 @@ def check_a_training_goes_through(
             wait_until(lambda: db.runs.get(run_id).status is Status.DONE)
             run = db.runs.get(run_id)
             assert (run.attempt, run.lease_losses, run.failures) == (1, 0, 0)
-            assert epochs_of(db, run_id) == list(range(1, 41))
+            assert epochs_of(db, run_id) == list(range(1, 25))
             assert worker.poll() is None
     finally:
         programs.stop()

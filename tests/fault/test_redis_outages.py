@@ -23,7 +23,7 @@ pytestmark = pytest.mark.slow
 
 LEASE_S = 1.5
 OUTAGE_S = 3.5
-NUM_EPOCHS = 30
+NUM_EPOCHS = 20
 
 Outage = Callable[[RedisServer], AbstractContextManager[None]]
 
