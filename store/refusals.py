@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Final
@@ -82,6 +83,11 @@ _DISGUISED: Final[Sequence[tuple[str, type[Exception] | str]]] = (
     ("unauthenticated", AuthenticationError),
     ("previous master is now a slave", _FAILING_OVER),
     ("UNBLOCKED", _FAILING_OVER),
+    # Of a Sentinel the driver tells the class of the error only.
+    (
+        ":AuthenticationError",
+        "has Sentinels that ask for a password. Add ?sentinel_password=… to WATTLE_REDIS_URL",
+    ),
     ("access a non local key", _IS_CLUSTER),
     ("do not hash to the same slot", _IS_CLUSTER),
     ("CERTIFICATE_VERIFY_FAILED", _UNTRUSTED),
@@ -114,7 +120,12 @@ def is_demoted(error: Exception) -> bool:
 
 
 def _unavailable(error: Exception, address: object) -> StoreUnavailable:
-    return StoreUnavailable(f"Redis at {address} {_remedy(error)}. (Redis: {str(error)[:300]})")
+    return StoreUnavailable(f"Redis at {address} {_remedy(error)}. (Redis: {_words_of(error)[:300]})")
+
+
+def _words_of(error: Exception) -> str:
+    """Return what the driver says, less the whole setup of its client, which it says of every Sentinel."""
+    return re.sub(r"<redis\.client\.Redis.*?>\)>\)> - ", "", str(error))
 
 
 def _remedy(error: Exception) -> str:

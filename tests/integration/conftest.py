@@ -98,7 +98,9 @@ class PrefixedRedis(redis.Redis):
             found = self._send(name, f"{self.prefix}{rest[0]}", **options)
             return [key.removeprefix(self.prefix) for key in found]
         if name == "SCAN":
-            cursor, found = self._send(*args, **options)
+            # Its arguments are the cursor, and where a pattern is given the word MATCH and the pattern.
+            rest[2:3] = [f"{self.prefix}{pattern}" for pattern in rest[2:3]]
+            cursor, found = self._send(name, *rest, **options)
             return cursor, [key.removeprefix(self.prefix) for key in found]
         if name not in self._NO_KEY:
             last = len(rest) if name in self._ALL_KEYS else 1

@@ -14,6 +14,7 @@ from cli.redis_server import RedisServer
 from errors import InvalidInput, StoreUnavailable
 from redis_db import RedisDB
 from tests.conftest import start_redis
+from tests.programs import wait_until
 from tests.records import claim
 
 
@@ -108,7 +109,7 @@ def test_a_server_that_became_a_replica_is_left_for_whom_its_name_means_by_then(
         admin.replicaof("127.0.0.1", closed_port)
         with pytest.raises(StoreUnavailable):
             db.queue.submit({"num_epochs": 1})
-        assert len(admin.client_list(_type="normal")) == 1
+        wait_until(lambda: len(admin.client_list(_type="normal")) == 1, what="the old connection is closed")
 
 
 def test_a_key_of_another_program_is_explained(db: RedisDB, redis_url: str) -> None:

@@ -7,6 +7,7 @@ import signal
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -102,6 +103,41 @@ def test_a_cluster_is_reached_through_any_of_its_nodes(cluster: Cluster) -> None
         db.queue.submit(PARAMS, run_id="a")
         assert owner.exists("{wattle}:run:a")
         assert abs(db.now().timestamp() - time.time()) < 5
+
+
+@contextmanager
+def password(ports: list[int]) -> Iterator[None]:
+    """Make servers ask for the password "hidden"."""
+    clients = [client_of(port) for port in ports]
+    for client in clients:
+        client.execute_command("ACL", "SETUSER", "default", "resetpass", ">hidden")
+    try:
+        yield
+    finally:
+        for client in clients:
+            # Its connection was opened before.
+            client.execute_command("ACL", "SETUSER", "default", "nopass")
+            client.close()
+
+
+def test_sentinels_have_a_password_of_their_own(sentinels: SentinelTrio) -> None:
+    with password([sentinel.port for sentinel in sentinels.sentinels]):
+        with RedisDB(sentinels.url) as db, pytest.raises(StoreUnavailable, match="sentinel_password"):
+            db.ping()
+        wrong = f"{sentinels.url}?sentinel_password=wrong"
+        with RedisDB(wrong) as db, pytest.raises(StoreUnavailable, match="sentinel_password") as refused:
+            db.ping()
+        assert "<" not in str(refused.value)
+        with RedisDB(f"{sentinels.url}?sentinel_password=hidden") as db:
+            db.ping()
+
+
+def test_a_cluster_may_ask_for_a_password(cluster: Cluster) -> None:
+    with password([node.port for node in cluster.nodes]):
+        with RedisDB(cluster.url) as db, pytest.raises(StoreUnavailable, match="user name or password"):
+            db.ping()
+        with RedisDB(cluster.url.replace("://", "://:hidden@")) as db:
+            db.queue.submit(PARAMS)
 
 
 def test_a_cluster_under_the_address_of_one_server_is_explained(cluster: Cluster) -> None:
