@@ -2,11 +2,11 @@
 
 Each queue has a Redis of its own with AOF everysec, ours its API beside it as anywhere, and one job that
 sleeps and writes down when it begins and ends. Then something dies (bench.fault_scenes). Everything is as it
-comes, with late acknowledgement where it can be chosen, except in ``longer_than_lease``, where what corresponds
-to a lease is set to 5 s: ours, Celery's visibility timeout, Dramatiq's heartbeat timeout; RQ has none. A queue
-that has not put it right when the limit is over is printed so; it may do so later. The exit code is 1 when ours
-loses a job, runs it beside itself, records another end than done, or takes more than one lease and a second to
-run it again.
+comes, with late acknowledgement where it can be chosen. Only in ``longer_than_lease`` is what corresponds to
+a lease set to 5 s: ours, Celery's visibility timeout, Dramatiq's heartbeat timeout; RQ has none. A queue
+that has not put it right when the limit is over is printed so; it may do so later. The exit code is 1 when
+ours loses a job, runs it beside itself, records another end than done, or takes more than one lease and a
+second to run it again.
 """
 
 from __future__ import annotations
