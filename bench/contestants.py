@@ -24,7 +24,7 @@ from cli.redis_server import RedisServer, free_port
 
 PEERS = ROOT / ".venv-peers" / "bin" / "python"
 START_LIMIT_S = 60.0
-_PORT = 16390
+_PORT, _API_PORT = 16390, 15200
 
 
 @dataclass(frozen=True)
@@ -39,6 +39,8 @@ class Contestant:
     environment: Mapping[str, str] = field(default_factory=dict)
     dying_worker: Sequence[str] = ()
     """A worker that kills itself after its first pop, where the environment variable does not make it so."""
+    attendant: Sequence[str] = ()
+    """Another program that is always there where the queue is at work."""
 
 
 def peer(name: str, title: str, module: str, *worker: str, **environment: str) -> Contestant:
@@ -47,12 +49,17 @@ def peer(name: str, title: str, module: str, *worker: str, **environment: str) -
     return Contestant(name, title, PEERS, (*program, "produce"), (*program, "work", *worker), environment)
 
 
-def ours(name: str, title: str, *worker: str, **environment: str) -> Contestant:
+def ours(name: str, title: str, *worker: str, attendant: Sequence[str] = ()) -> Contestant:
     """Return ours, with the worker as given."""
     program = ("-m", "bench.peers.ours")
-    python = Path(sys.executable)
     return Contestant(
-        name, title, python, (*program, "produce"), worker, environment, (*program, "die", "first,default")
+        name,
+        title,
+        Path(sys.executable),
+        (*program, "produce"),
+        worker,
+        dying_worker=(*program, "die", "first,default"),
+        attendant=attendant,
     )
 
 
@@ -66,13 +73,14 @@ class Stage:
         self.contestant, self.redis, self.folder = contestant, redis, folder
         folder.mkdir(parents=True)
         self.stamps, self.journal = folder / "stamps", folder / "journal"
-        self._workers: list[subprocess.Popen[bytes]] = []
+        self._programs: list[subprocess.Popen[bytes]] = []
         self._environment = {
             **{name: value for name, value in os.environ.items() if not name.startswith("WATTLE_")},
             **_OUR_SETTINGS,
             "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "bench" / "plugin")]),
             "WATTLE_REDIS_URL": redis.url,
             "WATTLE_DATA_DIR": str(folder / "data"),
+            "WATTLE_PORT": str(free_port(_API_PORT)),
             "WATTLE_ENERGY_DIR": str(folder / "data" / "energy"),
             jobs.REDIS: redis.url,
             jobs.STAMPS: str(self.stamps),
@@ -81,6 +89,8 @@ class Stage:
         }
         program = [str(contestant.python), *contestant.producer]
         self.producer = Conversation(contestant.title, program, environment=self._environment)
+        if contestant.attendant:
+            self._start(contestant.attendant, {})
 
     @property
     def version(self) -> str | None:
@@ -91,43 +101,45 @@ class Stage:
         """Start a worker."""
         contestant = self.contestant
         command = (dies_after_pop and contestant.dying_worker) or contestant.worker
-        fault = {jobs.DIES_AFTER_POP: "1"} if dies_after_pop else {}
-        with (self.folder / f"worker-{len(self._workers)}.log").open("wb") as output:
-            worker = subprocess.Popen(
-                [str(contestant.python), *command],
+        return self._start(command, {jobs.DIES_AFTER_POP: "1"} if dies_after_pop else {})
+
+    def _start(self, command: Sequence[str], fault: Mapping[str, str]) -> psutil.Process:
+        with (self.folder / f"program-{len(self._programs)}.log").open("wb") as output:
+            program = subprocess.Popen(
+                [str(self.contestant.python), *command],
                 cwd=ROOT,
-                env=self._environment | fault,
+                env={**self._environment, **fault},
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
-        self._workers.append(worker)
-        return psutil.Process(worker.pid)
+        self._programs.append(program)
+        return psutil.Process(program.pid)
 
     def exit_code_of(self, worker: psutil.Process) -> int | None:
         """Return a worker's exit code, None while it lives."""
-        return next(one for one in self._workers if one.pid == worker.pid).poll()
+        return next(one for one in self._programs if one.pid == worker.pid).poll()
 
     def kill(self, worker: psutil.Process) -> None:
-        """Kill a worker and all it has started, also what its own death has left behind."""
+        """Kill a program and all it has started, also what its own death has left behind."""
         with suppress(psutil.NoSuchProcess):
             kill_tree(worker)
         with suppress(ProcessLookupError):
             os.killpg(worker.pid, signal.SIGKILL)
 
     def last_words(self) -> str:
-        """Return the end of what the workers printed."""
-        logs = sorted(self.folder.glob("worker-*.log"))
+        """Return the end of what the programs printed."""
+        logs = sorted(self.folder.glob("program-*.log"))
         return "\n".join(log.read_text(errors="replace")[-1000:] for log in logs)
 
     def close(self) -> None:
         """End everything."""
         self.producer.close()
-        for worker in self._workers:
+        for program in self._programs:
             # Only while it is not waited for is its pid surely its own.
-            if worker.returncode is None:
-                self.kill(psutil.Process(worker.pid))
-            worker.wait()
+            if program.returncode is None:
+                self.kill(psutil.Process(program.pid))
+            program.wait()
 
     def __enter__(self) -> Self:
         return self

@@ -1,11 +1,12 @@
 """What RQ, Celery, Dramatiq and ours do when things break: the table of docs/reliability.md, made again.
 
-Each queue has a Redis of its own with AOF everysec, and one job that sleeps and writes down when it begins
-and ends. Then something dies (bench.fault_scenes). Everything is as it comes, with late acknowledgement where
-it can be chosen, except in ``longer_than_lease``, where what corresponds to a lease is set to 5 s: ours,
-Celery's visibility timeout, Dramatiq's heartbeat timeout; RQ has none. A queue that has not put it right when
-the limit is over is printed so; it may do so later. The exit code is 1 when ours loses a job, runs it beside
-itself, records another end than done, or takes more than one lease and a second to run it again.
+Each queue has a Redis of its own with AOF everysec, ours its API beside it as anywhere, and one job that
+sleeps and writes down when it begins and ends. Then something dies (bench.fault_scenes). Everything is as it
+comes, with late acknowledgement where it can be chosen. Only in ``longer_than_lease`` is what corresponds to
+a lease set to 5 s: ours, Celery's visibility timeout, Dramatiq's heartbeat timeout; RQ has none. A queue
+that has not put it right when the limit is over is printed so; it may do so later. The exit code is 1 when
+ours loses a job, runs it beside itself, records another end than done, or takes more than one lease and a
+second to run it again.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ LIMIT_S, QUICK_LIMIT_S = 60.0, 20.0
 OUR_WORKER = ("worker.py", "--device", "cpu", "--threads", "1", "--queues", "first,default")
 
 CONTESTANTS = (
-    ours("ours", "Wattle", *OUR_WORKER),
+    ours("ours", "Wattle", *OUR_WORKER, attendant=["backend.py"]),
     peer("rq", "RQ", "rq_peer", "fork", "first", "default"),
     peer("celery", "Celery", "celery_peer", "prefork", "first", "default", WATTLE_BENCH_RUNS_LONG_JOBS="1"),
     peer("dramatiq", "Dramatiq", "dramatiq_peer", "8", "default", "second"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ import redis
 
 from bench import contestants
 from bench.claim_cost import measure_claims
-from bench.contestants import Contestant, Stage, new_redis, ours, peer
+from bench.contestants import Stage, new_redis, ours, peer
 from bench.fault_scenes import killed_after_pop, redis_away
 from bench.faults import CONTESTANTS, is_right
 from bench.queue import drain
@@ -17,7 +18,7 @@ from bench.run_template import EPOCHS, RunTemplate, is_failed
 from bench.seeding import Seeder
 from bench.store import check, read_parts, seed
 from cli.redis_server import RedisServer
-from errors import LeaseLost
+from errors import StoreUnavailable
 from redis_db import RedisDB
 from schema import EpochResult, Status
 from tests.conftest import start_redis
@@ -79,7 +80,7 @@ def test_a_peer_that_is_not_installed_is_a_reason(
 def test_a_run_whose_worker_dies_between_claim_and_start_is_run_again(
     server: RedisServer, tmp_path: Path
 ) -> None:
-    short = Contestant(**{**vars(CONTESTANTS[0]), "environment": {"WATTLE_LEASE_S": "2"}})
+    short = replace(CONTESTANTS[0], environment={"WATTLE_LEASE_S": "2"})
     try:
         with Stage(short, server, tmp_path / "stage") as stage:
             found = killed_after_pop(stage, 60.0)
@@ -145,5 +146,5 @@ def test_a_refusal_is_not_lost_when_replies_are_awaited_late(
     run = seeder.submit("one", template.hyper_params(1))
     seeder.train(run, template.epochs_of(1), {})
     seeder.train(run, template.epochs_of(1), {})
-    with pytest.raises(LeaseLost):
+    with pytest.raises(StoreUnavailable, match="LEASELOST"):
         seeder.flush()
