@@ -31,6 +31,7 @@ from schema import (
     Status,
     TotalsReply,
     TrainersReply,
+    WorkersReply,
 )
 from settings import load_settings
 
@@ -199,6 +200,18 @@ def fetch_model_file(iid: str, name: ModelName, file: str) -> bytes:
 def get_health() -> HealthReply:
     """Return whether the API can work, and which workers live."""
     return api().get_health()
+
+
+@st.cache_data(ttl=1, show_spinner=False)
+def list_workers() -> WorkersReply:
+    """Return the workers that live, and those that are gone since yesterday."""
+    return api().list_workers()
+
+
+def forget() -> None:
+    """Ask the API anew for all that changes by itself."""
+    for kept in (get_run, get_health, list_workers, _list_page):
+        kept.clear()
 
 
 @st.cache_data(ttl=60, show_spinner=False)
