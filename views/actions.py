@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final
 
-from schema import Run, Status
-
-ActionName = Literal[
-    "cancel", "pause", "resume", "preempt", "retry", "rerun", "prioritise", "unprioritise", "delete"
-]
+from schema import Action as ActionName
+from schema import Priority, Run, Status
 
 
 @dataclass(frozen=True)
@@ -24,6 +21,7 @@ class Action:
     """What the run's pill says until the API has answered."""
     done: str
     hint: str
+    priority: Priority | None = None
 
 
 CANCEL: Final = Action(
@@ -51,12 +49,12 @@ RERUN: Final = Action(
     "Queues a new run with the same values; this one stays as it is.",
 )  # fmt: skip
 PRIORITISE: Final = Action(
-    "prioritise", "High priority", ":material/keyboard_double_arrow_up:", "moving up", "moved up",
-    "It goes before the normal runs of its queue.",
+    "priority", "High priority", ":material/keyboard_double_arrow_up:", "moving up", "moved up",
+    "It goes before the normal runs of its queue.", "high",
 )  # fmt: skip
 UNPRIORITISE: Final = Action(
-    "unprioritise", "Normal priority", ":material/keyboard_double_arrow_down:", "moving down", "moved down",
-    "It goes behind the high runs of its queue.",
+    "priority", "Normal priority", ":material/keyboard_double_arrow_down:", "moving down", "moved down",
+    "It goes behind the high runs of its queue.", "normal",
 )  # fmt: skip
 DELETE: Final = Action(
     "delete", "Delete", ":material/delete:", "deleting", "deleted",

@@ -4,44 +4,59 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from schema import BulkReply, DeletionReply, RunReply, WorkerReply
+from schema import DeletionReply, Outcome, RunReply, Status, WorkerReply
 from views import source
-from views.actions import ActionName
+from views.actions import Action
+
+# 500 runs each: beyond that the reader presses again.
+_MOST_REQUESTS = 20
 
 
-def act(iid: str, name: ActionName) -> RunReply:
+def act(iid: str, action: Action) -> RunReply:
     """Ask something of a run and return it as it is then; a rerun returns the new run."""
     api = source.api()
-    calls = {
-        "cancel": api.cancel_run,
-        "pause": api.pause_run,
-        "resume": api.resume_run,
-        "preempt": api.preempt_run,
-        "retry": api.retry_run,
-        "rerun": api.rerun_run,
-        "prioritise": lambda iid: api.set_priority(iid, "high"),
-        "unprioritise": lambda iid: api.set_priority(iid, "normal"),
-    }
     try:
-        return calls[name](iid)
+        match action.name:
+            case "cancel":
+                return api.cancel_run(iid)
+            case "pause":
+                return api.pause_run(iid)
+            case "resume":
+                return api.resume_run(iid)
+            case "preempt":
+                return api.preempt_run(iid)
+            case "retry":
+                return api.retry_run(iid)
+            case "rerun":
+                return api.rerun_run(iid)
+            case "priority":
+                return api.set_priority(iid, action.priority or "normal")
+            case "delete":
+                raise ValueError("a deletion is confirmed first: use delete_run")
     finally:
         source.forget()
 
 
-def act_on_all(name: ActionName, run_ids: Sequence[str]) -> BulkReply:
+def act_on_all(action: Action, run_ids: Sequence[str]) -> list[Outcome]:
     """Ask the same of many runs; each has its own outcome."""
     try:
-        return source.api().bulk(name, run_ids=run_ids)
+        return source.api().bulk(action.name, run_ids).outcomes
     finally:
         source.forget()
 
 
-def retry_all_failed() -> BulkReply:
-    """Put every failed run back into its queue."""
+def retry_all_failed() -> list[Outcome]:
+    """Put every failed run back into its queue, as many at a time as the API takes."""
+    outcomes: list[Outcome] = []
     try:
-        return source.api().bulk("retry", status="failed")
+        for _ in range(_MOST_REQUESTS):
+            reply = source.api().bulk("retry", status=Status.FAILED)
+            outcomes += reply.outcomes
+            if not reply.left or not reply.succeeded:
+                break
     finally:
         source.forget()
+    return outcomes
 
 
 def get_deletion(iid: str) -> DeletionReply:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import zlib
 from typing import Final, Literal
 
-from schema import Requires, Run, Status
+from schema import Requires, Run, RunReply, Status
 
 PillColor = Literal["blue", "gray", "green", "red", "violet", "orange", "yellow"]
 
@@ -101,6 +101,11 @@ def requirement_text(requires: Requires) -> str:
     if requires.zone:
         words.append(f"in zone {requires.zone}" if words else f"a place in zone {requires.zone}")
     return " ".join(words) or "nothing special"
+
+
+def status_text(run: RunReply) -> str:
+    """Say where a run stands without the word its pill says."""
+    return run.status_line.removeprefix(f"{run.status}: ")
 
 
 def short_id(run_id: str) -> str:

@@ -31,7 +31,7 @@ def obey(run: RunReply, pill: DeltaGenerator) -> bool:
         return False
     pill.badge(f"{action.doing} …", icon=":material/pending:", color="orange")
     try:
-        after = commands.act(iid, action.name)
+        after = commands.act(iid, action)
     except ApiError as error:
         _note_refusal(iid, action, error)
         return True
@@ -102,17 +102,23 @@ def _confirm_deletion(run: RunReply) -> None:
         return
     st.markdown(deletion_text(deletion))
     st.caption(kept_text(deletion))
+    if deletion.files_left:
+        st.warning(fmt.plain(f"Some files cannot be read: {deletion.files_left}"), icon=":material/folder_off:")
+    if deletion.reason:
+        st.warning(fmt.plain(deletion.reason), icon=":material/block:")
+        return
     if st.button("Delete it", type="primary", icon=":material/delete:"):
         _delete(run)
 
 
 def _delete(run: RunReply) -> None:
     try:
-        commands.delete_run(run.run_id)
+        gone = commands.delete_run(run.run_id)
     except ApiError as error:
         st.error(fmt.plain_lines(str(error)), icon=":material/error:")
         return
-    parts.give_notice(f"Run {short_id(run.run_id)} is deleted.", icon=":material/delete:")
+    left = f" These files are left: {fmt.plain(gone.files_left)}." if gone.files_left else ""
+    parts.give_notice(f"Run {short_id(run.run_id)} is deleted.{left}", icon=":material/delete:")
     st.switch_page(parts.page("runs"))
 
 

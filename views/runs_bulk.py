@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 import streamlit as st
 
 from errors import ApiError, ApiRefused
-from schema import BulkReply, RunReply
+from schema import Outcome, RunReply
 from views import actions, commands
 from views import format as fmt
 from views.actions import Action
@@ -56,13 +56,13 @@ def retry_all(failed: int) -> None:
         _confirm_retry_all(failed)
 
 
-def summarise(action: Action, reply: BulkReply) -> tuple[str, list[str]]:
+def summarise(action: Action, outcomes: Sequence[Outcome]) -> tuple[str, list[str]]:
     """Say how many runs did as they were asked, and name those that refused with their reasons."""
-    refused = [result for result in reply.results if not result.success]
-    done = f"{_runs(len(reply.results) - len(refused))} {action.done}"
+    refused = [outcome for outcome in outcomes if not outcome.success]
+    done = f"{_runs(len(outcomes) - len(refused))} {action.done}"
     if not refused:
         return f"{done}.", []
-    lines = [f"`{result.iid[:8]}` {fmt.plain(result.message or 'no reason given')}" for result in refused]
+    lines = [f"`{outcome.iid[:8]}` {fmt.plain(outcome.message or 'no reason given')}" for outcome in refused]
     more = [f"and {_runs(len(lines) - _NAMED)} more"] if len(lines) > _NAMED else []
     return f"{done}, {fmt.count(len(refused))} not:", [*lines[:_NAMED], *more]
 
@@ -84,11 +84,11 @@ def _button(action: Action, marked: Sequence[RunReply]) -> None:
 
 def _do(action: Action, runs: Sequence[RunReply]) -> None:
     try:
-        reply = commands.act_on_all(action.name, [run.run_id for run in runs])
+        outcomes = commands.act_on_all(action, [run.run_id for run in runs])
     except ApiError as error:
         st.session_state[_OUTCOME] = (f"None {action.done}:", [_reason(error)])
     else:
-        st.session_state[_OUTCOME] = summarise(action, reply)
+        st.session_state[_OUTCOME] = summarise(action, outcomes)
 
 
 @st.dialog("Delete these runs?", icon=":material/delete:")

@@ -13,7 +13,7 @@ from schema import RunReply, Status
 from views import format as fmt
 from views.actions import DOING, pill_words
 from views.columns import scaled
-from views.look import SIMULATED, SIMULATED_COLOR, STATUS_COLORS, run_swatch, run_title, short_id
+from views.look import SIMULATED, SIMULATED_COLOR, STATUS_COLORS, run_swatch, run_title, short_id, status_text
 
 Face = Literal["figures", "queue", "failures"]
 
@@ -169,7 +169,7 @@ def _queue(runs: Sequence[RunReply]) -> tuple[pd.DataFrame, dict[str, Any]]:
             "progress": [100 * run.progress for run in runs],
             "queue": [run.options.queue for run in runs],
             "priority": [run.options.priority for run in runs],
-            "line": [run.status_line or run.status_reason for run in runs],
+            "line": [status_text(run) for run in runs],
         }
     )
     return frame, {
