@@ -17,6 +17,8 @@ from api import errors as error_replies
 from api import guard
 from api.accounts import accounts
 from api.body import StrictJSONProvider
+from api.bulk import bulk
+from api.controls import controls
 from api.docs import docs, finish_openapi
 from api.health import VERSION, health
 from api.models import models
@@ -24,6 +26,7 @@ from api.runs import runs
 from api.state import State, attach, state_of
 from api.totals import totals
 from api.trainers import trainers
+from api.workers import workers
 from errors import InvalidInput
 from housekeeping import Housekeeper
 from redis_db import RedisDB
@@ -31,7 +34,7 @@ from settings import Settings, load_settings
 from trainers import complete_hyper_params
 
 CONFIG = Path(__file__).resolve().with_name("gunicorn.conf.py")
-BLUEPRINTS = (runs, models, accounts, totals, trainers, health, docs)
+BLUEPRINTS = (runs, controls, bulk, models, accounts, totals, trainers, workers, health, docs)
 
 
 def create_app(settings: Settings | None = None, db: RedisDB | None = None) -> APIFlask:

@@ -13,6 +13,9 @@ from pydantic import BaseModel, JsonValue, ValidationError
 from errors import ApiRefused, ApiUnavailable, FieldError
 from schema import (
     AccountReply,
+    Action,
+    BulkReply,
+    DeletionReply,
     EpochsReply,
     ErrorReply,
     HealthReply,
@@ -21,6 +24,7 @@ from schema import (
     ModelsReply,
     PowerReply,
     Prediction,
+    Priority,
     RecomputeReply,
     RecomputeRequest,
     RunOptions,
@@ -31,6 +35,8 @@ from schema import (
     TotalsReply,
     TrainersReply,
     TrainReply,
+    WorkerReply,
+    WorkersReply,
 )
 
 Reply = TypeVar("Reply", bound=BaseModel)
@@ -139,6 +145,90 @@ class Client:
         path = f"/api/runs/{_segment(iid)}/models/{_segment(name)}/{_segment(file)}"
         return self._send("GET", path).content
 
+    def cancel_run(self, iid: str) -> RunReply:
+        """End a run: at once while no worker has it, else at the next step of its training."""
+        return self._control(iid, "cancel")
+
+    def pause_run(self, iid: str) -> RunReply:
+        """Keep a run from workers until it is resumed; a running one saves a checkpoint first."""
+        return self._control(iid, "pause")
+
+    def resume_run(self, iid: str) -> RunReply:
+        """Let a paused or deferred run wait again, to be claimed next."""
+        return self._control(iid, "resume")
+
+    def preempt_run(self, iid: str) -> RunReply:
+        """Let a worker put its run back with a checkpoint, to be claimed again."""
+        return self._control(iid, "preempt")
+
+    def retry_run(self, iid: str) -> RunReply:
+        """Queue a failed or cancelled run again; it goes on from its checkpoint."""
+        return self._control(iid, "retry")
+
+    def set_priority(self, iid: str, priority: Priority) -> RunReply:
+        """Let a run be claimed before the normal ones of its queue, or no longer."""
+        return self._control(iid, "priority", {"priority": priority})
+
+    def rerun_run(
+        self,
+        iid: str,
+        changes: Mapping[str, JsonValue] | None = None,
+        *,
+        options: Mapping[str, JsonValue] | None = None,
+        idempotency_key: str | None = None,
+    ) -> RunReply:
+        """Queue a new run like this one, with changed hyper_params and options, and return the new one.
+
+        Repeat a call that failed with the key it was first made with, and it queues once.
+        """
+        body = {"hyper_params": dict(changes or {}), "options": dict(options or {})}
+        headers = {"Idempotency-Key": idempotency_key or uuid.uuid4().hex}
+        path = f"/api/runs/{_segment(iid)}/rerun"
+        return self._read(RunReply, self._send("POST", path, json=body, headers=headers))
+
+    def bulk(
+        self,
+        action: Action,
+        run_ids: Iterable[str] | None = None,
+        status: Status | None = None,
+        *,
+        priority: Priority | None = None,
+    ) -> BulkReply:
+        """Do ``action`` with many runs, at most 500: those named, or the oldest of a status.
+
+        The reply has an outcome for each; only a request that is wrong as a whole is refused.
+        """
+        given: dict[str, JsonValue] = {
+            "run_ids": None if run_ids is None else list(run_ids),
+            "status": status,
+            "priority": priority,
+        }
+        body = {"action": action} | {name: value for name, value in given.items() if value is not None}
+        headers = {"Idempotency-Key": uuid.uuid4().hex}
+        return self._read(BulkReply, self._send("POST", "/api/runs/bulk", json=body, headers=headers))
+
+    def get_deletion(self, iid: str) -> DeletionReply:
+        """Return what deleting a run that has ended would remove."""
+        return self._read(DeletionReply, self._send("GET", f"/api/runs/{_segment(iid)}/deletion"))
+
+    def delete_run(self, iid: str) -> DeletionReply:
+        """Delete a run that has ended, with its models and checkpoints, for good."""
+        # The API takes a write without a body only when it is declared as JSON, too.
+        headers = {"Content-Type": "application/json"}
+        path = f"/api/runs/{_segment(iid)}"
+        return self._read(
+            DeletionReply, self._send("DELETE", path, params={"confirm": iid}, headers=headers)
+        )
+
+    def list_workers(self) -> WorkersReply:
+        """Return the live workers by name, then those that are gone since less than a day."""
+        return self._read(WorkersReply, self._send("GET", "/api/workers"))
+
+    def drain_worker(self, worker_id: str, is_draining: bool) -> WorkerReply:
+        """Let a worker end after the run it has, or no longer."""
+        path = f"/api/workers/{_segment(worker_id)}/drain"
+        return self._read(WorkerReply, self._send("POST", path, json={"is_draining": is_draining}))
+
     def list_trainers(self) -> TrainersReply:
         """Return the trainers, the default one first."""
         return self._read(TrainersReply, self._send("GET", "/api/trainers"))
@@ -158,6 +248,11 @@ class Client:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    def _control(self, iid: str, action: Action, body: Mapping[str, JsonValue] | None = None) -> RunReply:
+        return self._read(
+            RunReply, self._send("POST", f"/api/runs/{_segment(iid)}/{action}", json=body or {})
+        )
 
     def _send(
         self,

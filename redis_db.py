@@ -8,9 +8,11 @@ from typing import Self
 
 from store.accounts import Accounts
 from store.connection import Connection
+from store.controls import Controls
 from store.encoding import to_time
 from store.events import Events
 from store.keys import Keys
+from store.line import Line
 from store.locks import Locks
 from store.log import Log
 from store.power import Power
@@ -33,6 +35,8 @@ class RedisDB:
         keys = Keys(prefix)
         self._connection = Connection(url, db, key_formats=keys.formats)
         self.queue = Queue(self._connection, keys)
+        self.line = Line(self._connection, keys)
+        self.controls = Controls(self._connection, keys)
         self.runs = Runs(self._connection, keys)
         self.accounts = Accounts(self._connection, keys)
         self.log = Log(self._connection, keys)

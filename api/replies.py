@@ -2,22 +2,71 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from schema import EpochResult, InUpdate, Run, RunReply
+from api.failures import explain
+from api.state import db
+from api.status_line import status_line
+from schema import EpochResult, InUpdate, Run, RunReply, Status
 
 
-def show_run(
-    run: Run, *, epochs: Sequence[EpochResult] | None = None, sparkline: list[float] | None = None
+def show_run(run: Run, *, epochs: Sequence[EpochResult] | None = None) -> RunReply:
+    """Show one run, with its traceback if it failed; in_update is null when ``epochs`` is None."""
+    return _show(
+        run,
+        line=list_status_lines([run])[run.run_id],
+        in_update=None if epochs is None else InUpdate.of(epochs),
+        is_alone=True,
+    )
+
+
+def show_runs(
+    runs: Sequence[Run],
+    *,
+    epochs: Mapping[str, Sequence[EpochResult]],
+    sparklines: Mapping[str, list[float]],
+) -> list[RunReply]:
+    """Show a list of runs; in_update and sparkline are null where they are not given."""
+    lines = list_status_lines(runs)
+    return [
+        _show(
+            run,
+            line=lines[run.run_id],
+            in_update=InUpdate.of(epochs[run.run_id]) if run.run_id in epochs else None,
+            sparkline=sparklines.get(run.run_id),
+        )
+        for run in runs
+    ]
+
+
+def list_status_lines(runs: Sequence[Run]) -> dict[str, str]:
+    """Say where each run stands, in three round trips at most, however many there are."""
+    waiting = [run for run in runs if run.status is Status.WAITING]
+    needs_workers = waiting or any(run.status is Status.RUNNING for run in runs)
+    workers = db().workers.list_live() if needs_workers else []
+    ahead = db().line.count_before(waiting) if waiting else {}
+    return {run.run_id: status_line(run, workers=workers, ahead=ahead.get(run.run_id)) for run in runs}
+
+
+def _show(
+    run: Run,
+    *,
+    line: str,
+    in_update: InUpdate | tuple[()] | None,
+    sparkline: list[float] | None = None,
+    is_alone: bool = False,
 ) -> RunReply:
-    """Show ``run``; ``in_update`` is null when ``epochs`` is None, and [] when there are none yet.
-
-    The record was validated when it was read, so it is not validated a second time.
-    """
+    """Show a run, whose record was validated when it was read: it is not validated a second time."""
+    values = dict(run)
+    if run.error is not None and not is_alone:
+        # 16 KB each: a list of failed runs would be little else.
+        values["error"] = run.error.model_copy(update={"traceback": None})
     return RunReply.model_construct(
-        **dict(run),
+        **values,
         iid=run.run_id,
         progress=min(1.0, run.epochs_done / run.num_epochs),
-        in_update=None if epochs is None else InUpdate.of(epochs),
+        status_line=line,
+        failure=explain(run, has_traceback=is_alone),
+        in_update=in_update,
         sparkline=sparkline,
     )

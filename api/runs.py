@@ -11,7 +11,7 @@ from flask import Response, request
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from api.body import reply
-from api.replies import show_run
+from api.replies import show_run, show_runs
 from api.state import db, settings
 from errors import NotFound
 from schema import (
@@ -101,11 +101,16 @@ class LogQuery(Record):
     )
 
 
-def get_known_run(iid: str) -> Run:
-    """Return the run of a path. Raises NotFound, also for what is no run id at all."""
+def check_run_id(iid: str) -> str:
+    """Return the run id of a path. Raises NotFound for what no run can be called."""
     if not re.fullmatch(RUN_ID_PATTERN, iid):
         raise NotFound(f"There is no run {iid[:64]!r}. GET /experiments lists the runs there are.")
-    return db().runs.get(iid)
+    return iid
+
+
+def get_known_run(iid: str) -> Run:
+    """Return the run of a path. Raises NotFound, also for what is no run id at all."""
+    return db().runs.get(check_run_id(iid))
 
 
 @runs.post("/train")
@@ -156,13 +161,12 @@ def list_runs(query: RunsQuery) -> Response:
     ids = [run.run_id for run in page.runs]
     epochs = db().runs.list_epochs_of(ids) if "in_update" in query.fields else {}
     sparklines = db().runs.list_sparklines(ids) if "sparkline" in query.fields else {}
-    results = [
-        show_run(run, epochs=epochs.get(run.run_id), sparkline=sparklines.get(run.run_id))
-        for run in page.runs
-    ]
     return reply(
         RunsReply.model_construct(
-            results=results, cursor=page.cursor, total=page.total, counts=db().runs.count_by_status()
+            results=show_runs(page.runs, epochs=epochs, sparklines=sparklines),
+            cursor=page.cursor,
+            total=page.total,
+            counts=db().runs.count_by_status(),
         )
     )
 

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import AwareDatetime, BaseModel, Field, JsonValue, StrictBool
 
+from schema.controls import Failure
 from schema.records import Attempt, EpochResult, LogLine, Record, Run, RunOptions, Status, Worker
 
 
@@ -64,6 +65,8 @@ class RunReply(Run):
 
     iid: str
     progress: float = Field(ge=0, le=1, description="share of the epochs that are recorded")
+    status_line: str = Field("", description="where the run stands and why, in one sentence")
+    failure: Failure | None = Field(None, description="why it failed; null unless it has")
     in_update: InUpdate | tuple[()] | None = Field(
         None, description="null where it was not asked for, [] until the first epoch is recorded"
     )

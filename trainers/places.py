@@ -34,6 +34,9 @@ class Folder(Protocol):
     def replace(self, name: str, file: str, content: bytes) -> None:
         """Write one file of a set anew; readers see the old one or the new one."""
 
+    def measure(self, name: str) -> int:
+        """Return how many bytes a set has; 0 when it is not there. Raises OSError."""
+
     def delete(self, name: str) -> None:
         """Delete a set."""
 
@@ -90,6 +93,13 @@ class LocalFolder:
         except OSError:
             temporary.unlink(missing_ok=True)
             raise
+
+    def measure(self, name: str) -> int:
+        """Add up the files of a folder."""
+        try:
+            return sum(path.stat().st_size for path in (self._root / name).rglob("*") if path.is_file())
+        except FileNotFoundError:
+            return 0  # deleted while it was measured
 
     def delete(self, name: str) -> None:
         """Delete a folder; one that is not there is no error."""
@@ -153,6 +163,15 @@ class RemoteFolder:
         """Write the file; an object store shows it when it is complete."""
         with _os_errors(self._root):
             self._files.pipe_file(f"{self._root}/{name}/{file}", content)
+
+    def measure(self, name: str) -> int:
+        """Add up the files of a folder."""
+        with _os_errors(self._root):
+            try:
+                size_bytes: int = self._files.du(f"{self._root}/{name}", total=True)
+            except FileNotFoundError:
+                return 0
+        return size_bytes
 
     def delete(self, name: str) -> None:
         """Delete a folder; one that is not there is no error."""

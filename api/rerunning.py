@@ -1,0 +1,46 @@
+"""A new run made from an old one."""
+
+from __future__ import annotations
+
+from pydantic import ValidationError
+
+from api.state import db, settings
+from errors import FieldError, InvalidInput
+from schema import RerunRequest, Run, RunOptions
+from trainers import complete_hyper_params
+
+# Only trainers that simulate have it, and they add it themselves.
+_LABEL = "simulated"
+
+
+def rerun(run: Run, changes: RerunRequest, *, idempotency_key: str | None) -> Run:
+    """Queue a run like ``run`` with the changes, validated as if it were submitted.
+
+    Raises InvalidInput, also when what the old run was made of is no longer offered.
+    """
+    old = {name: value for name, value in run.hyper_params.items() if name != _LABEL}
+    hyper_params = complete_hyper_params(
+        old | changes.hyper_params,
+        datasets_dir=settings().data_dir / "datasets",
+        default_dataset=settings().default_dataset,
+        scripts_dir=settings().scripts_dir,
+    )
+    return db().queue.submit(
+        hyper_params,
+        _changed(run.options, changes),
+        idempotency_key=idempotency_key,
+        body={"rerun_of": run.run_id, **changes.model_dump(mode="json")},
+        rerun_of=run.run_id,
+    )
+
+
+def _changed(options: RunOptions, changes: RerunRequest) -> RunOptions:
+    try:
+        return RunOptions.model_validate(options.model_dump() | changes.options)
+    except ValidationError as error:
+        details = [
+            FieldError(f"options.{'.'.join(str(part) for part in item['loc'])}", item["msg"])
+            for item in error.errors(include_url=False)
+        ]
+        listed = "; ".join(f"{detail.field}: {detail.message}" for detail in details[:5])
+        raise InvalidInput(f"The options are not valid: {listed}", details=details) from error

@@ -1,0 +1,137 @@
+"""Where a run stands and why, in one sentence; pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Final
+
+from schema import DEFAULT_QUEUE, Ahead, Requires, Run, Status, Worker, can_take
+
+_MAX_TEXT: Final = 200
+_ASKED: Final = {
+    "cancel": "cancel asked for, stops at the next step",
+    "pause": "pause asked for, stops at the next step with a checkpoint",
+    "preempt": "preempt asked for, goes back to the queue at the next step",
+}
+_SILENT: Final = "its worker {worker} is silent; "
+_AFTER_SILENCE: Final = {
+    None: "another one takes the run once the lease has expired",
+    "cancel": "the cancel that was asked for takes effect once the lease has expired",
+    "pause": "the pause that was asked for takes effect once the lease has expired",
+    "preempt": "another one takes the run once the lease has expired",
+}
+
+
+def status_line(run: Run, *, workers: Sequence[Worker], ahead: Ahead | None) -> str:
+    """Say where a run stands.
+
+    workers: the live ones; they count for a waiting and a running run alone. ahead: None when the run is on
+    no list.
+    """
+    match run.status:
+        case Status.WAITING:
+            return f"waiting: {_obstacle(run, workers) or _place(run, ahead)}"
+        case Status.DEFERRED:
+            return _deferred(run)
+        case Status.RUNNING:
+            return _running(run, workers)
+        case Status.PAUSED:
+            since = f" since {_show(run.paused_at)}" if run.paused_at else ""
+            return f"paused{since}: resume it to let it wait for a worker again"
+        case Status.FAILED:
+            return f"failed: {_failure(run)}"
+        case Status.CANCELLED:
+            return f"cancelled{_because(run)}"
+        case Status.DONE:
+            return f"done: {_epochs(run.epochs_done)} trained{_because(run)}"
+
+
+def _obstacle(run: Run, workers: Sequence[Worker]) -> str | None:
+    """Say why no worker will take a waiting run; None when one will."""
+    options = run.options
+    able = [worker for worker in workers if can_take(worker, options.queue, options.requires)]
+    if any(not worker.is_draining for worker in able):
+        return None
+    command = "python worker.py"
+    if options.queue != DEFAULT_QUEUE:
+        command += f" --queues {options.queue}"
+    wanted = _wanted(options.queue, options.requires)
+    if able:
+        return f"every live worker that takes {wanted} is being drained; start another one with '{command}'"
+    if not workers:
+        return f"no worker is alive; start one with '{command}'"
+    where = " on a machine that has this" if _needs(options.requires) else ""
+    return f"no live worker takes {wanted}; start one{where} with '{command}'"
+
+
+def _wanted(queue: str, requires: Requires | None) -> str:
+    needs = _needs(requires)
+    return f"runs of the queue {queue}" + (f" that need {needs}" if needs else "")
+
+
+def _needs(requires: Requires | None) -> str:
+    """Name what a run needs; empty when it needs nothing."""
+    if requires is None:
+        return ""
+    memory = f"{requires.min_gpu_memory_gib:g} GiB" if requires.min_gpu_memory_gib else ""
+    gpus = requires.gpus or (1 if memory else 0)
+    parts = []
+    if gpus:
+        parts.append(f"{gpus} GPU{'s' if gpus > 1 else ''}" + (f" with {memory}" if memory else ""))
+    if requires.zone:
+        parts.append(f"the zone {requires.zone}")
+    return " and ".join(parts)
+
+
+def _place(run: Run, ahead: Ahead | None) -> str:
+    if ahead is None:
+        return "about to be claimed"
+    where = "" if run.options.queue == DEFAULT_QUEUE else f" in the queue {run.options.queue}"
+    if not ahead.runs:
+        return f"the next one{where or ' to be claimed'}"
+    more = "" if ahead.is_exact else "at least "
+    return f"{more}{ahead.runs} run{'s' if ahead.runs > 1 else ''} before it{where}"
+
+
+def _deferred(run: Run) -> str:
+    until = f"deferred until {_show(run.due_at)}" if run.due_at else "deferred"
+    if run.failures:
+        return f"{until} after failure {run.failures}; {run.options.max_failures} are tried again at most"
+    return f"{until}{_because(run)}"
+
+
+def _running(run: Run, workers: Sequence[Worker]) -> str:
+    own = next((worker for worker in workers if worker.worker_id == run.worker), None)
+    if own is None:
+        return "running: " + _SILENT.format(worker=run.worker) + _AFTER_SILENCE[run.request]
+    if run.request is not None:
+        return f"running: {_ASKED[run.request]}"
+    again = f", attempt {run.attempt}" if run.attempt > 1 else ""
+    if run.epochs_done >= run.num_epochs:
+        return f"running on {own.name}: all {_epochs(run.epochs_done)} recorded, about to end{again}"
+    return f"running on {own.name}: epoch {run.epochs_done + 1} of {run.num_epochs}{again}"
+
+
+def _failure(run: Run) -> str:
+    if run.error is None:
+        return run.status_reason or "its worker gave no reason"
+    return f"{run.error.kind}: {_clip(run.error.message)}"
+
+
+def _because(run: Run) -> str:
+    return f": {_clip(run.status_reason)}" if run.status_reason else ""
+
+
+def _epochs(number: int) -> str:
+    return "1 epoch" if number == 1 else f"{number} epochs"
+
+
+def _clip(text: str) -> str:
+    """Keep the first line, as far as a table can show it."""
+    line = text.strip().partition("\n")[0]
+    return line if len(line) <= _MAX_TEXT else f"{line[:_MAX_TEXT]}…"
+
+
+def _show(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%d %H:%M:%S} UTC"
