@@ -16,7 +16,7 @@ from views import format as fmt
 from views import parts, run_control, run_details, run_energy, run_failure, run_models, source, suggestions
 from views.charts import run_figures
 from views.live_chart import live_charts
-from views.look import SIMULATED, SIMULATED_COLOR, run_color, run_name, run_title, short_id
+from views.look import SIMULATED, SIMULATED_COLOR, run_color, run_name, run_title, short_id, status_text
 from views.predicted import summary as predicted_summary
 from views.source import Listing, Snapshot
 
@@ -180,9 +180,19 @@ def _progress(run: RunReply, epochs: EpochsReply) -> None:
         text += f" · about {fmt.duration(left_s)} left"
     if run.status is Status.WAITING:
         text = f"Queue **{fmt.plain(run.options.queue)}** · added {fmt.ago(run.time_added, now)}"
-    if why := run.status_line or run.status_reason:
-        text += f" · {fmt.plain(why)}"
+    if line := standing(run):
+        text += f" · {fmt.plain(line)}"
     st.progress(run.progress, text=text)
+
+
+def standing(run: RunReply) -> str | None:
+    """Say what else there is to say of where a run stands: nothing of one that trains as it should."""
+    if run.status is Status.FAILED and run.error is not None:
+        return None
+    if run.status.is_final:
+        return run.status_reason
+    text = status_text(run)
+    return None if text.startswith(f"{Status.RUNNING} ") else text
 
 
 def _prediction(run: RunReply, account: AccountReply | None) -> None:

@@ -14,6 +14,7 @@ from views.source import Snapshot
 
 _LIVE_S = 2
 _ABREAST = 3
+_TOLD_GONE = 20
 
 
 def show() -> None:
@@ -102,6 +103,8 @@ def _nobody(workers: Snapshot[WorkersReply]) -> None:
 
 def _gone(gone: Sequence[WorkerReply]) -> None:
     st.subheader("Gone in the last 24 hours", anchor=False)
-    for worker in gone:
+    for worker in gone[:_TOLD_GONE]:
         with st.container(border=True, key=f"gone:{worker.worker_id}"):
             worker_card.show_gone(worker)
+    if len(gone) > _TOLD_GONE:
+        st.caption(f"And {fmt.count(len(gone) - _TOLD_GONE)} more before them.")
