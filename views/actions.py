@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeVar
 
 from schema import Action as ActionName
 from schema import Priority, Run, Status
+
+AnyRun = TypeVar("AnyRun", bound=Run)
 
 
 @dataclass(frozen=True)
@@ -95,7 +97,7 @@ def offered(run: Run) -> tuple[Action, ...]:
     return (*actions[:-1], PRIORITISE if run.options.priority == "normal" else UNPRIORITISE, actions[-1])
 
 
-def takers(action: Action, runs: Sequence[Run]) -> list[Run]:
+def takers(action: Action, runs: Sequence[AnyRun]) -> list[AnyRun]:
     """Return the runs for which an action makes sense."""
     return [run for run in runs if any(other.name == action.name for other in offered(run))]
 

@@ -25,7 +25,8 @@ _STYLE = """<style>
 body { font-variant-ligatures: no-contextual; }
 [class*="st-key-stale"] { opacity: 0.45; }
 .st-key-freshness { min-height: 1.75rem; }
-[class*="st-key-tiles"] [data-testid="stMetricValue"] *, [class*="st-key-tiles"] [data-testid="stMetricLabel"] * {
+[class*="st-key-tiles"] [data-testid="stMetricValue"] *,
+[class*="st-key-tiles"] [data-testid="stMetricLabel"] * {
   white-space: normal; overflow: visible; text-overflow: clip;
 }
 [data-testid="stMainBlockContainer"] { padding-left: 2.5rem; padding-right: 2.5rem; max-width: 1500px; }

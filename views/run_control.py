@@ -103,10 +103,9 @@ def _confirm_deletion(run: RunReply) -> None:
     st.markdown(deletion_text(deletion))
     st.caption(kept_text(deletion))
     if deletion.files_left:
-        st.warning(fmt.plain(f"Some files cannot be read: {deletion.files_left}"), icon=":material/folder_off:")
-    if deletion.reason:
-        st.warning(fmt.plain(deletion.reason), icon=":material/block:")
-        return
+        st.warning(
+            fmt.plain(f"Some files cannot be read: {deletion.files_left}"), icon=":material/folder_off:"
+        )
     if st.button("Delete it", type="primary", icon=":material/delete:"):
         _delete(run)
 

@@ -19,8 +19,9 @@ _IDLE_S = 10
 _ALL = "all"
 _TILES: Final = (Status.RUNNING, Status.WAITING, Status.DONE, Status.FAILED)
 _STATUSES: Final = (
-    Status.RUNNING, Status.WAITING, Status.DEFERRED, Status.PAUSED, Status.DONE, Status.FAILED, Status.CANCELLED
-)  # fmt: skip
+    *(Status.RUNNING, Status.WAITING, Status.DEFERRED, Status.PAUSED),
+    *(Status.DONE, Status.FAILED, Status.CANCELLED),
+)
 _SORTS: Final[Mapping[str, SortField]] = {
     "newest": SortField.TIME_ADDED,
     "accuracy": SortField.BEST_ACCURACY,

@@ -95,7 +95,9 @@ def _do(action: Action, runs: Sequence[RunReply]) -> None:
 def _confirm_deletion(runs: Sequence[RunReply]) -> None:
     """Name the runs that would go, then delete them."""
     epochs = sum(run.epochs_done for run in runs)
-    st.markdown(f"**{_runs(len(runs))}** with {fmt.count(epochs)} epochs, their logs, checkpoints and models:")
+    st.markdown(
+        f"**{_runs(len(runs))}** with {fmt.count(epochs)} epochs, their logs, checkpoints and models:"
+    )
     names = [f"- {fmt.plain(run_name(run))}, {run.status}" for run in runs[:_NAMED]]
     more = [f"- and {_runs(len(runs) - _NAMED)} more"] if len(runs) > _NAMED else []
     st.markdown("\n".join([*names, *more]))
@@ -114,8 +116,8 @@ def _confirm_deletion(runs: Sequence[RunReply]) -> None:
 def _confirm_retry_all(failed: int) -> None:
     """Say what it costs, then do it."""
     st.markdown(
-        f"**{_runs(failed)}** {'goes' if failed == 1 else 'go'} back to the queue, with new tries, from the last "
-        "checkpoint where there is one. They use energy again."
+        f"Back to the queue with **{_runs(failed)}**, from the last checkpoint where there is one. "
+        "They get new tries, and use energy again."
     )
     if st.button(f"Retry {_runs(failed)}", type="primary", icon=":material/replay:"):
         try:

@@ -86,9 +86,7 @@ def show_table(runs: Sequence[RunReply], *, key: str, face: Face = "figures") ->
     )
 
 
-def runs_frame(
-    runs: Sequence[RunReply], face: Face = "figures"
-) -> tuple[pd.DataFrame, dict[str, Any]]:
+def runs_frame(runs: Sequence[RunReply], face: Face = "figures") -> tuple[pd.DataFrame, dict[str, Any]]:
     """Turn runs into columns and how each is shown; a column's unit is chosen for it, in its header."""
     kinds = st.column_config
     first = pd.DataFrame(
@@ -187,8 +185,12 @@ def _failures(runs: Sequence[RunReply]) -> tuple[pd.DataFrame, dict[str, Any]]:
     frame = pd.DataFrame(
         {
             "kind": [error.kind if error else None for error in errors],
-            "message": [error.message if error else run.status_reason for run, error in zip(runs, errors, strict=True)],
-            "host": [(error.host if error else None) or run.worker for run, error in zip(runs, errors, strict=True)],
+            "message": [
+                error.message if error else run.status_reason for run, error in zip(runs, errors, strict=True)
+            ],
+            "host": [
+                (error.host if error else None) or run.worker for run, error in zip(runs, errors, strict=True)
+            ],
             "epochs": [run.epochs_done for run in runs],
             "attempts": [run.attempt for run in runs],
             "ended": [run.ended_at for run in runs],

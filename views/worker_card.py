@@ -69,7 +69,9 @@ def show(worker: WorkerReply, samples: Sequence[Sample]) -> None:
     _run(worker)
     more = f" and {len(worker.queues) - _TOLD_QUEUES} more" if len(worker.queues) > _TOLD_QUEUES else ""
     st.caption(f"Queues: {fmt.plain(', '.join(worker.queues[:_TOLD_QUEUES]))}{more}")
-    st.caption(f"Heartbeat {age(worker.heartbeat_age_s)} · since {fmt.ago(worker.started_at, datetime.now(UTC))}")
+    st.caption(
+        f"Heartbeat {age(worker.heartbeat_age_s)} · since {fmt.ago(worker.started_at, datetime.now(UTC))}"
+    )
 
 
 def show_gone(worker: WorkerReply) -> None:

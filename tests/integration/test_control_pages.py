@@ -129,7 +129,13 @@ def test_a_click_while_the_api_is_silent_is_not_lost_without_a_word(
 def test_a_failed_run_explains_itself_and_is_retried(open_page: Open, api_url: str, db: RedisDB) -> None:
     acted = failed(db)
     app = open_page("run", api_url, iid=acted.run_id)
-    for told in ("TrainingFailed", "The loss is not finite.", "Lower the learning rate.", "last step 312", "gpu-host"):
+    for told in (
+        "TrainingFailed",
+        "The loss is not finite.",
+        "Lower the learning rate.",
+        "last step 312",
+        "gpu-host",
+    ):
         assert told in texts(app)
     assert any("in step 3" in code.value for code in app.code)
 
@@ -257,7 +263,9 @@ def test_a_worker_shows_its_run_and_is_drained(open_page: Open, api_url: str, db
     assert metric(app, "Power") == "140 W"
     assert metric(app, "Utilisation") == "–"
     assert "busy" in texts(app)
-    assert f"Run {acted.run_id[:8]} · epoch 7 of 20" in [link.label.replace("\\", "") for link in app.page_link]
+    assert f"Run {acted.run_id[:8]} · epoch 7 of 20" in [
+        link.label.replace("\\", "") for link in app.page_link
+    ]
 
     button(app, "Drain").click().run()
     assert "draining" in texts(app)
