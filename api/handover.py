@@ -46,11 +46,7 @@ def _live(worker: Worker, run: WorkerRun | None) -> str:
 def _gone(worker: Worker, run: WorkerRun | None) -> str:
     start = f"silent since {worker.seen_at:%Y-%m-%d %H:%M:%S} UTC"
     if run is None:
-        return (
-            f"{start}; it has no run to give back"
-            if worker.run_id is None
-            else f"{start}; its run was deleted"
-        )
+        return f"{start}; it has no run to give back" if worker.run_id is None else f"{start}; its run was deleted"
     if run.taken_by and run.taken_at:
         return f"{start}; its run {run.iid} was given to {run.taken_by} at {run.taken_at:%H:%M:%S} UTC"
     if run.status is Status.RUNNING:

@@ -232,3 +232,5 @@ class Queue:
 
 def _fence(lease: Lease) -> list[str | int | float]:
     return [lease.run_id, lease.attempt, lease.worker_id]
+
+
