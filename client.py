@@ -216,9 +216,7 @@ class Client:
         # The API takes a write without a body only when it is declared as JSON, too.
         headers = {"Content-Type": "application/json"}
         path = f"/api/runs/{_segment(iid)}"
-        return self._read(
-            DeletionReply, self._send("DELETE", path, params={"confirm": iid}, headers=headers)
-        )
+        return self._read(DeletionReply, self._send("DELETE", path, params={"confirm": iid}, headers=headers))
 
     def list_workers(self) -> WorkersReply:
         """Return the live workers by name, then those that are gone since less than a day."""

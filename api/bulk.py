@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
+import logging
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
-from typing import Any, Final
+from typing import Final
 
 from apiflask import APIBlueprint
 from flask import Response
@@ -30,6 +32,8 @@ from schema import (
 )
 
 bulk = APIBlueprint("bulk", __name__, tag="Control")
+
+log = logging.getLogger(__name__)
 
 # A caller waits 5 s for an answer, and files on a slow place may take long.
 LIMIT_S: Final = 3.0
@@ -110,7 +114,7 @@ def act_on_each(
             if not place:
                 raise
             # What was sent may have been done without an answer; every action may be repeated.
-            reason = f"{error} Send this run again then."
+            reason = f"{error} Send this run again."
             yield _refused(run_id, NOT_TRIED, reason)
         except WattleError as error:
             yield _refused(run_id, error.code, error.message)
@@ -139,7 +143,9 @@ def _change(change: Callable[[str], Run], run_id: str) -> Outcome:
 
 def _rerun(run_id: str, *, idempotency_key: str | None) -> Outcome:
     run = get_known_run(run_id)
-    key = None if idempotency_key is None else f"{idempotency_key[:120]} {run_id}"
+    key = None
+    if idempotency_key is not None:  # one request queues many runs, and each needs a key of its own
+        key = hashlib.sha256(f"{idempotency_key} {run_id}".encode()).hexdigest()
     new = rerun(run, _NOTHING_CHANGED, idempotency_key=key)
     return Outcome(iid=run_id, success=True, status=run.status, new_iid=new.run_id)
 
@@ -154,4 +160,9 @@ def _refused(run_id: str, code: str, message: str) -> Outcome:
 
 
 def _count(status: Status | None) -> int | None:
-    return None if status is None else db().runs.count_by_status()[status]
+    """Count what is left; None also when Redis has just gone away, for the outcomes must be told."""
+    try:
+        return None if status is None else db().runs.count_by_status()[status]
+    except StoreUnavailable as error:
+        log.warning("how many runs are left is not known: %s", error)
+        return None

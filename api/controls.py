@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from http import HTTPStatus
+from typing import Any
 
 from apiflask import APIBlueprint
 from flask import Response
@@ -18,6 +19,13 @@ from errors import Conflict, FieldError
 from schema import DeletionReply, NoBody, PriorityRequest, Record, RerunRequest, Run, RunReply
 
 controls = APIBlueprint("controls", __name__, tag="Control")
+
+NOT_ENDED: dict[int | str, dict[str, str | dict[str, dict[str, Any]]]] = {
+    409: {
+        "description": "The run has not ended",
+        "content": {"application/json": {"schema": {"$ref": "#/components/schemas/ErrorReply"}}},
+    }
+}
 
 
 class DeleteQuery(Record):
@@ -64,7 +72,10 @@ def resume_run(iid: str, _body: NoBody) -> Response:
 @controls.input(NoBody, arg_name="_body")
 @controls.output(RunReply)
 def preempt_run(iid: str, _body: NoBody) -> Response:
-    """Let the worker of a running run save a checkpoint and put it back, to be claimed again. 409 for others."""
+    """Let the worker of a running run save a checkpoint and put it back, to be claimed again.
+
+    409 for a run that is not running.
+    """
     return _answer(db().controls.preempt(check_run_id(iid)))
 
 
@@ -80,7 +91,10 @@ def retry_run(iid: str, _body: NoBody) -> Response:
 @controls.input(PriorityRequest, arg_name="body")
 @controls.output(RunReply)
 def set_priority(iid: str, body: PriorityRequest) -> Response:
-    """Let a run be claimed before the normal ones of its queue, or no longer. 409 for a run that has ended."""
+    """Let a run be claimed before the normal ones of its queue, or no longer.
+
+    409 for a run that has ended.
+    """
     return _answer(db().controls.set_priority(check_run_id(iid), body.priority))
 
 
@@ -100,6 +114,7 @@ def rerun_run(iid: str, body: RerunRequest, headers: TrainHeaders) -> Response:
 
 @controls.get("/api/runs/<iid>/deletion")
 @controls.output(DeletionReply)
+@controls.doc(responses=NOT_ENDED)
 def get_deletion(iid: str) -> Response:
     """Answer what deleting a run that has ended would remove. 409 for another."""
     return reply(preview(check_run_id(iid)))

@@ -48,9 +48,7 @@ def delete_run_and_files(run_id: str) -> DeletionReply:
 
 def _files() -> RunFiles:
     found = settings()
-    return RunFiles(
-        model_url=found.effective_model_url, checkpoint_url=found.effective_checkpoint_url
-    )
+    return RunFiles(model_url=found.effective_model_url, checkpoint_url=found.effective_checkpoint_url)
 
 
 def _show(run_id: str, deletion: Deletion | None, sizes: FileSizes) -> DeletionReply:

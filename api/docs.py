@@ -26,7 +26,7 @@ PAGE_POLICY = (
 ERRORS = {
     "400": "Not JSON",
     "403": "A host or origin that is not allowed",
-    "404": "No such run",
+    "404": "No such run, model or worker",
     "409": "The request contradicts what is stored",
     "413": "The body is too large",
     "415": "The body is not declared as JSON",
@@ -34,6 +34,7 @@ ERRORS = {
     "503": "Redis cannot be reached; try again after Retry-After",
 }
 OF_BODY = ("400", "409", "413", "415", "422")
+OF_DELETE = ("409", "415")
 
 Document = dict[str, Any]
 
@@ -54,12 +55,12 @@ def finish_openapi(spec: Document | str) -> Document | str:
     schemas.update(error.pop("$defs"))
     schemas["ErrorReply"] = error
     for path, operations in document["paths"].items():
-        for operation in operations.values():
-            _finish_operation(path, operation)
+        for method, operation in operations.items():
+            _finish_operation(method, path, operation)
     return document
 
 
-def _finish_operation(path: str, operation: Document) -> None:
+def _finish_operation(method: str, path: str, operation: Document) -> None:
     for parameter in operation["parameters"]:
         if text := parameter["schema"].get("description"):
             parameter["description"] = text
@@ -73,6 +74,8 @@ def _finish_operation(path: str, operation: Document) -> None:
     if "requestBody" in operation:
         operation["requestBody"]["required"] = True
         codes.update(OF_BODY)
+    if method == "delete":
+        codes.update(OF_DELETE)
     schema = {"$ref": "#/components/schemas/ErrorReply"}
     for code in sorted(codes - operation["responses"].keys()):
         operation["responses"][code] = {

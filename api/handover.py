@@ -31,8 +31,8 @@ def _show_run(worker: Worker, run: Run, attempts: Sequence[Attempt]) -> WorkerRu
         attempt=own or run.attempt,
         epochs_done=run.epochs_done,
         num_epochs=run.num_epochs,
-        taken_by=heir and heir.worker,
-        taken_at=heir and heir.started_at,
+        taken_by=heir.worker if heir else None,
+        taken_at=heir.started_at if heir else None,
     )
 
 
@@ -46,7 +46,7 @@ def _live(worker: Worker, run: WorkerRun | None) -> str:
 def _gone(worker: Worker, run: WorkerRun | None) -> str:
     start = f"silent since {worker.seen_at:%Y-%m-%d %H:%M:%S} UTC"
     if run is None:
-        return f"{start}; it has no run to give back" if worker.run_id is None else f"{start}; its run was deleted"
+        return f"{start}; {'its run was deleted' if worker.run_id else 'it had no run'}"
     if run.taken_by and run.taken_at:
         return f"{start}; its run {run.iid} was given to {run.taken_by} at {run.taken_at:%H:%M:%S} UTC"
     if run.status is Status.RUNNING:

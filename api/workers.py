@@ -25,7 +25,8 @@ MAX_GONE: Final = 100
 def list_workers() -> Response:
     """Answer the live workers by name, then the newest 100 of those that fell silent in the last 24 hours.
 
-    A worker that said good-bye is in neither. One that fell silent tells which run it had, and who has it now.
+    A worker that said good-bye is in neither. One that fell silent tells which run it had, and who has it
+    now.
     """
     known = db().workers.list_known()
     live = [worker for worker in known if worker.gone_at is None]

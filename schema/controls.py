@@ -88,7 +88,7 @@ class BulkReply(Record):
     refused: int = Field(ge=0)
     not_tried: int = Field(ge=0, description="for which there was no time: send these again")
     left: int | None = Field(
-        None, description="runs that still have the status that was asked for; null with run_ids"
+        None, description="runs that still have the status that was asked for; null where it is not known"
     )
 
 

@@ -60,9 +60,7 @@ class RunFiles:
         return before._replace(problem=_listed(problems))
 
 
-def _try(
-    act: Callable[[_Kind, str], int], kind: _Kind, run_id: str, problems: list[str]
-) -> int | None:
+def _try(act: Callable[[_Kind, str], int], kind: _Kind, run_id: str, problems: list[str]) -> int | None:
     try:
         return act(kind, run_id)
     except OSError as error:
