@@ -106,19 +106,21 @@ def _confirm_deletion(run: RunReply) -> None:
         st.warning(
             fmt.plain(f"Some files cannot be read: {deletion.files_left}"), icon=":material/folder_off:"
         )
-    if st.button("Delete it", type="primary", icon=":material/delete:"):
-        _delete(run)
+    if st.button("Delete it", type="primary", icon=actions.DELETE.icon, on_click=_delete, args=(run,)):
+        if st.session_state.get(_REFUSED):
+            st.rerun()
+        st.switch_page(parts.page("runs"))
 
 
 def _delete(run: RunReply) -> None:
+    st.session_state.pop(_REFUSED, None)
     try:
         gone = commands.delete_run(run.run_id)
     except ApiError as error:
-        st.error(fmt.plain_lines(str(error)), icon=":material/error:")
+        _note_refusal(run.run_id, actions.DELETE, error)
         return
     left = f" These files are left: {fmt.plain(gone.files_left)}." if gone.files_left else ""
-    parts.give_notice(f"Run {short_id(run.run_id)} is deleted.{left}", icon=":material/delete:")
-    st.switch_page(parts.page("runs"))
+    parts.give_notice(f"Run {short_id(run.run_id)} is deleted.{left}", icon=actions.DELETE.icon)
 
 
 def _plural(name: str, count: int) -> str:

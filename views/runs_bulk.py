@@ -71,15 +71,16 @@ def _button(action: Action, marked: Sequence[RunReply]) -> None:
     able = actions.takers(action, marked)
     label = action.label if len(able) in (0, len(marked)) else f"{action.label} {fmt.count(len(able))}"
     pressed = st.button(
-        label, icon=action.icon, key=f"bulk:{action.name}", disabled=not able, help=action.hint
+        label,
+        icon=action.icon,
+        key=f"bulk:{action.name}",
+        disabled=not able,
+        help=action.hint,
+        on_click=None if action is actions.DELETE else _do,
+        args=(action, able),
     )
-    if not pressed:
-        return
-    if action is actions.DELETE:
+    if pressed and action is actions.DELETE:
         _confirm_deletion(able)
-        return
-    _do(action, able)
-    st.rerun()
 
 
 def _do(action: Action, runs: Sequence[RunReply]) -> None:
@@ -107,8 +108,13 @@ def _confirm_deletion(runs: Sequence[RunReply]) -> None:
         + ", ".join(f"{count} {status}" for status, count in by_status.items())
         + "."
     )
-    if st.button(f"Delete {_runs(len(runs))}", type="primary", icon=":material/delete:"):
-        _do(actions.DELETE, runs)
+    if st.button(
+        f"Delete {_runs(len(runs))}",
+        type="primary",
+        icon=actions.DELETE.icon,
+        on_click=_do,
+        args=(actions.DELETE, runs),
+    ):
         st.rerun()
 
 
@@ -119,12 +125,15 @@ def _confirm_retry_all(failed: int) -> None:
         f"Back to the queue with **{_runs(failed)}**, from the last checkpoint where there is one. "
         "They get new tries, and use energy again."
     )
-    if st.button(f"Retry {_runs(failed)}", type="primary", icon=":material/replay:"):
-        try:
-            st.session_state[_OUTCOME] = summarise(actions.RETRY, commands.retry_all_failed())
-        except ApiError as error:
-            st.session_state[_OUTCOME] = ("None queued again:", [_reason(error)])
+    if st.button(f"Retry {_runs(failed)}", type="primary", icon=actions.RETRY.icon, on_click=_retry_all):
         st.rerun()
+
+
+def _retry_all() -> None:
+    try:
+        st.session_state[_OUTCOME] = summarise(actions.RETRY, commands.retry_all_failed())
+    except ApiError as error:
+        st.session_state[_OUTCOME] = (f"None {actions.RETRY.done}:", [_reason(error)])
 
 
 def _reason(error: ApiError) -> str:

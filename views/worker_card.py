@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import streamlit as st
 
-from schema import GpuState, WorkerReply, WorkerRun
+from schema import GpuState, Status, WorkerReply, WorkerRun
 from views import format as fmt
 from views import parts
 from views.look import PillColor, short_id
@@ -79,8 +79,10 @@ def show_gone(worker: WorkerReply) -> None:
     with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
         st.markdown(f"**{fmt.plain(title(worker))}** on {fmt.plain(worker.host)}", width="content")
         st.badge("gone", icon=":material/heart_broken:", color="red")
-    seen = f"last heartbeat {fmt.clock(worker.seen_at, parts.reader_zone())}, {age(worker.heartbeat_age_s)}"
-    st.caption(f"{fmt.plain(worker.status_line)} · {seen}")
+    line = worker.status_line
+    if worker.run is not None:
+        line = line.replace(worker.run.iid, short_id(worker.run.iid))
+    st.caption(fmt.plain(f"{line[:1].upper()}{line[1:]} · last heartbeat {age(worker.heartbeat_age_s)}"))
     if worker.run is not None:
         _run_link(worker.run)
 
@@ -96,9 +98,15 @@ def state(worker: WorkerReply) -> tuple[str, str, PillColor]:
     """Return what a worker that lives is doing: a word, its icon and its colour."""
     if worker.is_draining:
         return "draining", ":material/water_drop:", "orange"
-    if worker.run_id is not None:
+    if trains(worker):
         return "busy", ":material/play_circle:", "blue"
     return "idle", ":material/check_circle:", "green"
+
+
+def trains(worker: WorkerReply) -> bool:
+    """Tell whether a worker has a run now; what its last heartbeat said of it may be over."""
+    run = worker.run
+    return run is not None and run.status is Status.RUNNING and run.taken_by is None
 
 
 def describe(worker: WorkerReply) -> list[str]:
@@ -155,10 +163,10 @@ def _memory(gpu: GpuState) -> None:
 
 
 def _run(worker: WorkerReply) -> None:
-    if worker.run is None:
-        st.caption("Waits for a run." if not worker.is_draining else "Has no run; it ends now.")
-        return
-    _run_link(worker.run)
+    if worker.run is not None and trains(worker):
+        _run_link(worker.run)
+    else:
+        st.caption("Has no run and ends now." if worker.is_draining else "Waits for a run.")
 
 
 def _run_link(run: WorkerRun) -> None:

@@ -15,6 +15,7 @@ from views.source import Snapshot
 _LIVE_S = 2
 _ABREAST = 3
 _TOLD_GONE = 20
+_REFUSED = "workers:refused"
 
 
 def show() -> None:
@@ -50,7 +51,7 @@ def _head(live: Sequence[WorkerReply], workers: Snapshot[WorkersReply]) -> None:
 
 def summary(live: Sequence[WorkerReply]) -> str:
     """Count the workers and their runs, and add up the power that is known."""
-    busy = sum(worker.run_id is not None for worker in live)
+    busy = sum(map(worker_card.trains, live))
     text = f"**{len(live)}** {'worker' if len(live) == 1 else 'workers'}, {busy} busy"
     known = [worker.power_w for worker in live if worker.power_w is not None]
     if known:
@@ -71,25 +72,24 @@ def _cards(live: Sequence[WorkerReply]) -> None:
 
 def _drain_button(worker: WorkerReply) -> None:
     """Draw the switch between taking runs and finishing up."""
+    label, icon, hint = (
+        ("Take runs again", ":material/play_circle:", "Withdraws the drain.")
+        if worker.is_draining
+        else ("Drain", ":material/water_drop:", "It finishes its run, takes no other one and then ends.")
+    )
     key = f"drain:{worker.worker_id}"
-    if worker.is_draining:
-        pressed = st.button(
-            "Take runs again", icon=":material/play_circle:", key=key, help="Withdraws the drain."
-        )
-    else:
-        pressed = st.button(
-            "Drain",
-            icon=":material/water_drop:",
-            key=key,
-            help="It finishes the run it has, takes no other one and then ends.",
-        )
-    if pressed:
-        try:
-            commands.drain_worker(worker.worker_id, is_draining=not worker.is_draining)
-        except ApiError as error:
-            st.warning(fmt.plain_lines(str(error)), icon=":material/block:")
-        else:
-            st.rerun(scope="fragment")
+    st.button(label, icon=icon, help=hint, key=key, on_click=_switch_drain, args=(worker,))
+    name, reason = st.session_state.get(_REFUSED, (None, ""))
+    if name == worker.worker_id:
+        parts.field_error(reason)
+
+
+def _switch_drain(worker: WorkerReply) -> None:
+    st.session_state.pop(_REFUSED, None)
+    try:
+        commands.drain_worker(worker.worker_id, is_draining=not worker.is_draining)
+    except ApiError as error:
+        st.session_state[_REFUSED] = (worker.worker_id, str(error))
 
 
 def _nobody(workers: Snapshot[WorkersReply]) -> None:

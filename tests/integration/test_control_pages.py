@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from schema import RunError, RunOptions, Status
 from tests.acted_run import HYPER_PARAMS, ActedRun
 from tests.integration import test_views
 from tests.integration.test_views import Open, button, metric, silent, texts
+from tests.programs import wait_until
 from tests.records import TORCH_WORKER
 
 api_url, open_page = test_views.api_url, test_views.open_page
@@ -108,7 +110,7 @@ def test_a_refusal_stands_below_the_buttons_with_its_reason(
     button(app, "Cancel").click().run()
 
     assert not app.exception
-    assert "Not cancelled:" in app.warning[0].value
+    assert f"Not cancelled: Run {acted.run_id} is done" in texts(app)
     assert labels(app)[:2] == ["Rerun", "Delete"]
 
 
@@ -157,18 +159,19 @@ def test_a_rerun_leads_to_the_new_run(open_page: Open, api_url: str, db: RedisDB
 
 
 def test_a_deletion_is_confirmed_by_what_goes(open_page: Open, api_url: str, db: RedisDB) -> None:
-    acted = failed(db)
-    db.log.append(acted.lease, ["one line"])
+    acted = ActedRun(db)
+    acted.record(3)
+    db.log.append(acted.lease, ["one line", "another"])
+    acted.finish(ERROR)
     app = open_page("run", api_url, iid=acted.run_id)
 
     button(app, "Delete").click().run()
     assert db.runs.get(acted.run_id).status is Status.FAILED
-    assert "3 epochs" in texts(app)
-    assert "stay in the totals" in texts(app)
+    for told in ("3 epochs", "2 lines of its log", "1 attempt", "stay in the totals"):
+        assert told in texts(app)
 
     button(app, "Delete it").click().run()
     assert db.runs.list().total == 0
-    assert "No runs yet." in texts(app)
 
 
 def test_marked_runs_are_cancelled_together(open_page: Open, api_url: str, db: RedisDB) -> None:
@@ -280,7 +283,8 @@ def test_a_worker_that_fell_silent_says_who_has_its_run(open_page: Open, api_url
     db.queue.release(acted.lease, reason="its lease expired")
     queue = acted.lease.run.options.queue
     assert db.queue.claim([queue], worker_id="the heir", lease_s=60)
-    wait_until_gone(db)
+    # The store counts whole seconds.
+    wait_until(lambda: not db.workers.list_live(), timeout_s=5)
 
     app = open_page("workers", api_url)
 
@@ -291,14 +295,7 @@ def test_a_worker_that_fell_silent_says_who_has_its_run(open_page: Open, api_url
     assert acted.run_id[:8] in texts(app)
 
 
-def wait_until_gone(db: RedisDB) -> None:
-    """The store counts whole seconds."""
-    from tests.programs import wait_until
-
-    wait_until(lambda: not db.workers.list_live(), timeout_s=5)
-
-
-def test_the_options_of_a_submission_reach_the_queue(open_page: Open, api_url: str, db: RedisDB) -> None:
+def test_the_options_of_a_submission_are_said_in_words_and_sent(open_page: Open, api_url: str) -> None:
     app = open_page("submit", api_url)
     app.number_input(key="submit:gpus").set_value(2)
     app.number_input(key="submit:gpu_memory").set_value(40.0)
@@ -308,12 +305,9 @@ def test_the_options_of_a_submission_reach_the_queue(open_page: Open, api_url: s
     button(app, "Review").click().run()
     assert "Its worker needs **2 GPUs with 40 GiB each in zone de**" in texts(app)
     assert "It may train for **1 h 30 min**" in texts(app).replace("\u00a0", " ")
-    button(app, "Queue it").click().run()
-
-    (run,) = db.runs.list().runs
-    assert run.options.requires is not None
-    assert (run.options.requires.gpus, run.options.requires.zone) == (2, "de")
-    assert (run.options.timeout_s, run.options.max_failures) == (5400, 1)
+    sent = json.loads(app.json[0].value)["options"]
+    assert sent["requires"] == {"gpus": 2, "min_gpu_memory_gib": 40, "zone": "de"}
+    assert (sent["timeout_s"], sent["max_failures"]) == (5400, 1)
 
 
 def test_a_zone_that_is_none_is_refused_before_the_review(open_page: Open, api_url: str) -> None:
@@ -323,11 +317,3 @@ def test_a_zone_that_is_none_is_refused_before_the_review(open_page: Open, api_u
 
     assert "requires.zone" in texts(app)
     assert "Queue it" not in labels(app)
-
-
-def test_the_plain_address_of_the_list_leads_to_it(api_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("WATTLE_API_URL", api_url)
-    app = AppTest.from_file("frontend.py", default_timeout=20)
-
-    assert not app.run().exception
-    assert [title.value for title in app.title] == ["Runs"]
