@@ -29,6 +29,7 @@ body { font-variant-ligatures: no-contextual; }
 [class*="st-key-tiles"] [data-testid="stMetricLabel"] * {
   white-space: normal; overflow: visible; text-overflow: clip;
 }
+[class*="st-key-tiles"] [data-testid="stMetricLabel"] > * > * { line-height: 1.4; }
 [data-testid="stMainBlockContainer"] { padding-left: 2.5rem; padding-right: 2.5rem; max-width: 1500px; }
 @media (max-width: 640px) {
   [data-testid="stMainBlockContainer"] { padding-left: 1rem; padding-right: 1rem; }

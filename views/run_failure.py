@@ -39,9 +39,8 @@ def describe(run: RunReply, error: RunError) -> list[str]:
         facts.append(f"on {error.host}")
     if run.status is Status.FAILED and run.ended_at is not None:
         facts.append(fmt.utc(run.ended_at))
-    if run.failures:
-        failures = "1 failure" if run.failures == 1 else f"{fmt.count(run.failures)} failures"
-        facts.append(f"{failures}, {fmt.count(run.options.max_failures)} allowed")
-    if run.status is Status.FAILED and not error.is_retryable:
-        facts.append("not tried again by itself")
+    if not error.is_retryable:
+        facts.append("not tried again by itself, as the same values would fail again")
+    elif run.failures > 1:
+        facts.append(f"{fmt.count(run.failures)} failures")
     return facts

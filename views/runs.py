@@ -13,6 +13,8 @@ from views import parts, runs_bulk, source
 from views.runs_table import choose_face, read_choice, show_table
 from views.source import Listing, Page, Snapshot
 
+Order = Literal["asc", "desc"]
+
 _LIVE_S = 2
 # A page somebody leaves open must notice a run that the command line submits; costs 8 ms of CPU each time.
 _IDLE_S = 10
@@ -50,7 +52,7 @@ def show() -> None:
 
 def _choose_listing() -> Listing:
     """Draw filter, search and order; each is in the URL."""
-    with st.container(horizontal=True, vertical_alignment="center"):
+    with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
         status = st.segmented_control(
             "Status",
             [_ALL, *(status.value for status in _STATUSES)],
@@ -60,33 +62,38 @@ def _choose_listing() -> Listing:
             bind="query-params",
             label_visibility="collapsed",
         )
-        text = st.text_input(
-            "Search",
-            key="search",
-            bind="query-params",
-            placeholder="Search by network, dataset, project, tag, id …",
-            icon=":material/search:",
-            label_visibility="collapsed",
-            width="stretch",
-        )
-        sort = st.selectbox(
-            "Sort by", list(_SORTS), key="sort", bind="query-params", label_visibility="collapsed", width=150
-        )
-        order = st.segmented_control(
-            "Order",
-            ["desc", "asc"],
-            default="desc",
-            required=True,
-            key="order",
-            bind="query-params",
-            label_visibility="collapsed",
-        )
+        with st.container(horizontal=True, vertical_alignment="center", width="content"):
+            sort, order = _choose_order()
+    text = st.text_input(
+        "Search",
+        key="search",
+        bind="query-params",
+        placeholder="Search by network, dataset, project, tag, id …",
+        icon=":material/search:",
+        label_visibility="collapsed",
+    )
     return Listing(
         sort=_SORTS[sort],
-        order=cast("Literal['asc', 'desc']", order),
+        order=order,
         status=None if status in (None, _ALL) else Status(status),
         words=tuple((text or "").lower().split()),
     )
+
+
+def _choose_order() -> tuple[str, Order]:
+    sort = st.selectbox(
+        "Sort by", list(_SORTS), key="sort", bind="query-params", label_visibility="collapsed", width=130
+    )
+    order = st.segmented_control(
+        "Order",
+        ["desc", "asc"],
+        default="desc",
+        required=True,
+        key="order",
+        bind="query-params",
+        label_visibility="collapsed",
+    )
+    return str(sort), cast("Order", order)
 
 
 def _fetch(listing: Listing) -> Snapshot[Page]:

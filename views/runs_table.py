@@ -18,6 +18,9 @@ from views.look import SIMULATED, SIMULATED_COLOR, STATUS_COLORS, run_swatch, ru
 Face = Literal["figures", "queue", "failures"]
 
 _ROWS_WITHOUT_SCROLLING = 20
+_ROW_PX = 36
+# A sentence is the last column: it is read by scrolling, as a higher row would spoil all the others.
+_SENTENCE_PX = 760
 _SELECTED_KEY = "runs:table"
 _SHOWN_KEY = "runs:shown_ids"
 _FACES: Final[Mapping[Status, Face]] = {
@@ -80,8 +83,8 @@ def show_table(runs: Sequence[RunReply], *, key: str, face: Face = "figures") ->
         on_select="rerun",
         selection_mode=["multi-row", "single-cell"],
         placeholder=fmt.MISSING,
-        height="content" if len(runs) <= _ROWS_WITHOUT_SCROLLING else 36 * _ROWS_WITHOUT_SCROLLING,
-        row_height=36,
+        height="content" if len(runs) <= _ROWS_WITHOUT_SCROLLING else _ROW_PX * _ROWS_WITHOUT_SCROLLING,
+        row_height=_ROW_PX,
         alt="The runs, one per row",
     )
 
@@ -100,17 +103,15 @@ def runs_frame(runs: Sequence[RunReply], face: Face = "figures") -> tuple[pd.Dat
     most_pills = max((len(pills) for pills in first["status"]), default=1)
     columns = {
         "color": kinds.ImageColumn("", width=34, help="The run's colour, the same on every page."),
-        "run": kinds.TextColumn("Run", width=196, help="network · dataset · optimizer"),
+        "run": kinds.TextColumn("Run", width=190, help="network · dataset · optimizer"),
         "id": kinds.TextColumn("Id", width=82),
         "status": kinds.MultiselectColumn(
-            "Status", width=92 * most_pills, options=list(_PILLS), color=list(_PILLS.values())
+            "Status", width=88 + 78 * (most_pills - 1), options=list(_PILLS), color=list(_PILLS.values())
         ),
     }
     makers = {"figures": _figures, "queue": _queue, "failures": _failures}
     rest, own = makers[face](runs)
-    last = pd.DataFrame({"added": [run.time_added for run in runs]})
-    columns |= own | {"added": kinds.DatetimeColumn("Added", width=136, format="distance")}
-    return pd.concat([first, rest, last], axis="columns"), columns
+    return pd.concat([first, rest], axis="columns"), columns | own
 
 
 def _figures(runs: Sequence[RunReply]) -> tuple[pd.DataFrame, dict[str, Any]]:
@@ -127,6 +128,7 @@ def _figures(runs: Sequence[RunReply]) -> tuple[pd.DataFrame, dict[str, Any]]:
             "energy": scaled([run.energy_kwh for run in runs], energy.factor),
             "co2": scaled([run.co2_g for run in runs], co2.factor),
             "duration": scaled([run.duration_s for run in runs], time.factor),
+            "added": [run.time_added for run in runs],
         }
     )
     mark = ", est." if any(run.energy_quality == "estimated" for run in runs) else ""
@@ -138,7 +140,7 @@ def _figure_columns(frame: pd.DataFrame, energy: str, co2: str, time: str) -> di
     return {
         "progress": _progress(),
         "curve": kinds.LineChartColumn(
-            "Accuracy", width=82, color="gray", y_min=0, y_max=1, help="Test accuracy by epoch, 0 to 100 %."
+            "Accuracy", width=78, color="gray", y_min=0, y_max=1, help="Test accuracy by epoch, 0 to 100 %."
         ),
         "best": kinds.NumberColumn(
             "Best %", width=70, format="%.2f", help="Best test accuracy of any epoch."
@@ -156,6 +158,7 @@ def _figure_columns(frame: pd.DataFrame, energy: str, co2: str, time: str) -> di
         "duration": _number(
             f"Duration {time}", frame["duration"], "Training and evaluation, all attempts.", width=98
         ),
+        "added": _added(),
     }
 
 
@@ -164,51 +167,46 @@ def _queue(runs: Sequence[RunReply]) -> tuple[pd.DataFrame, dict[str, Any]]:
     kinds = st.column_config
     frame = pd.DataFrame(
         {
-            "progress": [100 * run.progress for run in runs],
             "queue": [run.options.queue for run in runs],
             "priority": [run.options.priority for run in runs],
+            "added": [run.time_added for run in runs],
             "line": [status_text(run) for run in runs],
         }
     )
     return frame, {
-        "progress": _progress(),
-        "queue": kinds.TextColumn("Queue", width=110),
-        "priority": kinds.TextColumn("Priority", width=80),
-        "line": kinds.TextColumn("Waits for", width=400),
+        "queue": kinds.TextColumn("Queue", width=100),
+        "priority": kinds.TextColumn("Priority", width=72),
+        "added": _added(),
+        "line": kinds.TextColumn("Waits for", width=_SENTENCE_PX),
     }
 
 
 def _failures(runs: Sequence[RunReply]) -> tuple[pd.DataFrame, dict[str, Any]]:
     """Show what went wrong with each run, and where."""
     kinds = st.column_config
-    errors = [run.error for run in runs]
     frame = pd.DataFrame(
         {
-            "kind": [error.kind if error else None for error in errors],
-            "message": [
-                error.message if error else run.status_reason for run, error in zip(runs, errors, strict=True)
-            ],
-            "host": [
-                (error.host if error else None) or run.worker for run, error in zip(runs, errors, strict=True)
-            ],
-            "epochs": [run.epochs_done for run in runs],
-            "attempts": [run.attempt for run in runs],
+            "kind": [run.error.kind if run.error else None for run in runs],
+            "host": [(run.error.host if run.error else None) or run.worker for run in runs],
             "ended": [run.ended_at for run in runs],
+            "message": [run.error.message if run.error else run.status_reason for run in runs],
         }
     )
     return frame, {
-        "kind": kinds.TextColumn("Failure", width=130),
-        "message": kinds.TextColumn("Reason", width=330),
-        "host": kinds.TextColumn("Host", width=110),
-        "epochs": kinds.NumberColumn("Epochs", width=66, format="%d", help="How many are recorded."),
-        "attempts": kinds.NumberColumn("Attempts", width=76, format="%d"),
-        "ended": kinds.DatetimeColumn("Failed", width=120, format="distance"),
+        "kind": kinds.TextColumn("Failure", width=126),
+        "host": kinds.TextColumn("Host", width=104),
+        "ended": kinds.DatetimeColumn("Failed", width=118, format="distance"),
+        "message": kinds.TextColumn("Reason", width=_SENTENCE_PX),
     }
+
+
+def _added() -> Any:
+    return st.column_config.DatetimeColumn("Added", width=118, format="distance")
 
 
 def _progress() -> Any:
     return st.column_config.ProgressColumn(
-        "Progress", width=112, format="%d%%", min_value=0, max_value=100, color="primary"
+        "Progress", width=104, format="%d%%", min_value=0, max_value=100, color="primary"
     )
 
 

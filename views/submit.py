@@ -117,7 +117,11 @@ def _form(trainer: TrainerReply) -> Draft | None:
         if advanced:
             with st.expander("Advanced", expanded=has_error, icon=":material/tune:"):
                 hyper_params |= show_fields(advanced, prefix=prefix, errors=errors, columns=3)
-        with st.expander("Options", icon=":material/low_priority:", expanded="options" in errors):
+        with st.expander(
+            "Options: queue, priority, project, needs, start",
+            icon=":material/low_priority:",
+            expanded="options" in errors,
+        ):
             options = submit_options.show(errors)
         if form_error := errors.get(""):
             st.error(fmt.plain_lines(form_error), icon=":material/error:")

@@ -70,7 +70,7 @@ def show(worker: WorkerReply, samples: Sequence[Sample]) -> None:
     more = f" and {len(worker.queues) - _TOLD_QUEUES} more" if len(worker.queues) > _TOLD_QUEUES else ""
     st.caption(f"Queues: {fmt.plain(', '.join(worker.queues[:_TOLD_QUEUES]))}{more}")
     st.caption(
-        f"Heartbeat {age(worker.heartbeat_age_s)} · since {fmt.ago(worker.started_at, datetime.now(UTC))}"
+        f"Heartbeat {age(worker.heartbeat_age_s)} · started {fmt.ago(worker.started_at, datetime.now(UTC))}"
     )
 
 
@@ -136,11 +136,11 @@ def _load(worker: WorkerReply, samples: Sequence[Sample]) -> None:
     left, right = st.columns(2)
     left.metric(
         "Utilisation",
-        fmt.MISSING if used is None else f"{used:.0%}",
+        fmt.MISSING if used is None else f"{100 * used:.0f}\u00a0%",
         help="Of its GPU, in the last second." if gpu else "Read of GPUs alone.",
         chart_data=_line([sample.utilisation for sample in samples]),
     )
-    power = fmt.MISSING if worker.power_w is None else f"{worker.power_w:,.0f}\u00a0W"
+    power = fmt.MISSING if worker.power_w is None else f"{fmt.significant(worker.power_w)}\u00a0W"
     right.metric(
         "Power",
         power,
