@@ -14,6 +14,7 @@ from views.look import run_name, short_id
 
 _ASKED = "control:asked"
 _REFUSED = "control:refused"
+_DELETED = "control:deleted"
 
 
 def buttons(run: RunReply) -> None:
@@ -68,7 +69,7 @@ def kept_text(deletion: DeletionReply) -> str:
 def _button(run: RunReply, action: Action) -> None:
     key = f"control:{action.name}:{run.run_id}"
     if action is actions.DELETE:
-        if st.button(action.label, icon=action.icon, help=action.hint, key=key):
+        if st.button(action.label, icon=action.icon, help=action.hint, key=key, on_click=_forget_refusal):
             _confirm_deletion(run)
         return
     st.button(action.label, icon=action.icon, help=action.hint, key=key, on_click=_ask, args=(run, action))
@@ -76,6 +77,10 @@ def _button(run: RunReply, action: Action) -> None:
 
 def _ask(run: RunReply, action: Action) -> None:
     st.session_state[_ASKED] = (run.run_id, action)
+    _forget_refusal()
+
+
+def _forget_refusal() -> None:
     st.session_state.pop(_REFUSED, None)
 
 
@@ -93,7 +98,11 @@ def _refusal(run: RunReply) -> None:
 
 @st.dialog("Delete this run?", icon=":material/delete:")
 def _confirm_deletion(run: RunReply) -> None:
-    """List what would go, then delete it."""
+    """List what would go, then delete it; when that was done or refused, close."""
+    if st.session_state.pop(_DELETED, None) == run.run_id:
+        st.switch_page(parts.page("runs"))
+    if _REFUSED in st.session_state:
+        st.rerun()
     st.markdown(f"**{fmt.plain(run_name(run))}**, {run.status}. With it go:")
     try:
         deletion = commands.get_deletion(run.run_id)
@@ -106,19 +115,17 @@ def _confirm_deletion(run: RunReply) -> None:
         st.warning(
             fmt.plain(f"Some files cannot be read: {deletion.files_left}"), icon=":material/folder_off:"
         )
-    if st.button("Delete it", type="primary", icon=actions.DELETE.icon, on_click=_delete, args=(run,)):
-        if st.session_state.get(_REFUSED):
-            st.rerun()
-        st.switch_page(parts.page("runs"))
+    st.button("Delete it", type="primary", icon=actions.DELETE.icon, on_click=_delete, args=(run,))
 
 
 def _delete(run: RunReply) -> None:
-    st.session_state.pop(_REFUSED, None)
+    _forget_refusal()
     try:
         gone = commands.delete_run(run.run_id)
     except ApiError as error:
         _note_refusal(run.run_id, actions.DELETE, error)
         return
+    st.session_state[_DELETED] = run.run_id
     left = f" These files are left: {fmt.plain(gone.files_left)}." if gone.files_left else ""
     parts.give_notice(f"Run {short_id(run.run_id)} is deleted.{left}", icon=actions.DELETE.icon)
 

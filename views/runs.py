@@ -15,7 +15,7 @@ from views.source import Listing, Page, Snapshot
 
 Order = Literal["asc", "desc"]
 
-_LIVE_S = 2
+_LIVE_S = 1.5
 # A page somebody leaves open must notice a run that the command line submits; costs 8 ms of CPU each time.
 _IDLE_S = 10
 _ALL = "all"

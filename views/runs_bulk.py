@@ -122,8 +122,8 @@ def _confirm_deletion(runs: Sequence[RunReply]) -> None:
 def _confirm_retry_all(failed: int) -> None:
     """Say what it costs, then do it."""
     st.markdown(
-        f"Back to the queue with **{_runs(failed)}**, from the last checkpoint where there is one. "
-        "They get new tries, and use energy again."
+        f"**{_runs(failed)}** back to the queue, with new tries, each from its last checkpoint if there is one. "
+        "This uses energy again."
     )
     if st.button(f"Retry {_runs(failed)}", type="primary", icon=actions.RETRY.icon, on_click=_retry_all):
         st.rerun()

@@ -195,13 +195,13 @@ def _failures(runs: Sequence[RunReply]) -> tuple[pd.DataFrame, dict[str, Any]]:
     return frame, {
         "kind": kinds.TextColumn("Failure", width=126),
         "host": kinds.TextColumn("Host", width=104),
-        "ended": kinds.DatetimeColumn("Failed", width=118, format="distance"),
+        "ended": kinds.DatetimeColumn("Failed", width=132, format="distance"),
         "message": kinds.TextColumn("Reason", width=_SENTENCE_PX),
     }
 
 
 def _added() -> Any:
-    return st.column_config.DatetimeColumn("Added", width=118, format="distance")
+    return st.column_config.DatetimeColumn("Added", width=124, format="distance")
 
 
 def _progress() -> Any:

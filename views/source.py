@@ -37,6 +37,8 @@ from settings import load_settings
 
 PAGE_SIZE = 200
 _SEARCHED_PAGES = 5
+# With the second or so between two drawings, what happens to a run is seen within two seconds.
+_YOUNG_S = 0.5
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
@@ -124,7 +126,7 @@ def api() -> Client:
     return Client(load_settings().api_url)
 
 
-@st.cache_data(ttl=1, show_spinner=False)
+@st.cache_data(ttl=_YOUNG_S, show_spinner=False)
 def get_run(iid: str) -> RunReply:
     """Return a run, without its epochs."""
     return api().get_run(iid, fields=())
@@ -202,7 +204,7 @@ def get_health() -> HealthReply:
     return api().get_health()
 
 
-@st.cache_data(ttl=1, show_spinner=False)
+@st.cache_data(ttl=_YOUNG_S, show_spinner=False)
 def list_workers() -> WorkersReply:
     """Return the workers that live, and those that are gone since yesterday."""
     return api().list_workers()
@@ -220,7 +222,7 @@ def list_trainers() -> TrainersReply:
     return api().list_trainers()
 
 
-@st.cache_data(ttl=1, show_spinner=False)
+@st.cache_data(ttl=_YOUNG_S, show_spinner=False)
 def _list_page(
     sort: SortField, order: Literal["asc", "desc"], status: Status | None, cursor: str | None
 ) -> RunsReply:

@@ -12,7 +12,7 @@ from views import commands, parts, source, worker_card
 from views import format as fmt
 from views.source import Snapshot
 
-_LIVE_S = 2
+_LIVE_S = 1.5
 _ABREAST = 3
 _TOLD_GONE = 20
 _REFUSED = "workers:refused"
@@ -25,7 +25,7 @@ def show() -> None:
 
 
 def _live() -> None:
-    """Draw the workers, and again every two seconds: a heartbeat is always young or worth a look."""
+    """Draw the workers, and again every moment: a heartbeat is always young or worth a look."""
     workers = source.fetch("workers", source.list_workers)
     parts.silence_banner(workers.problem)
     if workers.value is None:
