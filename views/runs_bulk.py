@@ -122,7 +122,7 @@ def _confirm_deletion(runs: Sequence[RunReply]) -> None:
 def _confirm_retry_all(failed: int) -> None:
     """Say what it costs, then do it."""
     st.markdown(
-        f"**{_runs(failed)}** back to the queue, with new tries, each from its last checkpoint if there is one. "
+        f"**{_runs(failed)}** back to the queue, with new tries, each from its last checkpoint, if any. "
         "This uses energy again."
     )
     if st.button(f"Retry {_runs(failed)}", type="primary", icon=actions.RETRY.icon, on_click=_retry_all):
