@@ -176,7 +176,8 @@ def _head(run: RunReply, shown: Shown, *, is_live: bool) -> DeltaGenerator:
 def _progress(run: RunReply, epochs: EpochsReply) -> None:
     now = datetime.now(UTC)
     text = f"Epoch {run.epochs_done} of {run.num_epochs}"
-    if run.status is Status.RUNNING and (left_s := remaining_s(run, epochs)) is not None:
+    is_to_end = run.status is Status.RUNNING and run.request is None
+    if is_to_end and (left_s := remaining_s(run, epochs)) is not None:
         text += f" · about {fmt.duration(left_s)} left"
     if run.status is Status.WAITING:
         text = f"Queue **{fmt.plain(run.options.queue)}** · added {fmt.ago(run.time_added, now)}"

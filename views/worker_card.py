@@ -133,7 +133,7 @@ def _load(worker: WorkerReply, samples: Sequence[Sample]) -> None:
     """Draw utilisation and power, with what they were while somebody looked."""
     gpu = worker.gpu
     used = _utilisation(worker)
-    left, right = st.columns(2)
+    left, right = parts.tiles(2, f"load-{worker.worker_id}")
     left.metric(
         "Utilisation",
         fmt.MISSING if used is None else f"{100 * used:.0f}\u00a0%",
