@@ -31,7 +31,7 @@ from schema import (
     Status,
 )
 
-bulk = APIBlueprint("bulk", __name__, tag="Control")
+bulk = APIBlueprint("bulk", __name__, tag="Control of many runs")
 
 log = logging.getLogger(__name__)
 

@@ -42,7 +42,7 @@ def status_line(run: Run, *, workers: Sequence[Worker], ahead: Ahead | None) -> 
         case Status.FAILED:
             return f"failed: {_failure(run)}"
         case Status.CANCELLED:
-            return f"cancelled{_because(run)}"
+            return _cancelled(run)
         case Status.DONE:
             return f"done: {_epochs(run.epochs_done)} trained{_because(run)}"
 
@@ -111,6 +111,11 @@ def _running(run: Run, workers: Sequence[Worker]) -> str:
     if run.epochs_done >= run.num_epochs:
         return f"running on {own.name}: all {_epochs(run.epochs_done)} recorded, about to end{again}"
     return f"running on {own.name}: epoch {run.epochs_done + 1} of {run.num_epochs}{again}"
+
+
+def _cancelled(run: Run) -> str:
+    reason = _clip(run.status_reason or "")
+    return reason if reason.startswith("cancelled") else f"cancelled{_because(run)}"
 
 
 def _failure(run: Run) -> str:

@@ -28,10 +28,10 @@ def list_workers() -> Response:
     A worker that said good-bye is in neither. One that fell silent tells which run it had, and who has it
     now.
     """
-    known = db().workers.list_known()
+    known = db().workers.list_known(max_gone=MAX_GONE)
     live = [worker for worker in known if worker.gone_at is None]
     gone = sorted((worker for worker in known if worker.gone_at), key=_last_seen, reverse=True)
-    return reply(WorkersReply(workers=list(_show([*live, *gone[:MAX_GONE]]))))
+    return reply(WorkersReply(workers=list(_show([*live, *gone]))))
 
 
 @workers.post("/api/workers/<worker_id>/drain")
@@ -43,7 +43,7 @@ def drain_worker(worker_id: str, body: DrainRequest) -> Response:
     It learns it within a second or two. The same request again changes nothing.
     """
     db().workers.set_draining(worker_id, body.is_draining)
-    found = next((worker for worker in db().workers.list_known() if worker.worker_id == worker_id), None)
+    found = next((worker for worker in db().workers.list_live() if worker.worker_id == worker_id), None)
     if found is None:
         raise NotFound(f"Worker {worker_id[:80]!r} has just ended.")
     return reply(next(_show([found])))

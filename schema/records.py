@@ -10,6 +10,8 @@ from typing import Annotated, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, JsonValue, StringConstraints
 
+from schema.moment import Moment
+
 RUN_ID_PATTERN = r"^[0-9A-Za-z][0-9A-Za-z_-]{0,63}$"
 QUEUE_PATTERN = r"^[a-z0-9][a-z0-9_.-]{0,63}$"
 DEFAULT_QUEUE = "default"
@@ -67,9 +69,14 @@ class SortField(StrEnum):
 class Requires(Record):
     """What a run needs of its worker; the default needs nothing."""
 
-    gpus: int = Field(0, ge=0, le=64, description="GPUs of one worker")
+    gpus: int = Field(0, ge=0, le=64, strict=True, description="GPUs of one worker")
     min_gpu_memory_gib: float = Field(
-        0.0, ge=0, le=4096, allow_inf_nan=False, description="of each of its GPUs; more than 0 needs a GPU"
+        0.0,
+        ge=0,
+        le=4096,
+        strict=True,
+        allow_inf_nan=False,
+        description="of each of its GPUs; more than 0 needs a GPU",
     )
     zone: Zone | None = Field(None, description="the zone it is in, in either case; None for any")
 
@@ -85,10 +92,16 @@ class RunOptions(Record):
     tags: tuple[Tag, ...] = Field((), max_length=32, description="free labels")
     requires: Requires | None = Field(None, description="what its worker has to have; None for nothing")
     timeout_s: float | None = Field(
-        None, gt=0, allow_inf_nan=False, description="the longest it may train, all attempts together"
+        None,
+        gt=0,
+        strict=True,
+        allow_inf_nan=False,
+        description="the longest it may train, all attempts together",
     )
-    start_at: AwareDatetime | None = Field(None, description="it is deferred until then")
-    max_failures: int = Field(3, ge=0, le=10, description="how often it is tried again after a failure")
+    start_at: Moment | None = Field(None, description="it is deferred until then")
+    max_failures: int = Field(
+        3, ge=0, le=10, strict=True, description="how often it is tried again after a failure"
+    )
 
 
 class EpochResult(Record):
@@ -282,8 +295,8 @@ class Event(Record):
     event_id: str = Field(description="ordered; pass the last one seen to get what came after it")
     time: AwareDatetime
     kind: str = Field(
-        description="submitted, deferred, due, claimed, epoch, released, requeued, preempted, paused, resumed, "
-        "prioritised, retried, recomputed, deleted, done, failed or cancelled"
+        description="submitted, deferred, due, claimed, epoch, asked, released, requeued, preempted, paused, "
+        "resumed, prioritised, retried, recomputed, deleted, done, failed or cancelled"
     )
     run_id: str
     attempt: int | None = None

@@ -48,17 +48,23 @@ class Workers:
 
     def list_live(self) -> WorkerList:
         """Return the workers whose last beat still counts, by name."""
-        return [worker for worker in self.list_known() if worker.gone_at is None]
+        return self.list_known(max_gone=0)
 
-    def list_known(self) -> WorkerList:
+    def list_known(self, *, max_gone: int | None = None) -> WorkerList:
         """Return the live workers, and those that stopped beating in the last 24 h with ``gone_at``, by name.
 
-        A worker that said good-bye is not among them.
+        A worker that said good-bye is not among them. Of the gone ones the last ``max_gone`` are read: where
+        workers keep dying there may be thousands.
         """
         rows, (seconds, _) = self._connection.call_many(
             [("ZRANGE", self._keys.of("workers"), 0, -1, "WITHSCORES"), ("TIME",)]
         )
-        expiries = {worker_id: float(expiry) for worker_id, expiry in to_pairs(rows).items()}
+        scores = sorted(
+            ((float(expiry), worker_id) for worker_id, expiry in to_pairs(rows).items()), reverse=True
+        )
+        live = sum(expiry > int(seconds) for expiry, _ in scores)
+        last = scores if max_gone is None else scores[: live + max_gone]
+        expiries = {worker_id: expiry for expiry, worker_id in last}
         replies = self._connection.call_many(
             [("HGETALL", self._keys.of("worker", worker_id)) for worker_id in expiries]
         )

@@ -6,7 +6,7 @@ import os
 import re
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO, Protocol, cast
 from urllib.parse import urlsplit
@@ -106,7 +106,7 @@ class LocalFolder:
         shutil.rmtree(self._root / name, ignore_errors=True)
 
     def clear(self, is_ours: Callable[[str], bool]) -> None:
-        """Delete them, and what a killed process has left of them."""
+        """Delete them, and what a killed process has left of them; others may do so at the same time."""
         try:
             names = [path.name for path in self._root.iterdir()]
         except FileNotFoundError:
@@ -114,9 +114,10 @@ class LocalFolder:
         for name in names:
             temporary = _TEMPORARY.fullmatch(name)
             if is_ours(temporary[1] if temporary else name):
-                shutil.rmtree(self._root / name)
-        if not any(self._root.iterdir()):
-            self._root.rmdir()
+                _remove(self._root / name)
+        with suppress(FileNotFoundError):
+            if not any(self._root.iterdir()):
+                self._root.rmdir()
 
 
 class RemoteFolder:
@@ -182,7 +183,8 @@ class RemoteFolder:
     def clear(self, is_ours: Callable[[str], bool]) -> None:
         """Delete them; an object store has no folder that could be left."""
         for name in filter(is_ours, self.list_names()):
-            self.delete(name)
+            with suppress(FileNotFoundError):
+                self.delete(name)
         if not self.list_names():
             with _os_errors(self._root):
                 if self._files.exists(self._root):
@@ -221,6 +223,17 @@ def _write(path: Path, content: bytes) -> None:
         stream.write(content)
         stream.flush()
         os.fsync(stream.fileno())
+
+
+def _remove(folder: Path) -> None:
+    """Delete a folder, also while somebody else deletes it, too. Raises OSError when something is left."""
+    while True:
+        try:
+            return shutil.rmtree(folder)
+        except FileNotFoundError:
+            # Whoever deleted a file under our hands has come further: each round there are fewer.
+            if not folder.exists():
+                return None
 
 
 def _sync(folder: Path) -> None:

@@ -55,8 +55,6 @@ class RunFiles:
         problems: list[str] = []
         for kind in (self._models, self._checkpoints):
             _try(_clear, kind, run_id, problems)
-        if problems and self.measure(run_id).are_none:
-            problems.clear()  # somebody else was deleting them, too
         return before._replace(problem=_listed(problems))
 
 

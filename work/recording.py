@@ -23,11 +23,11 @@ class Outbox:
     """Writes that are made in order, each at least once; an unreachable Redis only delays them."""
 
     def __init__(self) -> None:
-        self._writes: deque[Callable[[], None]] = deque()
+        self._writes: deque[Callable[[], object]] = deque()
         self._open_lines: list[str] | None = None
         self._is_away = False
 
-    def add(self, write: Callable[[], None]) -> None:
+    def add(self, write: Callable[[], object]) -> None:
         """Queue a write; every write of the store is safe to repeat, so a lost reply does no harm."""
         self._open_lines = None
         self._writes.append(write)

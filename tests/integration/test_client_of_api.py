@@ -15,6 +15,7 @@ from redis_db import RedisDB
 from schema import InUpdate, RunOptions, Status
 from settings import Settings
 from tests.integration.test_api import claim, epoch
+from tests.records import TORCH_WORKER
 
 
 @pytest.fixture
@@ -66,3 +67,43 @@ def test_a_proxy_of_the_environment_is_not_asked(monkeypatch: pytest.MonkeyPatch
         monkeypatch.setenv(name, "http://proxy.invalid:1")
     with Client("http://127.0.0.1:1") as client, pytest.raises(ApiUnavailable, match="efused"):
         client.list_runs()
+
+
+def test_runs_are_controlled_one_by_one(client: Client, db: RedisDB) -> None:
+    iid = client.submit({"num_epochs": 2}).iid
+    assert client.pause_run(iid).status is Status.PAUSED
+    assert client.set_priority(iid, "high").options.priority == "high"
+    assert client.resume_run(iid).status is Status.WAITING
+    claim(db)
+    assert client.preempt_run(iid).request == "preempt"
+    assert client.resume_run(iid).request is None
+    assert client.cancel_run(iid).request == "cancel"
+    db.queue.finish(claim(db), Status.CANCELLED)
+    assert client.retry_run(iid).status is Status.WAITING
+    again = client.rerun_run(iid, {"num_epochs": 3}, options={"tags": ["b"]}, idempotency_key="k")
+    assert (again.rerun_of, again.num_epochs, again.options.tags) == (iid, 3, ("b",))
+    same = client.rerun_run(iid, {"num_epochs": 3}, options={"tags": ["b"]}, idempotency_key="k")
+    assert same.iid == again.iid
+
+
+def test_many_runs_are_controlled_at_once_and_deleted(client: Client, db: RedisDB) -> None:
+    iids = [client.submit({"num_epochs": 2}).iid for _ in range(2)]
+    with pytest.raises(ApiRefused, match="cancel it first"):
+        client.delete_run(iids[0])
+    assert client.bulk("cancel", iids).succeeded == 2
+    assert client.bulk("priority", iids, priority="high").refused == 2
+    assert client.bulk("retry", status=Status.CANCELLED).left == 0
+    assert client.bulk("cancel", status=Status.WAITING).succeeded == 2
+    told = client.get_deletion(iids[0])
+    assert (told.iid, told.status) == (iids[0], Status.CANCELLED)
+    assert client.delete_run(iids[0]) == told
+    assert client.bulk("delete", iids).outcomes[0].code == "not_found"
+    assert db.runs.list().total == 0
+
+
+def test_workers_are_listed_and_drained(client: Client, db: RedisDB) -> None:
+    db.workers.beat(TORCH_WORKER, ttl_s=60)
+    (worker,) = client.list_workers().workers
+    assert (worker.is_live, worker.is_draining) == (True, False)
+    assert client.drain_worker(worker.worker_id, True).is_draining
+    assert not client.drain_worker(worker.worker_id, False).is_draining

@@ -1,288 +1,385 @@
-"""The routes that control one run, over a real store."""
+"""Cancel, pause, resume, preempt, reorder, retry and delete, for runs in every status."""
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 
 import pytest
-from flask.testing import FlaskClient
+import redis
 
-from backend import create_app
+from errors import Conflict, NotFound
 from redis_db import RedisDB
-from schema import Lease, Run, RunError, RunOptions, Status, Worker
-from settings import Settings
-from tests.records import TORCH_WORKER, claim
+from schema import Lease, Request, Requires, RunError, RunOptions, SortField, Status
+from tests.records import WORKER, claim, epoch, extra, running
 
-ACTIONS = ("cancel", "pause", "resume", "preempt", "retry", "rerun")
-ABSENT = "0" * 32
-
-
-@pytest.fixture
-def api(db: RedisDB, tmp_path: Path) -> FlaskClient:
-    return create_app(Settings(data_dir=tmp_path), db).test_client()
+PARAMS = {"num_epochs": 3}
+LATER = RunOptions(start_at=datetime(2100, 1, 1, tzinfo=UTC))
+RETRYABLE = RunError(kind="OSError", message="the disk is full", is_retryable=True)
+CONTROLS = ("cancel", "pause", "resume", "preempt", "retry", "delete", "preview_deletion")
 
 
-def submit(api: FlaskClient, options: dict[str, object] | None = None, **hyper_params: object) -> str:
-    reply = api.post("/train", json={"hyper_params": hyper_params, "options": options or {}})
-    iid = reply.get_json()["iid"]
-    assert isinstance(iid, str)
-    return iid
-
-
-def ask(api: FlaskClient, iid: str, action: str, body: object = None, status: int = 200) -> dict[str, object]:
-    reply = api.post(f"/api/runs/{iid}/{action}", json={} if body is None else body)
-    assert reply.status_code == status, reply.text
-    answer: dict[str, object] = reply.get_json()
-    return answer
-
-
-def refusal(api: FlaskClient, iid: str, action: str) -> str:
-    error = ask(api, iid, action, status=409)["error"]
-    assert isinstance(error, dict)
-    assert error["code"] == "conflict"
-    return str(error["message"])
-
-
-def beat(db: RedisDB, **changes: object) -> Worker:
-    worker = TORCH_WORKER.model_copy(update=changes)
-    db.workers.beat(worker, ttl_s=60)
-    return worker
-
-
-def fail(db: RedisDB, lease: Lease) -> Run:
-    error = RunError(
-        kind="OSError",
-        message="disk full",
-        traceback="T" * 100,
-        step=7,
-        epoch=1,
-        host="gpu-1",
-        hint="free some",
-    )
-    db.queue.finish(lease, Status.FAILED, error=error)
-    return db.runs.get(lease.run_id)
-
-
-def test_a_waiting_run_is_cancelled_at_once_and_again_changes_nothing(api: FlaskClient, db: RedisDB) -> None:
-    iid, other = submit(api), submit(api)
-    for _ in range(2):
-        answer = ask(api, iid, "cancel")
-        assert (answer["iid"], answer["status"], answer["request"]) == (iid, "cancelled", None)
-        assert str(answer["status_line"]).startswith("cancelled")
-    assert db.queue.length("default") == 1
-    assert claim(db).run_id == other
-
-
-def test_a_running_run_is_asked_to_stop_and_says_so_until_it_has(api: FlaskClient, db: RedisDB) -> None:
-    iid = submit(api)
-    lease = claim(db, worker_id="w-1")
-    beat(db, run_id=iid)
-
-    answer = ask(api, iid, "cancel")
-    assert (answer["status"], answer["request"]) == ("running", "cancel")
-    assert answer["status_line"] == "running: cancel asked for, stops at the next step"
-    db.queue.release(lease, reason="cancel was asked for")
-    assert api.get(f"/api/runs/{iid}").get_json()["status"] == "cancelled"
-
-
-def test_a_run_is_paused_and_resumed_at_the_pop_end(api: FlaskClient, db: RedisDB) -> None:
-    first, second = submit(api), submit(api)
-    assert ask(api, second, "pause")["status"] == "paused"
-    assert str(ask(api, second, "pause")["status_line"]).startswith("paused since ")
-    assert db.queue.length("default") == 1
-    answer = ask(api, second, "resume")
-    assert (answer["status"], answer["paused_at"]) == ("waiting", None)
-    assert [claim(db, worker_id=name).run_id for name in "ab"] == [second, first]
-
-
-def test_the_wish_to_pause_or_preempt_a_running_run_is_taken_back(api: FlaskClient, db: RedisDB) -> None:
-    iid = submit(api)
-    claim(db)
-    for wish in ("pause", "preempt"):
-        assert ask(api, iid, wish)["request"] == wish
-        answer = ask(api, iid, "resume")
-        assert (answer["status"], answer["request"]) == ("running", None)
-
-
-def test_a_deferred_run_says_until_when_and_starts_now_when_resumed(api: FlaskClient, db: RedisDB) -> None:
-    iid = submit(api, {"start_at": "2999-01-01T00:00:00Z"})
-    assert api.get(f"/api/runs/{iid}").get_json()["status_line"] == "deferred until 2999-01-01 00:00:00 UTC"
-    assert db.queue.length("default") == 0
-    assert ask(api, iid, "resume")["status"] == "waiting"
-    assert claim(db).run_id == iid
-
-
-def test_a_failed_run_explains_itself_and_is_retried(api: FlaskClient, db: RedisDB) -> None:
-    iid = submit(api)
-    fail(db, claim(db))
-
-    answer = api.get(f"/api/runs/{iid}").get_json()
-    assert answer["status_line"] == "failed: OSError: disk full"
-    failure = answer["failure"]
-    assert failure["sentence"] == "Attempt 1 failed in epoch 1, after step 7, on gpu-1: disk full"
-    assert (failure["hint"], failure["traceback"]) == ("free some", "T" * 100)
-    (listed,) = api.get("/api/runs?status=failed").get_json()["results"]
-    assert (listed["failure"]["kind"], listed["failure"]["traceback"]) == ("OSError", None)
-    assert (listed["error"]["message"], listed["error"]["traceback"]) == ("disk full", None)
-
-    for _ in range(2):
-        retried = ask(api, iid, "retry")
-        assert (retried["status"], retried["failures"]) == ("waiting", 0)
-    assert db.queue.length("default") == 1
-    assert claim(db).attempt == 2
-
-
-def test_priority_is_changed_and_shows_in_what_is_before_a_run(api: FlaskClient, db: RedisDB) -> None:
-    beat(db)
-    first, second = submit(api), submit(api)
-    assert [line_of(api, iid) for iid in (first, second)] == [
-        "waiting: the next one to be claimed",
-        "waiting: 1 run before it",
-    ]
-    answer = ask(api, second, "priority", {"priority": "high"})
-    assert (answer["options"], answer["status_line"]) == (
-        db.runs.get(second).options.model_dump(mode="json"),
-        "waiting: the next one to be claimed",
-    )
-    assert db.runs.get(second).options.priority == "high"
-    assert line_of(api, first) == "waiting: 1 run before it"
-    ask(api, second, "priority", {"priority": "high"})
-    assert claim(db).run_id == second
-
-
-def line_of(api: FlaskClient, iid: str) -> str:
-    by_id = {run["iid"]: run["status_line"] for run in api.get("/api/runs").get_json()["results"]}
-    alone = api.get(f"/api/runs/{iid}?fields=").get_json()["status_line"]
-    assert by_id[iid] == alone
-    return str(alone)
-
-
-def test_a_run_that_no_live_worker_can_take_says_so(api: FlaskClient, db: RedisDB) -> None:
-    iid = submit(api, {"requires": {"gpus": 2, "min_gpu_memory_gib": 40}})
-    assert line_of(api, iid).startswith("waiting: no worker is alive; start one with")
-    beat(db)
-    assert line_of(api, iid) == (
-        "waiting: no live worker takes runs of the queue default that need 2 GPUs with 40 GiB; "
-        "start one on a machine that has this with 'python worker.py'"
-    )
-    beat(db, worker_id="w-2", gpus=2, gpu_memory_gib=80.0)
-    assert line_of(api, iid) == "waiting: the next one to be claimed"
-
-
-@pytest.mark.parametrize("has_failed", [False, True])
-def test_what_has_ended_is_neither_cancelled_paused_preempted_nor_reordered(
-    api: FlaskClient, db: RedisDB, has_failed: bool
-) -> None:
-    iid = submit(api)
-    lease = claim(db)
-    if has_failed:
-        fail(db, lease)
+def put(db: RedisDB, status: Status, run_id: str = "a") -> None:
+    """Bring a run to a status, by the ways that lead there."""
+    if status is Status.DEFERRED:
+        db.queue.submit(PARAMS, LATER, run_id=run_id)
+    elif status is Status.WAITING:
+        db.queue.submit(PARAMS, run_id=run_id)
+    elif status is Status.PAUSED:
+        db.queue.submit(PARAMS, run_id=run_id)
+        db.controls.pause(run_id)
+    elif status is Status.CANCELLED:
+        db.queue.submit(PARAMS, run_id=run_id)
+        db.controls.cancel(run_id)
     else:
-        db.queue.finish(lease, Status.DONE)
-    before = db.runs.get(iid)
-    for action in ("cancel", "pause", "resume", "preempt"):
-        assert iid in refusal(api, iid, action)
-    assert ask(api, iid, "priority", {"priority": "high"}, status=409)
-    assert db.runs.get(iid) == before
+        lease = running(db, run_id=run_id)
+        if status is Status.DONE or status is Status.FAILED:
+            db.queue.finish(lease, status)
 
 
-def test_what_does_not_fit_the_status_is_refused_with_a_sentence(api: FlaskClient, db: RedisDB) -> None:
-    iid = submit(api)
-    assert refusal(api, iid, "preempt").endswith(".")
-    lease = claim(db)
-    db.queue.finish(lease, Status.DONE)
-    assert refusal(api, iid, "retry").endswith(".")
-    assert db.runs.get(iid).status is Status.DONE
+def call(db: RedisDB, control: str, run_id: str = "a") -> object:
+    method: Callable[[str], object] = getattr(db.controls, control)
+    return method(run_id)
 
 
-@pytest.mark.parametrize("iid", [ABSENT, "abc%0a", "x:epochs", "*", "é", "x" * 5000])
-@pytest.mark.parametrize("action", [*ACTIONS, "priority"])
-def test_a_run_that_does_not_exist_is_not_found(api: FlaskClient, action: str, iid: str) -> None:
-    body = {"priority": "high"} if action == "priority" else {}
-    reply = api.post(f"/api/runs/{iid}/{action}", json=body)
-    assert (reply.status_code, reply.get_json()["error"]["code"]) == (404, "not_found")
+ALLOWED = {
+    Status.DEFERRED: {"cancel", "pause", "resume"},
+    Status.WAITING: {"cancel", "pause", "resume", "retry"},
+    Status.RUNNING: {"cancel", "pause", "resume", "preempt", "retry"},
+    Status.PAUSED: {"cancel", "pause", "resume"},
+    Status.DONE: {"delete", "preview_deletion"},
+    Status.FAILED: {"retry", "delete", "preview_deletion"},
+    Status.CANCELLED: {"cancel", "retry", "delete", "preview_deletion"},
+}
 
 
-def test_a_rerun_is_a_new_run_with_the_old_one_s_values(api: FlaskClient, db: RedisDB) -> None:
-    iid = submit(api, {"tags": ["a"], "queue": "night"}, num_epochs=4, seed=7)
-    new = ask(api, iid, "rerun", status=201)
-    run, old = db.runs.get(str(new["iid"])), db.runs.get(iid)
-    assert (run.hyper_params, run.options) == (old.hyper_params, old.options)
-    assert (run.rerun_of, new["rerun_of"], run.status) == (iid, iid, Status.WAITING)
-    assert old.status is Status.WAITING
-
-
-def test_a_rerun_takes_changes_and_refuses_wrong_ones_by_their_field(api: FlaskClient, db: RedisDB) -> None:
-    iid = submit(api, num_epochs=4)
-    changes = {"hyper_params": {"num_epochs": 9}, "options": {"timeout_s": 60, "priority": "high"}}
-    run = db.runs.get(str(ask(api, iid, "rerun", changes, status=201)["iid"]))
-    assert (run.num_epochs, run.options.timeout_s, run.options.priority) == (9, 60, "high")
-    assert run.hyper_params == db.runs.get(iid).hyper_params | {"num_epochs": 9}
-
-    for body, field in (
-        ({"hyper_params": {"num_epochs": 0}}, "hyper_params.num_epochs"),
-        ({"hyper_params": {"nonsense": 1}}, "hyper_params.nonsense"),
-        ({"options": {"priority": "urgent"}}, "options.priority"),
-        ({"options": {"nonsense": 1}}, "options.nonsense"),
-        ({"options": {"queue": "high"}}, "options.queue"),
-        ({"options": {"requires": {"gpus": 65}}}, "options.requires.gpus"),
-        ({"num_epochs": 3}, "num_epochs"),
-    ):
-        error = ask(api, iid, "rerun", body, status=422)["error"]
-        assert isinstance(error, dict)
-        assert error["details"][0]["field"] == field
-    assert db.queue.length() == 2
-
-
-def test_a_simulated_run_is_rerun_as_a_simulation_and_as_a_training(api: FlaskClient, db: RedisDB) -> None:
-    iid = submit(api, demo=True, network="resnet9")
-    again = db.runs.get(str(ask(api, iid, "rerun", status=201)["iid"]))
-    trained = db.runs.get(
-        str(ask(api, iid, "rerun", {"hyper_params": {"trainer": "cnn"}}, status=201)["iid"])
-    )
-    assert (again.simulated, again.hyper_params["network"]) == (True, "resnet9")
-    assert (trained.simulated, trained.hyper_params["network"]) == (False, "resnet9")
-
-
-def test_a_rerun_that_is_repeated_with_its_key_queues_once(api: FlaskClient, db: RedisDB) -> None:
-    iid = submit(api)
-    key = {"Idempotency-Key": "k"}
-    replies = [api.post(f"/api/runs/{iid}/rerun", json={}, headers=key) for _ in range(2)]
-    other = api.post(f"/api/runs/{iid}/rerun", json={"hyper_params": {"seed": 9}}, headers=key)
-    assert [reply.status_code for reply in replies] == [201, 201]
-    assert replies[0].get_json()["iid"] == replies[1].get_json()["iid"] != iid
-    assert other.status_code == 409
-    assert db.queue.length() == 2
-
-
-def test_a_page_of_200_runs_costs_a_few_round_trips(
-    api: FlaskClient, db: RedisDB, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("control", CONTROLS)
+@pytest.mark.parametrize("status", list(Status))
+def test_a_control_works_where_it_can_and_is_refused_elsewhere_without_a_change(
+    db: RedisDB, raw: redis.Redis, status: Status, control: str
 ) -> None:
-    for number in range(200):
-        db.queue.submit({"num_epochs": 1, "seed": number}, RunOptions(queue=f"q{number % 3}"))
-    for number in range(5):
-        beat(db, worker_id=f"w-{number}", queues=("q0", "q1", "q2"))
-    trips: list[str] = []
-    connection = db.runs._connection
-    for name in ("call", "call_many", "run"):
-        known = getattr(connection, name)
-
-        def counted(*arguments: object, _known: object = known, _name: str = name) -> object:
-            trips.append(_name)
-            assert callable(_known)
-            return _known(*arguments)
-
-        monkeypatch.setattr(connection, name, counted)
-    results = api.get("/api/runs?limit=200").get_json()["results"]
-    assert len({run["status_line"] for run in results}) == 200
-    assert len(trips) <= 6, trips
+    put(db, status)
+    before = {key: raw.dump(key) for key in raw.scan_iter()}
+    if control in ALLOWED[status]:
+        call(db, control)
+        return
+    with pytest.raises(Conflict, match="Run a is"):
+        call(db, control)
+    assert {key: raw.dump(key) for key in raw.scan_iter()} == before
 
 
-def test_lines_of_a_long_list_are_exact_at_both_ends(api: FlaskClient, db: RedisDB) -> None:
-    beat(db)
-    iids = [db.queue.submit({"num_epochs": 1}).run_id for _ in range(600)]
-    lines = {run["iid"]: run["status_line"] for run in api.get("/api/runs").get_json()["results"]}
-    assert lines[iids[0]] == "waiting: the next one to be claimed"
-    assert lines[iids[249]] == "waiting: 249 runs before it"
-    assert lines[iids[300]] == "waiting: at least 250 runs before it"
-    assert lines[iids[599]] == "waiting: 599 runs before it"
+@pytest.mark.parametrize("control", CONTROLS)
+def test_what_does_not_exist_is_not_found(db: RedisDB, raw: redis.Redis, control: str) -> None:
+    with pytest.raises(NotFound, match="missing"):
+        call(db, control, "missing")
+    with pytest.raises(NotFound, match="missing"):
+        db.controls.set_priority("missing", "high")
+    assert raw.dbsize() == 0
+
+
+@pytest.mark.parametrize("control", ["cancel", "pause", "resume", "preempt", "retry"])
+@pytest.mark.parametrize("status", list(Status))
+def test_a_control_whose_reply_was_lost_is_repeated_without_effect(
+    db: RedisDB, raw: redis.Redis, status: Status, control: str
+) -> None:
+    put(db, status)
+    if control in ALLOWED[status]:
+        first = call(db, control)
+        before = {key: raw.dump(key) for key in raw.scan_iter()}
+        assert call(db, control) == first
+        assert {key: raw.dump(key) for key in raw.scan_iter()} == before
+
+
+@pytest.mark.parametrize("status", [Status.WAITING, Status.DEFERRED, Status.PAUSED])
+def test_a_run_that_nobody_trains_is_cancelled_at_once(db: RedisDB, raw: redis.Redis, status: Status) -> None:
+    put(db, status)
+    run = db.controls.cancel("a")
+    assert run == db.runs.get("a")
+    assert (run.status, run.status_reason) == (Status.CANCELLED, "cancelled on request")
+    assert (run.due_at, run.paused_at, run.ended_at is None) == (None, None, False)
+    assert raw.exists("queue:requests", "queue:deferred", "queue:paused", "queue:demand") == 0
+    assert db.queue.claim(["default"], worker_id=WORKER, lease_s=60) is None
+
+
+def test_a_waiting_run_leaves_its_list_when_it_is_cancelled(db: RedisDB, raw: redis.Redis) -> None:
+    for run_id in ("a", "b", "c"):
+        db.queue.submit(PARAMS, RunOptions(queue="gpu", priority="high"), run_id=run_id)
+    db.controls.cancel("b")
+    assert raw.lrange("queue:requests:gpu:high", 0, -1) == ["c", "a"]
+    assert raw.smembers("queue:demand") == {"a", "c"}
+
+
+@pytest.mark.parametrize("control", ["cancel", "pause", "preempt"])
+def test_the_worker_of_a_running_run_hears_what_is_asked_for(db: RedisDB, control: str) -> None:
+    lease = running(db, run_id="a")
+    assert db.queue.renew(lease, lease_s=60) is None
+    call(db, control)
+    run = db.runs.get("a")
+    assert (run.status, run.request) == (Status.RUNNING, control)
+    assert [db.queue.renew(lease, lease_s=60) for _ in range(2)] == [Request(control)] * 2
+
+
+@pytest.mark.parametrize(
+    ("control", "status", "reason", "end_reason"),
+    [
+        ("cancel", Status.CANCELLED, "cancelled on request", "cancelled"),
+        ("pause", Status.PAUSED, "paused on request", "paused"),
+        ("preempt", Status.WAITING, "stopped", "preempted"),
+    ],
+)
+def test_a_released_run_is_where_it_was_asked_to_be(
+    db: RedisDB, raw: redis.Redis, control: str, status: Status, reason: str, end_reason: str
+) -> None:
+    lease = running(db, run_id="a")
+    db.runs.record_epoch(lease, epoch(1))
+    call(db, control)
+    assert [db.queue.release(lease, reason="stopped") for _ in range(2)] == [status] * 2
+    run = db.runs.get("a")
+    assert (run.status, run.status_reason, run.request) == (status, reason, None)
+    assert (run.failures, run.lease_losses) == (0, 0)
+    assert db.runs.list_attempts("a")[0].end_reason == end_reason
+    assert raw.exists("queue:leases", "queue:holders") == 0
+    assert raw.exists("queue:demand") == (status is Status.WAITING)
+    assert (run.paused_at is not None) == (status is Status.PAUSED)
+
+
+@pytest.mark.parametrize(
+    ("control", "status"),
+    [("cancel", Status.CANCELLED), ("pause", Status.PAUSED), ("preempt", Status.WAITING)],
+)
+def test_what_is_asked_for_survives_the_loss_of_the_worker(
+    db: RedisDB, raw: redis.Redis, control: str, status: Status
+) -> None:
+    running(db, run_id="a")
+    call(db, control)
+    raw.zadd("queue:leases", {"a": 1})
+    db.queue.requeue_expired(grace_s=0)
+    run = db.runs.get("a")
+    assert (run.status, run.request, run.lease_losses) == (status, None, 1)
+    assert db.runs.list_attempts("a")[0].end_reason == "lease_lost"
+
+
+def test_done_beats_a_cancel_and_cancel_beats_a_pause(db: RedisDB) -> None:
+    lease = running(db, run_id="a")
+    db.controls.pause("a")
+    db.controls.preempt("a")
+    assert db.runs.get("a").request == "pause"
+    db.controls.cancel("a")
+    for control in ("pause", "resume"):
+        with pytest.raises(Conflict, match="being cancelled"):
+            call(db, control)
+    db.controls.preempt("a")
+    assert db.runs.get("a").request == "cancel"
+    assert db.queue.finish(lease, Status.DONE) is Status.DONE
+    assert db.runs.get("a").request is None
+
+
+def test_a_cancelled_run_may_be_finished_as_cancelled(db: RedisDB) -> None:
+    lease = running(db, run_id="a")
+    db.controls.cancel("a")
+    assert [db.queue.finish(lease, Status.CANCELLED) for _ in range(2)] == [Status.CANCELLED] * 2
+    run = db.runs.get("a")
+    assert (run.status, run.status_reason, run.request) == (
+        Status.CANCELLED,
+        "cancelled on request",
+        None,
+    )
+    assert db.runs.list_attempts("a")[0].end_reason == "cancelled"
+
+
+@pytest.mark.parametrize("status", [Status.PAUSED, Status.DEFERRED])
+def test_a_resumed_run_is_claimed_next(db: RedisDB, raw: redis.Redis, status: Status) -> None:
+    put(db, status)
+    db.queue.submit(PARAMS, run_id="b")
+    raw.delete("queue:wake:default")
+    run = db.controls.resume("a")
+    assert (run.status, run.due_at, run.paused_at, run.status_reason) == (Status.WAITING, None, None, None)
+    assert raw.llen("queue:wake:default") == 1
+    assert raw.smembers("queue:demand") == {"a", "b"}
+    assert claim(db).run_id == "a"
+
+
+def test_a_pause_can_be_taken_back_before_the_worker_has_stopped(db: RedisDB) -> None:
+    lease = running(db, run_id="a")
+    db.controls.pause("a")
+    assert db.controls.resume("a").request is None
+    assert db.queue.renew(lease, lease_s=60) is None
+    assert db.queue.release(lease, reason="stopped") is Status.WAITING
+
+
+def test_priority_moves_a_waiting_run_to_the_other_list(db: RedisDB, raw: redis.Redis) -> None:
+    for run_id in ("a", "b"):
+        db.queue.submit(PARAMS, run_id=run_id)
+    raw.delete("queue:wake:default")
+    assert db.controls.set_priority("b", "high").options.priority == "high"
+    assert (raw.lrange("queue:requests:high", 0, -1), raw.lrange("queue:requests", 0, -1)) == (["b"], ["a"])
+    assert (raw.llen("queue:wake:default"), db.queue.length("default")) == (1, 2)
+    db.controls.set_priority("a", "high")
+    assert db.controls.set_priority("b", "normal").options.priority == "normal"
+    assert [claim(db, worker_id=f"w{number}").run_id for number in range(2)] == ["a", "b"]
+
+
+@pytest.mark.parametrize("status", [Status.DEFERRED, Status.PAUSED, Status.RUNNING])
+def test_a_priority_is_remembered_until_the_run_waits(db: RedisDB, raw: redis.Redis, status: Status) -> None:
+    put(db, status)
+    raw.delete("queue:requests")
+    db.controls.set_priority("a", "high")
+    if status is Status.RUNNING:
+        raw.zadd("queue:leases", {"a": 1})
+        db.queue.requeue_expired(grace_s=0)
+    else:
+        db.controls.resume("a")
+    run = db.runs.get("a")
+    assert run.options.priority == "high"
+    key = "queue:requests:high" if status is not Status.RUNNING else f"queue:requests:{WORKER}:high"
+    assert raw.lrange(key, 0, -1) == ["a"]
+
+
+@pytest.mark.parametrize("status", [Status.DONE, Status.FAILED, Status.CANCELLED])
+def test_the_priority_of_a_run_that_has_ended_is_not_changed(db: RedisDB, status: Status) -> None:
+    put(db, status)
+    with pytest.raises(Conflict, match=status):
+        db.controls.set_priority("a", "high")
+
+
+def fail_for_good(db: RedisDB) -> Lease:
+    options = RunOptions(max_failures=0)
+    db.queue.submit(PARAMS, options, run_id="a")
+    lease = claim(db)
+    db.runs.record_epoch(lease, epoch(1, energy_kwh=0.1))
+    db.queue.finish(lease, Status.FAILED, error=RETRYABLE)
+    return lease
+
+
+def test_a_failed_run_waits_again_behind_the_others_with_a_clean_slate(db: RedisDB) -> None:
+    fail_for_good(db)
+    db.queue.submit(PARAMS, run_id="b")
+    failed = db.runs.get("a")
+    assert (failed.status, failed.failures) == (Status.FAILED, 1)
+    run = db.controls.retry("a")
+    assert (run.status, run.failures, run.lease_losses, run.error, run.ended_at) == (
+        *(Status.WAITING, 0, 0),
+        *(None, None),
+    )
+    assert (run.epochs_done, run.attempt, run.energy_kwh) == (1, 1, 0.1)
+    assert db.runs.list_attempts("a")[0].error == "OSError: the disk is full"
+    assert [claim(db, worker_id=f"w{number}").run_id for number in range(2)] == ["b", "a"]
+    assert db.runs.get("a").attempt == 2
+
+
+def test_a_deletion_removes_every_trace_but_the_totals(db: RedisDB, raw: redis.Redis) -> None:
+    other = running(db, run_id="b")
+    lease = running(db, run_id="a", worker_id="w2")
+    db.runs.record_epoch(lease, epoch(1, energy_kwh=0.1, co2_g=40))
+    db.runs.record_epoch(lease, epoch(2, energy_kwh=0.1, co2_g=40))
+    db.queue.release(lease, reason="stop")
+    lease = claim(db, worker_id="w2", queue="w2")
+    db.runs.record_epoch(lease, epoch(2, energy_kwh=0.1, co2_g=40))
+    db.runs.record_extra(lease, extra(attempt=2))
+    db.log.append(lease, ["one", "two"])
+    db.queue.finish(lease, Status.DONE)
+    totals = db.accounts.list_projects()
+
+    preview = db.controls.preview_deletion("a")
+    assert (preview.status, preview.epochs, preview.attempts, preview.log_lines) == (Status.DONE, 2, 2, 2)
+    assert [preview.energy_kwh, preview.co2_g] == pytest.approx([0.8, 170])
+    assert db.runs.get("a").status is Status.DONE
+
+    assert db.controls.delete("a") == preview
+    assert db.runs.find("a") is None
+    assert db.accounts.list_projects() == totals
+    assert not [key for key in raw.scan_iter() if key.startswith("run:a")]
+    for status in (None, *Status):
+        for field in SortField:
+            found = [run.run_id for run in db.runs.list(field, status=status).runs]
+            assert found == (["b"] if status in (None, Status.RUNNING) else [])
+            assert db.runs.list(field, status=status, limit=1).total == len(found)
+    with pytest.raises(NotFound):
+        db.controls.delete("a")
+    db.queue.finish(other, Status.DONE)
+
+
+@pytest.mark.parametrize("is_simulated", [False, True])
+def test_a_run_that_was_never_trained_leaves_no_index_entry(
+    db: RedisDB, raw: redis.Redis, is_simulated: bool
+) -> None:
+    db.queue.submit({**PARAMS, "simulated": is_simulated}, run_id="a")
+    db.controls.cancel("a")
+    db.controls.delete("a")
+    raw.delete("queue:wake:default", "events")
+    assert raw.dbsize() == 0
+
+
+def test_every_wish_is_an_event(db: RedisDB) -> None:
+    put(db, Status.DEFERRED)
+    db.controls.pause("a")
+    db.controls.resume("a")
+    db.controls.set_priority("a", "high")
+    lease = claim(db)
+    db.controls.preempt("a")
+    db.queue.release(lease, reason="stop")
+    db.controls.cancel("a")
+    db.controls.retry("a")
+    db.controls.cancel("a")
+    db.controls.delete("a")
+    assert [event.kind for event in db.events.list()] == [
+        *("submitted", "paused", "resumed", "prioritised", "claimed", "asked", "preempted"),
+        *("cancelled", "retried", "cancelled", "deleted"),
+    ]
+
+
+def test_a_run_with_requirements_waits_in_their_queue_and_rings_for_both(
+    db: RedisDB, raw: redis.Redis
+) -> None:
+    requires = Requires(gpus=2, zone="DE")
+    run = db.queue.submit(PARAMS, RunOptions(queue="gpu", requires=requires), run_id="a")
+    name = "gpu.gpus-2.zone-de"
+    assert run.options.requires == requires
+    assert raw.lrange(f"queue:requests:{name}", 0, -1) == ["a"]
+    assert (raw.llen(f"queue:wake:{name}"), raw.llen("queue:wake:gpu")) == (1, 1)
+    assert db.queue.list_requirements() == {name: ("gpu", requires)}
+    assert db.queue.claim(["gpu"], worker_id=WORKER, lease_s=60) is None
+
+    lease = claim(db, queue=name)
+    assert db.queue.promote_due() == []
+    assert db.queue.list_requirements() == {}, "nobody waits who needs this"
+    db.queue.release(lease, reason="stop")
+    assert db.queue.list_requirements() == {name: ("gpu", requires)}
+    db.queue.promote_due()
+    assert db.queue.list_requirements() == {name: ("gpu", requires)}
+    db.controls.set_priority("a", "high")
+    assert claim(db, queue=name).run_id == "a"
+
+
+def test_a_deferred_run_waits_once_it_is_due_and_not_before(db: RedisDB, raw: redis.Redis) -> None:
+    soon = db.now() + timedelta(hours=1)
+    run = db.queue.submit(PARAMS, RunOptions(start_at=soon, priority="high"), run_id="a")
+    assert (run.status, run.due_at) == (Status.DEFERRED, soon)
+    db.queue.submit(PARAMS, RunOptions(start_at=soon + timedelta(hours=1)), run_id="b")
+    assert raw.exists("queue:requests", "queue:demand", "queue:wake:default") == 0
+    assert db.queue.promote_due() == []
+    raw.zadd("queue:deferred", {"a": 2, "b": 1})
+    assert db.queue.promote_due(limit=1) == ["b"]
+    assert db.queue.promote_due() == ["a"]
+    assert raw.smembers("queue:demand") == {"a", "b"}
+    leases = [claim(db, worker_id=f"w{number}") for number in range(2)]
+    assert [(lease.run_id, lease.run.due_at) for lease in leases] == [("a", None), ("b", None)]
+    assert [event.kind for event in db.events.list()].count("due") == 2
+
+
+def test_of_runs_that_are_due_together_the_earliest_is_claimed_first(db: RedisDB, raw: redis.Redis) -> None:
+    for run_id in ("a", "b", "c"):
+        db.queue.submit(PARAMS, LATER, run_id=run_id)
+    raw.zadd("queue:deferred", {"a": 2, "b": 1, "c": 3})
+    db.queue.promote_due()
+    assert [claim(db, worker_id=f"w{number}").run_id for number in range(3)] == ["b", "a", "c"]
+
+
+def test_a_start_that_has_passed_does_not_defer(db: RedisDB) -> None:
+    run = db.queue.submit(PARAMS, RunOptions(start_at=db.now() - timedelta(seconds=1)))
+    assert (run.status, run.due_at) == (Status.WAITING, None)
+
+
+def test_a_rerun_says_which_run_it_repeats(db: RedisDB) -> None:
+    first = db.queue.submit(PARAMS)
+    assert db.queue.submit(PARAMS, rerun_of=first.run_id).rerun_of == first.run_id

@@ -42,7 +42,7 @@ def test_every_route_is_in_the_document_and_in_the_docs(api: FlaskClient, docume
     }
     assert routes == document["paths"].keys()
     for path in (*routes, "/docs", "/openapi.json"):
-        assert f"`{path}`" in text or re.search(rf"`(GET|POST) {re.escape(path)}`", text), path
+        assert f"`{path}`" in text or re.search(rf"`(GET|POST|DELETE) {re.escape(path)}`", text), path
 
 
 def test_every_parameter_is_in_the_docs(document: dict[str, Any]) -> None:
@@ -65,6 +65,25 @@ def test_bodies_are_required_and_failures_are_described(document: dict[str, Any]
     assert {"201", "400", "403", "409", "413", "415", "422", "503"} <= train["responses"].keys()
     error = train["responses"]["422"]["content"]["application/json"]["schema"]
     assert error == {"$ref": "#/components/schemas/ErrorReply"}
+
+
+def test_what_a_deletion_may_answer_is_described(document: dict[str, Any]) -> None:
+    deletion = document["paths"]["/api/runs/{iid}"]["delete"]
+    assert {"200", "403", "404", "409", "415", "422", "503"} <= deletion["responses"].keys()
+    assert "409" in document["paths"]["/api/runs/{iid}/deletion"]["get"]["responses"]
+
+
+@pytest.mark.parametrize(
+    ("path", "code"),
+    [("/api/runs/{iid}/cancel", "200"), ("/api/runs/{iid}/rerun", "201"), ("/api/runs/bulk", "200")],
+)
+def test_every_write_describes_its_body_answer_and_refusals(
+    document: dict[str, Any], path: str, code: str
+) -> None:
+    operation = document["paths"][path]["post"]
+    assert operation["requestBody"]["required"] is True
+    expected = {code, "400", "403", "409", "413", "415", "422", "503"} | ({"404"} if "{" in path else set())
+    assert expected <= operation["responses"].keys()
 
 
 def test_lists_are_asked_for_with_commas(document: dict[str, Any]) -> None:

@@ -62,7 +62,7 @@ def test_submit_sends_the_run_and_reads_its_id() -> None:
     assert request.headers["Content-Type"] == "application/json"
     assert json.loads(request.content) == {
         "hyper_params": {"num_epochs": 2},
-        "options": {"queue": "default", "priority": "normal", "project": "default", "tags": ["a"]},
+        "options": RunOptions(tags=("a",)).model_dump(mode="json"),
     }
 
 
@@ -225,3 +225,27 @@ def test_an_answer_of_something_else_is_no_answer(answer: httpx.Response) -> Non
 def test_an_address_that_is_none_is_no_answer_either(url: str) -> None:
     with pytest.raises(ApiUnavailable, match="WATTLE_API_URL"), Client(url) as client:
         client.list_runs()
+
+
+def test_a_deletion_confirms_itself_and_is_declared_as_json() -> None:
+    api = answering(200, {"iid": "abc", "status": "done"})
+    with connect(api) as client:
+        assert client.delete_run("abc").status is Status.DONE
+    assert (api.requests[0].method, api.address) == ("DELETE", "/api/runs/abc?confirm=abc")
+    assert api.requests[0].headers["Content-Type"] == "application/json"
+
+
+def test_an_action_sends_an_empty_object_and_bulk_only_what_was_given() -> None:
+    api = answering(200, RUN)
+    with connect(api) as client:
+        client.cancel_run("a/b")
+    assert api.requests[0].url.raw_path == b"/api/runs/a%2Fb/cancel"
+    assert json.loads(api.requests[0].content) == {}
+    many = answering(200, {"action": "retry", "outcomes": [], "succeeded": 0, "refused": 0, "not_tried": 0})
+    with connect(many) as client:
+        client.bulk("retry", status=Status.FAILED)
+        client.bulk("delete", iter(["a", "b"]))
+    assert [json.loads(request.content) for request in many.requests] == [
+        {"action": "retry", "status": "failed"},
+        {"action": "delete", "run_ids": ["a", "b"]},
+    ]

@@ -173,6 +173,10 @@ def test_a_failed_run_says_what_failed_in_one_short_line() -> None:
 
 def test_a_run_that_is_over_says_why_where_that_is_known() -> None:
     assert status_line(run(Status.CANCELLED), workers=[], ahead=None) == "cancelled"
+    asked = run(Status.CANCELLED, status_reason="cancelled on request")
+    assert status_line(asked, workers=[], ahead=None) == "cancelled on request"
+    why = run(Status.CANCELLED, status_reason="its sweep ended")
+    assert status_line(why, workers=[], ahead=None) == "cancelled: its sweep ended"
     early = run(Status.DONE, epochs_done=4, status_reason="the target accuracy was reached")
     assert status_line(early, workers=[], ahead=None) == (
         "done: 4 epochs trained: the target accuracy was reached"
