@@ -111,6 +111,8 @@ def _fetch(iid: str) -> Shown:
 
 def _live(iid: str, *, was_live: bool) -> None:
     """Draw the run; every second while it may change."""
+    if run_control.is_asked(iid):
+        _obey(iid, is_live=was_live)
     try:
         shown = _fetch(iid)
     except ApiRefused:
@@ -123,13 +125,18 @@ def _live(iid: str, *, was_live: bool) -> None:
     if run is None:
         return
     with parts.greyed(shown.run):
-        pill = _head(run, shown, is_live=was_live)
-        if run_control.obey(run, pill):
-            # The answer to what was asked: drawn at once, also on a page that does not update itself.
-            st.rerun()
-        parts.run_pill(run, pill)
+        parts.run_pill(run, _head(run, shown.run, is_live=was_live))
         run_control.buttons(run)
         _body(iid, run, shown)
+
+
+def _obey(iid: str, *, is_live: bool) -> None:
+    """Do what the last click asked for, below the run as it was last seen, and draw the page anew."""
+    seen = source.last_seen("run", RunReply, of=iid)
+    with parts.greyed(seen):
+        pill = _head(seen.value, seen, is_live=is_live) if seen.value else st.empty()
+    run_control.obey(iid, pill)
+    st.rerun()
 
 
 def _body(iid: str, run: RunReply, shown: Shown) -> None:
@@ -156,7 +163,7 @@ def _figures(iid: str, version: str, _epochs: EpochsReply, *, is_simulated: bool
     return run_figures(iid, _epochs.epochs, is_simulated=is_simulated)
 
 
-def _head(run: RunReply, shown: Shown, *, is_live: bool) -> DeltaGenerator:
+def _head(run: RunReply, seen: Snapshot[RunReply], *, is_live: bool) -> DeltaGenerator:
     """Draw the name of the run and what it is; return the place of its pill."""
     with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
         with st.container(horizontal=True, vertical_alignment="center", width="content"):
@@ -169,7 +176,7 @@ def _head(run: RunReply, shown: Shown, *, is_live: bool) -> DeltaGenerator:
             pill = st.empty()
             if run.simulated:
                 parts.simulated_pill()
-        parts.freshness(shown.run.time, is_live=is_live, problem=shown.run.problem)
+        parts.freshness(seen.time, is_live=is_live, problem=seen.problem)
     return pill
 
 

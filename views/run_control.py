@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
@@ -15,6 +17,8 @@ from views.look import run_name, short_id
 _ASKED = "control:asked"
 _REFUSED = "control:refused"
 _DELETED = "control:deleted"
+# Longer than a drawing takes that waits for a silent API: a click must not act when its page is opened again.
+_CLICK_S = 15.0
 
 
 def buttons(run: RunReply) -> None:
@@ -25,21 +29,30 @@ def buttons(run: RunReply) -> None:
     _refusal(run)
 
 
-def obey(run: RunReply, pill: DeltaGenerator) -> bool:
-    """Do what was asked for by the last click; the pill says so meanwhile. Tell whether anything was."""
-    iid, action = st.session_state.pop(_ASKED, (None, None))
-    if action is None or iid != run.run_id:
+def is_asked(iid: str) -> bool:
+    """Tell whether the last click asked something of the run; a click that was overtaken is forgotten."""
+    asked = st.session_state.get(_ASKED)
+    if asked is None:
         return False
+    asked_of, _, time_s = asked
+    if asked_of == iid and time.monotonic() - time_s < _CLICK_S:
+        return True
+    st.session_state.pop(_ASKED)
+    return False
+
+
+def obey(iid: str, pill: DeltaGenerator) -> None:
+    """Do what was asked for by the last click; the pill says so meanwhile."""
+    _, action, _ = st.session_state.pop(_ASKED)
     pill.badge(f"{action.doing} …", icon=":material/pending:", color="orange")
     try:
         after = commands.act(iid, action)
     except ApiError as error:
         _note_refusal(iid, action, error)
-        return True
+        return
     if after.run_id != iid:
         parts.give_notice(f"Run {short_id(after.run_id)} is queued, with the values of {short_id(iid)}.")
         st.switch_page(parts.page("run"), query_params={"iid": after.run_id})
-    return True
 
 
 def deletion_text(deletion: DeletionReply) -> str:
@@ -76,7 +89,7 @@ def _button(run: RunReply, action: Action) -> None:
 
 
 def _ask(run: RunReply, action: Action) -> None:
-    st.session_state[_ASKED] = (run.run_id, action)
+    st.session_state[_ASKED] = (run.run_id, action, time.monotonic())
     _forget_refusal()
 
 

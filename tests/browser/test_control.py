@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import signal
 import uuid
 
 import pytest
@@ -82,6 +84,20 @@ def test_a_failed_run_says_why_and_is_retried_from_its_page(tab: Page, stack: St
     expect(badge(tab, "live")).to_be_visible()
     expect(tab.get_by_text("Lower the learning rate.")).to_have_count(0)
     assert stack.db.runs.get(acted.run_id).status is Status.WAITING
+
+
+def test_a_click_is_seen_before_the_api_has_answered(tab: Page, stack: Stack) -> None:
+    acted = ActedRun(stack.db)
+    acted.finish(ERROR)
+    open_run(tab, acted.run_id)
+    os.killpg(stack.backend.pid, signal.SIGSTOP)
+    try:
+        press(tab, "Retry")
+        expect(badge(tab, "retrying …")).to_be_visible(timeout=3_000)
+    finally:
+        os.killpg(stack.backend.pid, signal.SIGCONT)
+
+    expect(badge(tab, "waiting")).to_be_visible()
 
 
 def test_a_deletion_lists_what_goes_and_leads_back_to_the_list(tab: Page, stack: Stack) -> None:
