@@ -5,7 +5,7 @@ from __future__ import annotations
 import zlib
 from typing import Final, Literal
 
-from schema import Run, Status
+from schema import Requires, Run, RunReply, Status
 
 PillColor = Literal["blue", "gray", "green", "red", "violet", "orange", "yellow"]
 
@@ -88,6 +88,24 @@ def run_name(run: Run) -> str:
     """Name a run where there is no room for a pill: title and id, and that it is simulated if it is."""
     mark = f" ({SIMULATED})" if run.simulated else ""
     return f"{run_title(run)}{mark} — {short_id(run.run_id)}"
+
+
+def requirement_text(requires: Requires) -> str:
+    """Say what a run needs of its worker: 2 GPUs with 40 GiB each in zone de."""
+    gpus = max(requires.gpus, 1 if requires.min_gpu_memory_gib else 0)
+    words = []
+    if gpus:
+        words.append("a GPU" if gpus == 1 else f"{gpus} GPUs")
+    if requires.min_gpu_memory_gib:
+        words.append(f"with {requires.min_gpu_memory_gib:g} GiB" + (" each" if gpus > 1 else ""))
+    if requires.zone:
+        words.append(f"in zone {requires.zone}" if words else f"a place in zone {requires.zone}")
+    return " ".join(words) or "nothing special"
+
+
+def status_text(run: RunReply) -> str:
+    """Say where a run stands without the word its pill says."""
+    return run.status_line.removeprefix(f"{run.status}: ")
 
 
 def short_id(run_id: str) -> str:

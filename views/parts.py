@@ -12,17 +12,24 @@ from streamlit.delta_generator import DeltaGenerator
 from streamlit.navigation.page import Page
 
 from errors import ApiError, ApiUnavailable
-from schema import HealthReply, Status
+from schema import HealthReply, Run
 from views import format as fmt
+from views.actions import DOING
 from views.look import SIMULATED, SIMULATED_COLOR, SIMULATED_ICON, STATUS_COLORS, STATUS_ICONS
 from views.source import Snapshot
 
 _PAGES = "pages"
+_NOTICE = "notice"
 # The fonts draw -> as an arrow and 32x32 as a product unless they are told not to.
 _STYLE = """<style>
 body { font-variant-ligatures: no-contextual; }
 [class*="st-key-stale"] { opacity: 0.45; }
 .st-key-freshness { min-height: 1.75rem; }
+[class*="st-key-tiles"] [data-testid="stMetricValue"] *,
+[class*="st-key-tiles"] [data-testid="stMetricLabel"] * {
+  white-space: normal; overflow: visible; text-overflow: clip;
+}
+[class*="st-key-tiles"] [data-testid="stMetricLabel"] > * > * { line-height: 1.4; }
 [data-testid="stMainBlockContainer"] { padding-left: 2.5rem; padding-right: 2.5rem; max-width: 1500px; }
 @media (max-width: 640px) {
   [data-testid="stMainBlockContainer"] { padding-left: 1rem; padding-right: 1rem; }
@@ -49,6 +56,18 @@ def page(name: str) -> Page:
     return pages[name]
 
 
+def give_notice(text: str, *, icon: str = ":material/check_circle:") -> None:
+    """Say something once, on whatever page is drawn next."""
+    st.session_state[_NOTICE] = (text, icon)
+
+
+def show_notice() -> None:
+    """Show what the last page wanted to be said."""
+    if notice := st.session_state.pop(_NOTICE, None):
+        text, icon = notice
+        st.toast(text, icon=icon)
+
+
 def reader_zone() -> tzinfo:
     """Return the time zone of the reader's browser, UTC when it does not say."""
     name = st.context.timezone
@@ -69,9 +88,12 @@ def tiles(count: int, name: str) -> Sequence[DeltaGenerator]:
         return st.columns(count)
 
 
-def status_pill(status: Status) -> None:
-    """Show a status as its word in its colour."""
-    st.badge(status.value, icon=STATUS_ICONS[status], color=STATUS_COLORS[status])
+def run_pill(run: Run, place: DeltaGenerator) -> None:
+    """Show the status of a run as its word in its colour, or what it is about to do because it was asked."""
+    if run.request:
+        place.badge(f"{DOING[run.request]} …", icon=":material/pending:", color="orange")
+    else:
+        place.badge(run.status.value, icon=STATUS_ICONS[run.status], color=STATUS_COLORS[run.status])
 
 
 def simulated_pill() -> None:

@@ -8,14 +8,15 @@ from datetime import UTC, datetime
 from http import HTTPStatus
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from errors import ApiRefused
 from schema import AccountReply, Co2Source, EpochsReply, PowerReply, RunReply, Status
 from views import format as fmt
-from views import parts, run_details, run_energy, run_models, source, suggestions
+from views import parts, run_control, run_details, run_energy, run_failure, run_models, source, suggestions
 from views.charts import run_figures
 from views.live_chart import live_charts
-from views.look import SIMULATED, SIMULATED_COLOR, run_color, run_name, run_title, short_id
+from views.look import SIMULATED, SIMULATED_COLOR, run_color, run_name, run_title, short_id, status_text
 from views.predicted import summary as predicted_summary
 from views.source import Listing, Snapshot
 
@@ -110,6 +111,8 @@ def _fetch(iid: str) -> Shown:
 
 def _live(iid: str, *, was_live: bool) -> None:
     """Draw the run; every second while it may change."""
+    if run_control.is_asked(iid):
+        _obey(iid, is_live=was_live)
     try:
         shown = _fetch(iid)
     except ApiRefused:
@@ -117,28 +120,41 @@ def _live(iid: str, *, was_live: bool) -> None:
         st.rerun()
     if shown.is_live != was_live:
         st.rerun()
-    problem = shown.run.problem or shown.epochs.problem
-    parts.silence_banner(problem)
+    parts.silence_banner(shown.run.problem or shown.epochs.problem)
     run = shown.run.value
     if run is None:
         return
-    epochs = shown.epochs.value or EpochsReply(epochs=[], attempts=[])
     with parts.greyed(shown.run):
-        _head(run, shown, is_live=was_live)
-        _progress(run, epochs)
-        _prediction(run, shown.account.value)
-        _tiles(run, epochs)
-        _error(run)
-        if epochs.epochs:
-            # Their number too: while the API is silent they can be older than the run.
-            version = f"{source.version_of(run)}:{len(epochs.epochs)}"
-            figures = _figures(iid, version, epochs, is_simulated=run.simulated)
-            live_charts(figures, key=f"charts:{iid}")
-        if epochs.epochs and shown.account.value is not None:
-            run_energy.show(run, epochs, shown.account.value, shown.power.value or PowerReply(points=()))
-        suggestions.show(run, epochs)
-        run_models.show(run)
-        run_details.show(run, epochs)
+        parts.run_pill(run, _head(run, shown.run, is_live=was_live))
+        run_control.buttons(run)
+        _body(iid, run, shown)
+
+
+def _obey(iid: str, *, is_live: bool) -> None:
+    """Do what the last click asked for, below the run as it was last seen, and draw the page anew."""
+    seen = source.last_seen("run", RunReply, of=iid)
+    with parts.greyed(seen):
+        pill = _head(seen.value, seen, is_live=is_live) if seen.value else st.empty()
+    run_control.obey(iid, pill)
+    st.rerun()
+
+
+def _body(iid: str, run: RunReply, shown: Shown) -> None:
+    epochs = shown.epochs.value or EpochsReply(epochs=[], attempts=[])
+    _progress(run, epochs)
+    _prediction(run, shown.account.value)
+    run_failure.show(run, epochs)
+    _tiles(run, epochs)
+    if epochs.epochs:
+        # Their number too: while the API is silent they can be older than the run.
+        version = f"{source.version_of(run)}:{len(epochs.epochs)}"
+        figures = _figures(iid, version, epochs, is_simulated=run.simulated)
+        live_charts(figures, key=f"charts:{iid}")
+    if epochs.epochs and shown.account.value is not None:
+        run_energy.show(run, epochs, shown.account.value, shown.power.value or PowerReply(points=()))
+    suggestions.show(run, epochs)
+    run_models.show(run)
+    run_details.show(run, epochs)
 
 
 @st.cache_data(ttl=60, max_entries=16, show_spinner=False)
@@ -147,7 +163,8 @@ def _figures(iid: str, version: str, _epochs: EpochsReply, *, is_simulated: bool
     return run_figures(iid, _epochs.epochs, is_simulated=is_simulated)
 
 
-def _head(run: RunReply, shown: Shown, *, is_live: bool) -> None:
+def _head(run: RunReply, seen: Snapshot[RunReply], *, is_live: bool) -> DeltaGenerator:
+    """Draw the name of the run and what it is; return the place of its pill."""
     with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
         with st.container(horizontal=True, vertical_alignment="center", width="content"):
             st.html(
@@ -156,25 +173,34 @@ def _head(run: RunReply, shown: Shown, *, is_live: bool) -> None:
                 width="content",
             )
             st.header(fmt.plain(run_title(run)), width="content", anchor=False)
-            parts.status_pill(run.status)
+            pill = st.empty()
             if run.simulated:
                 parts.simulated_pill()
-        parts.freshness(shown.run.time, is_live=is_live, problem=shown.run.problem)
+        parts.freshness(seen.time, is_live=is_live, problem=seen.problem)
+    return pill
 
 
 def _progress(run: RunReply, epochs: EpochsReply) -> None:
     now = datetime.now(UTC)
     text = f"Epoch {run.epochs_done} of {run.num_epochs}"
-    if run.status is Status.RUNNING and (left_s := remaining_s(run, epochs)) is not None:
+    is_to_end = run.status is Status.RUNNING and run.request is None
+    if is_to_end and (left_s := remaining_s(run, epochs)) is not None:
         text += f" · about {fmt.duration(left_s)} left"
     if run.status is Status.WAITING:
-        text = f"Waiting in queue **{fmt.plain(run.options.queue)}** · added {fmt.ago(run.time_added, now)}"
-    if run.status_reason:
-        text += f" · {fmt.plain(run.status_reason)}"
+        text = f"Queue **{fmt.plain(run.options.queue)}** · added {fmt.ago(run.time_added, now)}"
+    if line := standing(run):
+        text += f" · {fmt.plain(line)}"
     st.progress(run.progress, text=text)
-    if run.status is Status.WAITING:
-        health = source.fetch("health", source.get_health)
-        parts.no_worker_hint(health.value, waiting=1)
+
+
+def standing(run: RunReply) -> str | None:
+    """Say what else there is to say of where a run stands: nothing of one that trains as it should."""
+    if run.status is Status.FAILED and run.error is not None:
+        return None
+    if run.status.is_final:
+        return run.status_reason
+    text = status_text(run)
+    return None if text.startswith(f"{Status.RUNNING} ") else text
 
 
 def _prediction(run: RunReply, account: AccountReply | None) -> None:
@@ -276,14 +302,3 @@ def _unknown_co2(run: RunReply, epochs: EpochsReply) -> str:
 
 def _origin(source: Co2Source) -> str:
     return fmt.plain(f"{source.provider}, {source.zone} ({source.basis})")
-
-
-def _error(run: RunReply) -> None:
-    if run.error is None:
-        return
-    st.error(
-        f"**{fmt.plain(run.error.kind)}**: {fmt.plain_lines(run.error.message)}", icon=":material/error:"
-    )
-    if run.error.traceback:
-        with st.expander("Traceback", icon=":material/bug_report:"):
-            st.code(run.error.traceback, language="python")

@@ -9,11 +9,12 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from schema import EpochsReply, LogLine, RunReply
+from schema import Attempt, EpochsReply, LogLine, RunReply
 from views import format as fmt
 from views import source
 from views.columns import scaled
 from views.form import number_text
+from views.look import requirement_text
 
 EPOCHS_PER_PAGE = 200
 _LOG_LINES = 300
@@ -29,7 +30,7 @@ def show(run: RunReply, epochs: EpochsReply) -> None:
     with tabs[1]:
         _pairs({name: number_text(value) for name, value in run.hyper_params.items()})
     with tabs[2]:
-        _attempts(epochs)
+        attempts(epochs)
     with tabs[3]:
         _environment(run)
     with tabs[4]:
@@ -122,7 +123,8 @@ def _energy_remarks(epochs: EpochsReply) -> None:
         )
 
 
-def _attempts(epochs: EpochsReply) -> None:
+def attempts(epochs: EpochsReply) -> None:
+    """Draw a table of the attempts, with how each ended."""
     if not epochs.attempts:
         st.caption("No worker has taken this run yet.")
         return
@@ -133,7 +135,7 @@ def _attempts(epochs: EpochsReply) -> None:
                 "Worker": attempt.worker,
                 "Started": fmt.utc(attempt.started_at),
                 "Ended": fmt.utc(attempt.ended_at),
-                "End": attempt.end_reason or fmt.MISSING,
+                "End": _ending(attempt),
                 "Duration": fmt.duration(attempt.duration_s),
                 "Energy": fmt.energy(attempt.energy_kwh),
                 "CO₂": fmt.co2(attempt.co2_g),
@@ -145,6 +147,13 @@ def _attempts(epochs: EpochsReply) -> None:
     )
 
 
+def _ending(attempt: Attempt) -> str:
+    if attempt.end_reason is None:
+        return fmt.MISSING
+    words = attempt.end_reason.replace("_", " ")
+    return f"{words}: {attempt.error}" if attempt.error else words
+
+
 def _environment(run: RunReply) -> None:
     now = datetime.now(UTC)
     _pairs(
@@ -154,6 +163,7 @@ def _environment(run: RunReply) -> None:
             "priority": run.options.priority,
             "project": run.options.project,
             "tags": ", ".join(run.options.tags) or fmt.MISSING,
+            **_wishes(run),
             "worker": run.worker or fmt.MISSING,
             "added": f"{fmt.utc(run.time_added)} ({fmt.ago(run.time_added, now)})",
             "started": f"{fmt.utc(run.started_at)}",
@@ -161,6 +171,20 @@ def _environment(run: RunReply) -> None:
             **{name.replace("_", " "): number_text(value) for name, value in run.environment.items()},
         }
     )
+
+
+def _wishes(run: RunReply) -> dict[str, str]:
+    """List what was asked for beyond the ordinary when the run was submitted."""
+    options, wishes = run.options, {}
+    if options.requires:
+        wishes["needs"] = requirement_text(options.requires)
+    if options.start_at:
+        wishes["not before"] = fmt.utc(options.start_at)
+    if options.timeout_s:
+        wishes["time limit"] = fmt.duration(options.timeout_s)
+    if run.rerun_of:
+        wishes["repeats"] = run.rerun_of
+    return wishes
 
 
 def _pairs(values: dict[str, str]) -> None:

@@ -9,15 +9,21 @@ import streamlit as st
 
 from schema import RunReply, RunsReply, SortField, Status
 from views import format as fmt
-from views import parts, source
-from views.runs_table import choose_run
+from views import parts, runs_bulk, source
+from views.runs_table import choose_face, read_choice, show_table
 from views.source import Listing, Page, Snapshot
 
-_LIVE_S = 2
+Order = Literal["asc", "desc"]
+
+_LIVE_S = 1.5
 # A page somebody leaves open must notice a run that the command line submits; costs 8 ms of CPU each time.
 _IDLE_S = 10
 _ALL = "all"
-_STATUSES: Final = (Status.RUNNING, Status.WAITING, Status.DONE, Status.FAILED)
+_TILES: Final = (Status.RUNNING, Status.WAITING, Status.DONE, Status.FAILED)
+_STATUSES: Final = (
+    *(Status.RUNNING, Status.WAITING, Status.DEFERRED, Status.PAUSED),
+    *(Status.DONE, Status.FAILED, Status.CANCELLED),
+)
 _SORTS: Final[Mapping[str, SortField]] = {
     "newest": SortField.TIME_ADDED,
     "accuracy": SortField.BEST_ACCURACY,
@@ -46,7 +52,7 @@ def show() -> None:
 
 def _choose_listing() -> Listing:
     """Draw filter, search and order; each is in the URL."""
-    with st.container(horizontal=True, vertical_alignment="center"):
+    with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
         status = st.segmented_control(
             "Status",
             [_ALL, *(status.value for status in _STATUSES)],
@@ -56,33 +62,38 @@ def _choose_listing() -> Listing:
             bind="query-params",
             label_visibility="collapsed",
         )
-        text = st.text_input(
-            "Search",
-            key="search",
-            bind="query-params",
-            placeholder="Search by network, dataset, project, tag, id …",
-            icon=":material/search:",
-            label_visibility="collapsed",
-            width="stretch",
-        )
-        sort = st.selectbox(
-            "Sort by", list(_SORTS), key="sort", bind="query-params", label_visibility="collapsed", width=150
-        )
-        order = st.segmented_control(
-            "Order",
-            ["desc", "asc"],
-            default="desc",
-            required=True,
-            key="order",
-            bind="query-params",
-            label_visibility="collapsed",
-        )
+        with st.container(horizontal=True, vertical_alignment="center", width="content"):
+            sort, order = _choose_order()
+    text = st.text_input(
+        "Search",
+        key="search",
+        bind="query-params",
+        placeholder="Search by network, dataset, project, tag, id …",
+        icon=":material/search:",
+        label_visibility="collapsed",
+    )
     return Listing(
         sort=_SORTS[sort],
-        order=cast("Literal['asc', 'desc']", order),
+        order=order,
         status=None if status in (None, _ALL) else Status(status),
         words=tuple((text or "").lower().split()),
     )
+
+
+def _choose_order() -> tuple[str, Order]:
+    sort = st.selectbox(
+        "Sort by", list(_SORTS), key="sort", bind="query-params", label_visibility="collapsed", width=130
+    )
+    order = st.segmented_control(
+        "Order",
+        ["desc", "asc"],
+        default="desc",
+        required=True,
+        key="order",
+        bind="query-params",
+        label_visibility="collapsed",
+    )
+    return str(sort), cast("Order", order)
 
 
 def _fetch(listing: Listing) -> Snapshot[Page]:
@@ -111,6 +122,9 @@ def _live(listing: Listing, *, is_active: bool) -> None:
         if reply.counts.get(Status.WAITING, 0):
             health = source.fetch("health", source.get_health)
             parts.no_worker_hint(health.value, waiting=reply.counts[Status.WAITING])
+        if listing.status is Status.FAILED and reply.results:
+            _failed_head(reply)
+        runs_bulk.outcome()
         if reply.results:
             _table(listing, reply)
         else:
@@ -123,8 +137,8 @@ def _live(listing: Listing, *, is_active: bool) -> None:
 def _tiles(reply: RunsReply) -> None:
     counts = reply.counts
     real = [run for run in reply.results if not run.simulated]
-    columns = parts.tiles(len(_STATUSES) + 1, "runs")
-    for column, status in zip(columns, _STATUSES, strict=False):
+    columns = parts.tiles(len(_TILES) + 1, "runs")
+    for column, status in zip(columns, _TILES, strict=False):
         column.metric(status.value.capitalize(), fmt.count(counts.get(status, 0)), border=True)
     columns[-1].metric(
         "CO₂ of the runs below",
@@ -149,12 +163,29 @@ def _sum(values: Sequence[float | None]) -> float | None:
     return sum(known) if known else None
 
 
+def _failed_head(reply: RunsReply) -> None:
+    """Say what the failed runs are here for."""
+    with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
+        st.caption(
+            "These have used up their tries, or would fail again as they are. Open one for its reason; "
+            "mark some to retry or delete them.",
+            width="content",
+        )
+        runs_bulk.retry_all(reply.counts.get(Status.FAILED, 0))
+
+
 def _table(listing: Listing, reply: RunsReply) -> None:
     key = f"{listing.sort}:{listing.order}:{listing.status}:{' '.join(listing.words)}:{_visit()}"
-    chosen = choose_run(reply.results, key=key)
-    if chosen is not None:
-        st.session_state["runs:visit"] = _visit() + 1
-        st.switch_page(parts.page("run"), query_params={"iid": chosen})
+    choice = read_choice(reply.results, key=key)
+    if choice.opened is not None:
+        _forget_choice()
+        st.switch_page(parts.page("run"), query_params={"iid": choice.opened})
+    runs_bulk.bar([run for run in reply.results if run.run_id in choice.marked], _forget_choice)
+    show_table(reply.results, key=key, face=choose_face(listing.status))
+
+
+def _forget_choice() -> None:
+    st.session_state["runs:visit"] = _visit() + 1
 
 
 def _visit() -> int:
@@ -188,7 +219,7 @@ def _paging(page: Page, listing: Listing) -> None:
     with st.container(horizontal=True, vertical_alignment="center", width="content"):
         if reply.results:
             shown = _range(first, reply) + searched_among(page, listing)
-            st.caption(f"{shown} · click a row to open it", width="content")
+            st.caption(f"{shown} · click a row to open it, its box to mark it", width="content")
         if len(cursors) > 1:
             st.button(
                 "Newer",

@@ -6,8 +6,9 @@ import gc
 from pathlib import Path
 
 import streamlit as st
+from streamlit.navigation.page import Page
 
-from views import parts, run, runs, submit, totals
+from views import parts, run, runs, submit, totals, workers
 
 _ICON = str(Path(__file__).parent.with_name("static") / "icon.png")
 
@@ -17,16 +18,27 @@ def show() -> None:
     st.set_page_config("Wattle", page_icon=_ICON, layout="wide", initial_sidebar_state=200)
     st.logo(_ICON, size="large")
     pages = {
-        "runs": st.Page(runs.show, title="Runs", icon=":material/table_rows:", url_path="runs", default=True),
+        "runs": st.Page(runs.show, title="Runs", icon=":material/table_rows:", default=True),
         "submit": st.Page(submit.show, title="Submit", icon=":material/add_circle:", url_path="submit"),
         "run": st.Page(run.show, title="Run", icon=":material/monitoring:", url_path="run"),
         "totals": st.Page(totals.show, title="Totals", icon=":material/eco:", url_path="totals"),
+        "workers": st.Page(workers.show, title="Workers", icon=":material/memory:", url_path="workers"),
     }
     parts.register_pages(pages)
-    page = st.navigation(list(pages.values()))
+    page = st.navigation([*pages.values(), _runs_by_name()])
     _freeze_imports()
     parts.page_style()
+    parts.show_notice()
     page.run()
+
+
+def _runs_by_name() -> Page:
+    """Make /runs lead to the list too: as the default page it has the address / alone."""
+    return st.Page(_go_to_runs, title="Runs", url_path="runs", visibility="hidden")
+
+
+def _go_to_runs() -> None:
+    st.switch_page(parts.page("runs"), query_params=st.query_params.to_dict())
 
 
 @st.cache_resource(show_spinner=False)

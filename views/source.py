@@ -31,11 +31,14 @@ from schema import (
     Status,
     TotalsReply,
     TrainersReply,
+    WorkersReply,
 )
 from settings import load_settings
 
 PAGE_SIZE = 200
 _SEARCHED_PAGES = 5
+# With the second or so between two drawings, what happens to a run is seen within two seconds.
+_YOUNG_S = 0.5
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
@@ -87,6 +90,14 @@ def fetch(name: str, call: Callable[[], T], *, of: Hashable = None) -> Snapshot[
     return snapshot
 
 
+def last_seen(name: str, kind: type[T], *, of: Hashable) -> Snapshot[T]:
+    """Return what ``fetch`` returned last to the same question, without asking the API."""
+    kept_of, kept = st.session_state.get(f"snapshot:{name}", (None, None))
+    if kept_of != of or not isinstance(kept.value, kind):
+        return Snapshot(None, datetime.now(UTC))
+    return Snapshot(kept.value, kept.time)
+
+
 def list_runs(listing: Listing, cursor: str | None) -> Page:
     """Return one page of runs; with words, the matching ones among the first thousand."""
     if not listing.words:
@@ -123,7 +134,7 @@ def api() -> Client:
     return Client(load_settings().api_url)
 
 
-@st.cache_data(ttl=1, show_spinner=False)
+@st.cache_data(ttl=_YOUNG_S, show_spinner=False)
 def get_run(iid: str) -> RunReply:
     """Return a run, without its epochs."""
     return api().get_run(iid, fields=())
@@ -201,13 +212,25 @@ def get_health() -> HealthReply:
     return api().get_health()
 
 
+@st.cache_data(ttl=_YOUNG_S, show_spinner=False)
+def list_workers() -> WorkersReply:
+    """Return the workers that live, and those that are gone since yesterday."""
+    return api().list_workers()
+
+
+def forget() -> None:
+    """Ask the API anew for all that changes by itself."""
+    for kept in (get_run, get_health, list_workers, _list_page):
+        kept.clear()
+
+
 @st.cache_data(ttl=60, show_spinner=False)
 def list_trainers() -> TrainersReply:
     """Return the trainers and the schemas of their hyper_params."""
     return api().list_trainers()
 
 
-@st.cache_data(ttl=1, show_spinner=False)
+@st.cache_data(ttl=_YOUNG_S, show_spinner=False)
 def _list_page(
     sort: SortField, order: Literal["asc", "desc"], status: Status | None, cursor: str | None
 ) -> RunsReply:

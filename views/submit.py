@@ -7,12 +7,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import streamlit as st
-from pydantic import JsonValue, ValidationError
+from pydantic import JsonValue
 
 from errors import ApiError, ApiRefused, FieldError
-from schema import DEFAULT_PROJECT, HealthReply, RunOptions, TrainerReply
+from schema import HealthReply, RunOptions, TrainerReply
 from views import format as fmt
-from views import parts, source
+from views import parts, source, submit_options
 from views.form import FormField, form_fields, is_unreadable, number_text, show_fields
 from views.predicted import prediction_tiles
 
@@ -118,9 +118,11 @@ def _form(trainer: TrainerReply) -> Draft | None:
             with st.expander("Advanced", expanded=has_error, icon=":material/tune:"):
                 hyper_params |= show_fields(advanced, prefix=prefix, errors=errors, columns=3)
         with st.expander(
-            "Queue, priority, project, tags", icon=":material/low_priority:", expanded="options" in errors
+            "Options: queue, priority, project, needs, start",
+            icon=":material/low_priority:",
+            expanded="options" in errors,
         ):
-            options = _options(errors)
+            options = submit_options.show(errors)
         if form_error := errors.get(""):
             st.error(fmt.plain_lines(form_error), icon=":material/error:")
         pressed = st.form_submit_button("Review", type="primary", icon=":material/fact_check:")
@@ -128,39 +130,6 @@ def _form(trainer: TrainerReply) -> Draft | None:
     if not pressed or options is None or not is_readable:
         return None
     return Draft(trainer, fields, {"trainer": trainer.name, **hyper_params}, options)
-
-
-def _options(errors: Mapping[str, str]) -> RunOptions | None:
-    """Draw the options; None, with the reason below, when they are not valid."""
-    left, middle, third, right = st.columns(4)
-    queue = left.text_input(
-        "Queue", value="default", key="submit:queue", help="Workers choose the queues they serve."
-    )
-    priority = middle.segmented_control(
-        "Priority",
-        ["normal", "high"],
-        default="normal",
-        required=True,
-        key="submit:priority",
-        help="High runs are taken before normal ones of the same queue.",
-    )
-    project = third.text_input(
-        "Project", value=DEFAULT_PROJECT, key="submit:project", help="Energy and CO₂ are summed by project."
-    )
-    tags = right.text_input(
-        "Tags", key="submit:tags", placeholder="baseline, paper", help="Separated by commas."
-    )
-    if message := errors.get("options"):
-        parts.field_error(message)
-    names = [tag.strip() for tag in tags.split(",") if tag.strip()]
-    try:
-        return RunOptions.model_validate(
-            {"queue": queue.strip(), "priority": priority, "project": project, "tags": names}
-        )
-    except ValidationError as error:
-        reasons = "; ".join(f"{item['loc'][0]}: {item['msg']}" for item in error.errors())
-        parts.field_error(reasons)
-        return None
 
 
 @st.dialog("Review", width="medium", icon=":material/fact_check:")
@@ -202,13 +171,7 @@ def describe(draft: Draft) -> str:
         sentence += f" at learning rate **{learning_rate}**"
     if num_epochs := params.get("num_epochs"):
         sentence += f" for **{num_epochs} epoch{'' if num_epochs == '1' else 's'}**"
-    sentence += f". It waits in queue **{fmt.plain(draft.options.queue)}**"
-    sentence += ", ahead of normal runs." if draft.options.priority == "high" else "."
-    if draft.options.project != DEFAULT_PROJECT:
-        sentence += f" Project **{fmt.plain(draft.options.project)}**."
-    if draft.options.tags:
-        sentence += " Tags: " + ", ".join(map(fmt.plain, draft.options.tags)) + "."
-    return sentence
+    return f"{sentence}. {submit_options.describe(draft.options, parts.reader_zone())}"
 
 
 def _review_rows(draft: Draft) -> list[dict[str, str]]:

@@ -22,6 +22,11 @@ from tests.browser.conftest import Stack, badge, settle
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("browser")]
 
+_CUT_TEXTS = """tiles => tiles.flatMap(tile => [...tile.querySelectorAll("*")])
+    .filter(part => part.innerText && part.scrollWidth > part.clientWidth + 1
+        && getComputedStyle(part).overflowX !== "visible")
+    .map(part => part.innerText)"""
+
 
 @pytest.fixture
 def acted(stack: Stack) -> ActedRun:
@@ -114,6 +119,15 @@ def test_filter_search_and_order_are_in_the_url(tab: Page, acted: ActedRun) -> N
     tab.get_by_role("radio", name="failed").click()
     expect(tab.get_by_text("No runs match.")).to_be_visible()
     expect(tab).to_have_url(re.compile("status=failed"))
+
+
+@pytest.mark.parametrize("width", [420, 1280, 1440])
+def test_no_figure_or_its_name_is_cut_off(tab: Page, acted: ActedRun, width: int) -> None:
+    tab.set_viewport_size({"width": width, "height": 900})
+    open_run(tab, acted)
+    expect(tab.get_by_text("of one")).to_be_visible()
+
+    assert tab.get_by_test_id("stMetric").evaluate_all(_CUT_TEXTS) == []
 
 
 @pytest.mark.parametrize("color_scheme", ["dark", "light"])

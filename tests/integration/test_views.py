@@ -32,11 +32,12 @@ def pages(default: str) -> None:
     """Wattle with another first page; Streamlit runs this function's source as a script."""
     import streamlit as st
 
-    from views import parts, run, runs, submit, totals
+    from views import parts, run, runs, submit, totals, workers
 
+    modules = {"runs": runs, "submit": submit, "run": run, "totals": totals, "workers": workers}
     made = {
         name: st.Page(module.show, title=name, url_path=name, default=name == default)
-        for name, module in {"runs": runs, "submit": submit, "run": run, "totals": totals}.items()
+        for name, module in modules.items()
     }
     parts.register_pages(made)
     st.navigation(list(made.values())).run()
@@ -325,7 +326,7 @@ def test_without_an_id_the_newest_run_is_shown(open_page: Open, api_url: str, db
     assert open_page("run", api_url).query_params["iid"] == newest.run_id
 
 
-@pytest.mark.parametrize("page", ["runs", "run", "submit"])
+@pytest.mark.parametrize("page", ["runs", "run", "submit", "workers"])
 def test_a_silent_api_is_a_banner_with_the_remedy(open_page: Open, page: str) -> None:
     app = open_page(page, "http://127.0.0.1:9")
 

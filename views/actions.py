@@ -1,0 +1,107 @@
+"""What a reader can ask of a run, by its status, and how it reads."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, TypeVar
+
+from schema import Action as ActionName
+from schema import Priority, Run, Status
+
+AnyRun = TypeVar("AnyRun", bound=Run)
+
+
+@dataclass(frozen=True)
+class Action:
+    """Something a reader can ask of a run."""
+
+    name: ActionName
+    label: str
+    icon: str
+    doing: str
+    """What the run's pill says until the API has answered."""
+    done: str
+    hint: str
+    priority: Priority | None = None
+
+
+CANCEL: Final = Action(
+    "cancel", "Cancel", ":material/cancel:", "cancelling", "cancelled",
+    "Stops it for good. Its epochs are kept, and it can be retried.",
+)  # fmt: skip
+PAUSE: Final = Action(
+    "pause", "Pause", ":material/pause_circle:", "pausing", "paused",
+    "A running run saves a checkpoint first. It waits until it is resumed.",
+)  # fmt: skip
+RESUME: Final = Action(
+    "resume", "Resume", ":material/play_circle:", "resuming", "resumed",
+    "It is the next of its queue, and goes on from its checkpoint.",
+)  # fmt: skip
+PREEMPT: Final = Action(
+    "preempt", "Give up its place", ":material/low_priority:", "preempting", "preempted",
+    "It saves a checkpoint and goes back to the queue, so that its worker is free for another run.",
+)  # fmt: skip
+RETRY: Final = Action(
+    "retry", "Retry", ":material/replay:", "retrying", "queued again",
+    "The same run goes back to the queue and goes on from its checkpoint, if there is one.",
+)  # fmt: skip
+RERUN: Final = Action(
+    "rerun", "Rerun", ":material/content_copy:", "rerunning", "queued anew",
+    "Queues a new run with the same values; this one stays as it is.",
+)  # fmt: skip
+PRIORITISE: Final = Action(
+    "priority", "High priority", ":material/keyboard_double_arrow_up:", "moving up", "moved up",
+    "It goes before the normal runs of its queue.", "high",
+)  # fmt: skip
+UNPRIORITISE: Final = Action(
+    "priority", "Normal priority", ":material/keyboard_double_arrow_down:", "moving down", "moved down",
+    "It goes behind the high runs of its queue.", "normal",
+)  # fmt: skip
+DELETE: Final = Action(
+    "delete", "Delete", ":material/delete:", "deleting", "deleted",
+    "Shows first what would go.",
+)  # fmt: skip
+START_NOW: Final = Action(
+    "resume", "Start now", ":material/play_circle:", "resuming", "resumed",
+    "It does not wait for its time any longer.",
+)  # fmt: skip
+WITHDRAW: Final = Action(
+    "resume", "Go on", ":material/play_circle:", "going on", "going on",
+    "Takes back what was asked of it.",
+)  # fmt: skip
+
+BULK: Final = (PAUSE, RESUME, CANCEL, RETRY, DELETE)
+DOING: Final = {"cancel": CANCEL.doing, "pause": PAUSE.doing, "preempt": PREEMPT.doing}
+_OFFERED: Final[dict[Status, tuple[Action, ...]]] = {
+    Status.DEFERRED: (START_NOW, PAUSE, CANCEL),
+    Status.WAITING: (PAUSE, CANCEL),
+    Status.RUNNING: (PAUSE, PREEMPT, CANCEL),
+    Status.PAUSED: (RESUME, CANCEL),
+    Status.DONE: (RERUN, DELETE),
+    Status.FAILED: (RETRY, RERUN, DELETE),
+    Status.CANCELLED: (RETRY, RERUN, DELETE),
+}
+_WITH_PRIORITY: Final = (Status.DEFERRED, Status.WAITING, Status.PAUSED)
+
+
+def offered(run: Run) -> tuple[Action, ...]:
+    """Return what makes sense for a run as it is, the most likely wish first."""
+    if run.request == "cancel":
+        return ()
+    if run.request is not None:
+        return WITHDRAW, CANCEL
+    actions = _OFFERED[run.status]
+    if run.status not in _WITH_PRIORITY:
+        return actions
+    return (*actions[:-1], PRIORITISE if run.options.priority == "normal" else UNPRIORITISE, actions[-1])
+
+
+def takers(action: Action, runs: Sequence[AnyRun]) -> list[AnyRun]:
+    """Return the runs for which an action makes sense."""
+    return [run for run in runs if any(other.name == action.name for other in offered(run))]
+
+
+def pill_words(run: Run) -> list[str]:
+    """Name the status of a run, and what it was asked for but has not done yet."""
+    return [run.status.value, *([DOING[run.request]] if run.request else [])]

@@ -1,0 +1,148 @@
+"""What can be done with many runs at once: those that are marked, or all that have failed."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+
+import streamlit as st
+
+from errors import ApiError, ApiRefused
+from schema import Outcome, RunReply
+from views import actions, commands
+from views import format as fmt
+from views.actions import Action
+from views.look import run_name
+
+_OUTCOME = "bulk:outcome"
+_NAMED = 5
+
+
+def bar(marked: Sequence[RunReply], clear: Callable[[], None]) -> None:
+    """Draw what can be done with the marked runs; nothing without any."""
+    if not marked:
+        return
+    with st.container(horizontal=True, vertical_alignment="center", border=True, key="bulk"):
+        st.markdown(f"**{_runs(len(marked))} marked**", width="content")
+        for action in actions.BULK:
+            _button(action, marked)
+        st.button("Clear", key="bulk:clear", type="tertiary", on_click=clear)
+
+
+def outcome() -> None:
+    """Say what came of the last request: shortly when all went well, else which runs refused and why."""
+    kept = st.session_state.get(_OUTCOME)
+    if kept is None:
+        return
+    done, refused = kept
+    if not refused:
+        st.session_state.pop(_OUTCOME)
+        st.toast(done, icon=":material/check_circle:")
+        return
+    with st.container(horizontal=True, vertical_alignment="center", key="outcome"):
+        st.warning("  \n".join([done, *refused]), icon=":material/rule:")
+        st.button("Close", key="bulk:close", type="tertiary", on_click=_forget_outcome)
+
+
+def retry_all(failed: int) -> None:
+    """Draw the button that puts all failed runs back into their queues."""
+    if st.button(
+        "Retry all",
+        icon=actions.RETRY.icon,
+        key="bulk:retry_all",
+        disabled=failed == 0,
+        help="Puts every failed run back into its queue.",
+    ):
+        _confirm_retry_all(failed)
+
+
+def summarise(action: Action, outcomes: Sequence[Outcome]) -> tuple[str, list[str]]:
+    """Say how many runs did as they were asked, and name those that refused with their reasons."""
+    refused = [outcome for outcome in outcomes if not outcome.success]
+    done = f"{_runs(len(outcomes) - len(refused))} {action.done}"
+    if not refused:
+        return f"{done}.", []
+    lines = [f"`{outcome.iid[:8]}` {fmt.plain(outcome.message or 'no reason given')}" for outcome in refused]
+    more = [f"and {_runs(len(lines) - _NAMED)} more"] if len(lines) > _NAMED else []
+    return f"{done}, {fmt.count(len(refused))} not:", [*lines[:_NAMED], *more]
+
+
+def _button(action: Action, marked: Sequence[RunReply]) -> None:
+    able = actions.takers(action, marked)
+    label = action.label if len(able) in (0, len(marked)) else f"{action.label} {fmt.count(len(able))}"
+    pressed = st.button(
+        label,
+        icon=action.icon,
+        key=f"bulk:{action.name}",
+        disabled=not able,
+        help=action.hint,
+        on_click=None if action is actions.DELETE else _do,
+        args=(action, able),
+    )
+    if pressed and action is actions.DELETE:
+        _confirm_deletion(able)
+
+
+def _do(action: Action, runs: Sequence[RunReply]) -> None:
+    try:
+        outcomes = commands.act_on_all(action, [run.run_id for run in runs])
+    except ApiError as error:
+        st.session_state[_OUTCOME] = (f"None {action.done}:", [_reason(error)])
+    else:
+        st.session_state[_OUTCOME] = summarise(action, outcomes)
+
+
+@st.dialog("Delete these runs?", icon=":material/delete:")
+def _confirm_deletion(runs: Sequence[RunReply]) -> None:
+    """Name the runs that would go, then delete them."""
+    epochs = sum(run.epochs_done for run in runs)
+    st.markdown(
+        f"**{_runs(len(runs))}** with {fmt.count(epochs)} epochs, their logs, checkpoints and models:"
+    )
+    names = [f"- {fmt.plain(run_name(run))}, {run.status}" for run in runs[:_NAMED]]
+    more = [f"- and {_runs(len(runs) - _NAMED)} more"] if len(runs) > _NAMED else []
+    st.markdown("\n".join([*names, *more]))
+    by_status = Counter(run.status.value for run in runs)
+    st.caption(
+        "This cannot be undone. What they used stays in the totals. By status: "
+        + ", ".join(f"{count} {status}" for status, count in by_status.items())
+        + "."
+    )
+    if st.button(
+        f"Delete {_runs(len(runs))}",
+        type="primary",
+        icon=actions.DELETE.icon,
+        on_click=_do,
+        args=(actions.DELETE, runs),
+    ):
+        st.rerun()
+
+
+@st.dialog("Retry all failed runs?", icon=":material/replay:")
+def _confirm_retry_all(failed: int) -> None:
+    """Say what it costs, then do it."""
+    st.markdown(
+        f"**{_runs(failed)}** back to the queue, with new tries, each from its last checkpoint, if any. "
+        "This uses energy again."
+    )
+    if st.button(f"Retry {_runs(failed)}", type="primary", icon=actions.RETRY.icon, on_click=_retry_all):
+        st.rerun()
+
+
+def _retry_all() -> None:
+    try:
+        st.session_state[_OUTCOME] = summarise(actions.RETRY, commands.retry_all_failed())
+    except ApiError as error:
+        st.session_state[_OUTCOME] = (f"None {actions.RETRY.done}:", [_reason(error)])
+
+
+def _reason(error: ApiError) -> str:
+    return fmt.plain(str(error)) if isinstance(error, ApiRefused) else "The API does not answer. Try again."
+
+
+def _forget_outcome() -> None:
+    st.session_state.pop(_OUTCOME, None)
+
+
+def _runs(count: int) -> str:
+    return "1 run" if count == 1 else f"{fmt.count(count)} runs"
