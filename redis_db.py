@@ -8,6 +8,7 @@ from typing import Self
 
 from store.accounts import Accounts
 from store.connection import Connection
+from store.controls import Controls
 from store.encoding import to_time
 from store.events import Events
 from store.keys import Keys
@@ -33,6 +34,7 @@ class RedisDB:
         keys = Keys(prefix)
         self._connection = Connection(url, db, key_formats=keys.formats)
         self.queue = Queue(self._connection, keys)
+        self.controls = Controls(self._connection, keys)
         self.runs = Runs(self._connection, keys)
         self.accounts = Accounts(self._connection, keys)
         self.log = Log(self._connection, keys)

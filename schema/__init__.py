@@ -42,6 +42,7 @@ from schema.records import (
     Attempt,
     Co2Revision,
     Co2Source,
+    Deletion,
     EpochResult,
     Event,
     ExtraCost,
@@ -50,6 +51,7 @@ from schema.records import (
     LogLine,
     PowerPoint,
     Record,
+    Requires,
     Run,
     RunError,
     RunList,
@@ -74,6 +76,7 @@ from schema.replies import (
     TrainReply,
     TrainRequest,
 )
+from schema.routing import can_take, requirement_queue
 
 __all__ = [
     "DEFAULT_PROJECT",
@@ -90,6 +93,7 @@ __all__ = [
     "Co2Source",
     "Control",
     "Cost",
+    "Deletion",
     "EpochResult",
     "Epochs",
     "EpochsReply",
@@ -123,6 +127,7 @@ __all__ = [
     "RecomputeRequest",
     "Record",
     "Request",
+    "Requires",
     "Run",
     "RunError",
     "RunList",
@@ -143,7 +148,9 @@ __all__ = [
     "TrainingContext",
     "Validate",
     "Worker",
+    "can_take",
     "charge_nothing",
     "day_of",
     "measure_nothing",
+    "requirement_queue",
 ]

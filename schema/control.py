@@ -18,6 +18,10 @@ class Request(StrEnum):
 
     PREEMPT = "preempt"
     """Stop; the run goes back to the queue."""
+    PAUSE = "pause"
+    """Stop; the run waits for nobody until it is resumed."""
+    CANCEL = "cancel"
+    """Stop; the run is over."""
     FINISH = "finish"
     """Stop; the run is done."""
 

@@ -15,6 +15,7 @@ QUEUE_PATTERN = r"^[a-z0-9][a-z0-9_.-]{0,63}$"
 DEFAULT_QUEUE = "default"
 PROJECT_PATTERN = r"^[0-9A-Za-z][0-9A-Za-z_. -]*$"
 DEFAULT_PROJECT = "default"
+ZONE_PATTERN = r"^[0-9A-Za-z][0-9A-Za-z_-]{0,31}$"
 
 Fraction = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
@@ -23,6 +24,7 @@ Tag = Annotated[str, StringConstraints(min_length=1, max_length=64, strip_whites
 Project = Annotated[
     str, StringConstraints(min_length=1, max_length=64, strip_whitespace=True, pattern=PROJECT_PATTERN)
 ]
+Zone = Annotated[str, StringConstraints(pattern=ZONE_PATTERN)]
 Scalar = str | int | float | bool | None
 EnergyQuality = Literal["measured", "estimated", "simulated"]
 
@@ -62,6 +64,16 @@ class SortField(StrEnum):
     ACCURACY_PER_KWH = "accuracy_per_kwh"
 
 
+class Requires(Record):
+    """What a run needs of its worker; the default needs nothing."""
+
+    gpus: int = Field(0, ge=0, le=64, description="GPUs of one worker")
+    min_gpu_memory_gib: float = Field(
+        0.0, ge=0, le=4096, allow_inf_nan=False, description="of each of its GPUs; more than 0 needs a GPU"
+    )
+    zone: Zone | None = Field(None, description="the zone it is in, in either case; None for any")
+
+
 class RunOptions(Record):
     """How a run is run, not what is trained; never part of a comparison."""
 
@@ -71,6 +83,12 @@ class RunOptions(Record):
     )
     project: Project = Field(DEFAULT_PROJECT, description="whose totals of energy and CO₂ it counts in")
     tags: tuple[Tag, ...] = Field((), max_length=32, description="free labels")
+    requires: Requires | None = Field(None, description="what its worker has to have; None for nothing")
+    timeout_s: float | None = Field(
+        None, gt=0, allow_inf_nan=False, description="the longest it may train, all attempts together"
+    )
+    start_at: AwareDatetime | None = Field(None, description="it is deferred until then")
+    max_failures: int = Field(3, ge=0, le=10, description="how often it is tried again after a failure")
 
 
 class EpochResult(Record):
@@ -149,6 +167,11 @@ class RunError(Record):
     kind: str = Field(description="class of the failure, such as TrainingFailed")
     message: str = Field(description="a sentence for the user")
     traceback: str | None = None
+    is_retryable: bool = Field(False, description="the same run may succeed when it is tried again")
+    step: int | None = Field(None, ge=0, description="the last optimiser step it made")
+    epoch: int | None = Field(None, ge=0, description="the epoch it was in")
+    host: str | None = Field(None, description="where it happened")
+    hint: str | None = Field(None, description="what to try, a sentence for the user")
 
 
 class Attempt(Record):
@@ -163,7 +186,10 @@ class Attempt(Record):
     unknown_energy_epochs: int = Field(0, ge=0, description="epochs it recorded whose energy is unknown")
     co2_g: NonNegative | None = None
     duration_s: NonNegative = 0.0
-    end_reason: str | None = Field(None, description="done, failed, preempted or lease_lost")
+    end_reason: str | None = Field(
+        None, description="done, failed, preempted, paused, cancelled or lease_lost"
+    )
+    error: str | None = Field(None, description="what went wrong, in short; None unless it failed")
 
 
 class Run(Record):
@@ -179,10 +205,16 @@ class Run(Record):
     failures: int = Field(0, ge=0)
     lease_losses: int = Field(0, ge=0)
     worker: str | None = None
+    request: Literal["cancel", "pause", "preempt"] | None = Field(
+        None, description="what its worker was asked for and has not done yet"
+    )
+    rerun_of: str | None = Field(None, description="the run it repeats")
 
     time_added: AwareDatetime
     started_at: AwareDatetime | None = Field(None, description="start of the present or last attempt")
     ended_at: AwareDatetime | None = None
+    due_at: AwareDatetime | None = Field(None, description="when it waits again; None unless deferred")
+    paused_at: AwareDatetime | None = Field(None, description="None unless paused")
 
     epochs_done: int = Field(0, ge=0)
     num_epochs: int = Field(ge=1)
@@ -224,6 +256,18 @@ class Lease(Record):
         return self.run.run_id
 
 
+class Deletion(Record):
+    """What the deletion of a run takes away. What it used stays in the totals of its days and project."""
+
+    run_id: str
+    status: Status
+    epochs: int = Field(ge=0)
+    attempts: int = Field(ge=0)
+    log_lines: int = Field(ge=0)
+    energy_kwh: NonNegative | None = Field(None, description="what training it again would use; or unknown")
+    co2_g: NonNegative | None = None
+
+
 class RunList(Record):
     """A page of a sorted list of runs."""
 
@@ -237,7 +281,10 @@ class Event(Record):
 
     event_id: str = Field(description="ordered; pass the last one seen to get what came after it")
     time: AwareDatetime
-    kind: str = Field(description="submitted, claimed, epoch, released, requeued, done or failed")
+    kind: str = Field(
+        description="submitted, deferred, due, claimed, epoch, released, requeued, preempted, paused, resumed, "
+        "prioritised, retried, recomputed, deleted, done, failed or cancelled"
+    )
     run_id: str
     attempt: int | None = None
     epoch: int | None = None
@@ -285,8 +332,14 @@ class Worker(Record):
     torch: str | None = Field(None, description="its version; None on a worker that cannot train with it")
     threads: int = Field(ge=1, description="CPU threads it trains with")
     queues: tuple[str, ...]
+    gpus: int = Field(0, ge=0, description="GPUs a run may use here")
+    gpu_memory_gib: NonNegative | None = Field(None, description="of its smallest GPU; None without one")
+    zone: str | None = Field(None, description="whose electricity it uses; None when nobody said")
+    is_draining: bool = Field(False, description="it takes no more runs and ends after the one it has")
     run_id: str | None = None
+    epoch: int | None = Field(None, ge=0, description="epochs of its run that are recorded")
     started_at: AwareDatetime
+    gone_at: AwareDatetime | None = Field(None, description="when its heartbeat expired; None while it lives")
     seen_at: AwareDatetime = Field(description="the last heartbeat, by the clock of Redis")
     energy_source: str | None = Field(None, description="what its meter reads, and how good that is")
     intensity_source: str | None = Field(None, description="zone, g/kWh and where the figure is from")

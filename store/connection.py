@@ -20,7 +20,7 @@ from redis.exceptions import (
 )
 from redis.retry import Retry
 
-from errors import Conflict, FieldError, InvalidInput, LeaseLost, StoreUnavailable, WattleError
+from errors import Conflict, FieldError, InvalidInput, LeaseLost, NotFound, StoreUnavailable, WattleError
 from store.scripts import load_scripts
 
 CALL_TIMEOUT_S: Final = 2.0
@@ -37,6 +37,7 @@ Entry = tuple[str, dict[str, str]]
 _REFUSALS: Final[Mapping[str, type[WattleError]]] = {
     "LEASELOST": LeaseLost,
     "CONFLICT": Conflict,
+    "NOTFOUND": NotFound,
     "INVALID": InvalidInput,
 }
 _REMEDIES: Final[Sequence[tuple[type[RedisError], str]]] = (

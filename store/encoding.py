@@ -9,7 +9,7 @@ from itertools import zip_longest
 from typing import Any, Final
 
 from errors import InvalidInput
-from schema import Attempt, EpochResult, ExtraCost, Run
+from schema import Attempt, Deletion, EpochResult, ExtraCost, Requires, Run, RunError
 
 # The order of an epoch's array. It is stored: later fields are appended, nothing is moved or removed.
 EPOCH_FIELDS: Final = (
@@ -37,8 +37,13 @@ _ROUNDED: Final = ("energy_kwh", "co2_g", "duration_s")
 _DIGITS: Final = 6
 
 _JSON_FIELDS: Final = ("hyper_params", "options", "environment", "error", "co2_source", "co2_revisions")
-_TIME_FIELDS: Final = ("time_added", "started_at", "ended_at")
+_TIME_FIELDS: Final = ("time_added", "started_at", "ended_at", "due_at", "paused_at")
 _TEXT_FIELDS: Final = tuple(set(Run.model_fields) - {"run_id", *_JSON_FIELDS, *_TIME_FIELDS})
+
+_MAX_MESSAGE_CHARACTERS: Final = 4_000
+_MAX_TRACEBACK_CHARACTERS: Final = 16_000
+_MAX_HINT_CHARACTERS: Final = 1_000
+_MAX_SHORT_CHARACTERS: Final = 300
 
 
 def to_json(value: object) -> str:
@@ -128,4 +133,42 @@ def decode_run(run_id: str, stored: Mapping[str, str]) -> Run:
     values |= {name: stored[name] for name in _TEXT_FIELDS if name in stored}
     values |= {name: json.loads(stored[name]) for name in _JSON_FIELDS if name in stored}
     values |= {name: to_time(stored[name]) for name in _TIME_FIELDS if name in stored}
+    if "priority" in stored:  # which can be changed, unlike the other options
+        values["options"] = {**values.get("options", {}), "priority": stored["priority"]}
     return Run.model_validate(values)
+
+
+def encode_error(error: RunError) -> str:
+    """Write an error, cut to what a page can show; of a traceback the end is kept."""
+    texts = {
+        "kind": error.kind[:_MAX_SHORT_CHARACTERS],
+        "message": error.message[:_MAX_MESSAGE_CHARACTERS],
+        "traceback": error.traceback and error.traceback[-_MAX_TRACEBACK_CHARACTERS:],
+        "hint": error.hint and error.hint[:_MAX_HINT_CHARACTERS],
+        "host": error.host and error.host[:_MAX_SHORT_CHARACTERS],
+    }
+    bounded = error.model_copy(update={name: text and to_text(text) for name, text in texts.items()})
+    return to_json(bounded.model_dump(exclude_defaults=True))
+
+
+def shorten(error: RunError) -> str:
+    """Write an error as one line, for the record of its attempt."""
+    first, *others = error.message.splitlines() or [""]
+    text = f"{error.kind}: {first}{' …' if others else ''}"
+    return to_text(text if len(text) <= _MAX_SHORT_CHARACTERS else text[: _MAX_SHORT_CHARACTERS - 1] + "…")
+
+
+def encode_requirement(queue: str, requires: Requires) -> str:
+    """Write what the runs of a waiting list need, and of which queue they are."""
+    return to_json({"queue": queue, "requires": requires.model_dump(exclude_defaults=True)})
+
+
+def decode_requirement(text: str) -> tuple[str, Requires]:
+    """Read what encode_requirement wrote."""
+    stored = json.loads(text)
+    return stored["queue"], Requires.model_validate(stored["requires"])
+
+
+def decode_deletion(run_id: str, flat: Sequence[str]) -> Deletion:
+    """Read what delete.lua answers: names and values in turn."""
+    return Deletion.model_validate({"run_id": run_id, **to_pairs(flat)})

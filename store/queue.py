@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import time
 from collections.abc import Mapping, Sequence
 from typing import Final, Literal
@@ -10,18 +11,19 @@ from uuid import uuid4
 from pydantic import JsonValue
 
 from errors import InvalidInput
-from schema import DEFAULT_QUEUE, Lease, Run, RunError, RunOptions, Status, Validate
-from store.connection import BLOCK_SLICE_S, Connection
-from store.encoding import decode_run, to_json, to_pairs, to_text
+from schema import DEFAULT_QUEUE, Lease, Request, Requires, Run, RunError, RunOptions, Status, Validate
+from store.connection import BLOCK_SLICE_S, Argument, Connection
+from store.encoding import decode_requirement, decode_run, encode_error, shorten, to_pairs, to_text
 from store.foreign import adopt
-from store.keys import Keys
+from store.keys import Keys, check_queue
+from store.paging import keys_of_status
 from store.submission import Submission
 
 MAX_LEASE_LOSSES: Final = 5
+RETRY_BASE_S: Final = 5.0
+MAX_RETRY_S: Final = 600.0
 _IDEMPOTENCY_TTL_S: Final = 24 * 3600
 _MAX_REASON_CHARACTERS: Final = 1_000
-_MAX_MESSAGE_CHARACTERS: Final = 4_000
-_MAX_TRACEBACK_CHARACTERS: Final = 16_000
 _DEFAULT_OPTIONS: Final = RunOptions()
 _LEASE_LOST_REASON: Final = "its worker stopped answering; another one takes over"
 _LEASE_LOST_ERROR: Final = RunError(
@@ -52,27 +54,33 @@ class Queue:
         run_id: str | None = None,
         idempotency_key: str | None = None,
         body: JsonValue = None,
+        rerun_of: str | None = None,
     ) -> Run:
-        """Queue a run with validated, complete hyper_params.
+        """Queue a run with validated, complete hyper_params; it is deferred where ``start_at`` is to come.
 
-        Atomic (submit.lua). A run_id that exists is a no-op that returns its run, and so is an
+        What it ``requires`` names the queue it waits in: see ``requirement_queue``. ``rerun_of`` is the run it
+        repeats. Atomic (submit.lua). A run_id that exists is a no-op that returns its run, and so is an
         idempotency_key of the last 24 h. Raises Conflict when the key was used for another ``body``, by which
         is meant what the caller wrote, before defaults were filled in; InvalidInput on a value that cannot be
         stored.
         """
+        check_queue(options.queue)
         submission = Submission.of(
-            hyper_params, options, run_id=run_id, idempotency_key=idempotency_key, body=body
+            hyper_params,
+            options,
+            run_id=run_id,
+            idempotency_key=idempotency_key,
+            body=body,
+            rerun_of=rerun_of,
         )
-        keys = [
-            self._keys.of("run", submission.run_id),
-            self._keys.waiting(options.queue, high=options.priority == "high"),
-        ]
+        keys = [self._keys.of("run", submission.run_id)]
         if submission.idempotency_hash:
             keys.append(self._keys.of("idempotency", submission.idempotency_hash))
+        due_s = options.start_at.timestamp() if options.start_at else 0
         stored_id, stored = self._connection.run(
             "submit",
             keys,
-            [submission.run_id, options.queue, submission.digest, _IDEMPOTENCY_TTL_S, *submission.fields],
+            [submission.run_id, submission.digest, _IDEMPOTENCY_TTL_S, due_s, *submission.fields],
         )
         return decode_run(stored_id, to_pairs(stored))
 
@@ -121,49 +129,84 @@ class Queue:
                 return lease
             self.wait(queues, timeout_s=left_s)
 
-    def renew(self, lease: Lease, *, lease_s: float) -> None:
+    def renew(self, lease: Lease, *, lease_s: float) -> Request | None:
         """Hold the run for another ``lease_s``, also when the lease has expired but nobody took it.
 
-        Raises LeaseLost when the run is no longer held.
+        Returns what somebody asked of the run and its worker has not done yet. Raises LeaseLost when the run
+        is no longer held.
         """
         keys = [self._keys.of("run", lease.run_id), self._keys.of("leases")]
-        self._connection.run("renew", keys, [*_fence(lease), lease_s])
+        asked: str | None = self._connection.run("renew", keys, [*_fence(lease), lease_s])
+        return Request(asked) if asked else None
 
-    def release(self, lease: Lease, *, reason: str) -> None:
+    def release(self, lease: Lease, *, reason: str) -> Status:
         """Put the run back, to be claimed next; it counts neither as a failure nor as a lost lease.
 
+        A run that was to be cancelled or paused is cancelled or paused instead. Returns the status it got.
         The same call again is a no-op. Raises LeaseLost when the run is no longer held.
         """
         arguments = [*_fence(lease), to_text(reason)[:_MAX_REASON_CHARACTERS]]
-        self._connection.run("release", [self._keys.of("run", lease.run_id)], arguments)
+        return Status(self._connection.run("release", [self._keys.of("run", lease.run_id)], arguments))
 
     def finish(
         self,
         lease: Lease,
-        status: Literal[Status.DONE, Status.FAILED],
+        status: Literal[Status.DONE, Status.FAILED, Status.CANCELLED],
         *,
         reason: str | None = None,
         error: RunError | None = None,
-    ) -> None:
-        """End the run as done or failed; the same call again is a no-op.
+        retry_base_s: float = RETRY_BASE_S,
+        jitter: float | None = None,
+    ) -> Status:
+        """End the run, or after a failure that is retryable defer it; returns the status it got.
 
-        Raises LeaseLost when the run is no longer held.
+        It is deferred until ``retry_base_s`` · 2^failures, ± 50 %, at most MAX_RETRY_S, has passed, as long as
+        it has no more than ``options.max_failures`` failures; one that was to be cancelled or paused then is.
+        ``jitter``, 0-1, is drawn where it is None. The same call again is a no-op. Raises LeaseLost when the
+        run is no longer held.
         """
-        texts = [to_text(reason or "")[:_MAX_REASON_CHARACTERS], _encode_error(error) if error else ""]
-        arguments = [*_fence(lease), status.value, *texts]
-        self._connection.run("finish", [self._keys.of("run", lease.run_id)], arguments)
+        retry: list[Argument] = [0, 0, 0]
+        if error and error.is_retryable:
+            factor = 0.5 + (random.random() if jitter is None else jitter)  # noqa: S311 # spreads load only
+            retry = [lease.run.options.max_failures, retry_base_s * factor, MAX_RETRY_S]
+        texts = [
+            to_text(reason or "")[:_MAX_REASON_CHARACTERS],
+            encode_error(error) if error else "",
+            shorten(error) if error else "",
+        ]
+        arguments = [*_fence(lease), status.value, *texts, *retry]
+        return Status(self._connection.run("finish", [self._keys.of("run", lease.run_id)], arguments))
 
     def requeue_expired(self, *, limit: int = 100, grace_s: float) -> list[str]:
         """Take expired leases away and return their runs' ids: each waits again, to be claimed next.
 
-        Atomic (reap.lua). A run that lost more than MAX_LEASE_LOSSES fails. Does nothing while Redis has been
-        up for less than ``grace_s``, so that workers can renew after an outage.
+        Atomic (reap.lua). A run that was to be cancelled or paused is; one that lost more than
+        MAX_LEASE_LOSSES fails. Has to be called every few moments: when nobody called it for ``grace_s`` / 2,
+        or Redis has started again, an outage is assumed, and nothing is taken for the next ``grace_s``, so
+        that every healthy worker can renew first.
         """
-        texts = [_LEASE_LOST_REASON, _encode_error(_LEASE_LOST_ERROR), _LEASE_LOST_ENERGY]
+        texts = [_LEASE_LOST_REASON, encode_error(_LEASE_LOST_ERROR), _LEASE_LOST_ENERGY]
         run_ids: list[str] = self._connection.run(
             "reap", [self._keys.of("leases")], [limit, grace_s, MAX_LEASE_LOSSES, *texts]
         )
         return run_ids
+
+    def promote_due(self, *, limit: int = 100) -> list[str]:
+        """Let deferred runs whose time has come wait, and return their ids.
+
+        Atomic (promote.lua). Also forgets requirements of which no run waits.
+        """
+        keys = [self._keys.of("deferred"), self._keys.of("requirements")]
+        run_ids: list[str] = self._connection.run("promote", keys, [limit])
+        return run_ids
+
+    def list_requirements(self) -> dict[str, tuple[str, Requires]]:
+        """Return which queues of waiting runs have requirements: name → the queue they are for, and these.
+
+        A worker adds those it can take to the queues it claims from.
+        """
+        stored = self._connection.call("HGETALL", self._keys.of("requirements"))
+        return {name: decode_requirement(text) for name, text in sorted(stored.items())}
 
     def adopt_foreign(self, validate: Validate) -> list[str]:
         """Take in the JSON records another program pushed onto a waiting list; returns their runs' ids.
@@ -176,10 +219,8 @@ class Queue:
     def length(self, queue: str | None = None) -> int:
         """Count the runs that wait in a queue, or in all of them."""
         if queue is None:
-            total: int = self._connection.call(
-                "ZCARD", self._keys.of("by_status", "time_added", Status.WAITING)
-            )
-            return total
+            holding = keys_of_status(self._keys, Status.WAITING)
+            return sum(self._connection.call_many([("ZCARD", key) for key in holding]))
         lists = [self._keys.waiting(queue, high=high) for high in (True, False)]
         return sum(self._connection.call_many([("LLEN", key) for key in lists]))
 
@@ -193,9 +234,3 @@ def _fence(lease: Lease) -> list[str | int | float]:
     return [lease.run_id, lease.attempt, lease.worker_id]
 
 
-def _encode_error(error: RunError) -> str:
-    """Write an error, cut to what a page can show; of a traceback the end is kept."""
-    message = error.message[:_MAX_MESSAGE_CHARACTERS]
-    trace = error.traceback and to_text(error.traceback[-_MAX_TRACEBACK_CHARACTERS:])
-    bounded = error.model_copy(update={"message": to_text(message), "traceback": trace})
-    return to_json(bounded.model_dump(exclude_none=True))

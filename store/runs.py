@@ -17,7 +17,7 @@ from store.encoding import (
     to_json,
 )
 from store.keys import Keys
-from store.paging import Listing, Order, Place
+from store.paging import Listing, Order, Place, keys_of_status
 
 _RUNS_PER_CALL: Final = 500
 
@@ -121,7 +121,8 @@ class Runs:
     ) -> RunList:
         """Return a page of the sorted list, or without a limit all of it.
 
-        Runs without a value come last in both orders; equal values are ordered by run_id. Sorted by what was
+        Runs without a value come last in both orders, the blank ones, which have no value at all, behind the
+        others and by the time they were added; equal values are ordered by run_id. Sorted by what was
         achieved, simulated runs come after all real ones. A page costs O(log n + page). Raises InvalidInput
         on a cursor this list did not give out and on a limit below 1.
         """
@@ -140,31 +141,27 @@ class Runs:
 
     def count_by_status(self) -> dict[Status, int]:
         """Count the runs of every status."""
-        keys = [self._keys.of("by_status", SortField.TIME_ADDED, status) for status in Status]
-        counts = self._connection.call_many([("ZCARD", key) for key in keys])
-        return dict(zip(Status, counts, strict=True))
+        holding = {status: keys_of_status(self._keys, status) for status in Status}
+        counts = iter(
+            self._connection.call_many([("ZCARD", key) for keys in holding.values() for key in keys])
+        )
+        return {status: sum(next(counts) for _ in keys) for status, keys in holding.items()}
 
     def _page(self, listing: Listing, size: int, place: Place) -> tuple[int, Place | None, Sequence[str]]:
         """Return how many runs the list has, the place behind this page if more follow, and its ids."""
-        keys = self._index_keys(listing)
-        # The index that is walked comes first.
-        walked = [*keys[place.index :], *keys[: place.index]]
-        arguments = [listing.order, size, *(place.after or ())]
-        own, has_more, rows, others = self._connection.run("page", walked, arguments)
+        stages = listing.stages(self._keys)
+        # Those of the stage that is walked come first, the others are counted.
+        order = [place.stage, *(number for number in range(len(stages)) if number != place.stage)]
+        keys = [key for number in order for key in stages[number]]
+        arguments = [listing.order, size, len(stages[place.stage]), *(place.after or ())]
+        has_more, rows, sizes = self._connection.run("page", keys, arguments)
+        counted = iter(sizes)
+        lengths = {number: sum(next(counted) for _ in stages[number]) for number in order}
         run_ids, scores = rows[::2], rows[1::2]
-        behind = None
         if has_more:
-            behind = Place(place.index, (scores[-1], run_ids[-1]))
-        elif others and place.index == 0:
-            behind = Place(1)
-        return own + others, behind, run_ids
-
-    def _index_keys(self, listing: Listing) -> Sequence[str]:
-        """Return the index of real runs and that of simulated ones, or the one that has both."""
-        families = ("by", "simulated_by") if listing.is_ranked else ("by",)
-        if listing.status:
-            return [self._keys.of(f"{name}_status", listing.sort, listing.status) for name in families]
-        return [self._keys.of(name, listing.sort) for name in families]
+            return sum(sizes), Place(place.stage, (scores[-1], run_ids[-1])), run_ids
+        follow = [number for number in range(place.stage + 1, len(stages)) if lengths[number]]
+        return sum(sizes), Place(follow[0]) if follow else None, run_ids
 
     def _fetch(self, run_ids: Sequence[str]) -> Sequence[Run]:
         """Return those of the runs that exist, in their order."""

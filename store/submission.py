@@ -13,8 +13,8 @@ from uuid import uuid4
 from pydantic import JsonValue
 
 from errors import FieldError, InvalidInput
-from schema import DEFAULT_PROJECT, RUN_ID_PATTERN, RunOptions
-from store.encoding import to_json
+from schema import DEFAULT_QUEUE, RUN_ID_PATTERN, RunOptions, requirement_queue
+from store.encoding import encode_requirement, to_json
 
 _MAX_KEY_BYTES: Final = 200
 
@@ -37,11 +37,15 @@ class Submission:
         run_id: str | None,
         idempotency_key: str | None,
         body: JsonValue,
+        rerun_of: str | None,
     ) -> Self:
         """Prepare a submission. Raises InvalidInput on a value that cannot be stored."""
         parts = {"hyper_params": dict(hyper_params), "options": _options(options)}
         fields = {name: to_json(value) for name, value in parts.items()}
+        fields |= _routing(options)
         fields["num_epochs"] = str(_num_epochs(hyper_params))
+        if rerun_of is not None:
+            fields["rerun_of"] = _checked_run_id(rerun_of)
         # A field of the trainer's own model, so that no way into the queue can leave the label out.
         if hyper_params.get("simulated") is True:
             fields["simulated"] = "1"
@@ -54,9 +58,21 @@ class Submission:
 
 
 def _options(options: RunOptions) -> dict[str, JsonValue]:
-    """Leave out the default project, which is what no project means: there may be 100,000 runs."""
-    without = {"project"} if options.project == DEFAULT_PROJECT else set()
-    return options.model_dump(mode="json", exclude=without)
+    """Leave out what was not chosen, which is what its absence means: there may be 100,000 runs."""
+    return options.model_dump(mode="json", exclude_defaults=True)
+
+
+def _routing(options: RunOptions) -> dict[str, str]:
+    """Say in which list it waits, where that is not the normal one of the default queue."""
+    queue = requirement_queue(options.queue, options.requires)
+    fields: dict[str, str] = {}
+    if queue != DEFAULT_QUEUE:
+        fields["queue"] = queue
+    if options.priority == "high":
+        fields["priority"] = "high"
+    if options.requires and queue != options.queue:
+        fields["requirement"] = encode_requirement(options.queue, options.requires)
+    return fields
 
 
 def _num_epochs(hyper_params: Mapping[str, JsonValue]) -> int:

@@ -7,39 +7,66 @@ from typing import Final
 
 from schema import Worker
 from store.connection import Connection
-from store.encoding import to_json, to_text, to_time
+from store.encoding import to_json, to_pairs, to_text, to_time
 from store.keys import Keys
+
+# How long a worker that stopped beating can still be seen.
+KEPT_S: Final = 24 * 3600
 
 WorkerList = list[Worker]
 
 _JSON_FIELDS: Final = ("queues", "gpu")
+_SET_BY_THE_STORE: Final = {"seen_at", "gone_at"}
 
 
 class Workers:
-    """The workers that are alive."""
+    """The workers that are alive, and those that died lately."""
 
     def __init__(self, connection: Connection, keys: Keys) -> None:
         self._connection = connection
         self._keys = keys
 
-    def beat(self, worker: Worker, *, ttl_s: float) -> None:
+    def beat(self, worker: Worker, *, ttl_s: float) -> bool:
         """Say that a worker lives; it counts as gone when ``ttl_s`` passes without another beat.
 
-        ``seen_at`` is set by the clock of Redis.
+        ``seen_at`` is set by the clock of Redis. Returns True when somebody asked the worker to drain.
         """
-        known = worker.model_dump(mode="json", exclude={"seen_at"}, exclude_none=True)
+        known = worker.model_dump(mode="json", exclude=_SET_BY_THE_STORE, exclude_none=True)
         known |= {name: to_json(known[name]) for name in _JSON_FIELDS if name in known}
         fields = [to_text(str(cell)) for pair in known.items() for cell in pair]
-        keys = [self._keys.of("worker", worker.worker_id), self._keys.of("workers")]
-        self._connection.run("beat", keys, [worker.worker_id, ttl_s, *fields])
+        asked: int = self._connection.run(
+            "beat", self._own_keys(worker.worker_id), [worker.worker_id, ttl_s, KEPT_S, *fields]
+        )
+        return asked == 1
+
+    def set_draining(self, worker_id: str, is_draining: bool) -> None:
+        """Ask a live worker to take no more runs and to end after the one it has, or withdraw that.
+
+        The worker learns it with its next beat. Raises NotFound when no live worker has this id.
+        """
+        self._connection.run("drain", self._own_keys(worker_id), [worker_id, int(is_draining)])
 
     def list_live(self) -> WorkerList:
         """Return the workers whose last beat still counts, by name."""
-        worker_ids: list[str] = self._connection.call("ZRANGE", self._keys.of("workers"), 0, -1)
-        replies = self._connection.call_many(
-            [("HGETALL", self._keys.of("worker", key)) for key in worker_ids]
+        return [worker for worker in self.list_known() if worker.gone_at is None]
+
+    def list_known(self) -> WorkerList:
+        """Return the live workers, and those that stopped beating in the last 24 h with ``gone_at``, by name.
+
+        A worker that said good-bye is not among them.
+        """
+        rows, (seconds, _) = self._connection.call_many(
+            [("ZRANGE", self._keys.of("workers"), 0, -1, "WITHSCORES"), ("TIME",)]
         )
-        workers = [_decode(stored) for stored in replies if stored]
+        expiries = {worker_id: float(expiry) for worker_id, expiry in to_pairs(rows).items()}
+        replies = self._connection.call_many(
+            [("HGETALL", self._keys.of("worker", worker_id)) for worker_id in expiries]
+        )
+        workers = [
+            _decode(stored, expiry_s if expiry_s <= int(seconds) else None)
+            for stored, expiry_s in zip(replies, expiries.values(), strict=True)
+            if stored
+        ]
         return sorted(workers, key=lambda worker: (worker.name, worker.worker_id))
 
     def remove(self, worker_id: str) -> None:
@@ -48,7 +75,13 @@ class Workers:
             [("DEL", self._keys.of("worker", worker_id)), ("ZREM", self._keys.of("workers"), worker_id)]
         )
 
+    def _own_keys(self, worker_id: str) -> list[str]:
+        return [self._keys.of("worker", worker_id), self._keys.of("workers")]
 
-def _decode(stored: dict[str, str]) -> Worker:
+
+def _decode(stored: dict[str, str], gone_s: float | None) -> Worker:
+    is_asked_to_drain = stored.pop("drain", None) is not None
     parsed = {name: json.loads(stored[name]) for name in _JSON_FIELDS if name in stored}
-    return Worker.model_validate({**stored, **parsed, "seen_at": to_time(stored["seen_at"])})
+    times = {"seen_at": to_time(stored["seen_at"]), "gone_at": None if gone_s is None else to_time(gone_s)}
+    worker = Worker.model_validate({**stored, **parsed, **times})
+    return worker.model_copy(update={"is_draining": worker.is_draining or is_asked_to_drain})
