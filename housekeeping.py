@@ -22,6 +22,9 @@ class Queue(Protocol):
     def requeue_expired(self, *, limit: int = 100, grace_s: float) -> list[str]:
         """Put runs of expired leases back."""
 
+    def promote_due(self, *, limit: int = 100) -> list[str]:
+        """Let deferred runs whose time has come wait."""
+
     def adopt_foreign(self, validate: Validate) -> list[str]:
         """Take in list entries that were written by another program."""
 
@@ -55,6 +58,8 @@ def tick(db: Store, *, lease_s: float, validate: Validate) -> None:
     # After Redis was away, healthy workers get one lease to renew before anybody reaps.
     for run_id in db.queue.requeue_expired(grace_s=lease_s):
         log.warning("lease expired, the run is taken from its worker run_id=%s", run_id)
+    for run_id in db.queue.promote_due():
+        log.info("a deferred run is due run_id=%s", run_id)
     for run_id in db.queue.adopt_foreign(validate):
         log.info("adopted an entry of the list run_id=%s", run_id)
 

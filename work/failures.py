@@ -26,7 +26,7 @@ HINTS: Final[Mapping[str, str]] = {
         "The traceback shows where each thread stood. A network drive that hangs or a deadlock among data "
         "loaders are common. If the run is only slow, set WATTLE_STALL_S of the worker higher."
     ),
-    "TimedOut": "Its checkpoint stays: a retry goes on from it, for as long as its time allows.",
+    "TimedOut": "Its time is that of all attempts, so a retry would end at once: submit it again instead.",
     "TrainingFailed": "The same values would fail again: rerun it with what the message advises.",
     "InvalidInput": "Correct the value that the message names and rerun it.",
     "DatasetUnavailable": "Put the files on the worker's host, or start a worker where they are; then retry.",

@@ -44,6 +44,6 @@ class HeldModels:
             self._models.write(name, files)
 
     def clear(self) -> None:
-        """Delete the models, as ``write`` writes them. Raises OSError."""
-        self._pulse.wait_until_ours()
+        """Delete the models of an attempt before, as soon as a checkpoint would be saved. Raises OSError."""
+        self._pulse.wait_until_uncontested()
         self._models.clear()
