@@ -58,7 +58,7 @@ class _Execution:
         self._steering: Steering | None = None
 
     def train(self) -> None:
-        """Run the child to its end, or until it is to stop and its time for that is over; write the ending."""
+        """Run the child to its end, or until it is to stop and not waited for any longer; write the ending."""
         try:
             _check_torch(self._place, self._lease)
             child = self._child = self._start()
@@ -181,9 +181,9 @@ class _Execution:
         child, steering = self._child, self._steering
         self._recorder.end(
             ended,
-            asked=steering and steering.asked,
+            asked=None if steering is None else steering.asked,
             has_trained=child is not None,
-            step=child and child.pulse.step,
+            step=None if child is None else child.pulse.step,
         )
         while not self._flush_ending():
             time.sleep(RETRY_S)

@@ -29,7 +29,6 @@ from work.writes import (
     ReleaseWrite,
 )
 
-
 _ASKED: Mapping[Request | None, str] = {
     Request.CANCEL: "It was cancelled.",
     Request.PAUSE: "It was paused.",

@@ -8,7 +8,7 @@ from work.pulse import Pulse
 
 
 class HeldCheckpoints:
-    """A run's checkpoints. While Redis is away they are saved, too: any of them is a state of the same run."""
+    """A run's checkpoints. They are saved while Redis is away, too: each is a state of the same run."""
 
     def __init__(self, checkpoints: CheckpointStore, pulse: Pulse) -> None:
         self._checkpoints = checkpoints

@@ -1,4 +1,4 @@
-"""Asking a hung child where it stands: on SIGUSR1 it writes the stack of each thread, even within foreign code."""
+"""Asking a hung child where it stands: on SIGUSR1 it writes the stack of each of its threads."""
 
 from __future__ import annotations
 

@@ -52,14 +52,16 @@ def list_places(arguments: Arguments, environ: Mapping[str, str]) -> list[Place]
     try:
         gpus = list_visible_gpus(environ=environ)
     except MeterUnavailable as error:
-        raise InvalidInput(
-            f"--gpus: {error} Start workers of the CPU with --processes N instead."
-        ) from error
-    wanted = range(len(gpus)) if arguments.gpus == "all" else [int(n) for n in (arguments.gpus or "").split(",")]
+        raise InvalidInput(f"--gpus: {error} Start workers of the CPU with --processes N instead.") from error
+    wanted = (
+        range(len(gpus)) if arguments.gpus == "all" else [int(n) for n in (arguments.gpus or "").split(",")]
+    )
     missing = [number for number in wanted if number >= len(gpus)]
     if missing or not gpus:
         raise InvalidInput(f"--gpus {arguments.gpus}: this host shows {len(gpus)} GPUs, numbered from 0.")
-    return [Place(f"GPU {number}", {"CUDA_VISIBLE_DEVICES": gpus[number]}) for number in dict.fromkeys(wanted)]
+    return [
+        Place(f"GPU {number}", {"CUDA_VISIBLE_DEVICES": gpus[number]}) for number in dict.fromkeys(wanted)
+    ]
 
 
 class Supervisor:
@@ -124,7 +126,7 @@ def _name(code: int) -> str:
 
 
 def supervise(arguments: Arguments) -> int:
-    """Run the workers until all have ended; returns the exit code. Raises InvalidInput as list_places does."""
+    """Run the workers until all have ended; return the exit code. Raises InvalidInput as list_places does."""
     command = [sys.executable, str(_PROGRAM), *arguments.others]
 
     def start(environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
