@@ -8,6 +8,7 @@ from schema import Deletion, Run
 from store.connection import Argument, Connection
 from store.encoding import decode_deletion, decode_run, to_pairs
 from store.keys import Keys
+from store.runs import no_run
 
 Priority = Literal["normal", "high"]
 
@@ -77,9 +78,14 @@ class Controls:
 
     def _run(self, script: str, run_id: str, *arguments: Argument) -> Run:
         stored = self._connection.run(script, [self._keys.of("run", run_id)], [run_id, *arguments])
+        if stored is None:
+            raise no_run(run_id)
         return decode_run(run_id, to_pairs(stored))
 
     def _delete(self, run_id: str, mode: str) -> Deletion:
         parts = ("run", "epochs", "superseded", "extras", "attempts", "log", "power")
         keys = [self._keys.of(part, run_id) for part in parts]
-        return decode_deletion(run_id, self._connection.run("delete", keys, [run_id, mode]))
+        stored = self._connection.run("delete", keys, [run_id, mode])
+        if stored is None:
+            raise no_run(run_id)
+        return decode_deletion(run_id, stored)

@@ -49,6 +49,10 @@ TEMPLATES: Final = {
 }
 
 _PLACEHOLDER = re.compile(r"<[a-z_]+>")
+# How requirement_queue goes on after the name of a queue.
+_REQUIREMENT = re.compile(
+    r"(?=\.(gpus-|mem-|zone-))(\.gpus-\d{1,2})?(\.mem-[0-9.e-]{1,24})?(\.zone-[0-9a-z_-]{1,32})?\Z"
+)
 # The braces of a Redis Cluster hash tag are allowed; what Lua's string.format would read is not.
 _PREFIX_PATTERN = re.compile(r"[0-9A-Za-z_{}:.-]{0,64}")
 
@@ -70,8 +74,11 @@ class Keys:
         return self.formats[name] % parts
 
     def waiting(self, queue: str, *, high: bool = False) -> str:
-        """Build the key of a waiting list. Raises InvalidInput for a name no queue may have."""
-        check_queue(queue)
+        """Build the key of a waiting list, also of runs with requirements; see ``requirement_queue``.
+
+        Raises InvalidInput for a name no queue may have.
+        """
+        check_queue(_REQUIREMENT.sub("", queue))
         suffix = "_high" if high else ""
         if queue == DEFAULT_QUEUE:
             return self.of(f"waiting{suffix}")
@@ -82,6 +89,8 @@ def check_queue(queue: str) -> None:
     """Raise InvalidInput unless ``queue`` can be the name of a queue."""
     if queue == RESERVED_QUEUE:
         reason = f'no queue may be called "{RESERVED_QUEUE}": that is the urgent list of the default queue'
+    elif _REQUIREMENT.search(queue):
+        reason = "a name that ends like .gpus-2 is that of runs with requirements: set options.requires"
     elif not re.fullmatch(QUEUE_PATTERN, queue):
         reason = "a queue's name has up to 64 lower-case letters, digits, dots, dashes and underscores"
     else:

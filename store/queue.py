@@ -187,7 +187,9 @@ class Queue:
         """
         texts = [_LEASE_LOST_REASON, encode_error(_LEASE_LOST_ERROR), _LEASE_LOST_ENERGY]
         run_ids: list[str] = self._connection.run(
-            "reap", [self._keys.of("leases")], [limit, grace_s, MAX_LEASE_LOSSES, *texts]
+            "reap",
+            [self._keys.of("leases"), self._keys.of("reaping")],
+            [limit, grace_s, MAX_LEASE_LOSSES, *texts],
         )
         return run_ids
 

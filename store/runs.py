@@ -36,7 +36,7 @@ class Runs:
         """Return a run. Raises NotFound when there is none of that id."""
         if run := self.find(run_id):
             return run
-        raise NotFound(f"There is no run {run_id[:80]!r}. The list of runs shows those that exist.")
+        raise no_run(run_id)
 
     def find(self, run_id: str) -> Run | None:
         """Return a run, or None when there is none of that id."""
@@ -167,6 +167,11 @@ class Runs:
         """Return those of the runs that exist, in their order."""
         replies = self._connection.call_many([("HGETALL", self._keys.of("run", key)) for key in run_ids])
         return [decode_run(key, stored) for key, stored in zip(run_ids, replies, strict=True) if stored]
+
+
+def no_run(run_id: str) -> NotFound:
+    """Say that there is no run of that id."""
+    return NotFound(f"There is no run {run_id[:80]!r}. The list of runs shows those that exist.")
 
 
 def _thinned(values: Sequence[float], points: int) -> list[float]:

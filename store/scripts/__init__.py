@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from schema import SortField
+from schema import DEFAULT_QUEUE, SortField
 from store.encoding import EPOCH_FIELDS
 
 _FOLDER: Final = Path(__file__).parent
@@ -43,4 +43,7 @@ def _tables(key_formats: Mapping[str, str]) -> str:
     keys = ", ".join(f'{name} = "{text}"' for name, text in key_formats.items())
     fields = ", ".join(f'"{field.value}"' for field in SortField)
     places = ", ".join(f"{name} = {place}" for place, name in enumerate(EPOCH_FIELDS, start=1))
-    return f"local KEY = {{{keys}}}\nlocal SORT_FIELDS = {{{fields}}}\nlocal EPOCH = {{{places}}}\n"
+    return (
+        f"local KEY = {{{keys}}}\nlocal SORT_FIELDS = {{{fields}}}\nlocal EPOCH = {{{places}}}\n"
+        f'local DEFAULT_QUEUE = "{DEFAULT_QUEUE}"\n'
+    )

@@ -3,7 +3,7 @@
 -- KEYS waiting lists, most urgent first, then the bells of their queues
 -- ARGV 1 lease_s  2 worker_id  3 how many of KEYS are waiting lists
 -- Also: queue:leases (zset, score = expiry_s), queue:holders (hash), queue:demand (set), queue:foreign (list),
---       run:<id> (hash), run:<id>:attempts (hash), runs:by:* (zsets), events (stream)
+--       run:<id> (hash), run:<id>:attempts (hash), runs:* (zsets), events (stream)
 local time = now()
 local worker = ARGV[2]
 
@@ -16,7 +16,7 @@ local function start(run_id)
   local run = key("run", run_id)
   set_status(run_id, "waiting", "running")
   redis.call("HSET", run, "worker", worker, "started_at", time)
-  redis.call("HDEL", run, "status_reason")
+  redis.call("HDEL", run, "status_reason", "error")
   local attempt = redis.call("HINCRBY", run, "attempt", 1)
   write_attempt(run_id, attempt, {worker = worker, started_at = tonumber(time)})
   redis.call("HSET", key("holders"), worker, run_id)

@@ -1,4 +1,4 @@
--- Shared by every script, put before it when it is loaded. KEY, SORT_FIELDS and EPOCH come from Python.
+-- Shared by every script, put before it when it is loaded. KEY, SORT_FIELDS, EPOCH and DEFAULT_QUEUE come from Python.
 -- The keys a script cannot know beforehand are built from KEY; all of them lie in one slot by the prefix.
 
 local function key(name, ...)
@@ -33,47 +33,62 @@ local function publish(kind, run_id, ...)
 end
 
 local function ring(queue)
-  redis.call("LPUSH", key("wake", queue), 1)
-  redis.call("LTRIM", key("wake", queue), 0, 63)
+  if redis.call("LPUSH", key("wake", queue), 1) > 64 then
+    redis.call("LTRIM", key("wake", queue), 0, 63)
+  end
 end
 
--- Refuses whoever does not hold the run: returns the error to answer with, or nil.
+-- Refuses whoever does not hold the run: returns the error to answer with, or nil and what the run is asked for.
 local function fence(run_id, attempt, worker)
-  local held = redis.call("HMGET", key("run", run_id), "status", "attempt", "worker")
+  local held = redis.call("HMGET", key("run", run_id), "status", "attempt", "worker", "request")
   if held[1] == "running" and held[2] == attempt and held[3] == worker then
-    return nil
+    return nil, held[4] or nil
   end
   local state = "it does not exist"
   if held[1] then
-    state = "it is " .. held[1] .. " at attempt " .. held[2]
+    state = "it is " .. held[1] .. " at attempt " .. (held[2] or 0)
   end
   return redis.error_reply("LEASELOST Run " .. run_id .. " is no longer held by " .. worker .. " at attempt "
     .. attempt .. ": " .. state .. ". Stop training it; nothing was written.")
 end
 
 -- What a simulated run achieved is in indexes of its own, so that it is never ranked among real runs.
-local function family_of(run_id)
-  local is_simulated = redis.call("HEXISTS", key("run", run_id), "simulated") == 1
-  return function(field)
-    return is_simulated and field ~= "time_added" and "simulated_by" or "by"
+local function kind_of(simulated)
+  return simulated and "simulated_" or ""
+end
+
+-- Changes the status, and the indexes with it. A blank run, which has used and achieved nothing yet, is in one index
+-- of its status only, any other in one for each sort field.
+local function set_status(run_id, from, to)
+  local run = key("run", run_id)
+  local known = redis.call("HMGET", run, "simulated", "duration_s", unpack(SORT_FIELDS))
+  local kind = kind_of(known[1])
+  redis.call("HSET", run, "status", to)
+  if not known[2] then
+    redis.call("ZREM", key(kind .. "blank", from), run_id)
+    redis.call("ZADD", key(kind .. "blank", to), known[3], run_id)
+    return
+  end
+  for place, field in ipairs(SORT_FIELDS) do
+    local name = field == "time_added" and "by" or kind .. "by"
+    redis.call("ZREM", key(name, field, from), run_id)
+    redis.call("ZADD", key(name, field, to), known[place + 2] or "-inf", run_id)
   end
 end
 
--- Puts a value into the index of a field and into the one of that field and status.
-local function index(field, status, run_id, value)
-  local by = family_of(run_id)(field)
-  redis.call("ZADD", key(by, field), value, run_id)
-  redis.call("ZADD", key(by .. "_status", field, status), value, run_id)
-end
-
-local function set_status(run_id, from, to)
-  redis.call("HSET", key("run", run_id), "status", to)
-  local family = family_of(run_id)
-  for _, field in ipairs(SORT_FIELDS) do
-    local by = family(field)
-    local value = redis.call("ZSCORE", key(by, field), run_id) or "-inf"
-    redis.call("ZREM", key(by .. "_status", field, from), run_id)
-    redis.call("ZADD", key(by .. "_status", field, to), value, run_id)
+-- Puts values of a running run, numbers by field, into its indexes; from the first one on it is no longer blank.
+local function index_values(run_id, values, fields)
+  local known = redis.call("HMGET", key("run", run_id), "simulated", "time_added")
+  local kind = kind_of(known[1])
+  if redis.call("ZREM", key(kind .. "blank", "running"), run_id) == 1 then
+    redis.call("ZADD", key("by", "time_added", "running"), known[2], run_id)
+    fields = SORT_FIELDS
+  end
+  for _, field in ipairs(fields) do
+    if field ~= "time_added" then
+      local value = values[field] and digits(values[field]) or "-inf"
+      redis.call("ZADD", key(kind .. "by", field, "running"), value, run_id)
+    end
   end
 end
 
@@ -137,36 +152,79 @@ local function has_ended(run_id, attempt, worker, end_reason)
   return record and record.worker == worker and record.end_reason == end_reason
 end
 
--- Ends the hold of a worker on a run: no lease, no holder, the attempt closed.
-local function end_attempt(run_id, attempt, worker, end_reason, time, energy_reason)
+-- Ends the hold of a worker on a run: no lease, no holder, nothing asked for, the attempt closed.
+-- more: what else its record gets, a table, or nil.
+local function end_attempt(run_id, attempt, worker, end_reason, time, more)
   redis.call("ZREM", key("leases"), run_id)
   redis.call("HDEL", key("holders"), worker)
+  redis.call("HDEL", key("run", run_id), "request")
   local record = read_attempt(run_id, attempt)
   if record then
     record.ended_at = tonumber(time)
     record.end_reason = end_reason
-    if energy_reason and redis.call("HEXISTS", key("run", run_id), "simulated") == 0 then
-      record.energy_reason = energy_reason
+    for name, value in pairs(more or {}) do
+      record[name] = value
     end
     write_attempt(run_id, attempt, record)
   end
 end
 
--- Puts a run that was running back to where the next claim pops, and wakes a worker.
-local function put_back(run_id, reason)
-  local run = key("run", run_id)
-  local place = redis.call("HMGET", run, "waiting_list", "queue")
-  set_status(run_id, "running", "waiting")
-  redis.call("HDEL", run, "worker")
-  redis.call("HSET", run, "status_reason", reason)
-  redis.call("RPUSH", place[1], run_id)
-  ring(place[2])
+-- The waiting list of a run, by its fields queue and priority.
+local function list_of(queue, priority)
+  local suffix = priority == "high" and "_high" or ""
+  if not queue or queue == DEFAULT_QUEUE then
+    return key("waiting" .. suffix)
+  end
+  return key("waiting_named" .. suffix, queue)
 end
 
--- Ends a run for good. detail: its error as JSON, or "".
-local function close_run(run_id, status, reason, detail, time)
+-- Puts a run onto its waiting list and wakes a worker. push: RPUSH to be claimed next, LPUSH behind the others.
+local function enqueue(run_id, push)
+  local place = redis.call("HMGET", key("run", run_id), "queue", "priority", "requirement")
+  redis.call(push, list_of(place[1], place[2]), run_id)
+  redis.call("SADD", key("demand"), run_id)
+  ring(place[1] or DEFAULT_QUEUE)
+  if place[3] then
+    redis.call("HSET", key("requirements"), place[1], place[3])
+    ring(cjson.decode(place[3]).queue)
+  end
+end
+
+-- Takes a run that nobody trains from the place where it is kept.
+local function withdraw(run_id, status)
+  if status == "waiting" then
+    local place = redis.call("HMGET", key("run", run_id), "queue", "priority")
+    redis.call("LREM", list_of(place[1], place[2]), 1, run_id)
+    redis.call("SREM", key("demand"), run_id)
+  elseif status == "deferred" or status == "paused" then
+    redis.call("ZREM", key(status), run_id)
+    redis.call("HDEL", key("run", run_id), "due_at", "paused_at")
+  end
+end
+
+-- Lets a run that is kept nowhere wait. reason: for a person, or nil to keep none.
+local function await(run_id, from, push, reason)
+  set_status(run_id, from, "waiting")
+  redis.call("HDEL", key("run", run_id), "worker", "status_reason")
+  if reason then
+    redis.call("HSET", key("run", run_id), "status_reason", reason)
+  end
+  enqueue(run_id, push)
+end
+
+-- Keeps a run that is kept nowhere from being claimed. to: deferred until ``time``, or paused since then.
+local function shelve(run_id, from, to, time, reason)
+  set_status(run_id, from, to)
+  redis.call("HDEL", key("run", run_id), "worker")
+  redis.call("HSET", key("run", run_id), to == "paused" and "paused_at" or "due_at", time, "status_reason", reason)
+  redis.call("ZADD", key(to), time, run_id)
+  redis.call("SREM", key("demand"), run_id)
+end
+
+-- Ends a run that is kept nowhere for good. detail: its error as JSON, or "".
+local function close_run(run_id, from, status, reason, detail, time)
   local run = key("run", run_id)
-  set_status(run_id, "running", status)
+  set_status(run_id, from, status)
   redis.call("HSET", run, "ended_at", time)
   if reason ~= "" then
     redis.call("HSET", run, "status_reason", reason)
@@ -175,6 +233,33 @@ local function close_run(run_id, status, reason, detail, time)
     redis.call("HSET", run, "error", detail)
   end
   redis.call("SREM", key("demand"), run_id)
+end
+
+-- Does with a run that its worker stopped what was asked for; otherwise it is claimed next. Returns its status.
+local function settle(run_id, request, attempt, time, reason, kind)
+  if request == "cancel" then
+    close_run(run_id, "running", "cancelled", "cancelled on request", "", time)
+    publish("cancelled", run_id, "attempt", attempt)
+    return "cancelled"
+  end
+  if request == "pause" then
+    shelve(run_id, "running", "paused", time, "paused on request")
+    publish("paused", run_id, "attempt", attempt)
+    return "paused"
+  end
+  await(run_id, "running", "RPUSH", reason)
+  publish(kind, run_id, "attempt", attempt)
+  return "waiting"
+end
+
+-- Notes what a running run is asked for, for its worker to hear when it renews.
+local function ask(run_id, request)
+  redis.call("HSET", key("run", run_id), "request", request)
+  publish("asked", run_id)
+end
+
+local function conflict(run_id, state, advice)
+  return redis.error_reply("CONFLICT Run " .. run_id .. " is " .. state .. ": " .. advice)
 end
 
 -- Adds to the totals of a day and of a project; what simulated runs made up in fields of its own.

@@ -6,7 +6,7 @@
 --      6 co2_revisions as JSON  7 project  8 number of epochs  9 of superseded ones  10 of extras  11 of attempts
 --      12 of days; then pairs: place, JSON of each epoch, of each superseded one, of each extra; attempt, its co2_g or "";
 --      then triples: day, change of its co2_g, change of its unknown_co2_epochs
--- Also: runs:by:* (zsets), totals:* (hashes, set), events (stream)
+-- Also: runs:* (zsets), totals:* (hashes, set), events (stream)
 local run_id = ARGV[1]
 local state = redis.call("HMGET", KEYS[1], "status", "attempt", "recomputations")
 if state[1] ~= "done" and state[1] ~= "failed" and state[1] ~= "cancelled" then
@@ -57,7 +57,11 @@ if ARGV[4] == "" then
 else
   redis.call("HSET", KEYS[1], "co2_g", ARGV[4])
 end
-index("co2_g", state[1], run_id, ARGV[4] == "" and "-inf" or ARGV[4])
+-- A blank run is in no index of values.
+local known = redis.call("HMGET", KEYS[1], "duration_s", "simulated")
+if known[1] then
+  redis.call("ZADD", key(kind_of(known[2]) .. "by", "co2_g", state[1]), ARGV[4] == "" and "-inf" or ARGV[4], run_id)
+end
 redis.call("HSET", KEYS[1], "co2_source", ARGV[5], "co2_revisions", ARGV[6])
 redis.call("HINCRBY", KEYS[1], "recomputations", 1)
 publish("recomputed", run_id)

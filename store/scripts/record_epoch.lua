@@ -2,7 +2,7 @@
 -- KEYS 1 run:<id> (hash)  2 run:<id>:epochs (hash, epoch -> JSON array)  3 run:<id>:attempts (hash)
 -- ARGV 1 run_id  2 attempt  3 worker_id  4 epoch  5 the epoch as JSON array, its places in EPOCH
 --      6 day it counts on, YYYY-MM-DD  7 project
--- Also: run:<id>:superseded (hash), runs:by:* (zsets), totals:* (hashes, set), events (stream)
+-- Also: run:<id>:superseded (hash), runs:* (zsets), totals:* (hashes, set), events (stream)
 -- Epochs that an earlier attempt recorded at this place or behind it are superseded: no longer epochs of the run,
 -- while what they cost stays in its sums.
 local run_id, attempt, epoch = ARGV[1], ARGV[2], tonumber(ARGV[4])
@@ -74,11 +74,7 @@ redis.call("HDEL", KEYS[1], "energy_kwh", "co2_g", "accuracy_per_kwh")
 for field, value in pairs(values) do
   redis.call("HSET", KEYS[1], field, digits(value))
 end
-for _, field in ipairs(SORT_FIELDS) do
-  if field ~= "time_added" then
-    index(field, "running", run_id, values[field] and digits(values[field]) or "-inf")
-  end
-end
+index_values(run_id, values, SORT_FIELDS)
 local quality = present(result[EPOCH.energy_quality])
 if quality and summary[3] ~= "estimated" then
   redis.call("HSET", KEYS[1], "energy_quality", quality)

@@ -2,7 +2,7 @@
 -- before, and for a simulated run, which uses nothing of its own.
 -- KEYS 1 run:<id> (hash)  2 run:<id>:attempts (hash)  3 run:<id>:extras (hash, attempt:name -> JSON)
 -- ARGV 1 run_id  2 attempt  3 worker_id  4 name  5 the cost as JSON  6 day it counts on, YYYY-MM-DD  7 project
--- Also: runs:by:* (zsets), totals:* (hashes, set). The fact <name>_energy_kwh stands in the run's environment.
+-- Also: runs:* (zsets), totals:* (hashes, set). The fact <name>_energy_kwh stands in the run's environment.
 local run_id, attempt, name = ARGV[1], ARGV[2], ARGV[4]
 local refusal = fence(run_id, attempt, ARGV[3])
 if refusal then
@@ -39,9 +39,7 @@ redis.call("HDEL", KEYS[1], "energy_kwh", "co2_g", "accuracy_per_kwh")
 for field, value in pairs(sums) do
   redis.call("HSET", KEYS[1], field, digits(value))
 end
-for _, field in ipairs({"energy_kwh", "co2_g", "duration_s", "accuracy_per_kwh"}) do
-  index(field, "running", run_id, sums[field] and digits(sums[field]) or "-inf")
-end
+index_values(run_id, sums, {"energy_kwh", "co2_g", "duration_s", "accuracy_per_kwh"})
 local quality = present(given.energy_quality)
 if quality and known[3] ~= "estimated" then
   redis.call("HSET", KEYS[1], "energy_quality", quality)

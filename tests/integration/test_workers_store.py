@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+import pytest
 import redis
 
+from errors import NotFound
 from redis_db import RedisDB
 from schema import GpuState, Worker
 
@@ -39,14 +41,65 @@ def test_a_beat_replaces_the_last_one(db: RedisDB) -> None:
     assert found.run_id is None
 
 
-def test_a_worker_that_stopped_beating_is_forgotten(db: RedisDB, raw: redis.Redis) -> None:
-    db.workers.beat(WORKER, ttl_s=60)
-    assert 59_000 < int(str(raw.pttl("worker:w-1"))) <= 60_000
-    raw.delete("worker:w-1")
+def stop_beating(db: RedisDB, raw: redis.Redis, worker_id: str, ago_s: float = 5) -> float:
+    """Wind the clock of a heartbeat forward; returns when it expired."""
+    gone_s = db.now().timestamp() - ago_s
+    raw.zadd("workers", {worker_id: gone_s})
+    return gone_s
+
+
+def test_a_worker_that_stopped_beating_is_gone_and_can_be_seen_for_a_day(
+    db: RedisDB, raw: redis.Redis
+) -> None:
+    db.workers.beat(WORKER.model_copy(update={"run_id": "a", "epoch": 3}), ttl_s=60)
+    assert 86_400_000 + 59_000 < int(str(raw.pttl("worker:w-1"))) <= 86_400_000 + 60_000
+    gone_s = stop_beating(db, raw, "w-1")
     assert db.workers.list_live() == []
-    raw.zadd("workers", {"w-1": 1})
+    (gone,) = db.workers.list_known()
+    assert gone.gone_at is not None
+    assert (gone.gone_at.timestamp(), gone.run_id, gone.epoch) == (pytest.approx(gone_s), "a", 3)
+    db.workers.beat(WORKER, ttl_s=60)
+    (back,) = db.workers.list_known()
+    assert (back.gone_at, back.run_id) == (None, None)
+
+
+def test_a_worker_that_is_gone_for_more_than_a_day_is_forgotten(db: RedisDB, raw: redis.Redis) -> None:
+    db.workers.beat(WORKER, ttl_s=60)
+    stop_beating(db, raw, "w-1", ago_s=86_401)
     db.workers.beat(WORKER.model_copy(update={"worker_id": "w-2"}), ttl_s=60)
     assert raw.zrange("workers", 0, -1) == ["w-2"]
+    raw.delete("worker:w-2")
+    assert db.workers.list_known() == []
+
+
+def test_a_worker_learns_with_its_beat_that_it_should_drain(db: RedisDB) -> None:
+    assert not db.workers.beat(WORKER, ttl_s=60)
+    db.workers.set_draining("w-1", True)
+    assert [worker.is_draining for worker in db.workers.list_live()] == [True]
+    assert [db.workers.beat(WORKER, ttl_s=60) for _ in range(2)] == [True, True]
+    assert [worker.is_draining for worker in db.workers.list_live()] == [True]
+    db.workers.set_draining("w-1", False)
+    assert not db.workers.beat(WORKER, ttl_s=60)
+    assert [worker.is_draining for worker in db.workers.list_live()] == [False]
+
+
+def test_a_worker_that_drains_of_itself_is_shown_so(db: RedisDB) -> None:
+    assert not db.workers.beat(WORKER.model_copy(update={"is_draining": True}), ttl_s=60)
+    assert [worker.is_draining for worker in db.workers.list_live()] == [True]
+
+
+def test_nobody_who_is_gone_can_be_asked_to_drain(db: RedisDB, raw: redis.Redis) -> None:
+    with pytest.raises(NotFound, match="nobody"):
+        db.workers.set_draining("nobody", True)
+    db.workers.beat(WORKER, ttl_s=60)
+    stop_beating(db, raw, "w-1")
+    with pytest.raises(NotFound, match="live worker"):
+        db.workers.set_draining("w-1", True)
+    assert not db.workers.beat(WORKER, ttl_s=60)
+    db.workers.remove("w-1")
+    with pytest.raises(NotFound):
+        db.workers.set_draining("w-1", True)
+    assert raw.exists("worker:w-1", "workers") == 0
 
 
 def test_a_worker_that_leaves_is_gone_at_once(db: RedisDB, raw: redis.Redis) -> None:

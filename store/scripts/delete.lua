@@ -1,0 +1,36 @@
+-- delete: remove a run that has ended, or say what would go. Returns names and values of a Deletion; nil when there is
+-- no such run. The totals stay: what it used was used.
+-- KEYS 1 run:<id>  2 run:<id>:epochs  3 run:<id>:superseded  4 run:<id>:extras  5 run:<id>:attempts (hashes)
+--      6 run:<id>:log (stream)  7 run:<id>:power (list)
+-- ARGV 1 run_id  2 preview or delete
+-- Also: runs:* (zsets), events (stream)
+local run_id = ARGV[1]
+local status, simulated, energy, co2 = unpack(redis.call("HMGET", KEYS[1], "status", "simulated", "energy_kwh", "co2_g"))
+if not status then
+  return nil
+end
+if status ~= "done" and status ~= "failed" and status ~= "cancelled" then
+  return conflict(run_id, status, "cancel it first; only a run that has ended can be deleted.")
+end
+local going = {
+  "status", status, "epochs", redis.call("HLEN", KEYS[2]), "attempts", redis.call("HLEN", KEYS[5]),
+  "log_lines", redis.call("XLEN", KEYS[6]),
+}
+for name, value in pairs({energy_kwh = energy, co2_g = co2}) do
+  if value then
+    going[#going + 1] = name
+    going[#going + 1] = value
+  end
+end
+if ARGV[2] == "preview" then
+  return going
+end
+local kind = kind_of(simulated)
+redis.call("ZREM", key("by_time"), run_id)
+redis.call("ZREM", key(kind .. "blank", status), run_id)
+for _, field in ipairs(SORT_FIELDS) do
+  redis.call("ZREM", key((field == "time_added" and "" or kind) .. "by", field, status), run_id)
+end
+redis.call("UNLINK", unpack(KEYS))
+publish("deleted", run_id)
+return going

@@ -1,0 +1,22 @@
+-- promote: let deferred runs wait whose time has come, the earliest to be claimed first. Returns run ids.
+-- Also forgets requirements of which no run waits; they are noted again when one is pushed.
+-- KEYS 1 queue:deferred (zset, score = due_s)  2 queue:requirements (hash)
+-- ARGV 1 most runs at once
+-- Also: waiting lists, queue:wake:<queue> (lists), queue:demand (set), run:<id> (hash), runs:* (zsets), events (stream)
+local due = redis.call("ZRANGEBYSCORE", KEYS[1], "-inf", now(), "LIMIT", 0, ARGV[1])
+for place = #due, 1, -1 do
+  local run_id = due[place]
+  local known = redis.call("HMGET", key("run", run_id), "status", "status_reason")
+  redis.call("ZREM", KEYS[1], run_id)
+  if known[1] == "deferred" then
+    withdraw(run_id, "deferred")
+    await(run_id, "deferred", "RPUSH", known[2])
+    publish("due", run_id)
+  end
+end
+for _, queue in ipairs(redis.call("HKEYS", KEYS[2])) do
+  if redis.call("EXISTS", list_of(queue), list_of(queue, "high")) == 0 then
+    redis.call("HDEL", KEYS[2], queue)
+  end
+end
+return due
