@@ -53,7 +53,7 @@ def tick(db: Store, *, lease_s: float, validate: Validate) -> None:
 
     validate: hyper_params as somebody wrote them → complete ones; raises InvalidInput.
     """
-    if not db.locks.acquire("reap", ttl_s=_rhythm_s(lease_s)):
+    if not db.locks.acquire("reap", ttl_s=rhythm_s(lease_s)):
         return
     # After Redis was away, healthy workers get one lease to renew before anybody reaps.
     for run_id in db.queue.requeue_expired(grace_s=lease_s):
@@ -64,8 +64,8 @@ def tick(db: Store, *, lease_s: float, validate: Validate) -> None:
         log.info("adopted an entry of the list run_id=%s", run_id)
 
 
-def _rhythm_s(lease_s: float) -> float:
-    """A killed worker costs its lease and at most this."""
+def rhythm_s(lease_s: float) -> float:
+    """Return how often to tick: a killed worker costs its lease and at most this."""
     return min(lease_s / 3, 1.0)
 
 
@@ -89,7 +89,7 @@ class Housekeeper:
 
     def _run(self, db: Store, lease_s: float, validate: Validate) -> None:
         is_away = False
-        while not self._stop.wait(_rhythm_s(lease_s)):
+        while not self._stop.wait(rhythm_s(lease_s)):
             try:
                 tick(db, lease_s=lease_s, validate=validate)
                 is_away = False

@@ -234,5 +234,3 @@ class Queue:
 
 def _fence(lease: Lease) -> list[str | int | float]:
     return [lease.run_id, lease.attempt, lease.worker_id]
-
-

@@ -58,7 +58,7 @@ class _Execution:
         self._steering: Steering | None = None
 
     def train(self) -> None:
-        """Run the child to its end, or until it is to stop and not waited for any longer; write the ending."""
+        """Run the child to its end, or until it is no longer waited for, and write the ending."""
         try:
             _check_torch(self._place, self._lease)
             child = self._child = self._start()
@@ -217,6 +217,6 @@ def _check_torch(place: Workplace, lease: Lease) -> None:
     trainer = str(lease.run.hyper_params.get("trainer"))
     if place.worker.torch is None and needs_torch(trainer):
         raise InvalidInput(
-            f"Run {lease.run_id} trains with {trainer}, which needs torch, and torch is not installed here; it "
-            "was put back. Install torch, or give this worker, with --queues, queues whose runs need none."
+            f"Run {lease.run_id} trains with {trainer}, which needs torch, and torch is not installed here; "
+            "it was put back. Install torch, or give this worker, with --queues, queues whose runs need none."
         )

@@ -12,8 +12,8 @@ _MEMORY: Final = (
     "system's out-of-memory killer has ended."
 )
 _FILES: Final = (
-    "Look whether the file is on the worker's host, may be read by the worker's user, and whether its disk is "
-    "full; then retry the run."
+    "Look whether the file is on the worker's host, may be read by the worker's user, and whether its disk "
+    "is full; then retry the run."
 )
 _INSTALL: Final = "Install what is missing on the worker's host, restart the worker, and retry the run."
 _NETWORK: Final = "Look at the worker's network and at the other side of the connection, then retry the run."

@@ -6,6 +6,7 @@ import logging
 import time
 
 from errors import StoreUnavailable
+from housekeeping import rhythm_s
 from schema import Lease, Request
 from work.pulse import Pulse
 from work.workplace import Workplace
@@ -13,7 +14,7 @@ from work.workplace import Workplace
 log = logging.getLogger(__name__)
 
 # A worker that has lost its run is to know within a second, and to hear what is asked of it as soon.
-RENEWAL_S, BEAT_S = 0.5, 1.0
+RENEWAL_S = 0.5
 
 
 class Hold:
@@ -45,7 +46,7 @@ class Hold:
                 pulse.confirm(now_s + self._lease_s)
                 pulse.extend(now_s + self._lease_s)
             if now_s >= self._next_beat_s:
-                self._next_beat_s = now_s + BEAT_S
+                self._next_beat_s = now_s + rhythm_s(self._lease_s)
                 self._place.on_beat(self._lease.run_id, epochs_done)
         except StoreUnavailable as error:
             log.debug("cannot renew now run_id=%s: %s", self._lease.run_id, error)

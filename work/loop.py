@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 
 from errors import StoreUnavailable
+from housekeeping import rhythm_s
 from schema import Lease
 from work.execution import execute
 from work.finished import finish_files
@@ -15,7 +16,6 @@ from work.writes import FinishWrite
 
 log = logging.getLogger(__name__)
 
-IDLE_S = 1.0
 FIRST_BACK_OFF_S, LONGEST_BACK_OFF_S = 0.1, 5.0
 
 
@@ -55,9 +55,11 @@ def _next(place: Workplace, *, is_burst: bool) -> Lease | None:
     queue = place.db.queue
     queues = list_queues(place.worker, queue.list_requirements())
     worker_id, lease_s = place.worker_id, place.settings.lease_s
+    # Who is idle beats and keeps house as often as who is busy: whoever reaps too seldom may not reap at all.
+    idle_s = rhythm_s(lease_s)
     if is_burst:
         return queue.claim(queues, worker_id=worker_id, lease_s=lease_s)
-    return queue.next_request(IDLE_S, queues=queues, worker_id=worker_id, lease_s=lease_s)
+    return queue.next_request(idle_s, queues=queues, worker_id=worker_id, lease_s=lease_s)
 
 
 def _replay_left(place: Workplace) -> None:

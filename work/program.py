@@ -185,9 +185,13 @@ def _beat(
         nonlocal is_draining
         gpu = sampler.gpu_facts and GpuState(**asdict(sampler.gpu_facts))
         live = {
-            "run_id": run_id, "epoch": epoch, "threads": threads.latest, "power_w": sampler.power_w(), "gpu": gpu,
+            "run_id": run_id,
+            "epoch": epoch,
+            "threads": threads.latest,
+            "power_w": sampler.power_w(),
+            "gpu": gpu,
             "is_draining": is_draining,
-        }  # fmt: skip
+        }
         is_draining = db.workers.beat(worker.model_copy(update=live), ttl_s=BEAT_TTL_S)
         _keep_house(db, settings.lease_s, validate)
         return is_draining
