@@ -112,7 +112,7 @@ def run_job(pipe: Connection, job: Job, pulse: Pulse) -> None:
     try:
         control.send(_train(job, control, pulse))
     except Exception as error:  # noqa: BLE001 - around a trainer: foreign code may raise anything
-        control.send(Ended(outcome="failed", error=_explain(error)))
+        control.send(Ended(outcome="failed", error=explain(error)))
     pipe.close()
 
 
@@ -126,7 +126,7 @@ def probe_device(pipe: Connection, wanted: str, pulse: Pulse) -> None:
         control.describe(probe(wanted))
         control.send(Ended(outcome="done"))
     except WattleError as error:
-        control.send(Ended(outcome="failed", error=_explain(error)))
+        control.send(Ended(outcome="failed", error=explain(error)))
     pipe.close()
 
 
@@ -218,7 +218,8 @@ def _send_epochs(
             checkpoints.results.append(result)
 
 
-def _explain(error: Exception) -> RunError:
+def explain(error: Exception) -> RunError:
+    """Return what a trainer raised as the error of its run."""
     return RunError(
         kind=type(error).__name__,
         message=_printable(str(error)) or type(error).__name__,

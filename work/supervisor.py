@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from carbon_aware_trainer.energy import list_visible_gpus
 from carbon_aware_trainer.errors import MeterUnavailable
@@ -28,7 +29,22 @@ SOUND_S = 60.0
 _POLL_S = 0.1
 _PROGRAM = Path(__file__).resolve().parent.parent / "worker.py"
 
-Start = Callable[[Mapping[str, str]], "subprocess.Popen[bytes]"]
+
+class Process(Protocol):
+    """The part of a process that a supervisor needs."""
+
+    @property
+    def pid(self) -> int:
+        """Its id."""
+
+    def poll(self) -> int | None:
+        """Return its exit code, below 0 for a signal; None while it runs."""
+
+    def send_signal(self, sig: int, /) -> None:
+        """Send it a signal, unless it has ended."""
+
+
+Start = Callable[[Mapping[str, str]], Process]
 
 
 @dataclass
@@ -37,7 +53,7 @@ class Place:
 
     title: str
     environment: Mapping[str, str]
-    process: subprocess.Popen[bytes] | None = None
+    process: Process | None = None
     started_s: float = 0.0
     start_at_s: float = 0.0
     back_off_s: float = FIRST_BACK_OFF_S

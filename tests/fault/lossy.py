@@ -13,7 +13,7 @@ _CHUNK_BYTES = 1 << 20
 
 
 class LossyDoor:
-    """Listens on a socket of its own and hands everything on, but for the reply to the script it is to lose."""
+    """Listens on a socket of its own and hands everything on, but for a reply it is to lose."""
 
     def __init__(self, redis_socket: Path, path: Path) -> None:
         self._redis_socket = redis_socket
