@@ -15,7 +15,7 @@ EMPTY: Mapping[str, str] = {}
 PLUGIN = ROOT / "tests" / "plugin"
 
 
-def wait_until(is_true: Callable[[], object], *, timeout_s: float = 30.0, what: str = "") -> None:
+def wait_until(is_true: Callable[[], object], *, timeout_s: float = 60.0, what: str = "") -> None:
     """Wait for a state of the world, bounded; never for a time."""
     deadline = time.monotonic() + timeout_s
     while not is_true():

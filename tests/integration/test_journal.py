@@ -48,6 +48,12 @@ def spool(lease: Lease, folder: Path, *writes: Write) -> Path:
     return path
 
 
+def replay(db: RedisDB, folder: Path) -> Finished:
+    finished: Finished = []
+    replay_left(db, folder, on_finished=lambda lease, write: finished.append((lease.run_id, write)))
+    return finished
+
+
 WRITES: list[Write] = [
     FactsWrite(facts={"device": "cpu", "idle_power_w": None, "pue": 1.5}),
     LinesWrite(lines=("attempt 1", "grün \ud83d\ude00".encode("utf-16", "surrogatepass").decode("utf-16"))),
