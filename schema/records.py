@@ -282,8 +282,8 @@ class Event(Record):
     event_id: str = Field(description="ordered; pass the last one seen to get what came after it")
     time: AwareDatetime
     kind: str = Field(
-        description="submitted, deferred, due, claimed, epoch, released, requeued, preempted, paused, resumed, "
-        "prioritised, retried, recomputed, deleted, done, failed or cancelled"
+        description="submitted, deferred, due, claimed, epoch, asked, released, requeued, preempted, paused, "
+        "resumed, prioritised, retried, recomputed, deleted, done, failed or cancelled"
     )
     run_id: str
     attempt: int | None = None

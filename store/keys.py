@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Final
 
 from errors import FieldError, InvalidInput
@@ -78,11 +79,17 @@ class Keys:
 
         Raises InvalidInput for a name no queue may have.
         """
-        check_queue(_REQUIREMENT.sub("", queue))
+        _check_list(queue)
         suffix = "_high" if high else ""
         if queue == DEFAULT_QUEUE:
             return self.of(f"waiting{suffix}")
         return self.of(f"waiting_named{suffix}", queue)
+
+
+# Asked for every list at every claim; the names are few.
+@lru_cache(maxsize=4096)
+def _check_list(queue: str) -> None:
+    check_queue(_REQUIREMENT.sub("", queue))
 
 
 def check_queue(queue: str) -> None:

@@ -56,10 +56,10 @@ class Queue:
         body: JsonValue = None,
         rerun_of: str | None = None,
     ) -> Run:
-        """Queue a run with validated, complete hyper_params; it is deferred where ``start_at`` is to come.
+        """Queue a run with validated, complete hyper_params; it is deferred until its ``start_at``.
 
-        What it ``requires`` names the queue it waits in: see ``requirement_queue``. ``rerun_of`` is the run it
-        repeats. Atomic (submit.lua). A run_id that exists is a no-op that returns its run, and so is an
+        What it ``requires`` names the queue it waits in: see ``requirement_queue``. ``rerun_of`` is the run
+        it repeats. Atomic (submit.lua). A run_id that exists is a no-op that returns its run, and so is an
         idempotency_key of the last 24 h. Raises Conflict when the key was used for another ``body``, by which
         is meant what the caller wrote, before defaults were filled in; InvalidInput on a value that cannot be
         stored.
@@ -160,8 +160,8 @@ class Queue:
     ) -> Status:
         """End the run, or after a failure that is retryable defer it; returns the status it got.
 
-        It is deferred until ``retry_base_s`` · 2^failures, ± 50 %, at most MAX_RETRY_S, has passed, as long as
-        it has no more than ``options.max_failures`` failures; one that was to be cancelled or paused then is.
+        It is deferred for ``retry_base_s`` · 2^failures, ± 50 %, at most MAX_RETRY_S, as long as it has no
+        more than ``options.max_failures`` failures; one that was to be cancelled or paused then is.
         ``jitter``, 0-1, is drawn where it is None. The same call again is a no-op. Raises LeaseLost when the
         run is no longer held.
         """

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import redis
+from hypothesis import settings
 
 from cli.redis_server import RedisServer
 from errors import StoreUnavailable
@@ -19,6 +20,11 @@ from redis_db import RedisDB
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 # Tests run side by side: threads of torch that outnumber the cores would make each of them many times slower.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# How far a test of random steps goes; HYPOTHESIS_PROFILE=nightly goes ten times as far.
+settings.register_profile("steps", stateful_step_count=200)
+settings.register_profile("nightly", stateful_step_count=2_000)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "steps"))
 
 
 def start_redis(server: RedisServer) -> RedisServer:

@@ -2,7 +2,7 @@
 -- First of all, a run this worker still holds is returned again: the reply to its claim may have been lost.
 -- KEYS waiting lists, most urgent first, then the bells of their queues
 -- ARGV 1 lease_s  2 worker_id  3 how many of KEYS are waiting lists
--- Also: queue:leases (zset, score = expiry_s), queue:holders (hash), queue:demand (set), queue:foreign (list),
+-- Also: queue:leases (zset, score = expiry_s), queue:holders (hash), queue:foreign (list),
 --       run:<id> (hash), run:<id>:attempts (hash), runs:* (zsets), events (stream)
 local time = now()
 local worker = ARGV[2]
@@ -12,15 +12,14 @@ local function hold(run_id)
   return {run_id, redis.call("HGETALL", key("run", run_id))}
 end
 
-local function start(run_id)
-  local run = key("run", run_id)
-  set_status(run_id, "waiting", "running")
-  redis.call("HSET", run, "worker", worker, "started_at", time)
-  redis.call("HDEL", run, "status_reason", "error")
-  local attempt = redis.call("HINCRBY", run, "attempt", 1)
+local function start(run_id, known)
+  if known[3] or known[4] then
+    redis.call("HDEL", key("run", run_id), "status_reason", "error")
+  end
+  local attempt = (known[2] or 0) + 1
+  set_status(run_id, "waiting", "running", "worker", worker, "started_at", time, "attempt", attempt)
   write_attempt(run_id, attempt, {worker = worker, started_at = tonumber(time)})
   redis.call("HSET", key("holders"), worker, run_id)
-  redis.call("SADD", key("demand"), run_id)
   publish("claimed", run_id, "worker", worker, "attempt", attempt)
 end
 
@@ -32,11 +31,12 @@ if held then
   end
 end
 
--- The status of the run an entry names, or nil when it names none.
-local function status_of(entry)
+-- What is known of the run an entry names; its first field, the status, is missing when it names none.
+local function look_up(entry)
   if string.find(entry, "^[0-9A-Za-z][0-9A-Za-z_-]*$") then
-    return redis.call("HGET", key("run", entry), "status") or nil
+    return redis.call("HMGET", key("run", entry), "status", "attempt", "status_reason", "error")
   end
+  return {}
 end
 
 -- Bounded, so that a list somebody filled with anything else cannot stop Redis for long.
@@ -44,12 +44,12 @@ local drops_left = 1000
 for i = 1, tonumber(ARGV[3]) do
   local run_id = redis.call("RPOP", KEYS[i])
   while run_id do
-    local status = status_of(run_id)
-    if status == "waiting" then
-      start(run_id)
+    local known = look_up(run_id)
+    if known[1] == "waiting" then
+      start(run_id, known)
       return hold(run_id)
     end
-    if not status then
+    if not known[1] then
       redis.call("LPUSH", key("foreign"), run_id)
     end
     drops_left = drops_left - 1

@@ -17,16 +17,15 @@ if refusal then
   return present[2] == attempt and present[1] or "deferred"
 end
 local time = now()
-local failures = tonumber(redis.call("HGET", KEYS[1], "failures") or 0)
-end_attempt(run_id, attempt, worker, status, time, ARGV[7] ~= "" and {error = ARGV[7]} or nil)
+end_attempt(run_id, attempt, worker, request, status, time, ARGV[7] ~= "" and {error = ARGV[7]} or nil)
 if status ~= "failed" then
   local reason = status == "cancelled" and ARGV[5] == "" and "cancelled on request" or ARGV[5]
   close_run(run_id, "running", status, reason, ARGV[6], time)
   publish(status, run_id, "attempt", attempt)
   return status
 end
-redis.call("HSET", KEYS[1], "failures", failures + 1)
-if failures + 1 > tonumber(ARGV[8]) then
+local failures = redis.call("HINCRBY", KEYS[1], "failures", 1)
+if failures > tonumber(ARGV[8]) then
   close_run(run_id, "running", status, ARGV[5], ARGV[6], time)
   publish(status, run_id, "attempt", attempt)
   return status
@@ -35,7 +34,7 @@ redis.call("HSET", KEYS[1], "error", ARGV[6])
 if request == "cancel" or request == "pause" then
   return settle(run_id, request, attempt, time)
 end
-local due = time + math.min(ARGV[9] * 2 ^ failures, ARGV[10])
+local due = time + math.min(ARGV[9] * 2 ^ (failures - 1), ARGV[10])
 local clock = string.format("%02d:%02d:%02d UTC", due / 3600 % 24, due / 60 % 60, due % 60)
 shelve(run_id, "running", "deferred", digits(due),
   "attempt " .. attempt .. " failed: " .. ARGV[7] .. "; tried again at " .. clock)

@@ -57,13 +57,14 @@ local function kind_of(simulated)
   return simulated and "simulated_" or ""
 end
 
--- Changes the status, and the indexes with it. A blank run, which has used and achieved nothing yet, is in one index
--- of its status only, any other in one for each sort field.
-local function set_status(run_id, from, to)
+-- Changes the status, the indexes with it, and in the same write the fields that follow: names and values in turn.
+-- A blank run, which has used and achieved nothing yet, is in one index of its status only, any other in one for each
+-- sort field.
+local function set_status(run_id, from, to, ...)
   local run = key("run", run_id)
   local known = redis.call("HMGET", run, "simulated", "duration_s", unpack(SORT_FIELDS))
   local kind = kind_of(known[1])
-  redis.call("HSET", run, "status", to)
+  redis.call("HSET", run, "status", to, ...)
   if not known[2] then
     redis.call("ZREM", key(kind .. "blank", from), run_id)
     redis.call("ZADD", key(kind .. "blank", to), known[3], run_id)
@@ -152,12 +153,14 @@ local function has_ended(run_id, attempt, worker, end_reason)
   return record and record.worker == worker and record.end_reason == end_reason
 end
 
--- Ends the hold of a worker on a run: no lease, no holder, nothing asked for, the attempt closed.
--- more: what else its record gets, a table, or nil.
-local function end_attempt(run_id, attempt, worker, end_reason, time, more)
+-- Ends the hold of a worker on a run: no lease, no holder, nothing asked for any more, the attempt closed.
+-- request: what was asked for, or nil. more: what else its record gets, a table, or nil.
+local function end_attempt(run_id, attempt, worker, request, end_reason, time, more)
   redis.call("ZREM", key("leases"), run_id)
   redis.call("HDEL", key("holders"), worker)
-  redis.call("HDEL", key("run", run_id), "request")
+  if request then
+    redis.call("HDEL", key("run", run_id), "request")
+  end
   local record = read_attempt(run_id, attempt)
   if record then
     record.ended_at = tonumber(time)
@@ -204,34 +207,33 @@ end
 
 -- Lets a run that is kept nowhere wait. reason: for a person, or nil to keep none.
 local function await(run_id, from, push, reason)
-  set_status(run_id, from, "waiting")
   redis.call("HDEL", key("run", run_id), "worker", "status_reason")
   if reason then
-    redis.call("HSET", key("run", run_id), "status_reason", reason)
+    set_status(run_id, from, "waiting", "status_reason", reason)
+  else
+    set_status(run_id, from, "waiting")
   end
   enqueue(run_id, push)
 end
 
 -- Keeps a run that is kept nowhere from being claimed. to: deferred until ``time``, or paused since then.
 local function shelve(run_id, from, to, time, reason)
-  set_status(run_id, from, to)
   redis.call("HDEL", key("run", run_id), "worker")
-  redis.call("HSET", key("run", run_id), to == "paused" and "paused_at" or "due_at", time, "status_reason", reason)
+  set_status(run_id, from, to, to == "paused" and "paused_at" or "due_at", time, "status_reason", reason)
   redis.call("ZADD", key(to), time, run_id)
   redis.call("SREM", key("demand"), run_id)
 end
 
 -- Ends a run that is kept nowhere for good. detail: its error as JSON, or "".
 local function close_run(run_id, from, status, reason, detail, time)
-  local run = key("run", run_id)
-  set_status(run_id, from, status)
-  redis.call("HSET", run, "ended_at", time)
-  if reason ~= "" then
-    redis.call("HSET", run, "status_reason", reason)
+  local fields = {"ended_at", time}
+  for name, text in pairs({status_reason = reason, error = detail}) do
+    if text ~= "" then
+      fields[#fields + 1] = name
+      fields[#fields + 1] = text
+    end
   end
-  if detail ~= "" then
-    redis.call("HSET", run, "error", detail)
-  end
+  set_status(run_id, from, status, unpack(fields))
   redis.call("SREM", key("demand"), run_id)
 end
 

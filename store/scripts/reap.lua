@@ -11,8 +11,8 @@ local server = string.match(redis.call("INFO", "server"), "run_id:(%x+)")
 local known = redis.call("HMGET", KEYS[2], "last_s", "steady_since_s", "server")
 local gap = known[1] and time - known[1] or math.huge
 local steady_since = known[2]
--- Of short leases no gap below a second is an outage: a busy machine pauses for as long.
-if gap < 0 or gap > math.max(ARGV[2] / 2, 1) or known[3] ~= server then
+-- Of short leases no gap below two seconds is an outage: an idle worker ticks every second, a busy machine pauses.
+if gap < 0 or gap > math.max(ARGV[2] / 2, 2) or known[3] ~= server then
   steady_since = time
 end
 redis.call("HSET", KEYS[2], "last_s", time, "steady_since_s", steady_since, "server", server)
@@ -26,7 +26,7 @@ for _, run_id in ipairs(expired) do
   if held[1] ~= "running" then
     redis.call("ZREM", KEYS[1], run_id)
   else
-    end_attempt(run_id, held[2], held[3], "lease_lost", time, not held[5] and {energy_reason = ARGV[6]} or nil)
+    end_attempt(run_id, held[2], held[3], held[4], "lease_lost", time, not held[5] and {energy_reason = ARGV[6]} or nil)
     local losses = redis.call("HINCRBY", run, "lease_losses", 1)
     if losses > tonumber(ARGV[3]) and held[4] ~= "cancel" then
       close_run(run_id, "running", "failed", "", ARGV[5], time)

@@ -16,5 +16,5 @@ if refusal then
   return refusal
 end
 local time = now()
-end_attempt(run_id, attempt, worker, ({cancel = "cancelled", pause = "paused"})[request] or "preempted", time)
+end_attempt(run_id, attempt, worker, request, ({cancel = "cancelled", pause = "paused"})[request] or "preempted", time)
 return settle(run_id, request, attempt, time, ARGV[4], request == "preempt" and "preempted" or "released")

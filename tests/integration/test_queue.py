@@ -241,7 +241,7 @@ def test_whoever_lost_the_lease_can_write_nothing(db: RedisDB, raw: redis.Redis)
     stale = running(db)
     expire(raw, stale.run_id)
     reap(db)
-    writes: list[Callable[[], None]] = [
+    writes: list[Callable[[], object]] = [
         lambda: db.queue.renew(stale, lease_s=60),
         lambda: db.queue.release(stale, reason="stop"),
         lambda: db.queue.finish(stale, Status.DONE),

@@ -1,105 +1,196 @@
-"""Whatever happens in whatever order: a run is in exactly one place, and every index agrees with it."""
+"""Whatever happens in whatever order: a run is in exactly one place, and every index agrees with it.
+
+200 steps in a row; 2,000 with HYPOTHESIS_PROFILE=nightly.
+"""
 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from contextlib import suppress
+from datetime import UTC, datetime
+from random import Random
+from typing import ClassVar, Literal
 
 import redis
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_as_test
 
-from errors import LeaseLost
+from errors import Conflict, LeaseLost, NotFound
 from redis_db import RedisDB
-from schema import Lease, RunOptions, SortField, Status
-from tests.records import epoch
+from schema import Lease, Requires, Run, RunError, RunOptions, SortField, Status, requirement_queue
+from tests.records import epoch, extra
 
-QUEUES = ("default", "gpu")
-WORKERS = ("w0", "w1", "w2")
-LISTS = ("queue:requests", "queue:requests:high", "queue:requests:gpu", "queue:requests:gpu:high")
+NEEDS = Requires(gpus=2, zone="DE")
+QUEUES = ("default", "gpu", requirement_queue("gpu", NEEDS))
+LISTS = [f"queue:requests{name}{high}" for name in ("", ":gpu", f":{QUEUES[2]}") for high in ("", ":high")]
+LATER = datetime(2100, 1, 1, tzinfo=UTC)
+RETRYABLE = RunError(kind="OSError", message="the disk is full", is_retryable=True)
+Ending = Literal[Status.DONE, Status.FAILED, Status.CANCELLED]
+WISHES = ("cancel", "pause", "resume", "preempt", "retry", "delete")
 
-Step = tuple[str, int, int]
-# The second number picks a run, a worker or one of the leases ever given, the last one a variant.
-steps = st.lists(
-    st.tuples(
-        st.sampled_from(
-            ("submit", "claim", "claim", "epoch", "epoch", "release", "finish", "expire", "reap", "renew")
-        ),
-        st.integers(0, 2),
-        st.integers(0, 3),
-    ),
-    max_size=60,
-)
+# What hypothesis draws is a few steps at once: of single ones it would not draw 2,000.
+BURST = 5
 
 
-class Play:
-    """Workers that do anything, also with leases they lost long ago."""
+class Workers(RuleBasedStateMachine):
+    """Workers and people who do anything, the workers also with leases they lost long ago."""
 
-    def __init__(self, db: RedisDB, raw: redis.Redis) -> None:
-        self.db = db
-        self.raw = raw
+    db: ClassVar[RedisDB]
+    raw: ClassVar[redis.Redis]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.raw.flushdb()
         self.leases: list[Lease] = []
+        self.accepted: set[str] = set()
+        self.done: set[str] = set()
+        self.attempts: Counter[str] = Counter()
+        self.random = Random(0)  # noqa: S311 # chooses steps, hides nothing
+        self.kinds: dict[Callable[[], None], int] = {
+            self.submit: 4,
+            self.claim: 6,
+            self.record: 4,
+            self.charge: 1,
+            self.let_go: 3,
+            self.finish: 3,
+            self.lose: 2,
+            self.jump_to_due: 2,
+            self.control: 5,
+            self.prioritise: 1,
+        }
 
-    def do(self, step: Step) -> None:
-        name, which, variant = step
-        if name == "submit":
-            self.submit(which, variant)
-        elif name == "claim":
-            self.claim(which, variant)
-        elif name == "expire":
-            self.raw.zadd("queue:leases", {f"r{which}": 1}, xx=True)
-        elif name == "reap":
-            self.db.queue.requeue_expired(limit=which + 1, grace_s=0)
-        elif which < len(self.leases):
+    @rule(seed=st.integers(0, 2**32 - 1))
+    def go_on(self, seed: int) -> None:
+        self.random.seed(seed)
+        for step in self.random.choices([*self.kinds], [*self.kinds.values()], k=BURST):
+            step()
+            self.check()
+
+    def run_id(self) -> str:
+        return f"r{self.random.randrange(5)}"
+
+    def is_so(self) -> bool:
+        return self.random.random() < 0.5
+
+    def lease(self) -> Lease | None:
+        """One of the leases given last; it may be lost."""
+        return self.random.choice(self.leases[-4:]) if self.leases else None
+
+    def submit(self) -> None:
+        kind, run_id = self.random.randrange(3), self.run_id()
+        options = RunOptions(
+            queue=("default", "gpu", "gpu")[kind],
+            priority="high" if self.is_so() else "normal",
+            requires=NEEDS if kind == 2 else None,
+            start_at=LATER if kind == 1 and self.is_so() else None,
+            max_failures=1 + kind,
+        )
+        self.db.queue.submit({"num_epochs": 3, "simulated": self.is_so()}, options, run_id=run_id)
+        self.accepted.add(run_id)
+
+    def claim(self) -> None:
+        worker_id = f"w{self.random.randrange(3)}"
+        for _ in range(1 + self.is_so()):  # the second time as if the reply had been lost
+            queues = self.random.sample(QUEUES, 3)
+            if lease := self.db.queue.claim(queues, worker_id=worker_id, lease_s=60):
+                self.leases.append(lease)
+
+    def record(self) -> None:
+        if lease := self.lease():
+            number = self.random.randint(1, 3)
+            energy = self.random.choice([None, 0.0, 0.1, 0.2])
+            result = epoch(number, test_accuracy=1 / (lease.attempt + number), energy_kwh=energy)
             with suppress(LeaseLost):
-                self.write(name, self.leases[-1 - which], variant)
+                self.db.runs.record_epoch(lease, result)
 
-    def submit(self, which: int, variant: int) -> None:
-        options = {"queue": QUEUES[variant % 2], "priority": ("normal", "high")[variant // 2]}
-        self.db.queue.submit({"num_epochs": 3}, RunOptions.model_validate(options), run_id=f"r{which}")
+    def charge(self) -> None:
+        if lease := self.lease():
+            with suppress(LeaseLost):
+                self.db.runs.record_extra(lease, extra(attempt=lease.attempt))
 
-    def claim(self, which: int, variant: int) -> None:
-        queues = (QUEUES, QUEUES[::-1], QUEUES[:1], QUEUES[1:])[variant]
-        if lease := self.db.queue.claim(queues, worker_id=WORKERS[which], lease_s=60):
-            self.leases.append(lease)
+    def let_go(self) -> None:
+        if lease := self.lease():
+            with suppress(LeaseLost):
+                if self.is_so():
+                    self.db.queue.renew(lease, lease_s=60)
+                else:
+                    self.db.queue.release(lease, reason="stop")
 
-    def write(self, name: str, lease: Lease, variant: int) -> None:
-        if name == "epoch":
-            energy = None if variant == 3 else variant / 10
-            result = epoch(1 + variant % 3, test_accuracy=1 / (lease.attempt + variant), energy_kwh=energy)
-            self.db.runs.record_epoch(lease, result)
-        elif name == "renew":
-            self.db.queue.renew(lease, lease_s=60)
-        elif name == "release":
-            self.db.queue.release(lease, reason="stop")
-        else:
-            self.db.queue.finish(lease, Status.DONE if variant else Status.FAILED)
+    def finish(self) -> None:
+        ends: list[Ending] = [Status.DONE, Status.FAILED, Status.FAILED, Status.CANCELLED]
+        status = self.random.choice(ends)
+        error = RETRYABLE if status is Status.FAILED and self.is_so() else None
+        if lease := self.lease():
+            with suppress(LeaseLost):
+                for _ in range(1 + self.is_so()):
+                    self.db.queue.finish(lease, status, error=error)
+                if status is Status.DONE:
+                    self.done.add(lease.run_id)
+
+    def lose(self) -> None:
+        self.raw.zadd("queue:leases", {self.run_id(): 1}, xx=True)
+        self.db.queue.requeue_expired(limit=self.random.randint(1, 3), grace_s=0)
+
+    def jump_to_due(self) -> None:
+        self.raw.zadd("queue:deferred", {self.run_id(): 1}, xx=True)
+        self.db.queue.promote_due()
+
+    def control(self) -> None:
+        run_id, wish = self.run_id(), self.random.choice(WISHES)
+        with suppress(Conflict, NotFound):
+            getattr(self.db.controls, wish)(run_id)
+            if wish == "delete":
+                self.accepted.discard(run_id)
+                self.done.discard(run_id)
+                self.leases = [lease for lease in self.leases if lease.run_id != run_id]
+                del self.attempts[run_id]
+
+    def prioritise(self) -> None:
+        with suppress(Conflict, NotFound):
+            self.db.controls.set_priority(self.run_id(), "high" if self.is_so() else "normal")
+
+    def check(self) -> None:
+        found = {run.run_id: run for run in self.db.runs.list().runs}
+        check_places(found, self.raw)
+        check_records(found, self.db)
+        assert set(found) == self.accepted, "an accepted run is lost, or a deleted one is back"
+        assert {key for key, run in found.items() if run.status is Status.DONE} == self.done
+        for key, run in found.items():
+            assert run.attempt >= self.attempts[key], "an attempt only rises"
+            self.attempts[key] = run.attempt
+
+    def teardown(self) -> None:
+        check_summaries(self.db, self.raw)
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(steps=steps)
-def test_every_run_is_in_exactly_one_place(db: RedisDB, raw: redis.Redis, steps: list[Step]) -> None:
-    raw.flushdb()
-    play = Play(db, raw)
-    for step in steps:
-        play.do(step)
-        check_places(db, raw)
-    check_summaries(db, raw)
-
-
-def check_places(db: RedisDB, raw: redis.Redis) -> None:
-    runs = {run.run_id: run for run in db.runs.list().runs}
-    by_status = {
-        status: sorted(key for key, run in runs.items() if run.status is status) for status in Status
-    }
+def check_places(found: dict[str, Run], raw: redis.Redis) -> None:
+    by_status = {status: {key for key, run in found.items() if run.status is status} for status in Status}
     waiting = Counter(run_id for key in LISTS for run_id in raw.lrange(key, 0, -1))
-    assert sorted(waiting.elements()) == by_status[Status.WAITING]
-    assert sorted(raw.zrange("queue:leases", 0, -1)) == by_status[Status.RUNNING]
-    held = {run.worker: key for key, run in runs.items() if run.status is Status.RUNNING}
+    assert sorted(waiting.elements()) == sorted(by_status[Status.WAITING])
+    assert set(raw.zrange("queue:leases", 0, -1)) == by_status[Status.RUNNING]
+    assert set(raw.zrange("queue:deferred", 0, -1)) == by_status[Status.DEFERRED]
+    assert set(raw.zrange("queue:paused", 0, -1)) == by_status[Status.PAUSED]
+    held = {run.worker: key for key, run in found.items() if run.status is Status.RUNNING}
     assert raw.hgetall("queue:holders") == held
     assert len(held) == len(by_status[Status.RUNNING])
-    assert raw.smembers("queue:demand") == {*by_status[Status.WAITING], *by_status[Status.RUNNING]}
-    for key, run in runs.items():
+    assert raw.smembers("queue:demand") == by_status[Status.WAITING] | by_status[Status.RUNNING]
+    for key in by_status[Status.WAITING]:
+        options = found[key].options
+        queue = requirement_queue(options.queue, options.requires)
+        suffix = ("" if queue == "default" else f":{queue}") + (":high" if options.priority == "high" else "")
+        assert key in raw.lrange(f"queue:requests{suffix}", 0, -1)
+        assert options.requires is None or raw.hexists("queue:requirements", queue)
+
+
+def check_records(found: dict[str, Run], db: RedisDB) -> None:
+    for key, run in found.items():
+        assert run.request is None or run.status is Status.RUNNING
+        assert (run.due_at is not None) == (run.status is Status.DEFERRED)
+        assert (run.paused_at is not None) == (run.status is Status.PAUSED)
+        assert (run.ended_at is not None) == run.status.is_final
+        assert run.failures <= run.options.max_failures + 1
         attempts = db.runs.list_attempts(key)
         assert [attempt.attempt for attempt in attempts] == list(range(1, run.attempt + 1))
         is_open = [attempt.ended_at is None for attempt in attempts]
@@ -107,6 +198,10 @@ def check_places(db: RedisDB, raw: redis.Redis) -> None:
 
 
 def check_summaries(db: RedisDB, raw: redis.Redis) -> None:
+    scores = {}
+    for key in raw.scan_iter("runs:*"):
+        scores[key] = {run_id: raw.zscore(key, str(run_id)) for run_id in raw.zrange(key, 0, -1)}
+    expected: dict[str, dict[str, float]] = {}
     for run in db.runs.list().runs:
         epochs, attempts = db.runs.list_epochs(run.run_id), db.runs.list_attempts(run.run_id)
         assert run.epochs_done == len(epochs)
@@ -120,13 +215,32 @@ def check_summaries(db: RedisDB, raw: redis.Redis) -> None:
         unknown = sum(attempt.unknown_energy_epochs for attempt in attempts)
         assert run.unknown_energy_epochs == unknown
         assert unknown >= sum(result.energy_kwh is None for result in epochs)
-        for field in SortField:
-            value = getattr(run, field)
-            if field is SortField.TIME_ADDED:
-                value = value.timestamp()
-            scores = {status: raw.zscore(f"runs:by:{field}:{status}", run.run_id) for status in (*Status, "")}
-            expected = float("-inf") if value is None else value
-            assert raw.zscore(f"runs:by:{field}", run.run_id) == expected
-            assert {status: score for status, score in scores.items() if score is not None} == {
-                run.status: expected
-            }
+        for index, score in indexes_of(run).items():
+            expected.setdefault(index, {})[run.run_id] = score
+    assert scores == expected
+
+
+def indexes_of(run: Run) -> dict[str, float]:
+    """Return the indexes a run has to be in, and its score there."""
+    kind = "simulated:" if run.simulated else ""
+    added = run.time_added.timestamp()
+    if run.duration_s is None:
+        return {"runs:by:time_added": added, f"runs:{kind}blank:{run.status}": added}
+    scores = {"runs:by:time_added": added, f"runs:by:time_added:{run.status}": added}
+    for field in set(SortField) - {SortField.TIME_ADDED}:
+        value = getattr(run, field)
+        scores[f"runs:{kind}by:{field}:{run.status}"] = float("-inf") if value is None else value
+    return scores
+
+
+def test_every_run_is_in_exactly_one_place(db: RedisDB, raw: redis.Redis) -> None:
+    machine = type("BoundWorkers", (Workers,), {"db": db, "raw": raw})
+    run_state_machine_as_test(
+        machine,
+        settings=settings(
+            max_examples=10,
+            stateful_step_count=settings().stateful_step_count // BURST,
+            deadline=None,
+            suppress_health_check=[HealthCheck.too_slow],
+        ),
+    )

@@ -62,7 +62,7 @@ def test_submit_sends_the_run_and_reads_its_id() -> None:
     assert request.headers["Content-Type"] == "application/json"
     assert json.loads(request.content) == {
         "hyper_params": {"num_epochs": 2},
-        "options": {"queue": "default", "priority": "normal", "project": "default", "tags": ["a"]},
+        "options": RunOptions(tags=("a",)).model_dump(mode="json"),
     }
 
 

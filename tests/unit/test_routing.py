@@ -46,7 +46,7 @@ def test_other_requirements_have_another_queue_which_has_a_list(first: Requires,
     assert Keys().waiting(names[0], high=True) == f"queue:requests:{names[0]}:high"
     if first != Requires():
         assert decode_requirement(encode_requirement("x", first)) == ("x", first)
-        with pytest.raises(InvalidInput, match="options.requires"):
+        with pytest.raises(InvalidInput, match="set options"):
             check_queue(requirement_queue("x", first))
 
 
