@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from cli.redis_server import RedisServer
 from redis_db import RedisDB
 from schema import Status
 from tests.fault.acts import epochs_of, forkserver_of, submit, wait_for
-from tests.programs import Programs, wait_until
+from tests.programs import PLUGIN, ROOT, Programs, wait_until
 
 pytestmark = pytest.mark.slow
 
@@ -154,6 +155,22 @@ def test_a_redis_that_hangs_does_not_hold_a_stopping_worker(
         assert worker.wait(5) == 0
     finally:
         durable_redis.process.send_signal(signal.SIGCONT)
+
+
+def test_a_worker_without_torch_puts_a_run_that_needs_it_back_and_ends(
+    store: RedisDB, programs: Programs
+) -> None:
+    simulated = store.queue.submit({"trainer": "demo", "num_epochs": 1, "simulated": True}).run_id
+    trained = store.queue.submit({"trainer": "cnn", "num_epochs": 1}).run_id
+    hidden = os.pathsep.join([str(PLUGIN), str(ROOT / "tests" / "without_torch")])
+
+    worker = programs.start_worker(environment={"PYTHONPATH": hidden})
+
+    assert worker.wait(60) == 2
+    assert "needs torch" in programs.output()
+    assert store.runs.get(simulated).status is Status.DONE
+    run = store.runs.get(trained)
+    assert (run.status, run.failures, run.lease_losses) == (Status.WAITING, 0, 0)
 
 
 @pytest.mark.parametrize("arguments", [("--queues", "High"), ("--queues", ","), ("--device", "tpu")])
