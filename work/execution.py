@@ -171,7 +171,10 @@ class _Execution:
         return self._hold.keep(pulse, self._recorder.epochs_done)
 
     def _flush(self) -> bool:
-        is_delivered = self._recorder.journal.flush()
+        journal = self._recorder.journal
+        if journal.is_empty:
+            return True
+        is_delivered = journal.flush()
         if is_delivered:
             self._place.stop.contact.note()
         return is_delivered

@@ -32,6 +32,11 @@ class Journal:
         self._writes: deque[Write] = deque()
         self._is_away = False
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing waits."""
+        return not self._writes
+
     def add(self, write: Write) -> None:
         """Queue a write."""
         self._writes.append(write)

@@ -43,19 +43,20 @@ class Stop:
 
     def __init__(self) -> None:
         self.contact = Contact()
-        self._asked = threading.Event()
         self._first = 0
-        self._asked_s = 0.0
+        self._asked_s: float | None = None
         self._at_once_s: float | None = None
+        self._heard, self._word = os.pipe()
 
     def listen(self) -> None:
         """Take over the process's signals. For the main thread."""
+        threading.Thread(target=self._limit, name="stop-limit", daemon=True).start()
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._hear)
 
     def is_set(self) -> bool:
         """Whether the worker has to stop."""
-        return self._asked.is_set()
+        return self._asked_s is not None
 
     @property
     def is_at_once(self) -> bool:
@@ -64,26 +65,31 @@ class Stop:
 
     def wait(self, timeout_s: float) -> bool:
         """Wait until it is set, at most ``timeout_s``."""
-        return self._asked.wait(timeout_s)
+        end_s = time.monotonic() + timeout_s
+        while not self.is_set() and (left_s := end_s - time.monotonic()) > 0:
+            time.sleep(min(left_s, _POLL_S))
+        return self.is_set()
 
     def _hear(self, number: int, _frame: object) -> None:
+        # No lock: whoever is interrupted might hold it. So no Event, and no thread is started here.
         now_s = time.monotonic()
-        if not self._asked.is_set():
+        if self._asked_s is None:
             self._first, self._asked_s = number, now_s
-            self._asked.set()
-            threading.Thread(target=self._limit, name="stop-limit", daemon=True).start()
+            os.write(self._word, b"!")
         elif is_second(self._first, number, now_s - self._asked_s):
             self._at_once_s = self._at_once_s or now_s
 
     def _limit(self) -> None:
-        while not self._is_over(time.monotonic()):
+        os.read(self._heard, 1)
+        asked_s = self._asked_s or time.monotonic()
+        while not self._is_over(asked_s, time.monotonic()):
             time.sleep(_POLL_S)
         log.warning("stopping takes too long; the lease does the rest, and the child ends with this process")
         os._exit(0)
 
-    def _is_over(self, now_s: float) -> bool:
+    def _is_over(self, asked_s: float, now_s: float) -> bool:
         at_once_s = None if self._at_once_s is None else now_s - self._at_once_s
-        return is_over(now_s - self._asked_s, at_once_s, self.contact.silent_s())
+        return is_over(now_s - asked_s, at_once_s, self.contact.silent_s())
 
 
 def is_second(first: int, number: int, after_s: float) -> bool:

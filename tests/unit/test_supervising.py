@@ -5,7 +5,11 @@ from __future__ import annotations
 import signal
 from collections.abc import Mapping
 
-from work.supervisor import FIRST_BACK_OFF_S, SOUND_S, Place, Supervisor
+import pytest
+
+from errors import InvalidInput
+from work.arguments import parse
+from work.supervisor import FIRST_BACK_OFF_S, SOUND_S, Place, Supervisor, list_places
 
 
 class Process:
@@ -92,3 +96,25 @@ def test_signals_are_passed_on_and_nothing_starts_again() -> None:
     host.started[0].code = -signal.SIGTERM  # it had no time to listen
     assert not supervisor.tick(50.0)
     assert (supervisor.exit_code, len(host.started)) == (0, 2)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "expected"),
+    [("all", ["GPU-a", "GPU-b", "GPU-c"]), ("0,2", ["GPU-a", "GPU-c"]), ("1", ["GPU-b"])],
+)
+def test_each_worker_sees_its_gpu_alone(wanted: str, expected: list[str]) -> None:
+    places = list_places(parse(["--gpus", wanted]), {"CUDA_VISIBLE_DEVICES": "GPU-a,GPU-b,GPU-c"})
+    assert [place.environment["CUDA_VISIBLE_DEVICES"] for place in places] == expected
+
+
+def test_a_gpu_that_is_not_there_is_refused() -> None:
+    for visible in ("GPU-a", ""):
+        with pytest.raises(InvalidInput, match=r"shows [01] GPUs"):
+            list_places(parse(["--gpus", "0,1"]), {"CUDA_VISIBLE_DEVICES": visible})
+
+
+def test_workers_get_every_argument_but_the_supervisors() -> None:
+    line = ["--queues", "a,b", "--processes", "2", "--burst", "--max-runs", "3", "--name", "x"]
+    assert parse(line).others == ("--queues", "a,b", "--burst", "--max-runs", "3", "--name", "x")
+    assert parse(["--gpus", "all", "--threads", "2"]).others == ("--threads", "2")
+    assert not parse(["--burst"]).is_supervisor
