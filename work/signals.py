@@ -10,11 +10,12 @@ import time
 
 log = logging.getLogger(__name__)
 
-# A worker that stops waits so long for a Redis that does not answer, and for anything else.
+# A worker that stops waits so long for a Redis that does not answer, and for anything else; and one that is
+# to stop at once, which takes milliseconds unless something hangs.
 SILENT_LIMIT_S, STOP_LIMIT_S = 3.0, 12.0
+SILENT_AT_ONCE_S, AT_ONCE_LIMIT_S = 1.0, 5.0
 # How old the last answer may be for Redis to count as there; a call to a hung server takes this long to fail.
 ANSWER_S = 2.0
-AT_ONCE_LIMIT_S = 1.0
 # A launcher's SIGTERM right after the Ctrl-C that both have got from the terminal is not a second one.
 TOGETHER_S = 1.0
 _POLL_S = 0.1
@@ -99,7 +100,7 @@ def is_second(first: int, number: int, after_s: float) -> bool:
 
 def is_over(asked_s: float, at_once_s: float | None, silent_s: float) -> bool:
     """Say whether a stopping worker has to end now; all are times that have passed."""
-    if at_once_s is not None and at_once_s > AT_ONCE_LIMIT_S:
-        return True
     is_away = silent_s > ANSWER_S
+    if at_once_s is not None and at_once_s > (SILENT_AT_ONCE_S if is_away else AT_ONCE_LIMIT_S):
+        return True
     return asked_s > (SILENT_LIMIT_S if is_away else STOP_LIMIT_S)

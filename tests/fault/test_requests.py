@@ -96,7 +96,7 @@ def test_a_hung_training_is_ended_says_where_it_stood_and_is_tried_again(
     store: RedisDB, programs: Programs
 ) -> None:
     run_id = submit(store, "hanging", num_epochs=3)
-    worker = programs.start_worker(stall_s=1)
+    worker = programs.start_worker(stall_s=4)  # longer than a busy machine needs to start a child
 
     run = wait_for(store, run_id, Status.DEFERRED)
     assert (run.failures, run.lease_losses) == (1, 0)
@@ -113,8 +113,8 @@ def test_a_hung_training_is_ended_says_where_it_stood_and_is_tried_again(
 
 
 def test_a_slow_step_is_no_hang(store: RedisDB, programs: Programs) -> None:
-    run_id = submit(store, "saving", num_epochs=2, epoch_s=2.5)
-    programs.start_worker(stall_s=1)
+    run_id = submit(store, "saving", num_epochs=1, epoch_s=6)
+    programs.start_worker(stall_s=4)
     run = wait_for(store, run_id, Status.DONE)
     assert (run.attempt, run.failures) == (1, 0)
 

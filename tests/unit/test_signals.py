@@ -6,7 +6,14 @@ import signal
 
 import pytest
 
-from work.signals import AT_ONCE_LIMIT_S, SILENT_LIMIT_S, STOP_LIMIT_S, is_over, is_second
+from work.signals import (
+    AT_ONCE_LIMIT_S,
+    SILENT_AT_ONCE_S,
+    SILENT_LIMIT_S,
+    STOP_LIMIT_S,
+    is_over,
+    is_second,
+)
 
 
 @pytest.mark.parametrize(
@@ -16,8 +23,10 @@ from work.signals import AT_ONCE_LIMIT_S, SILENT_LIMIT_S, STOP_LIMIT_S, is_over,
         (STOP_LIMIT_S + 0.1, None, 0.3, True),
         (SILENT_LIMIT_S - 0.1, None, 60.0, False),
         (SILENT_LIMIT_S + 0.1, None, 60.0, True),
-        (1.5, AT_ONCE_LIMIT_S - 0.1, 0.3, False),
-        (1.5, AT_ONCE_LIMIT_S + 0.1, 0.3, True),
+        (6.0, AT_ONCE_LIMIT_S - 0.1, 0.3, False),
+        (6.0, AT_ONCE_LIMIT_S + 0.1, 0.3, True),
+        (1.5, SILENT_AT_ONCE_S - 0.1, 60.0, False),
+        (1.5, SILENT_AT_ONCE_S + 0.1, 60.0, True),
     ],
 )
 def test_the_limit_is_short_without_redis_and_shorter_after_a_second_signal(
