@@ -8,7 +8,8 @@ WattleError
 ├── StoreUnavailable        503  Redis cannot be reached, or refuses commands
 ├── DatasetUnavailable      422  files that are neither on disk nor downloadable
 ├── CheckpointInvalid       500  a checkpoint is torn, or not one of ours
-├── TrainingFailed          500  the training itself went wrong (a NaN loss, a dead child)
+├── TrainingFailed          500  the training itself went wrong, and would again (a NaN loss)
+│   └── TrainerDied         500  a process of the training died; it may go well the next time
 └── ApiError                     what the HTTP client met
     ├── ApiUnavailable      503  no answer at all
     └── ApiRefused               an answer that says no; carries the API's own status
@@ -91,6 +92,12 @@ class TrainingFailed(WattleError):
     """The training went wrong in a way that the message explains."""
 
     code = "training_failed"
+
+
+class TrainerDied(TrainingFailed):
+    """A process of the training died, or failed as foreign code may; tried again, it may go well."""
+
+    code = "trainer_died"
 
 
 class ApiError(WattleError):

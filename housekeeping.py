@@ -22,6 +22,9 @@ class Queue(Protocol):
     def requeue_expired(self, *, limit: int = 100, grace_s: float) -> list[str]:
         """Put runs of expired leases back."""
 
+    def promote_due(self, *, limit: int = 100) -> list[str]:
+        """Let deferred runs whose time has come wait."""
+
     def adopt_foreign(self, validate: Validate) -> list[str]:
         """Take in list entries that were written by another program."""
 
@@ -63,17 +66,19 @@ def tick(db: Store, *, lease_s: float, validate: Validate) -> None:
     """
     # Before the lock: each program tells its own log.
     db.fitness.log_warnings()
-    if not db.locks.acquire("reap", ttl_s=_rhythm_s(lease_s)):
+    if not db.locks.acquire("reap", ttl_s=rhythm_s(lease_s)):
         return
     # After Redis was away, healthy workers get one lease to renew before anybody reaps.
     for run_id in db.queue.requeue_expired(grace_s=lease_s):
         log.warning("lease expired, the run is taken from its worker run_id=%s", run_id)
+    for run_id in db.queue.promote_due():
+        log.info("a deferred run is due run_id=%s", run_id)
     for run_id in db.queue.adopt_foreign(validate):
         log.info("adopted an entry of the list run_id=%s", run_id)
 
 
-def _rhythm_s(lease_s: float) -> float:
-    """A killed worker costs its lease and at most this."""
+def rhythm_s(lease_s: float) -> float:
+    """Return how often to tick: a killed worker costs its lease and at most this."""
     return min(lease_s / 3, 1.0)
 
 
@@ -97,7 +102,7 @@ class Housekeeper:
 
     def _run(self, db: Store, lease_s: float, validate: Validate) -> None:
         is_away = False
-        while not self._stop.wait(_rhythm_s(lease_s)):
+        while not self._stop.wait(rhythm_s(lease_s)):
             try:
                 tick(db, lease_s=lease_s, validate=validate)
                 is_away = False

@@ -58,6 +58,11 @@ class Settings(BaseSettings):
     lease_s: float = Field(
         15.0, ge=0.2, le=3600, description="how long a worker holds a run without renewing"
     )
+    stall_s: float = Field(
+        600.0,
+        ge=0,
+        description="a training that makes no step and says nothing for so long is ended; 0 for never",
+    )
     country: str = Field(
         "USA",
         pattern=r"^[A-Z]{3}$",

@@ -15,7 +15,7 @@ EMPTY: Mapping[str, str] = {}
 PLUGIN = ROOT / "tests" / "plugin"
 
 
-def wait_until(is_true: Callable[[], object], *, timeout_s: float = 30.0, what: str = "") -> None:
+def wait_until(is_true: Callable[[], object], *, timeout_s: float = 60.0, what: str = "") -> None:
     """Wait for a state of the world, bounded; never for a time."""
     deadline = time.monotonic() + timeout_s
     while not is_true():
@@ -65,11 +65,13 @@ class Programs:
         lease_s: float = 15.0,
         checkpoint_every_s: float = 60.0,
         checkpoint_url: str = "",
+        environment: Mapping[str, str] = EMPTY,
+        **settings: object,
     ) -> subprocess.Popen[bytes]:
         checkpoint_url = checkpoint_url or str(self._data_dir / "checkpoints")
         return self.start(
-            "worker.py", "--device", "cpu", "--threads", "1", *arguments,
-            lease_s=lease_s, checkpoint_every_s=checkpoint_every_s, checkpoint_url=checkpoint_url,
+            "worker.py", "--device", "cpu", "--threads", "1", *arguments, environment=environment,
+            lease_s=lease_s, checkpoint_every_s=checkpoint_every_s, checkpoint_url=checkpoint_url, **settings,
         )  # fmt: skip
 
     def output(self) -> str:

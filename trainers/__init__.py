@@ -13,6 +13,7 @@ from trainers.registry import (
     hyper_params_schema,
     list_trainers,
     load_trainer,
+    needs_torch,
     validate_hyper_params,
 )
 
@@ -24,5 +25,6 @@ __all__ = [
     "hyper_params_schema",
     "list_trainers",
     "load_trainer",
+    "needs_torch",
     "validate_hyper_params",
 ]

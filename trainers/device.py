@@ -8,6 +8,7 @@ import re
 import torch
 
 from errors import FieldError, InvalidInput, TrainingFailed
+from schema import Scalar
 
 
 def resolve_device(wanted: str) -> str:
@@ -28,6 +29,16 @@ def resolve_device(wanted: str) -> str:
             f"--device {wanted}: torch {torch.__version__} sees {gpus} GPUs here. Use auto or cpu."
         )
     return wanted
+
+
+def describe_gpus(device: str) -> dict[str, Scalar]:
+    """Return the number of GPUs from ``device`` on, the memory of the smallest, and the name of the first."""
+    if not device.startswith("cuda"):
+        return {"gpus": 0, "gpu_memory_gib": None, "gpu_name": None}
+    indices = range(int(device.partition(":")[2] or 0), torch.cuda.device_count())
+    known = [torch.cuda.get_device_properties(index) for index in indices]
+    smallest_gib = min(gpu.total_memory for gpu in known) / 2**30
+    return {"gpus": len(known), "gpu_memory_gib": round(smallest_gib, 2), "gpu_name": known[0].name}
 
 
 def count_local_ranks() -> int:

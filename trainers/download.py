@@ -7,6 +7,7 @@ import http.client
 import shutil
 import tarfile
 import tempfile
+import time
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
@@ -20,6 +21,8 @@ Say = Callable[[str], None]
 # Of one connection or one read: a host without a network gives up soon, a slow one may take its time.
 _SILENCE_S = 10.0
 _CHUNK_BYTES = 1 << 20
+# A worker takes a trainer that says nothing for long for one that hangs.
+_PROGRESS_S = 30.0
 
 
 def fetch_missing(dataset: Dataset, datasets_dir: Path, *, say: Say) -> None:
@@ -63,7 +66,7 @@ def _obtain(archive: Archive, datasets_dir: Path, folder: Path, say: Say) -> Pat
     for url in archive.urls:
         say(f"downloading {url}")
         try:
-            _download(url, target)
+            _download(url, target, say)
         except (OSError, http.client.HTTPException) as error:
             reasons.append(f"{url}: {error}")
             continue
@@ -74,12 +77,17 @@ def _obtain(archive: Archive, datasets_dir: Path, folder: Path, say: Say) -> Pat
     raise OSError("; ".join(reasons))
 
 
-def _download(url: str, target: Path) -> None:
+def _download(url: str, target: Path, say: Say) -> None:
+    said_s, size_bytes = time.monotonic(), 0
     with (
         urllib.request.urlopen(url, timeout=_SILENCE_S) as answer,  # noqa: S310 - only addresses of our own table
         target.open("wb") as stream,
     ):
-        shutil.copyfileobj(answer, stream, _CHUNK_BYTES)
+        while chunk := answer.read(_CHUNK_BYTES):
+            size_bytes += stream.write(chunk)
+            if time.monotonic() - said_s > _PROGRESS_S:
+                said_s = time.monotonic()
+                say(f"{size_bytes / 1e6:.0f} MB so far")
 
 
 def _unpack(path: Path, archive: Archive, folder: Path) -> None:

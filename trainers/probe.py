@@ -5,19 +5,21 @@ from __future__ import annotations
 import importlib.util
 
 from errors import FieldError, InvalidInput
+from schema import Scalar
 
 
-def probe(wanted: str) -> dict[str, str | None]:
-    """Return the device that ``wanted`` means here and the version of torch; None where there is no torch.
+def probe(wanted: str) -> dict[str, Scalar]:
+    """Return the device that ``wanted`` means here, the GPUs from it on, and the version of torch.
 
-    Raises InvalidInput when that device does not exist.
+    torch is None where there is none. Raises InvalidInput when that device does not exist.
     """
     if importlib.util.find_spec("torch"):
         import torch
 
-        from trainers.device import resolve_device
+        from trainers.device import describe_gpus, resolve_device
 
-        return {"device": resolve_device(wanted), "torch": torch.__version__}
+        device = resolve_device(wanted)
+        return {"device": device, "torch": torch.__version__, **describe_gpus(device)}
     if wanted in ("auto", "cpu"):
         return {"device": "cpu", "torch": None}
     message = f"--device {wanted}: torch is not installed here. Install it, or use auto or cpu."

@@ -10,7 +10,7 @@ from itertools import accumulate
 import torch
 
 import errors
-from errors import TrainingFailed, WattleError
+from errors import TrainerDied, TrainingFailed, WattleError
 from schema import Checkpoint, Epochs, TrainingContext
 from trainers.datasets import DATASETS
 from trainers.download import fetch_missing
@@ -104,7 +104,7 @@ class _Relay:
         return not self._ranks.has_begun
 
     def check(self) -> None:
-        """Raise TrainingFailed once it is known which rank died, and of what."""
+        """Raise TrainerDied once it is known which rank died, and of what."""
         if self.ended is not None or not (self._failures or self._ranks.has_ended):
             return
         self._failed_s = self._failed_s or time.monotonic()
@@ -199,19 +199,19 @@ def _rebuild(failed: Failed) -> WattleError | None:
     return None
 
 
-def _explain(failures: list[Failed], exit_codes: dict[int, int]) -> TrainingFailed:
+def _explain(failures: list[Failed], exit_codes: dict[int, int]) -> TrainerDied:
     """Return what happened first: a rank that died without a word takes those with it that were waiting."""
     told = {failed.rank for failed in failures}
     silent = {rank: code for rank, code in exit_codes.items() if rank not in told}
     if silent:
         rank, code = min(silent.items())
-        return TrainingFailed(f"Rank {rank} {_name_exit(code)}. The other ranks were ended.")
+        return TrainerDied(f"Rank {rank} {_name_exit(code)}. The other ranks were ended.")
     if failures:
         first = failures[0]
-        return TrainingFailed(
+        return TrainerDied(
             f"Rank {first.rank} failed: {first.error}: {first.message}\n{first.traceback.rstrip()}"
         )
-    return TrainingFailed("torchrun ended before the training; see the worker's output.")
+    return TrainerDied("torchrun ended before the training; see the worker's output.")
 
 
 def _name_exit(code: int) -> str:

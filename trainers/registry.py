@@ -40,6 +40,8 @@ class TrainerSpec:
     summary: str
     hyper_params: type[HyperParams]
     entry: str
+    needs_torch: bool = False
+    """A worker without torch puts the runs of such a trainer back instead of failing them."""
 
     @property
     def is_simulated(self) -> bool:
@@ -54,6 +56,7 @@ _BUILT_IN = (
         summary="Trains a convolutional network on labelled images.",
         hyper_params=CnnHyperParams,
         entry="trainers.cnn:train_cnn",
+        needs_torch=True,
     ),
     TrainerSpec(
         name=DEMO_TRAINER,
@@ -96,6 +99,12 @@ def get_trainer(name: str) -> TrainerSpec:
     if spec is None:
         raise _invalid("trainer", f"there is no {_quote(name)}{_suggest(wanted, installed.specs)}")
     return spec
+
+
+def needs_torch(name: str) -> bool:
+    """Say whether the trainer called ``name`` trains with torch; one that does not exist needs nothing."""
+    spec = _installed(tuple(sys.path)).specs.get(name)
+    return spec is not None and spec.needs_torch
 
 
 def load_trainer(name: str) -> TrainFunction:

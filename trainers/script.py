@@ -107,9 +107,9 @@ def train_script(hyper_params: ScriptHyperParams, context: TrainingContext) -> E
     ) as process:
         start_s = epoch_start_s = time.monotonic()
         lines: list[str] = []
-        step = 0
         while not process.has_ended:
-            if context.control.after_step(step) is not None:
+            # Step 0 is none: how long a script may be silent is its own time limit's business.
+            if context.control.after_step(0) is not None:
                 process.stop()
                 return None
             if hyper_params.timeout_s is not None and time.monotonic() - start_s > hyper_params.timeout_s:
@@ -123,7 +123,6 @@ def train_script(hyper_params: ScriptHyperParams, context: TrainingContext) -> E
                 lines = [*lines, *output][-_LAST_LINES:]
             for report in reports:
                 end_s = time.monotonic()
-                step += 1
                 yield _read_report(report, duration_s=end_s - epoch_start_s)
                 epoch_start_s = end_s
         if process.exit_code != 0:

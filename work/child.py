@@ -13,10 +13,13 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from errors import WattleError
+from errors import TrainerDied, WattleError
 from schema import EpochResult, Epochs, Request, RunError, Scalar, SpanEnergy, TrainingContext
 from work.handed_out import HandedOut
 from work.messages import Described, Ended, EpochEnded, Logged, Message, SpanAsked, SpanRead, Spent, encode
+from work.pulse import Pulse
+from work.saving import HeldCheckpoints, HeldModels
+from work.stacks import listen_for_stacks
 
 
 @dataclass(frozen=True)
@@ -36,23 +39,34 @@ class Job:
     model_licence: str | None
     recorded_epochs: frozenset[int]
     """What the store has of earlier attempts."""
+    stacks: Path | None = None
+    """Where to write on SIGUSR1 where each thread stands."""
 
 
 class PipeControl:
     """The Control of a child: requests arrive on the pipe, everything said leaves on it."""
 
-    def __init__(self, pipe: Connection) -> None:
+    def __init__(self, pipe: Connection, pulse: Pulse) -> None:
         self._pipe = pipe
+        self._pulse = pulse
         self._request: Request | None = None
+        self._told: Request | None = None
         # Connection.poll makes a selector each time, 50 µs: per cent of a step on small images.
         self._arrivals = select.poll()
         self._arrivals.register(pipe.fileno(), select.POLLIN)
 
-    def after_step(self, step: int) -> Request | None:  # noqa: ARG002 - the step bounds checkpoints, not requests
+    def after_step(self, step: int) -> Request | None:
         """Return what the worker asked for; exits when the worker is gone (the pipe is closed)."""
+        self._pulse.note_step(step)
         if self._request is None and self._arrivals.poll(0):
             self._hear()
+        self._told = self._request
         return self._request
+
+    @property
+    def has_stopped(self) -> bool:
+        """Whether the trainer was told to stop: one that ends without having been told is done."""
+        return self._told not in (None, Request.FINISH)
 
     def log(self, text: str) -> None:
         """Send a line for the run's log."""
@@ -89,30 +103,30 @@ class PipeControl:
         self._pipe.send_bytes(encode(message))
 
 
-def run_job(pipe: Connection, job: Job) -> None:
+def run_job(pipe: Connection, job: Job, pulse: Pulse) -> None:
     """Train ``job`` and send every epoch; the target of the child process."""
     _enter()
-    control = PipeControl(pipe)
+    if job.stacks is not None:
+        listen_for_stacks(job.stacks)
+    control = PipeControl(pipe, pulse)
     try:
-        ended = _train(job, control)
-        is_preempted = control.after_step(0) is Request.PREEMPT
-        control.send(ended.model_copy(update={"outcome": "stopped"}) if is_preempted else ended)
+        control.send(_train(job, control, pulse))
     except Exception as error:  # noqa: BLE001 - around a trainer: foreign code may raise anything
-        control.send(Ended(outcome="failed", error=_explain(error)))
+        control.send(Ended(outcome="failed", error=explain(error)))
     pipe.close()
 
 
-def probe_device(pipe: Connection, wanted: str) -> None:
+def probe_device(pipe: Connection, wanted: str, pulse: Pulse) -> None:
     """Send the device that ``wanted`` (auto, cpu, cuda:N) means on this machine, and the version of torch."""
     _enter()
     from trainers.probe import probe
 
-    control = PipeControl(pipe)
+    control = PipeControl(pipe, pulse)
     try:
         control.describe(probe(wanted))
         control.send(Ended(outcome="done"))
     except WattleError as error:
-        control.send(Ended(outcome="failed", error=_explain(error)))
+        control.send(Ended(outcome="failed", error=explain(error)))
     pipe.close()
 
 
@@ -128,13 +142,12 @@ def _enter() -> None:
     preload.die_with_parent(preload.FORKSERVER_PID)
 
 
-def _train(job: Job, control: PipeControl) -> Ended:
+def _train(job: Job, control: PipeControl, pulse: Pulse) -> Ended:
     """Train and send every epoch; return how the training ended."""
     from trainers import load_trainer, validate_hyper_params
-    from trainers.saved_models import open_models
 
-    checkpoints = _open_checkpoints(job) if sys.modules.get("torch") else None
-    models = open_models(job.model_url, job.run_id) if checkpoints else None
+    checkpoints = _open_checkpoints(job, pulse) if sys.modules.get("torch") else None
+    models = _open_models(job, pulse) if checkpoints else None
     hyper_params = validate_hyper_params(
         job.hyper_params,
         datasets_dir=job.datasets_dir,
@@ -161,39 +174,58 @@ def _train(job: Job, control: PipeControl) -> Ended:
     for result in checkpoints.results if checkpoints else ():
         if result.epoch not in job.recorded_epochs:
             control.send(EpochEnded(result=result, span_ns=None))
-    reason = _send_epochs(train(hyper_params, context), control, checkpoints)
-    return Ended(outcome="done", reason=reason, has_saved_models=models is not None and models.are_written)
+    reason, last_epoch = _send_epochs(train(hyper_params, context), control, checkpoints)
+    # What is done is done, also when a wish to stop it came at the last moment.
+    is_complete = reason is not None or last_epoch >= hyper_params.num_epochs
+    return Ended(
+        outcome="stopped" if control.has_stopped and not is_complete else "done",
+        reason=reason,
+        has_saved_models=models is not None and models.are_written,
+    )
 
 
-def _open_checkpoints(job: Job) -> HandedOut:
+def _open_checkpoints(job: Job, pulse: Pulse) -> HandedOut:
     from trainers.checkpoints import open_checkpoints
     from trainers.device import set_threads
 
     set_threads(job.threads)
-    return HandedOut(open_checkpoints(job.checkpoint_url, job.run_id))
+    return HandedOut(HeldCheckpoints(open_checkpoints(job.checkpoint_url, job.run_id), pulse))
 
 
-def _send_epochs(epochs: Epochs, control: PipeControl, checkpoints: HandedOut | None) -> str | None:
+def _open_models(job: Job, pulse: Pulse) -> HeldModels:
+    from trainers.saved_models import open_models
+
+    return HeldModels(open_models(job.model_url, job.run_id), pulse)
+
+
+def _send_epochs(
+    epochs: Epochs, control: PipeControl, checkpoints: HandedOut | None
+) -> tuple[str | None, int]:
+    """Send every epoch; return why the training ended before the last one, and the last one it reached."""
+    last_epoch = 0
     while True:
         try:
             unchecked = next(epochs)
         except StopIteration as end:
-            reason: str | None = end.value
-            return reason
+            return end.value, last_epoch
         end_ns = time.monotonic_ns()
         # A trainer may have built it past pydantic's checks; here its mistake is its own failure.
         result = EpochResult.model_validate(unchecked.model_dump())
         start_ns = end_ns - round((result.duration_s - (result.resumed_after_s or 0.0)) * 1e9)
         control.send(EpochEnded(result=result, span_ns=(start_ns, end_ns)))
+        last_epoch = result.epoch
         if checkpoints is not None:
             checkpoints.results.append(result)
 
 
-def _explain(error: Exception) -> RunError:
+def explain(error: Exception) -> RunError:
+    """Return what a trainer raised as the error of its run."""
     return RunError(
         kind=type(error).__name__,
         message=_printable(str(error)) or type(error).__name__,
         traceback=_printable("".join(traceback.format_exception(error))),
+        # What Wattle explains would happen again; foreign code, a disk or a network may do better next time.
+        is_retryable=isinstance(error, TrainerDied) or not isinstance(error, WattleError),
     )
 
 

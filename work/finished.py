@@ -13,6 +13,12 @@ from trainers.saved_models import open_models
 log = logging.getLogger(__name__)
 
 
+def finish_files(db: RedisDB, settings: Settings, run_id: str) -> None:
+    """Complete the cards of a run's models, then delete its checkpoints. Raises StoreUnavailable."""
+    complete_cards(db, settings, run_id)
+    delete_checkpoints(settings, run_id)
+
+
 def complete_cards(db: RedisDB, settings: Settings, run_id: str) -> None:
     """Write into the cards of a run's models what it cost, which only the store knows.
 

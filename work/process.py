@@ -11,16 +11,18 @@ from multiprocessing import forkserver
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import psutil
 from pydantic import ValidationError
 
 from errors import InvalidInput, TrainingFailed
-from schema import Request, RunError, SpanEnergy
+from schema import Record, Request, RunError, Scalar, SpanEnergy
 from work import WORKER_PID_VARIABLE
 from work.child import Job, probe_device, run_job
 from work.messages import Described, Ended, Message, SpanRead, decode
+from work.pulse import CELLS, Cells, Pulse
+from work.stacks import Stacks
 
 _context = multiprocessing.get_context("forkserver")
 _ROOT = Path(__file__).resolve().parent.parent
@@ -53,8 +55,9 @@ class Child:
 
     def __init__(self, target: Any, argument: Job | str) -> None:
         self._pipe, theirs = _context.Pipe()
+        self.pulse = Pulse(cast("Cells", _context.RawArray("d", CELLS)))
         try:
-            self._process = _start(target, theirs, argument)
+            self._process = _start(target, theirs, argument, self.pulse)
         except (OSError, EOFError) as error:
             self._pipe.close()
             raise TrainingFailed(
@@ -78,7 +81,9 @@ class Child:
                 messages.append(self._explain_death())
         except ValidationError as error:
             explained = RunError(
-                kind="ChildConfused", message=f"The training process sent no message: {error}"
+                kind="ChildConfused",
+                message=f"The training process sent no message: {error}",
+                is_retryable=True,
             )
             messages.append(Ended(outcome="failed", error=explained))
         return messages
@@ -93,6 +98,15 @@ class Child:
         """Answer the child's SpanAsked, for which it waits."""
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
             self._pipe.send_bytes(SpanRead(energy=energy).model_dump_json().encode())
+
+    def ask_stacks(self, stacks: Stacks) -> str | None:
+        """Return where each of its threads stands; None when it does not say."""
+        pid = self._process.pid
+        return stacks.ask(pid) if pid is not None and self._process.is_alive() else None
+
+    def kill(self) -> None:
+        """Kill it if it still runs; ``end`` waits for that."""
+        self._process.kill()
 
     def end(self) -> None:
         """Kill it if it still runs, and wait until it is gone."""
@@ -110,20 +124,24 @@ class Child:
             message = (
                 f"The training process ended without a word (exit code {code}); see the worker's output."
             )
-            return Ended(outcome="failed", error=RunError(kind="ChildDied", message=message))
+            return _died(message)
         is_named = -code in set(signal.Signals)
         name = signal.Signals(-code).name if is_named else f"signal {-code}"
         advice = ""
         if -code == signal.SIGKILL:
             advice = " The system may have run out of memory: try a smaller batch_size."
         message = f"The training process was ended by {name}.{advice}"
-        return Ended(outcome="failed", error=RunError(kind="ChildDied", message=message))
+        return _died(message)
 
 
-def _start(target: Any, pipe: Connection, argument: Job | str) -> ForkServerProcess:
+def _died(message: str) -> Ended:
+    return Ended(outcome="failed", error=RunError(kind="ChildDied", message=message, is_retryable=True))
+
+
+def _start(target: Any, pipe: Connection, argument: Job | str, pulse: Pulse) -> ForkServerProcess:
     """Start a child; where the forkserver has died, with a new one."""
     for is_last in (False, True):
-        process: ForkServerProcess = _context.Process(target=target, args=(pipe, argument))
+        process: ForkServerProcess = _context.Process(target=target, args=(pipe, argument, pulse))
         try:
             process.start()
         except (OSError, EOFError):
@@ -147,26 +165,36 @@ def _has_forkserver() -> bool:
     return False
 
 
+class Machine(Record):
+    """What a worker can train with; ``gpus`` from its device on, and the memory of the smallest of them."""
+
+    device: str
+    torch: str | None
+    gpus: int = 0
+    gpu_memory_gib: float | None = None
+    gpu_name: str | None = None
+
+
 def start_training(job: Job) -> Child:
     """Start a child that trains ``job``."""
     return Child(run_job, job)
 
 
-def probe_machine(wanted: str) -> tuple[str, str | None]:
-    """Return the device that ``wanted`` means here and the version of torch, as a child finds them.
+def probe_machine(wanted: str) -> Machine:
+    """Return what ``wanted`` means here, as a child finds it.
 
     Raises InvalidInput when it does not exist, TrainingFailed when no child can be started.
     """
     child = Child(probe_device, wanted)
     try:
-        device, torch = "", None
+        facts: dict[str, Scalar] = {}
         while messages := child.receive(PROBE_TIMEOUT_S):
             for message in messages:
                 if isinstance(message, Described):
-                    device, torch = str(message.facts["device"]), message.facts["torch"]
+                    facts = message.facts
                 if isinstance(message, Ended):
                     if message.error is None:
-                        return device, None if torch is None else str(torch)
+                        return Machine.model_validate(facts)
                     failure = InvalidInput if message.error.kind == "InvalidInput" else TrainingFailed
                     raise failure(message.error.message)
         raise TrainingFailed(

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import argparse
 import functools
 import logging
 import os
 import platform
 import signal
 import sys
-import threading
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 
@@ -19,60 +17,84 @@ from carbon_aware_trainer.energy import EnergyMonitor, MeterOptions, check_meter
 from carbon_aware_trainer.errors import CarbonError
 from carbon_aware_trainer.providers.static import country_intensity
 from carbon_aware_trainer.records import Intensity
-from errors import InvalidInput, TrainingFailed, WattleError
+from errors import InvalidInput, StoreUnavailable, TrainingFailed, WattleError
 from housekeeping import tick
 from redis_db import RedisDB
-from schema import DEFAULT_QUEUE, GpuState, Worker
+from schema import GpuState, Validate, Worker
 from settings import Settings, load_settings
 from trainers import complete_hyper_params
+from trainers.parent import die_with_parent
 from trainers.places import open_folder
-from work.execution import Workplace
+from work import SUPERVISOR_PID_VARIABLE
+from work.arguments import Arguments, parse
 from work.facts import collect_facts
 from work.loop import work
-from work.process import probe_machine, start_forkserver
+from work.process import Machine, probe_machine, start_forkserver
+from work.routing import default_queues
+from work.signals import Stop
+from work.supervisor import EXIT_USAGE, supervise
 from work.threads import ThreadShare, count_usable_cores
+from work.workplace import OnBeat, Workplace
 
 log = logging.getLogger(__name__)
 
-EXIT_BROKEN, EXIT_USAGE = 1, 2
+EXIT_BROKEN = 1
 BEAT_TTL_S = 15.0
-STOP_LIMIT_S = 3.0
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the worker; returns the exit code. 0 after SIGTERM, Ctrl-C or an empty queue with --burst."""
-    options = _parse(arguments)
-    stop = _stop_on_signal()
+    options = parse(arguments)
+    if not options.is_supervisor:
+        return _work(options)
+    try:
+        _set_up_logging(load_settings())
+        return supervise(options)
+    except InvalidInput as error:
+        sys.stderr.write(f"worker: {error}\n")
+        return EXIT_USAGE
+
+
+def _set_up_logging(settings: Settings) -> None:
+    form = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+    logging.basicConfig(level=settings.effective_log_level, format=form)
+
+
+def _work(options: Arguments) -> int:
+    stop = Stop()
+    stop.listen()
+    if supervisor := os.environ.pop(SUPERVISOR_PID_VARIABLE, None):
+        die_with_parent(int(supervisor), by=signal.SIGTERM)
     try:
         settings = load_settings()
-        logging.basicConfig(
-            level=settings.effective_log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
-        )
+        _set_up_logging(settings)
         _check_places(settings)
         start_forkserver()
-        device, torch = probe_machine(options.device)
-        check_meters(settings.meter, device)
+        machine = probe_machine(options.device)
+        check_meters(settings.meter, machine.device)
         intensity = country_intensity(settings.country)
         store = RedisDB(settings.redis_url)
     except (WattleError, CarbonError) as error:
         sys.stderr.write(f"worker: {error}\n")
         return EXIT_USAGE
-    if torch is None:
-        log.warning("torch is not installed: only demo, script and such runs can work here")
-    measured = _meter_options(settings, device)
+    if machine.torch is None:
+        log.warning("torch is not installed: runs that need it are put back, and this worker ends then")
+    measured = _meter_options(settings, machine.device)
     with store as db, EnergyMonitor(measured) as sampler:
-        worker = _describe_worker(options, device, torch, sampler.describe(), intensity)
+        worker = _describe_worker(options, machine, sampler.describe(), intensity)
         threads = ThreadShare(db, host=worker.host, cores=count_usable_cores(), fixed=options.threads)
-        place = _workplace(settings, db, worker, threads, sampler, intensity)
+        place = _workplace(settings, db, worker, threads, sampler, intensity, stop)
         log.info(
-            "worker ready worker_id=%s device=%s meter=%r", worker.worker_id, device, worker.energy_source
+            "worker ready worker_id=%s device=%s queues=%s meter=%r",
+            *(worker.worker_id, worker.device, ",".join(worker.queues), worker.energy_source),
         )
         try:
-            work(place, options.queues, stop, is_burst=options.burst)
+            work(place, is_burst=options.burst, max_runs=options.max_runs)
         except (InvalidInput, TrainingFailed) as error:
             sys.stderr.write(f"worker: {error}\n")
             return EXIT_USAGE if isinstance(error, InvalidInput) else EXIT_BROKEN
-        _say_goodbye(db, worker)
+        finally:
+            _say_goodbye(db, worker)
     return 0
 
 
@@ -91,70 +113,25 @@ def _check_places(settings: Settings) -> None:
             ) from error
 
 
-def _stop_on_signal() -> threading.Event:
-    """Return the event that SIGTERM and Ctrl-C set.
-
-    A Redis that hangs must not hold a stopping worker: after STOP_LIMIT_S it ends; its lease does the rest.
-    """
-    stop = threading.Event()
-
-    def on_signal(*_: object) -> None:
-        if not stop.is_set():
-            stop.set()
-            timer = threading.Timer(STOP_LIMIT_S, _end_outright)
-            timer.daemon = True
-            timer.start()
-
-    for signal_number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(signal_number, on_signal)
-    return stop
-
-
-def _end_outright() -> None:
-    log.warning("stopping takes too long, the lease will expire; the training child ends with this process")
-    os._exit(0)
-
-
-def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser("worker.py", description="Take runs from the queue and train them.")
-    parser.add_argument(
-        "--queues",
-        type=lambda text: tuple(filter(None, text.split(","))),
-        default=(DEFAULT_QUEUE,),
-        help="queues to take runs from, most urgent first, comma-separated (default: %(default)s)",
-    )
-    parser.add_argument("--device", default="auto", help="auto, cpu or cuda:N (default: %(default)s)")
-    parser.add_argument(
-        "--threads", type=_positive, help="CPU threads (default: cores / workers of this host, at each run)"
-    )
-    parser.add_argument("--burst", action="store_true", help="end when the queues are empty")
-    parser.add_argument(
-        "--name", default=platform.node() or "worker", help="shown on the page (default: the host's)"
-    )
-    return parser.parse_args(arguments)
-
-
-def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError("must be 1 or more")
-    return number
-
-
 def _describe_worker(
-    options: argparse.Namespace, device: str, torch: str | None, energy_source: str, intensity: Intensity
+    options: Arguments, machine: Machine, energy_source: str, intensity: Intensity
 ) -> Worker:
     now = datetime.now(UTC)
+    host, zone = platform.node(), intensity.zone
+    queues = default_queues(host=host, gpu_name=machine.gpu_name, zone=zone)
     return Worker(
         # Unique for each process, so that a restarted worker of the same name is never taken for the old one.
         worker_id=f"{options.name}-{uuid.uuid4().hex[:8]}",
         name=options.name,
-        host=platform.node(),
+        host=host,
         pid=os.getpid(),
-        device=device,
-        torch=torch,
+        device=machine.device,
+        torch=machine.torch,
+        gpus=machine.gpus,
+        gpu_memory_gib=machine.gpu_memory_gib,
+        zone=zone,
         threads=options.threads or count_usable_cores(),
-        queues=options.queues,
+        queues=queues if options.queues is None else options.queues,
         started_at=now,
         seen_at=now,
         energy_source=energy_source,
@@ -169,16 +146,17 @@ def _workplace(
     threads: ThreadShare,
     sampler: EnergyMonitor,
     intensity: Intensity,
+    stop: Stop,
 ) -> Workplace:
     return Workplace(
         db=db,
         settings=settings,
-        worker_id=worker.worker_id,
-        device=worker.device,
+        worker=worker,
         threads=threads,
         sampler=sampler,
         intensity=intensity,
         facts=collect_facts(energy_source=worker.energy_source or "", intensity=intensity),
+        stop=stop,
         on_beat=_beat(db, worker, threads, settings, sampler),
     )
 
@@ -194,7 +172,7 @@ def _meter_options(settings: Settings, device: str) -> MeterOptions:
 
 def _beat(
     db: RedisDB, worker: Worker, threads: ThreadShare, settings: Settings, sampler: EnergyMonitor
-) -> Callable[[str | None], None]:
+) -> OnBeat:
     validate = functools.partial(
         complete_hyper_params,
         datasets_dir=settings.data_dir / "datasets",
@@ -202,13 +180,34 @@ def _beat(
         scripts_dir=settings.scripts_dir,
     )
 
-    def beat(run_id: str | None) -> None:
+    is_draining = False
+
+    def beat(run_id: str | None, epoch: int | None) -> bool:
+        nonlocal is_draining
         gpu = sampler.gpu_facts and GpuState(**asdict(sampler.gpu_facts))
-        live = {"run_id": run_id, "threads": threads.latest, "power_w": sampler.power_w(), "gpu": gpu}
-        db.workers.beat(worker.model_copy(update=live), ttl_s=BEAT_TTL_S)
-        tick(db, lease_s=settings.lease_s, validate=validate)
+        live = {
+            "run_id": run_id,
+            "epoch": epoch,
+            "threads": threads.latest,
+            "power_w": sampler.power_w(),
+            "gpu": gpu,
+            "is_draining": is_draining,
+        }
+        is_draining = db.workers.beat(worker.model_copy(update=live), ttl_s=BEAT_TTL_S)
+        _keep_house(db, settings.lease_s, validate)
+        return is_draining
 
     return beat
+
+
+def _keep_house(db: RedisDB, lease_s: float, validate: Validate) -> None:
+    try:
+        tick(db, lease_s=lease_s, validate=validate)
+    except StoreUnavailable:
+        raise
+    except WattleError as error:
+        # No fault of the run that is trained here.
+        log.warning("a job of the housekeeping failed and will be tried again: %s", error)
 
 
 def _say_goodbye(db: RedisDB, worker: Worker) -> None:

@@ -1,73 +1,22 @@
-"""Everything a worker writes about a run, in order, kept while Redis is away."""
+"""The log of a run: a file on the worker's host, and lines for the store."""
 
 from __future__ import annotations
 
 import logging
 import sys
 import time
-from collections import deque
 from collections.abc import Callable
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
-
-from errors import StoreUnavailable, WattleError
 
 log = logging.getLogger(__name__)
 
 LOG_FILE_BYTES = 1_000_000
 LOG_FILES = 3
-LINES_AT_ONCE = 500
-
-
-class Outbox:
-    """Writes that are made in order, each at least once; an unreachable Redis only delays them."""
-
-    def __init__(self) -> None:
-        self._writes: deque[Callable[[], object]] = deque()
-        self._open_lines: list[str] | None = None
-        self._is_away = False
-
-    def add(self, write: Callable[[], object]) -> None:
-        """Queue a write; every write of the store is safe to repeat, so a lost reply does no harm."""
-        self._open_lines = None
-        self._writes.append(write)
-
-    def add_lines(self, lines: list[str], send: Callable[[list[str]], None]) -> None:
-        """Queue log lines; lines with nothing in between become one write."""
-        if self._open_lines is None or len(self._open_lines) >= LINES_AT_ONCE:
-            opened: list[str] = []
-            self.add(lambda: send(opened))
-            self._open_lines = opened
-        self._open_lines += lines
-
-    def flush(self, *, budget_s: float = 0.5) -> bool:
-        """Make what is waiting, in order, for about ``budget_s``; False while some still wait.
-
-        Raises LeaseLost when the run belongs to another attempt by now. Another refusal is raised, too, and
-        the refused write is dropped: it would be refused for ever.
-        """
-        give_up_s = time.monotonic() + budget_s
-        try:
-            while self._writes and time.monotonic() < give_up_s:
-                self._open_lines = None
-                self._writes[0]()
-                self._writes.popleft()
-        except StoreUnavailable as error:
-            if not self._is_away:
-                log.warning("Redis is away, %d writes wait: %s", len(self._writes), error)
-            self._is_away = True
-            return False
-        except WattleError:
-            self._writes.popleft()
-            raise
-        if self._is_away:
-            log.info("Redis is back")
-        self._is_away = False
-        return not self._writes
 
 
 class RunLog:
-    """The log of one run: a file under ``results/`` and, through the outbox, the store.
+    """The log of one run: a file under ``results/`` and, through ``send``, the store.
 
     The store's is the one that counts: a file that cannot be written is warned about, once.
     """
@@ -81,7 +30,7 @@ class RunLog:
         """Add a line, or several."""
         if self._file is not None:
             self._file.emit(logging.LogRecord(self._run_id, logging.INFO, "", 0, text, None, None))
-        self._send(text.splitlines())
+        self._send([line.encode("utf-8", "replace").decode() for line in text.splitlines()])
 
     def close(self) -> None:
         """Close the file."""

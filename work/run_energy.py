@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Protocol
 
 from carbon_aware_trainer.accounting import energy_kwh
 from carbon_aware_trainer.energy import EnergyMonitor, read_ram_constant_w
 from carbon_aware_trainer.errors import MeterUnavailable
 from carbon_aware_trainer.records import Reading
-from schema import Lease, PowerPoint, Run, Scalar
+from schema import PowerPoint, Run, Scalar
 
 FIRST_INTERVAL_S = 1.0
 # Points are sent this many at a time; a run of fewer has none, so that short ones take no room.
@@ -21,13 +20,6 @@ _MOST_BEHIND = 200
 
 CODECARBON_FACT = "codecarbon_energy_kwh"
 _CODECARBON_ATTEMPT = "codecarbon_attempt"  # the last one in the figure
-
-
-class PowerStore(Protocol):
-    """Where the points of a run are kept."""
-
-    def append(self, lease: Lease, points: Sequence[PowerPoint], *, interval_s: float) -> float:
-        """Add points; return the interval of the next ones."""
 
 
 class RunEnergy:
@@ -93,9 +85,14 @@ class RunEnergy:
         points, self._points, self._has_sent = self._points, [], True
         return points
 
-    def send(self, points: Sequence[PowerPoint], lease: Lease, store: PowerStore) -> None:
-        """Store points, and take the next ones at the interval that the store wants."""
-        self._interval_s = store.append(lease, points, interval_s=self._interval_s)
+    @property
+    def interval_s(self) -> float:
+        """Of which time each point is the mean."""
+        return self._interval_s
+
+    def use_interval(self, interval_s: float) -> None:
+        """Take the next points at the interval that the store wants."""
+        self._interval_s = interval_s
 
     def _advance(self, newest_ns: int) -> None:
         step_ns = round(self._interval_s * 1e9)

@@ -4,6 +4,7 @@ from carbon_aware_trainer.energy.choose import Choice, choose_meters
 from carbon_aware_trainer.energy.memory import read_ram_constant_w
 from carbon_aware_trainer.energy.meter import Meter
 from carbon_aware_trainer.energy.monitor import EnergyMonitor, MeterOptions, default_folder
+from carbon_aware_trainer.energy.nvml import list_visible_gpus
 from carbon_aware_trainer.energy.own_meter import OwnMeter, check_meters, choose_meter
 
 __all__ = [
@@ -16,5 +17,6 @@ __all__ = [
     "choose_meter",
     "choose_meters",
     "default_folder",
+    "list_visible_gpus",
     "read_ram_constant_w",
 ]

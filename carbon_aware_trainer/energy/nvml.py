@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 from carbon_aware_trainer.energy.meter import COUNTER_ERROR, Clock, Meter, RisingCounter
-from carbon_aware_trainer.energy.visible import find_visible
+from carbon_aware_trainer.energy.visible import find_visible, list_visible
 from carbon_aware_trainer.errors import MeterUnavailable
 from carbon_aware_trainer.records import Counters, GpuFacts, Source
 
@@ -27,6 +27,19 @@ def find_uuid(index: int, *, nvml: Any = None, environ: Mapping[str, str] = os.e
     nvml = _start(nvml)
     with _closing(nvml), _explaining(nvml, f"cuda:{index}"):
         return str(nvml.nvmlDeviceGetUUID(find_visible(nvml, index, environ)))
+
+
+def list_visible_gpus(*, nvml: Any = None, environ: Mapping[str, str] = os.environ) -> list[str]:
+    """Return what CUDA_VISIBLE_DEVICES has to be for a program to see one GPU alone, for each that we see.
+
+    nvml: as in ``find_uuid``. Raises MeterUnavailable when there is no driver.
+    """
+    if (visible := environ.get("CUDA_VISIBLE_DEVICES")) is not None:
+        return list_visible(visible)
+    nvml = _start(nvml)
+    with _closing(nvml), _explaining(nvml, "this host's GPUs"):
+        handles = [nvml.nvmlDeviceGetHandleByIndex(index) for index in range(nvml.nvmlDeviceGetCount())]
+        return [str(nvml.nvmlDeviceGetUUID(handle)) for handle in handles]
 
 
 def open_gpu(uuid: str, *, key: str, nvml: Any = None, clock: Clock = time.monotonic_ns) -> Meter:

@@ -20,7 +20,7 @@ def find_visible(nvml: Any, index: int, environ: Mapping[str, str]) -> Any:
     if visible is None:
         wanted = str(index)
     else:
-        entries = _list_visible(visible)
+        entries = list_visible(visible)
         if index >= len(entries):
             raise MeterUnavailable(f"cuda:{index} is not visible: CUDA_VISIBLE_DEVICES is {visible!r}.")
         wanted = entries[index]
@@ -35,7 +35,7 @@ def find_visible(nvml: Any, index: int, environ: Mapping[str, str]) -> Any:
     return handle
 
 
-def _list_visible(visible: str) -> list[str]:
+def list_visible(visible: str) -> list[str]:
     """Return the entries up to the first invalid one, as CUDA does."""
     entries: list[str] = []
     for entry in (part.strip() for part in visible.split(",")):

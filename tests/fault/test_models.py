@@ -12,6 +12,7 @@ from safetensors.torch import load_file
 
 from redis_db import RedisDB
 from schema import DEFAULT_QUEUE, Status
+from tests.fault.acts import child_of, has_ended
 from tests.programs import Programs, wait_until
 from tests.saved import save_models
 from trainers.cards import Card
@@ -152,19 +153,31 @@ def test_a_place_slower_than_the_lease_costs_no_run(
     assert card_of(tmp_path / "slow", run_id, "last").duration_s == run.duration_s
 
 
-def test_a_worker_that_has_lost_the_run_leaves_its_cards_and_checkpoints_alone(
+def reap(store: RedisDB, run_id: str) -> None:
+    """Take the run from its worker, whose lease expires."""
+    wait_until(lambda: store.queue.requeue_expired(grace_s=0.1) == [run_id])
+
+
+def test_a_worker_that_has_lost_the_run_writes_no_model_and_leaves_cards_and_checkpoints_alone(
     store: RedisDB, programs: Programs, tmp_path: Path
 ) -> None:
     run_id = store.queue.submit({**HYPER_PARAMS, "num_epochs": 1}).run_id
     options = ("worker.py", "--device", "cpu", "--threads", "1", "--burst")
     stale = programs.start(*options, lease_s=0.5, model_url=f"slowcards://{tmp_path / 'slow'}")
-    wait_until((tmp_path / "slow" / run_id / "best" / MODEL_FILE).exists, timeout_s=60)
-    stale.send_signal(signal.SIGSTOP)  # its child goes on, and saves the models
-    wait_until((tmp_path / "slow" / run_id / "last" / CARD_FILE).exists)
-    wait_until(lambda: store.queue.requeue_expired(grace_s=0) == [run_id])
+    models_dir = tmp_path / "slow"
+    wait_until((models_dir / run_id / "best" / MODEL_FILE).exists, timeout_s=60)
+    child = child_of(stale)
+    stale.send_signal(signal.SIGSTOP)  # its child goes on with what it has begun
+    wait_until((models_dir / run_id / "best" / CARD_FILE).exists)
+    reap(store, run_id)
     assert store.queue.claim([DEFAULT_QUEUE], worker_id="the test", lease_s=3600) is not None
+    polls = child.num_ctx_switches().voluntary + 20
+    wait_until(lambda: has_ended(child) or child.num_ctx_switches().voluntary > polls)  # it waits, or has not
+
     stale.send_signal(signal.SIGCONT)
     assert stale.wait(60) == 0
+
     assert "lease lost" in programs.output()
-    assert card_of(tmp_path / "slow", run_id, "last").duration_s is None
+    assert not (models_dir / run_id / "last").exists()
+    assert card_of(models_dir, run_id, "best").duration_s is None
     assert list((tmp_path / "data" / "checkpoints" / run_id).iterdir())

@@ -11,7 +11,7 @@ import torch
 from pydantic import JsonValue
 
 from redis_db import RedisDB
-from schema import Status
+from schema import RunOptions, Status
 from tests.fault.test_resume import weights_of, without_costs
 from tests.programs import Programs, wait_until
 
@@ -21,6 +21,8 @@ HYPER_PARAMS: dict[str, JsonValue] = {
     "trainer": "cnn", "dataset": "digits", "network": "small_cnn", "optimizer": "adamw", "dropout": 0.2,
     "num_epochs": 30, "batch_size": 32, "seed": 3, "gpus": 2,
 }  # fmt: skip
+
+AT_ONCE = RunOptions(max_failures=0)
 
 
 def descendants(pid: int) -> list[psutil.Process]:
@@ -72,7 +74,7 @@ def test_a_rank_that_dies_fails_the_run_at_once_and_takes_all_others_along(
 ) -> None:
     worker = programs.start_worker()
     for victim in (0, 1):
-        run_id = store.queue.submit({**HYPER_PARAMS, "num_epochs": 10_000}).run_id
+        run_id = store.queue.submit({**HYPER_PARAMS, "num_epochs": 10_000}, AT_ONCE).run_id
         wait_until(lambda run_id=run_id: store.runs.get(run_id).epochs_done, timeout_s=60)  # type: ignore[misc] # bound
         ranks = find_ranks(worker.pid)
         theirs = [process for process in descendants(worker.pid) if "trainers" in " ".join(process.cmdline())]
@@ -82,13 +84,12 @@ def test_a_rank_that_dies_fails_the_run_at_once_and_takes_all_others_along(
 
         wait_until(
             lambda run_id=run_id: store.runs.get(run_id).status is Status.FAILED,  # type: ignore[misc] # bound
-            timeout_s=5,
             what=programs.output(),
         )
         error = store.runs.get(run_id).error
         assert error is not None
         assert error.message.startswith(f"Rank {victim} was ended by SIGKILL.")
-        wait_until(lambda theirs=theirs: has_ended(theirs), timeout_s=5)  # type: ignore[misc] # bound
+        wait_until(lambda theirs=theirs: has_ended(theirs))  # type: ignore[misc] # bound
     assert worker.poll() is None
 
 
@@ -97,7 +98,7 @@ def test_ranks_end_with_whoever_started_them_even_if_they_hang(
     store: RedisDB, programs: Programs, victim: str
 ) -> None:
     worker = programs.start_worker()
-    run_id = store.queue.submit({**HYPER_PARAMS, "num_epochs": 10_000}).run_id
+    run_id = store.queue.submit({**HYPER_PARAMS, "num_epochs": 10_000}, AT_ONCE).run_id
     wait_until(lambda: store.runs.get(run_id).epochs_done, timeout_s=60)
     theirs = descendants(worker.pid)
     ranks = find_ranks(worker.pid)
@@ -112,10 +113,10 @@ def test_ranks_end_with_whoever_started_them_even_if_they_hang(
 
     if victim == "worker":
         worker.wait()
-        wait_until(lambda: has_ended(theirs), timeout_s=5)
+        wait_until(lambda: has_ended(theirs))
         return
-    wait_until(lambda: has_ended([leash, torchrun, *ranks.values()]), timeout_s=5)
-    wait_until(lambda: store.runs.get(run_id).status is Status.FAILED, timeout_s=5)
+    wait_until(lambda: has_ended([leash, torchrun, *ranks.values()]))
+    wait_until(lambda: store.runs.get(run_id).status is Status.FAILED)
     error = store.runs.get(run_id).error
     assert error is not None
     assert "torchrun" in error.message

@@ -67,22 +67,22 @@ def resumed_after(store: RedisDB, run_id: str) -> list[int]:
     return [int(match[1]) for match in found if match]
 
 
-def stop_at(
-    step: int,
-    kind: signal.Signals,
+def stop_after(
     store: RedisDB,
     programs: Programs,
-    run_id: str,
     data_dir: Path,
+    run_id: str,
+    kind: signal.Signals,
     *,
-    resumptions: int,
+    target: int,
+    count: int,
 ) -> None:
-    """Start a worker and stop it as soon as it has trained to ``step``, and beyond where the last one was."""
+    """Have a worker go on with the run, and stop it once it has checkpointed the step ``target``."""
     worker = programs.start_worker(lease_s=0.5, checkpoint_every_s=0)
-    step = max(step, newest_step(data_dir, run_id) + 1)
-    wait_until(lambda: newest_step(data_dir, run_id) >= step)
+    target = max(target, newest_step(data_dir, run_id) + 1)
+    wait_until(lambda: newest_step(data_dir, run_id) >= target)
     # A line of the log is the parent's to write: a child may be killed some steps before it is.
-    wait_until(lambda: len(resumed_after(store, run_id)) >= resumptions)
+    wait_until(lambda: len(resumed_after(store, run_id)) >= count)
     worker.send_signal(kind)
     worker.wait()
 
@@ -96,9 +96,10 @@ def test_a_run_that_is_stopped_at_random_steps_ends_with_the_same_weights(
     whole = train_undisturbed(store, programs)
     steps_per_epoch = math.ceil(int(str(store.runs.get(whole).environment["train_images"])) / BATCH_SIZE)
     run_id = store.queue.submit(HYPER_PARAMS).run_id
-    targets = random.Random(draw).sample(range(1, steps_per_epoch * (NUM_EPOCHS - 1)), STOPS)  # noqa: S311 - moments of a test
-    for count, target in enumerate(sorted(targets)):
-        stop_at(target, kind, store, programs, run_id, data_dir, resumptions=count)
+    chance = random.Random(draw)  # noqa: S311 - moments of a test
+    targets = sorted(chance.sample(range(1, steps_per_epoch * (NUM_EPOCHS - 1)), STOPS))
+    for count, target in enumerate(targets):
+        stop_after(store, programs, data_dir, run_id, kind, target=target, count=count)
     programs.start_worker(lease_s=0.5)
     wait_until(lambda: store.runs.get(run_id).status is Status.DONE, timeout_s=60)
 

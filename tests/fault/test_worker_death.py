@@ -2,39 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import signal
-import subprocess
 from pathlib import Path
 
 import psutil
 import pytest
-from pydantic import JsonValue
 
 from cli.redis_server import RedisServer
 from redis_db import RedisDB
-from schema import Run, Status
-from tests.programs import Programs, wait_until
+from schema import Status
+from tests.fault.acts import epochs_of, forkserver_of, submit, wait_for
+from tests.programs import PLUGIN, ROOT, Programs, wait_until
 
 pytestmark = pytest.mark.slow
-
-
-def submit(store: RedisDB, trainer: str, *, num_epochs: int = 5, epoch_s: float = 0.05) -> str:
-    hyper_params: dict[str, JsonValue] = {
-        "trainer": trainer,
-        "num_epochs": num_epochs,
-        "epoch_s": epoch_s,
-        "seed": 0,
-    }
-    return store.queue.submit(hyper_params).run_id
-
-
-def wait_for(store: RedisDB, run_id: str, status: Status) -> Run:
-    wait_until(lambda: store.runs.get(run_id).status is status, what=f"{run_id} is {status}")
-    return store.runs.get(run_id)
-
-
-def epochs_of(store: RedisDB, run_id: str) -> list[int]:
-    return [result.epoch for result in store.runs.list_epochs(run_id)]
 
 
 def test_the_run_of_a_killed_worker_is_finished_by_the_next(store: RedisDB, programs: Programs) -> None:
@@ -82,7 +63,9 @@ def test_two_workers_share_the_queue_and_no_run_is_trained_twice(store: RedisDB,
 def test_a_failing_run_keeps_its_traceback_and_the_worker_takes_the_next(
     store: RedisDB, programs: Programs, tmp_path: Path
 ) -> None:
-    failing, dying, poisoned = submit(store, "raising"), submit(store, "dying"), submit(store, "nonsense")
+    failing, dying, poisoned = (
+        submit(store, trainer, max_failures=0) for trainer in ("raising", "dying", "nonsense")
+    )
     good = submit(store, "sleepy")
     worker = programs.start_worker("--burst")
     assert worker.wait(60) == 0
@@ -111,7 +94,7 @@ def test_a_failing_run_keeps_its_traceback_and_the_worker_takes_the_next(
 def test_a_trainer_that_lies_about_an_epoch_fails_and_the_worker_lives(
     store: RedisDB, programs: Programs
 ) -> None:
-    lying, good = submit(store, "lying"), submit(store, "sleepy")
+    lying, good = submit(store, "lying", max_failures=0), submit(store, "sleepy")
     assert programs.start_worker("--burst").wait(60) == 0
 
     error = store.runs.get(lying).error
@@ -131,11 +114,6 @@ def test_a_log_file_that_cannot_be_written_costs_no_run(
     assert store.runs.get(run_id).status is Status.DONE
     assert len([line for line in store.log.list(run_id) if line.text.startswith("epoch ")]) == 5
     assert "log file cannot be opened" in programs.output()
-
-
-def forkserver_of(worker: subprocess.Popen[bytes]) -> psutil.Process:
-    children = psutil.Process(worker.pid).children()
-    return next(child for child in children if "multiprocessing.forkserver" in " ".join(child.cmdline()))
 
 
 def test_a_dead_forkserver_costs_an_idle_worker_nothing(store: RedisDB, programs: Programs) -> None:
@@ -177,6 +155,22 @@ def test_a_redis_that_hangs_does_not_hold_a_stopping_worker(
         assert worker.wait(5) == 0
     finally:
         durable_redis.process.send_signal(signal.SIGCONT)
+
+
+def test_a_worker_without_torch_puts_a_run_that_needs_it_back_and_ends(
+    store: RedisDB, programs: Programs
+) -> None:
+    simulated = store.queue.submit({"trainer": "demo", "num_epochs": 1, "simulated": True}).run_id
+    trained = store.queue.submit({"trainer": "cnn", "num_epochs": 1}).run_id
+    hidden = os.pathsep.join([str(PLUGIN), str(ROOT / "tests" / "without_torch")])
+
+    worker = programs.start_worker(environment={"PYTHONPATH": hidden})
+
+    assert worker.wait(60) == 2
+    assert "needs torch" in programs.output()
+    assert store.runs.get(simulated).status is Status.DONE
+    run = store.runs.get(trained)
+    assert (run.status, run.failures, run.lease_losses) == (Status.WAITING, 0, 0)
 
 
 @pytest.mark.parametrize("arguments", [("--queues", "High"), ("--queues", ","), ("--device", "tpu")])

@@ -9,7 +9,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from schema import EpochResult, Epochs, TrainingContext
+from schema import Checkpoint, EpochResult, Epochs, TrainingContext
 from trainers import TrainerSpec
 from trainers.params import HyperParams
 
@@ -43,6 +43,18 @@ class StubbornHyperParams(SleepyHyperParams):
     """Never looks at its requests."""
 
     trainer: Literal["stubborn"] = "stubborn"  # type: ignore[assignment] # as above
+
+
+class SavingHyperParams(SleepyHyperParams):
+    """Saves a checkpoint after each epoch, and does not end as long as there is a file ``hold``."""
+
+    trainer: Literal["saving"] = "saving"  # type: ignore[assignment] # as above
+
+
+class HangingHyperParams(SleepyHyperParams):
+    """Hangs in the second epoch of its first attempt, which leaves a file behind."""
+
+    trainer: Literal["hanging"] = "hanging"  # type: ignore[assignment] # as above
 
 
 def result_of(hyper_params: SleepyHyperParams, epoch: int) -> EpochResult:
@@ -91,6 +103,43 @@ def train_stubborn(hyper_params: SleepyHyperParams, context: TrainingContext) ->
     return None
 
 
+def train_saving(hyper_params: SleepyHyperParams, context: TrainingContext) -> Epochs:
+    checkpoints = context.checkpoints
+    assert checkpoints is not None
+    newest = checkpoints.find_newest()
+    first, step = (newest.state["next"], newest.step) if newest else (1, 0)
+    for epoch in range(first, hyper_params.num_epochs + 1):
+        end_s = time.monotonic() + hyper_params.epoch_s
+        while time.monotonic() < end_s:
+            time.sleep(0.01)
+            step += 1
+            if context.control.after_step(step):
+                checkpoints.save(Checkpoint(step, {"next": epoch}))
+                return None
+        yield result_of(hyper_params, epoch)
+        checkpoints.save(Checkpoint(step, {"next": epoch + 1}))
+    while (context.datasets_dir.parent / "hold").exists():
+        time.sleep(0.01)
+    return None
+
+
+def train_hanging(hyper_params: SleepyHyperParams, context: TrainingContext) -> Epochs:
+    yield result_of(hyper_params, 1)
+    mark = context.datasets_dir.parent / "has-hung"
+    if not mark.exists():
+        mark.touch()
+        context.control.after_step(7)
+        hang_here()
+    for epoch in range(2, hyper_params.num_epochs + 1):
+        yield result_of(hyper_params, epoch)
+    return None
+
+
+def hang_here() -> None:
+    while True:
+        time.sleep(60)
+
+
 def spec(name: str, hyper_params: type[HyperParams]) -> TrainerSpec:
     return TrainerSpec(
         name=name,
@@ -106,3 +155,5 @@ RAISING = spec("raising", RaisingHyperParams)
 LYING = spec("lying", LyingHyperParams)
 DYING = spec("dying", DyingHyperParams)
 STUBBORN = spec("stubborn", StubbornHyperParams)
+SAVING = spec("saving", SavingHyperParams)
+HANGING = spec("hanging", HangingHyperParams)

@@ -9,7 +9,7 @@ import pytest
 
 from carbon_aware_trainer.energy.memory import ram_constant_w
 from carbon_aware_trainer.energy.meter import Meter
-from carbon_aware_trainer.energy.nvml import GpuPanel, find_uuid, open_gpu
+from carbon_aware_trainer.energy.nvml import GpuPanel, find_uuid, list_visible_gpus, open_gpu
 from carbon_aware_trainer.energy.own_meter import check_meters
 from carbon_aware_trainer.energy.rapl import RaplMeter
 from carbon_aware_trainer.errors import MeterUnavailable
@@ -117,6 +117,16 @@ def test_nvml_is_closed_as_often_as_it_was_opened(clock: FakeClock) -> None:
         with pytest.raises(MeterUnavailable):
             fails()
     assert nvml.users == 0
+
+
+def test_each_visible_gpu_has_a_name_by_which_a_program_sees_it_alone() -> None:
+    nvml = FakeNvml(FakeGpu("GPU-a"), FakeGpu("GPU-b"))
+    assert list_visible_gpus(nvml=nvml, environ={}) == ["GPU-a", "GPU-b"]
+    assert nvml.users == 0
+    assert list_visible_gpus(nvml=nvml, environ={"CUDA_VISIBLE_DEVICES": "1,MIG-7"}) == ["1", "MIG-7"]
+    assert list_visible_gpus(nvml=nvml, environ={"CUDA_VISIBLE_DEVICES": ""}) == []
+    with pytest.raises(MeterUnavailable, match="driver"):
+        list_visible_gpus(nvml=FakeNvml(starts=False), environ={})
 
 
 @pytest.mark.parametrize(

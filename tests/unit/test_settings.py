@@ -22,6 +22,7 @@ VALUES = {
     "log_level": "WARNING",
     "checkpoint_url": "memory://elsewhere",
     "checkpoint_every_s": "1.5",
+    "stall_s": "45",
     "model_url": "memory://elsewhere",
     "model_licence": "CC-BY-4.0",
     "lease_s": "3.5",

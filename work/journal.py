@@ -1,0 +1,109 @@
+"""The writes of one attempt, in their order; an unreachable Redis only delays them."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import deque
+from collections.abc import Callable
+
+from errors import StoreUnavailable, WattleError
+from redis_db import RedisDB
+from schema import Lease
+from work.spool import Spool
+from work.writes import LinesWrite, Write, make
+
+log = logging.getLogger(__name__)
+
+LINES_AT_ONCE = 500
+
+# Told the interval of the next points of power.
+OnInterval = Callable[[float], None]
+
+
+class Journal:
+    """Makes writes in order, each at least once; while Redis is away they wait in memory and in the spool."""
+
+    def __init__(self, db: RedisDB, lease: Lease, spool: Spool, *, on_interval: OnInterval) -> None:
+        self._db = db
+        self._lease = lease
+        self._spool = spool
+        self._on_interval = on_interval
+        self._writes: deque[Write] = deque()
+        self._is_away = False
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing waits."""
+        return not self._writes
+
+    def add(self, write: Write) -> None:
+        """Queue a write."""
+        self._writes.append(write)
+        if self._spool.is_open:
+            self._spool.add([write])
+
+    def flush(self, *, budget_s: float = 0.5) -> bool:
+        """Make what is waiting, in order, for about ``budget_s``; False while some still wait.
+
+        Raises LeaseLost when the run belongs to another attempt by now. Another refusal is raised, too, and
+        the refused write is dropped: it would be refused for ever.
+        """
+        give_up_s = time.monotonic() + budget_s
+        try:
+            while self._writes and time.monotonic() < give_up_s:
+                self._make_next()
+        except StoreUnavailable as error:
+            self._note_away(error)
+            return False
+        if self._is_away:
+            log.info("Redis is back run_id=%s", self._lease.run_id)
+        self._is_away = False
+        if not self._writes:
+            self._spool.discard()
+        return not self._writes
+
+    def discard(self) -> None:
+        """Forget what was not written: the run is another worker's."""
+        self._writes.clear()
+        self._spool.discard()
+
+    def _make_next(self) -> None:
+        write, count = self._gather()
+        try:
+            interval_s = make(write, self._db, self._lease)
+        except StoreUnavailable:
+            raise
+        except WattleError:
+            self._drop(count)
+            raise
+        self._drop(count)
+        if interval_s is not None:
+            self._on_interval(interval_s)
+
+    def _gather(self) -> tuple[Write, int]:
+        """Return the next write, and how many of those that wait are in it: lines travel together."""
+        first = self._writes[0]
+        if not isinstance(first, LinesWrite):
+            return first, 1
+        lines: list[str] = []
+        count = 0
+        for write in self._writes:
+            if not isinstance(write, LinesWrite) or len(lines) >= LINES_AT_ONCE:
+                break
+            lines += write.lines
+            count += 1
+        return LinesWrite(lines=tuple(lines)), count
+
+    def _drop(self, count: int) -> None:
+        for _ in range(count):
+            self._writes.popleft()
+
+    def _note_away(self, error: StoreUnavailable) -> None:
+        if not self._is_away:
+            log.warning(
+                "Redis is away, %d writes wait run_id=%s: %s", len(self._writes), self._lease.run_id, error
+            )
+        self._is_away = True
+        if not self._spool.is_open:
+            self._spool.add(tuple(self._writes))

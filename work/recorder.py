@@ -1,0 +1,155 @@
+"""What is written about one attempt: epochs with their cost, other costs, facts, log, power, the ending."""
+
+from __future__ import annotations
+
+import platform
+import time
+from collections.abc import Mapping
+
+from carbon_aware_trainer.energy import EnergyMonitor
+from carbon_aware_trainer.records import Intensity
+from redis_db import RedisDB
+from schema import Lease, Request, RunError, Scalar, Status
+from settings import Settings
+from work.budget import Budget
+from work.failures import complete
+from work.journal import Journal
+from work.messages import Described, Ended, EpochEnded, Logged, Message, Spent
+from work.metering import add_cost, cost_of, describe_epoch
+from work.recording import RunLog
+from work.run_energy import RunEnergy
+from work.spool import FOLDER, Spool
+from work.writes import (
+    EpochWrite,
+    ExtraWrite,
+    FactsWrite,
+    FinishWrite,
+    LinesWrite,
+    PowerWrite,
+    ReleaseWrite,
+)
+
+_ASKED: Mapping[Request | None, str] = {
+    Request.CANCEL: "It was cancelled.",
+    Request.PAUSE: "It was paused.",
+    Request.PREEMPT: "It was preempted.",
+}
+
+
+class Recorder:
+    """Turns what a child sends into writes, which ``journal`` makes."""
+
+    def __init__(
+        self, db: RedisDB, settings: Settings, lease: Lease, sampler: EnergyMonitor, intensity: Intensity
+    ) -> None:
+        self._lease = lease
+        self._pue = settings.pue
+        self._sampler = sampler
+        self._intensity = intensity
+        self._energy = RunEnergy(sampler, lease.run, pue=settings.pue)
+        spool = Spool(settings.data_dir / FOLDER, lease)
+        self.journal = Journal(db, lease, spool, on_interval=self._energy.use_interval)
+        self._log = RunLog(settings.data_dir / "results", lease.run_id, self._add_lines)
+        self._budget = Budget(lease.run)
+        self.over_budget: str | None = None
+        """Why the run has to end before its last epoch."""
+        self.epochs_done = lease.run.epochs_done
+        # From when on what is used is not an epoch's yet.
+        self._unrecorded_ns = time.monotonic_ns()
+
+    def begin(self, facts: dict[str, Scalar]) -> None:
+        """Record what is known before the training."""
+        self.describe(facts | self._energy.begin())
+
+    def take(self, message: Message) -> None:
+        """Record what a child says."""
+        match message:
+            case EpochEnded():
+                self._take_epoch(message)
+            case Described(facts=facts):
+                self.describe(facts)
+            case Spent():
+                self._charge(message)
+                self._unrecorded_ns = message.span_ns[1]
+            case Logged(text=text):
+                self.log(text)
+
+    def describe(self, facts: dict[str, Scalar]) -> None:
+        """Record how the run is run."""
+        self.journal.add(FactsWrite(facts=facts))
+
+    def log(self, text: str) -> None:
+        """Add to the run's log."""
+        self._log.write(text)
+
+    def add_power(self, *, is_last: bool = False) -> None:
+        """Record the points of power that are due."""
+        if points := self._energy.take_points(is_last=is_last):
+            self.journal.add(PowerWrite(points=tuple(points), interval_s=self._energy.interval_s))
+
+    def end(
+        self, ended: Ended, *, asked: Request | None = None, has_trained: bool = True, step: int | None = None
+    ) -> None:
+        """Record how the attempt ended.
+
+        asked: what somebody wanted of the run. has_trained: there was a child, which used something.
+        """
+        self.add_power(is_last=True)
+        self.describe(self._energy.end())
+        if ended.outcome == "stopped":
+            # Without a reason it is the child's own word: its state is saved, and what it trained goes on.
+            is_resumed = ended.reason is None and asked is not Request.CANCEL
+            self._charge_unfinished(has_trained, is_resumed=is_resumed)
+            reason = " ".join(filter(None, [_ASKED.get(asked), ended.reason])) or "The worker was stopped."
+            self.log(reason if asked else f"{reason} The run goes back to the queue.")
+            self.journal.add(ReleaseWrite(reason=reason))
+        elif ended.outcome == "failed" and ended.error is not None:
+            self._charge_unfinished(has_trained, is_resumed=False)
+            self._add_failure(ended.error, step)
+        else:
+            self._add_success(ended, has_trained)
+
+    def close(self) -> None:
+        """Close the log file, and say that the run is trained no more."""
+        self._energy.close()
+        self._log.close()
+
+    def _take_epoch(self, message: EpochEnded) -> None:
+        attempt, run = self._lease.attempt, self._lease.run
+        result = add_cost(message, self._sampler, self._intensity, attempt=attempt, pue=self._pue)
+        self._unrecorded_ns = message.span_ns[1] if message.span_ns else self._unrecorded_ns
+        self.journal.add(EpochWrite(result=result))
+        self.epochs_done = result.epoch
+        self.log(describe_epoch(result, run.num_epochs))
+        if result.epoch < run.num_epochs and self.over_budget is None:
+            self.over_budget = self._budget.spend(result)
+
+    def _add_failure(self, error: RunError, step: int | None) -> None:
+        self.log(f"failed: {error.message}\n{error.traceback or ''}")
+        epoch = min(self.epochs_done + 1, self._lease.run.num_epochs)
+        explained = complete(error, host=platform.node(), step=step, epoch=epoch)
+        self.journal.add(FinishWrite(status=Status.FAILED, error=explained))
+
+    def _add_success(self, ended: Ended, has_trained: bool) -> None:
+        reason = ended.reason if self.over_budget is None else self.over_budget
+        self.log(f"done: {reason}" if reason else "done")
+        if self.over_budget is not None:  # in mid-epoch, as it was asked to
+            self._charge_unfinished(has_trained, is_resumed=False)
+        write = FinishWrite(status=Status.DONE, reason=reason, has_saved_models=ended.has_saved_models)
+        self.journal.add(write)
+
+    def _charge_unfinished(self, has_trained: bool, *, is_resumed: bool) -> None:
+        """Add what was used since the last recorded epoch; its time is the resumed epoch's, if any."""
+        if self._lease.run.simulated or not has_trained:
+            return
+        span_ns = (self._unrecorded_ns, time.monotonic_ns())
+        self._charge(Spent(name="unfinished_epoch", span_ns=span_ns, is_in_an_epoch=is_resumed))
+
+    def _charge(self, spent: Spent) -> None:
+        attempt = self._lease.attempt
+        cost = cost_of(spent, self._sampler, self._intensity, attempt=attempt, pue=self._pue)
+        self.journal.add(ExtraWrite(cost=cost))
+        self._budget.note(cost)
+
+    def _add_lines(self, lines: list[str]) -> None:
+        self.journal.add(LinesWrite(lines=tuple(lines)))
