@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pydantic import JsonValue
 
 from schema import EpochResult, Lease, Run, RunError, Scalar, Status
+from store.address import parse_address
 from store.connection import Argument, Connection, Reply
 from store.keys import Keys
 from store.queue import Queue
@@ -25,13 +26,20 @@ class LateConnection(Connection):
     """A Connection that keeps its script calls until ``flush``; a refusal is raised then."""
 
     def __init__(self, url: str, db: int | None, keys: Keys) -> None:
-        super().__init__(url, db, key_formats=keys.formats)
+        super().__init__(parse_address(url, db), key_formats=keys.formats)
         self._known = load_scripts(keys.formats)
         self._kept: list[list[Argument]] = []
         for script in self._known.values():
             self.call("SCRIPT LOAD", script.text)
 
-    def run(self, name: str, keys: Sequence[str], arguments: Sequence[Argument]) -> Reply:
+    def run(
+        self,
+        name: str,
+        keys: Sequence[str],
+        arguments: Sequence[Argument],
+        *,
+        is_replicated: bool = False,  # noqa: ARG002 - nobody waits for a reply, let alone for a replica
+    ) -> Reply:
         """Keep a call; what it answers says nothing."""
         self._kept.append(["EVALSHA", self._known[name].sha, len(keys), *keys, *arguments])
         if len(self._kept) >= _BATCH:
