@@ -125,7 +125,9 @@ def test_an_outage_longer_than_the_lease_takes_no_run_from_a_healthy_worker(
         began_s = time.monotonic()
         with outage(durable_redis):
             wait_until(lambda: time.monotonic() > began_s + OUTAGE_S)
-        wait_until(lambda: all(store.runs.get(run_id).status is Status.DONE for run_id in run_ids))
+        wait_until(
+            lambda: all(store.runs.get(run_id).status is Status.DONE for run_id in run_ids), timeout_s=60
+        )
 
     assert reaper.reaped == []
     for run_id in run_ids:
@@ -147,7 +149,7 @@ def test_a_worker_that_died_in_an_outage_loses_its_run_after_it(
         victim.send_signal(signal.SIGKILL)
         victim.wait()
     programs.start_worker(lease_s=LEASE_S)
-    wait_until(lambda: store.runs.get(run_id).status is Status.DONE)
+    wait_until(lambda: store.runs.get(run_id).status is Status.DONE, timeout_s=60)
     run = store.runs.get(run_id)
     assert (run.attempt, run.lease_losses) == (2, 1)
     assert epochs_of(store, run_id) == [1, 2, 3, 4, 5]
@@ -177,16 +179,16 @@ def test_a_redis_killed_under_load_loses_no_accepted_run_and_records_each_once(
         submitter = threading.Thread(target=submit_all)
         submitter.start()
         for kills in (1, 2):
-            wait_until(lambda done=kills: len(accepted) >= 15 * done)  # type: ignore[misc] # bound now
+            wait_until(lambda done=kills: len(accepted) >= 8 * done)  # type: ignore[misc] # bound now
             wait_until(lambda done=kills: observer.runs.count_by_status()[Status.DONE] >= 2 * done)  # type: ignore[misc] # as above
             with killed(durable_redis):
                 pass
-        wait_until(lambda: len(accepted) >= 40)
+        wait_until(lambda: len(accepted) >= 24)
         is_enough.set()
         submitter.join()
         wait_until(lambda: observer.runs.count_by_status()[Status.DONE] >= len(accepted), timeout_s=90)
 
-    assert len(set(accepted)) == len(accepted) >= 40
+    assert len(set(accepted)) == len(accepted) >= 24
     for run_id in accepted:
         run = store.runs.get(run_id)
         assert (run.status, run.attempt, run.lease_losses, run.failures) == (Status.DONE, 1, 0, 0)
