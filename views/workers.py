@@ -55,7 +55,7 @@ def summary(live: Sequence[WorkerReply]) -> str:
     text = f"**{len(live)}** {'worker' if len(live) == 1 else 'workers'}, {busy} busy"
     known = [worker.power_w for worker in live if worker.power_w is not None]
     if known:
-        text += f" · {sum(known):,.0f} W together"
+        text += f" · {fmt.significant(sum(known))} W together"
         if len(known) < len(live):
             text += f", without {len(live) - len(known)} of unknown power"
     return text
