@@ -35,12 +35,6 @@ EPOCH_FIELDS: Final = (
 # Six digits are more than any meter has; written out in full, they would be half of an epoch's size.
 _ROUNDED: Final = ("energy_kwh", "co2_g", "duration_s")
 _DIGITS: Final = 6
-# More than single precision has; the last digits of double precision are noise, and a seventh of an epoch.
-_RESULTS: Final = (
-    *("train_loss", "train_accuracy", "test_loss", "test_accuracy"),
-    *("validation_loss", "validation_accuracy"),
-)
-_RESULT_DIGITS: Final = 12
 
 _JSON_FIELDS: Final = ("hyper_params", "options", "environment", "error", "co2_source", "co2_revisions")
 _TIME_FIELDS: Final = ("time_added", "started_at", "ended_at", "due_at", "paused_at")
@@ -95,7 +89,6 @@ def encode_epoch(result: EpochResult) -> str:
     """Write an epoch as a compact JSON array in the order of EPOCH_FIELDS."""
     values = {name: getattr(result, name) for name in EPOCH_FIELDS}
     values |= {name: round_figure(values[name]) for name in _ROUNDED}
-    values |= {name: round_figure(values[name], _RESULT_DIGITS) for name in _RESULTS}
     parts: dict[str, float] | None = values["energy_by_source"]
     values["energy_by_source"] = parts and {key: round_figure(part, 4) for key, part in parts.items()}
     values["ended_at"] = result.ended_at and round(result.ended_at.timestamp())

@@ -41,7 +41,7 @@ class Submission:
     ) -> Self:
         """Prepare a submission. Raises InvalidInput on a value that cannot be stored."""
         parts = {"hyper_params": dict(hyper_params), "options": _options(options)}
-        fields = {name: to_json(value) for name, value in parts.items()}
+        fields = {name: to_json(value) for name, value in parts.items() if name != "options" or value}
         fields |= _routing(options)
         fields["num_epochs"] = str(_num_epochs(hyper_params))
         if rerun_of is not None:

@@ -65,15 +65,20 @@ local function set_status(run_id, from, to, ...)
   local known = redis.call("HMGET", run, "simulated", "duration_s", unpack(SORT_FIELDS))
   local kind = kind_of(known[1])
   redis.call("HSET", run, "status", to, ...)
-  if not known[2] then
-    redis.call("ZREM", key(kind .. "blank", from), run_id)
+  local is_blank = not known[2]
+  if is_blank then
     redis.call("ZADD", key(kind .. "blank", to), known[3], run_id)
-    return
+    if redis.call("ZREM", key(kind .. "blank", from), run_id) == 1 then
+      return
+    end
+    -- Written before there were blank runs: then it is in the indexes of values.
   end
   for place, field in ipairs(SORT_FIELDS) do
     local name = field == "time_added" and "by" or kind .. "by"
     redis.call("ZREM", key(name, field, from), run_id)
-    redis.call("ZADD", key(name, field, to), known[place + 2] or "-inf", run_id)
+    if not is_blank then
+      redis.call("ZADD", key(name, field, to), known[place + 2] or "-inf", run_id)
+    end
   end
 end
 
@@ -108,8 +113,33 @@ local function encode_object(record)
   return "{" .. table.concat(parts, ",") .. "}"
 end
 
+-- Writes the record of an attempt; a count of 0 has no field.
 local function write_attempt(run_id, attempt, record)
+  if record.unknown_energy_epochs == 0 then
+    record.unknown_energy_epochs = nil
+  end
   redis.call("HSET", key("attempts", run_id), attempt, encode_object(record))
+end
+
+-- Writes what a run has used and achieved, numbers by field, and the fields that follow, names and values in turn. A sum
+-- that is unknown has no field, and neither has a count of 0.
+local function write_values(run_id, values, ...)
+  local fields, unknown = {...}, {}
+  for field, value in pairs(values) do
+    if field ~= "unknown_energy_epochs" or value > 0 then
+      fields[#fields + 1] = field
+      fields[#fields + 1] = digits(value)
+    end
+  end
+  for _, field in ipairs({"energy_kwh", "co2_g", "accuracy_per_kwh"}) do
+    if not values[field] then
+      unknown[#unknown + 1] = field
+    end
+  end
+  if #unknown > 0 then
+    redis.call("HDEL", key("run", run_id), unpack(unknown))
+  end
+  redis.call("HSET", key("run", run_id), unpack(fields))
 end
 
 -- Adds costs to a sum. One unknown part makes the sum unknown; a sum without a duration has no parts yet.
@@ -120,7 +150,7 @@ local function add_cost(sum, part)
     -- epochs have six digits; what comes after twelve in their sum is the noise of adding
     sum[field] = is_first and part[field] or has_both and tonumber(string.format("%.12g", sum[field] + part[field])) or nil
   end
-  sum.unknown_energy_epochs = (sum.unknown_energy_epochs or 0) + part.unknown_energy_epochs
+  sum.unknown_energy_epochs = (sum.unknown_energy_epochs or 0) + (part.unknown_energy_epochs or 0)
 end
 
 -- What a run used, the sum over its attempts, once this one has used ``cost`` more. Returns the sums and this attempt's
@@ -269,11 +299,19 @@ end
 -- stays at the largest number there is, so that nobody's absurd epoch keeps others from being recorded.
 local function add_totals(run_id, day, project, part)
   local prefix = redis.call("HEXISTS", key("run", run_id), "simulated") == 1 and "simulated_" or ""
+  local names, fields = {}, {}
+  for name in pairs(part) do
+    names[#names + 1] = name
+    fields[#fields + 1] = prefix .. name
+  end
   for _, total in ipairs({key("total_day", day), key("total_project", project)}) do
-    for field, value in pairs(part) do
-      local sum = tonumber(redis.call("HGET", total, prefix .. field) or 0) + value
-      redis.call("HSET", total, prefix .. field, digits(math.max(0, math.min(sum, 1.7976931348623157e308))))
+    local sums = {}
+    for place, known in ipairs(redis.call("HMGET", total, unpack(fields))) do
+      local sum = tonumber(known or 0) + part[names[place]]
+      sums[2 * place - 1] = fields[place]
+      sums[2 * place] = digits(math.max(0, math.min(sum, 1.7976931348623157e308)))
     end
+    redis.call("HSET", total, unpack(sums))
   end
   redis.call("SADD", key("total_projects"), project)
 end

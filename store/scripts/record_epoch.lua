@@ -69,11 +69,7 @@ for _, number in ipairs(outdated) do
 end
 redis.call("HSET", KEYS[2], ARGV[4], ARGV[5])
 write_attempt(run_id, attempt, this)
-redis.call("HSET", KEYS[1], "epochs_done", redis.call("HLEN", KEYS[2]), "last_epoch", last_epoch)
-redis.call("HDEL", KEYS[1], "energy_kwh", "co2_g", "accuracy_per_kwh")
-for field, value in pairs(values) do
-  redis.call("HSET", KEYS[1], field, digits(value))
-end
+write_values(run_id, values, "epochs_done", redis.call("HLEN", KEYS[2]), "last_epoch", last_epoch)
 index_values(run_id, values, SORT_FIELDS)
 local quality = present(result[EPOCH.energy_quality])
 if quality and summary[3] ~= "estimated" then

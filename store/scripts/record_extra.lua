@@ -34,11 +34,7 @@ facts[name .. "_energy_kwh"] = given.energy_kwh
 this.energy_reason = present(given.energy_reason) or this.energy_reason
 redis.call("HSET", KEYS[3], place, ARGV[5])
 write_attempt(run_id, attempt, this)
-redis.call("HSET", KEYS[1], "environment", encode_object(facts))
-redis.call("HDEL", KEYS[1], "energy_kwh", "co2_g", "accuracy_per_kwh")
-for field, value in pairs(sums) do
-  redis.call("HSET", KEYS[1], field, digits(value))
-end
+write_values(run_id, sums, "environment", encode_object(facts))
 index_values(run_id, sums, {"energy_kwh", "co2_g", "duration_s", "accuracy_per_kwh"})
 local quality = present(given.energy_quality)
 if quality and known[3] ~= "estimated" then

@@ -155,6 +155,22 @@ def test_a_page_among_ten_thousand_equal_values_costs_as_much_as_any_other(
         assert calls < 100
 
 
+@pytest.mark.parametrize("is_simulated", [False, True])
+def test_a_run_from_before_there_were_blank_runs_is_listed_and_moves_on(
+    db: RedisDB, raw: redis.Redis, is_simulated: bool
+) -> None:
+    db.queue.submit({"num_epochs": 1, "simulated": is_simulated}, run_id="a")
+    kind = "simulated:" if is_simulated else ""
+    raw.delete(f"runs:{kind}blank:waiting")
+    raw.zadd("runs:by:time_added:waiting", {"a": 1})
+    for field in set(SortField) - {SortField.TIME_ADDED}:
+        raw.zadd(f"runs:{kind}by:{field}:waiting", {"a": "-inf"})
+    for sort in SortField:
+        assert [run.run_id for run in db.runs.list(sort, status=Status.WAITING).runs] == ["a"]
+    assert db.queue.claim(["default"], worker_id="w", lease_s=60) is not None
+    assert set(raw.scan_iter("runs:*")) == {"runs:by:time_added", f"runs:{kind}blank:running"}
+
+
 @pytest.mark.parametrize("limit", [0, -1])
 def test_a_limit_below_one_is_refused(db: RedisDB, limit: int) -> None:
     with pytest.raises(InvalidInput, match="limit"):
