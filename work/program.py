@@ -95,6 +95,8 @@ def _work(options: Arguments) -> int:
             return EXIT_USAGE if isinstance(error, InvalidInput) else EXIT_BROKEN
         finally:
             _say_goodbye(db, worker)
+            if stop.is_set():
+                stop.ignore()
     return 0
 
 

@@ -55,6 +55,11 @@ class Stop:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._hear)
 
+    def ignore(self) -> None:
+        """Ignore further signals, for the worker ends already: Python's own end would die of one."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, signal.SIG_IGN)
+
     def is_set(self) -> bool:
         """Whether the worker has to stop."""
         return self._asked_s is not None
