@@ -76,7 +76,7 @@ class Listing:
             )
             if [sort, order, status] != self._name() or type(stage) is not int:
                 raise ValueError("a cursor of another list")
-            if not 0 <= stage < 9:
+            if not 0 <= stage < (len(_RANKED) if self.is_ranked else 1):
                 raise ValueError("a stage this list has not")
             return Place(stage, _checked(*after) if after else None)
         except (ValueError, TypeError, RecursionError, binascii.Error) as error:
