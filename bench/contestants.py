@@ -24,7 +24,8 @@ from cli.redis_server import RedisServer, free_port
 
 PEERS = ROOT / ".venv-peers" / "bin" / "python"
 START_LIMIT_S = 60.0
-_PORT, _API_PORT = 16390, 15200
+# Below the ports that systems give out by themselves.
+_PORTS, _API_PORT = range(17_000, 32_000, 100), 15200
 
 
 @dataclass(frozen=True)
@@ -186,9 +187,11 @@ def wait_for(is_true: Callable[[], object], *, limit_s: float, every_s: float = 
 def new_redis(folder: Path, *, place: int = 0, is_durable: bool = True) -> RedisServer:
     """Return a Redis of a benchmark's own, not started, with AOF everysec unless said otherwise.
 
-    place: tells those apart that are made at the same time.
+    place: tells those apart that are made at the same time. Other benchmarks get other ports, for one whose
+    server is killed must not find theirs in its place.
     """
-    return RedisServer(folder, port=free_port(_PORT + 20 * place), is_durable=is_durable)
+    first = _PORTS[os.getpid() % len(_PORTS)]
+    return RedisServer(folder, port=free_port(first + 20 * place), is_durable=is_durable)
 
 
 def describe_machine() -> dict[str, Any]:
