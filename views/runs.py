@@ -180,8 +180,9 @@ def _table(listing: Listing, reply: RunsReply) -> None:
     if choice.opened is not None:
         _forget_choice()
         st.switch_page(parts.page("run"), query_params={"iid": choice.opened})
-    runs_bulk.bar([run for run in reply.results if run.run_id in choice.marked], _forget_choice)
     show_table(reply.results, key=key, face=choose_face(listing.status))
+    # Below: above, it would push the table away from under the pointer with the first mark.
+    runs_bulk.bar([run for run in reply.results if run.run_id in choice.marked], _forget_choice)
 
 
 def _forget_choice() -> None:

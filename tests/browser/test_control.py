@@ -122,8 +122,13 @@ def test_marked_runs_are_cancelled_together(tab: Page, stack: Stack) -> None:
     ids = [stack.db.queue.submit(HYPER_PARAMS, options).run_id for _ in range(3)]
     tab.goto(f"/?search={project}")
 
+    table = tab.get_by_test_id("stDataFrame")
+    expect(table).to_be_visible()
+    settle(tab)
+    before = table.bounding_box()
     mark(tab, 0, 2)
     expect(tab.get_by_text("2 runs marked")).to_be_visible()
+    assert table.bounding_box() == before, "the rows moved from under the pointer"
     press(tab, "Cancel")
 
     expect(tab.get_by_text("2 runs cancelled.")).to_be_visible()
