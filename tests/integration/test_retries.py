@@ -52,6 +52,19 @@ def test_a_retryable_failure_defers_the_run_and_says_until_when(db: RedisDB, raw
     assert (again.attempt, again.run.error, again.run.due_at) == (2, None, None)
 
 
+def test_a_deferred_run_may_be_resumed_at_once_and_starts_without_its_old_error(db: RedisDB) -> None:
+    fail(db, start(db))
+    assert db.controls.resume("a").error is not None
+    assert claim(db).run.error is None
+
+
+def test_the_error_of_an_attempt_is_one_short_line(db: RedisDB) -> None:
+    error = RunError(kind="OSError", message="x" * 1000)
+    db.queue.finish(start(db), Status.FAILED, error=error)
+    (attempt,) = db.runs.list_attempts("a")
+    assert attempt.error == "OSError: " + "x" * 290 + "…"
+
+
 @pytest.mark.parametrize("jitter", [0.0, 0.5, 0.999])
 def test_the_back_off_doubles_with_every_failure_up_to_its_limit(
     db: RedisDB, raw: redis.Redis, jitter: float
@@ -195,6 +208,12 @@ def test_nothing_is_reaped_for_one_lease_after_the_clock_jumped(db: RedisDB, raw
     steady(raw, db, last_ago_s=-3600, since_ago_s=-3000)
     assert reap(db) == []
     assert float(raw.hget("queue:reaping", "steady_since_s") or 0) <= db.now().timestamp()
+
+
+def test_a_gap_below_half_a_lease_is_no_outage(db: RedisDB, raw: redis.Redis) -> None:
+    run_id = expired(db, raw)
+    steady(raw, db, last_ago_s=GRACE_S / 2 - 1, since_ago_s=1000)
+    assert reap(db) == [run_id]
 
 
 def test_two_seconds_are_no_outage_for_short_leases(db: RedisDB, raw: redis.Redis) -> None:

@@ -180,6 +180,10 @@ def test_a_limit_below_one_is_refused(db: RedisDB, limit: int) -> None:
 def test_a_cursor_of_somebody_else_is_refused(db: RedisDB) -> None:
     with pytest.raises(InvalidInput, match="cursor"):
         db.runs.list(cursor="bm9wZQ", limit=1)
+    for sort, stage in ((SortField.TIME_ADDED, 1), (SortField.CO2_G, 4), (SortField.CO2_G, -1)):
+        cursor = Listing(sort, "desc", None).encode_cursor(Place(stage))
+        with pytest.raises(InvalidInput, match="cursor"):
+            db.runs.list(sort, cursor=cursor, limit=1)
 
 
 def test_an_index_entry_without_its_run_is_passed_over(db: RedisDB, raw: redis.Redis) -> None:

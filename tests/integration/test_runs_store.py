@@ -194,6 +194,14 @@ def test_an_attempt_that_recorded_nothing_still_counts_what_it_used(db: RedisDB)
     assert [run.energy_kwh, run.co2_g, run.duration_s] == pytest.approx([0.3, 12, 0.5])
 
 
+def test_a_run_that_used_something_before_its_first_epoch_is_in_every_list(db: RedisDB) -> None:
+    lease = running(db)
+    db.runs.record_extra(lease, unfinished())
+    for field in SortField:
+        listed = db.runs.list(field, status=Status.RUNNING, limit=2)
+        assert ([run.run_id for run in listed.runs], listed.total) == ([lease.run_id], 1)
+
+
 def test_a_sum_that_is_unknown_stays_unknown_when_an_unfinished_epoch_is_added(db: RedisDB) -> None:
     lease = running(db)
     db.runs.record_epoch(lease, epoch(1))

@@ -122,6 +122,14 @@ def test_an_hour_without_intensity_makes_the_sum_unknown_and_says_which(
     assert db.runs.list_epochs(run_id)[1].co2_reason is None
 
 
+def test_a_run_without_epochs_is_listed_once_after_a_recomputation(db: RedisDB, api: FlaskClient) -> None:
+    lease = running(db)
+    db.queue.finish(lease, Status.DONE)
+    recompute(api, lease.run_id, values((0, 2, 300)))
+    listed = db.runs.list(SortField.CO2_G, limit=5)
+    assert ([run.run_id for run in listed.runs], listed.total) == ([lease.run_id], 1)
+
+
 def test_a_run_at_work_is_not_recomputed(db: RedisDB, api: FlaskClient) -> None:
     lease = running(db)
     db.runs.describe(lease, {"intensity_zone": "DE", "intensity_provider": "grid"})
