@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import time
 
@@ -190,7 +191,9 @@ class _Execution:
         )
         while not self._flush_ending():
             time.sleep(RETRY_S)
-            self._keep_lease()
+            # Also refused where the ending is recorded and its reply was lost: its repetition will tell.
+            with contextlib.suppress(LeaseLost):
+                self._keep_lease()
         # Only once this attempt's finish is recorded: until then the run may be another worker's, and a place
         # that is slow would cost the lease.
         if ended.outcome == "done" and ended.has_saved_models:

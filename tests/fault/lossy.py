@@ -58,12 +58,12 @@ class LossyDoor:
             back.join()
 
     def _swallow(self, client: socket.socket, server: socket.socket, chunk: bytes) -> None:
-        # The client hears nothing more, and the server has done it all before the door is shut.
-        client.shutdown(socket.SHUT_RDWR)
+        # The server has done it all before the client learns that it will hear nothing.
         with socket.socket(socket.AF_UNIX) as apart:
             apart.connect(str(self._redis_socket))
             apart.sendall(chunk)
             apart.recv(_CHUNK_BYTES)
+        client.shutdown(socket.SHUT_RDWR)
         server.shutdown(socket.SHUT_RDWR)
 
     def _copy_back(self, server: socket.socket, client: socket.socket) -> None:
