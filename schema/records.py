@@ -160,7 +160,7 @@ class ExtraCost(Record):
     """What an attempt used besides its epochs; part of the run's sums, of no epoch."""
 
     name: str = Field(
-        pattern=r"^[a-z_]{1,32}$", description="what for: batch_trial, compile or unfinished_epoch"
+        pattern=r"^[a-z_]{1,32}$", description="what for: batch_trial, compile, unfinished_epoch or rest"
     )
     attempt: int = Field(ge=1)
     ended_at: AwareDatetime = Field(description="end of the span, by the clock of the worker")

@@ -17,9 +17,11 @@ from work.journal import Journal
 from work.messages import Described, Ended, EpochEnded, Logged, Message, Spent
 from work.metering import add_cost, cost_of, describe_epoch
 from work.recording import RunLog
+from work.rest import Rest
 from work.run_energy import RunEnergy
 from work.spool import FOLDER, Spool
 from work.writes import (
+    Ending,
     EpochWrite,
     ExtraWrite,
     FactsWrite,
@@ -47,6 +49,7 @@ class Recorder:
         self._sampler = sampler
         self._intensity = intensity
         self._energy = RunEnergy(sampler, lease.run, pue=settings.pue)
+        self._rest = Rest(time.monotonic_ns())
         spool = Spool(settings.data_dir / FOLDER, lease)
         self.journal = Journal(db, lease, spool, on_interval=self._energy.use_interval)
         self._log = RunLog(settings.data_dir / "results", lease.run_id, self._add_lines)
@@ -96,18 +99,24 @@ class Recorder:
         """
         self.add_power(is_last=True)
         self.describe(self._energy.end())
+        ending = self._end(ended, asked=asked, has_trained=has_trained, step=step)
+        if has_trained and not self._lease.run.simulated:
+            self._add_rest()
+        self.journal.add(ending)
+
+    def _end(self, ended: Ended, *, asked: Request | None, has_trained: bool, step: int | None) -> Ending:
+        """Record what was used since the last epoch and log how it ended; return the write that says so."""
         if ended.outcome == "stopped":
             # Without a reason it is the child's own word: its state is saved, and what it trained goes on.
             is_resumed = ended.reason is None and asked is not Request.CANCEL
             self._charge_unfinished(has_trained, is_resumed=is_resumed)
             reason = " ".join(filter(None, [_ASKED.get(asked), ended.reason])) or "The worker was stopped."
             self.log(reason if asked else f"{reason} The run goes back to the queue.")
-            self.journal.add(ReleaseWrite(reason=reason))
-        elif ended.outcome == "failed" and ended.error is not None:
+            return ReleaseWrite(reason=reason)
+        if ended.outcome == "failed" and ended.error is not None:
             self._charge_unfinished(has_trained, is_resumed=False)
-            self._add_failure(ended.error, step)
-        else:
-            self._add_success(ended, has_trained)
+            return self._fail(ended.error, step)
+        return self._succeed(ended, has_trained)
 
     def close(self) -> None:
         """Close the log file, and say that the run is trained no more."""
@@ -118,25 +127,25 @@ class Recorder:
         attempt, run = self._lease.attempt, self._lease.run
         result = add_cost(message, self._sampler, self._intensity, attempt=attempt, pue=self._pue)
         self._unrecorded_ns = message.span_ns[1] if message.span_ns else self._unrecorded_ns
+        self._rest.note_epoch(result)
         self.journal.add(EpochWrite(result=result))
         self.epochs_done = result.epoch
         self.log(describe_epoch(result, run.num_epochs))
         if result.epoch < run.num_epochs and self.over_budget is None:
             self.over_budget = self._budget.spend(result)
 
-    def _add_failure(self, error: RunError, step: int | None) -> None:
+    def _fail(self, error: RunError, step: int | None) -> FinishWrite:
         self.log(f"failed: {error.message}\n{error.traceback or ''}")
         epoch = min(self.epochs_done + 1, self._lease.run.num_epochs)
         explained = complete(error, host=platform.node(), step=step, epoch=epoch)
-        self.journal.add(FinishWrite(status=Status.FAILED, error=explained))
+        return FinishWrite(status=Status.FAILED, error=explained)
 
-    def _add_success(self, ended: Ended, has_trained: bool) -> None:
+    def _succeed(self, ended: Ended, has_trained: bool) -> FinishWrite:
         reason = ended.reason if self.over_budget is None else self.over_budget
         self.log(f"done: {reason}" if reason else "done")
         if self.over_budget is not None:  # in mid-epoch, as it was asked to
             self._charge_unfinished(has_trained, is_resumed=False)
-        write = FinishWrite(status=Status.DONE, reason=reason, has_saved_models=ended.has_saved_models)
-        self.journal.add(write)
+        return FinishWrite(status=Status.DONE, reason=reason, has_saved_models=ended.has_saved_models)
 
     def _charge_unfinished(self, has_trained: bool, *, is_resumed: bool) -> None:
         """Add what was used since the last recorded epoch; its time is the resumed epoch's, if any."""
@@ -148,8 +157,18 @@ class Recorder:
     def _charge(self, spent: Spent) -> None:
         attempt = self._lease.attempt
         cost = cost_of(spent, self._sampler, self._intensity, attempt=attempt, pue=self._pue)
+        self._rest.note_extra(cost)
         self.journal.add(ExtraWrite(cost=cost))
         self._budget.note(cost)
+
+    def _add_rest(self) -> None:
+        """Add what the attempt used besides its epochs and what has been charged."""
+        attempt = self._lease.attempt
+        cost = self._rest.cost(
+            time.monotonic_ns(), self._sampler, self._intensity, attempt=attempt, pue=self._pue
+        )
+        if cost is not None:
+            self.journal.add(ExtraWrite(cost=cost))
 
     def _add_lines(self, lines: list[str]) -> None:
         self.journal.add(LinesWrite(lines=tuple(lines)))
