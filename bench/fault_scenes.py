@@ -29,7 +29,7 @@ class Event(NamedTuple):
     """A line of a job's journal."""
 
     kind: str
-    pid: int
+    start: int
     at_s: float
 
 
@@ -42,7 +42,7 @@ class Journal:
     def read(self) -> list[Event]:
         """Return the events, oldest first."""
         lines = self._path.read_text().splitlines() if self._path.exists() else []
-        events = [Event(kind, int(pid), float(at_s)) for kind, pid, at_s in map(str.split, lines)]
+        events = [Event(kind, int(start), float(at_s)) for kind, start, at_s in map(str.split, lines)]
         return sorted(events, key=lambda event: event.at_s)
 
     def times_of(self, kind: str) -> list[float]:
@@ -50,10 +50,10 @@ class Journal:
         return [event.at_s for event in self.read() if event.kind == kind]
 
     def was_run_twice_at_once(self) -> bool:
-        """True when it began somewhere before it ended somewhere else, where it had begun before."""
+        """True when it began once more before a start of it that was not killed had ended."""
         spans = []
-        for pid in {event.pid for event in self.read()}:
-            own = [event for event in self.read() if event.pid == pid]
+        for start in {event.start for event in self.read()}:
+            own = [event for event in self.read() if event.start == start]
             spans += [(a.at_s, b.at_s) for a, b in pairwise(own) if (a.kind, b.kind) == ("began", "ended")]
         return any(
             start_s < began_s < end_s for start_s, end_s in spans for began_s in self.times_of("began")

@@ -30,20 +30,22 @@ def nap(seconds: float, rest: Callable[[float], bool] | None = None) -> bool:
 
     rest: sleeps for some seconds and returns whether to go on; by default sleeps for all of them.
     """
-    note("began")
+    # Not the process: several starts in one would look like one after the other.
+    start = time.monotonic_ns()
+    note("began", start)
     end_s = time.monotonic() + seconds
     while (left_s := end_s - time.monotonic()) > 0:
         if rest is None:
             time.sleep(left_s)
         elif not rest(min(left_s, 0.05)):
             return False
-    note("ended")
+    note("ended", start)
     return True
 
 
-def note(event: str) -> None:
-    """Write an event into the journal: what, which process, when."""
-    os.write(_open(os.environ[JOURNAL]), f"{event} {os.getpid()} {time.monotonic()}\n".encode())
+def note(event: str, start: int) -> None:
+    """Write an event into the journal: what, of which start, when."""
+    os.write(_open(os.environ[JOURNAL]), f"{event} {start} {time.monotonic()}\n".encode())
 
 
 def die_after(pop: Callable[..., Any]) -> Callable[..., Any]:

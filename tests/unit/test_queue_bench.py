@@ -84,7 +84,7 @@ def test_a_job_that_began_elsewhere_before_it_had_ended_ran_twice_at_once(tmp_pa
 def test_a_job_that_began_again_after_its_process_was_killed_or_had_ended_did_not(tmp_path: Path) -> None:
     assert not journal(tmp_path, "began 7 1.0\nbegan 8 2.0\nended 8 4.0\n").was_run_twice_at_once()
     assert not journal(
-        tmp_path, "began 7 1.0\nended 7 2.0\nbegan 7 3.0\nended 7 4.0\n"
+        tmp_path, "began 7 1.0\nended 7 2.0\nbegan 8 3.0\nended 8 4.0\n"
     ).was_run_twice_at_once()
 
 
