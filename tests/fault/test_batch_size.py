@@ -48,7 +48,7 @@ def test_a_resumed_run_keeps_its_batch_size_and_ends_with_the_bits_of_one_that_n
         "learning_rate": run.environment["scaled_learning_rate"],
     }
     by_hand = store.queue.submit({**HYPER_PARAMS, **named}).run_id
-    assert programs.start_worker("--burst").wait(120) == 0
+    wait_until(lambda: store.runs.get(by_hand).status is Status.DONE, timeout_s=120)
     assert without_costs(store.runs.list_epochs(run_id)) == without_costs(store.runs.list_epochs(by_hand))
     mine, theirs = weights_of(tmp_path / "data", run_id), weights_of(tmp_path / "data", by_hand)
     assert all(mine[name].equal(value) for name, value in theirs.items())
