@@ -40,7 +40,7 @@ def show_runs(
 
 
 def list_status_lines(runs: Sequence[Run]) -> dict[str, str]:
-    """Say where each run stands, in three round trips at most, however many there are."""
+    """Say where each run stands, in four round trips at most, however many there are."""
     waiting = [run for run in runs if run.status is Status.WAITING]
     needs_workers = waiting or any(run.status is Status.RUNNING for run in runs)
     workers = db().workers.list_live() if needs_workers else []

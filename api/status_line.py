@@ -89,7 +89,8 @@ def _place(run: Run, ahead: Ahead | None) -> str:
         return "about to be claimed"
     where = "" if run.options.queue == DEFAULT_QUEUE else f" in the queue {run.options.queue}"
     if not ahead.runs:
-        return f"the next one{where or ' to be claimed'}"
+        unless = "" if ahead.is_exact else ", unless runs with other requirements come first"
+        return f"the next one{where or ' to be claimed'}{unless}"
     more = "" if ahead.is_exact else "at least "
     return f"{more}{ahead.runs} run{'s' if ahead.runs > 1 else ''} before it{where}"
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 from redis.connection import SSLConnection, parse_url
 
@@ -66,9 +66,10 @@ def parse_address(url: str, db: int | None) -> Address:
     """
     several = _SEVERAL_NODES.fullmatch(url)
     try:
+        _check_marks(url)
         address = _of_several(several) if several else _of_one(url)
-    except ValueError as error:
-        raise InvalidInput(f"WATTLE_REDIS_URL is not valid: write {_FORMS}.") from error
+    except ValueError:  # which may repeat any part of the URL
+        raise InvalidInput(f"WATTLE_REDIS_URL is not valid: write {_FORMS}.") from None
     if db is not None:
         address = Address(address.form, address.nodes, {**address.options, "db": db}, address.service)
     if address.form == "cluster" and address.options.get("db"):
@@ -83,7 +84,10 @@ def _of_one(url: str) -> Address:
         return Address("server", (), {**options, "unix_socket_path": path})
     if url.startswith("unix:"):
         raise ValueError("a unix socket has a path")
-    _check_database(urlsplit(url).path)
+    parts = urlsplit(url)
+    if parts.netloc and not parts.hostname:
+        raise ValueError("a host is missing, or what stands for it is part of a password")
+    _check_database(parts.path)
     node = (options.pop("host", "localhost"), options.pop("port", 6379))
     if "," in node[0]:
         raise ValueError("several hosts are Sentinels or a Cluster")
@@ -116,6 +120,15 @@ def _node(text: str, default_port: int) -> Node:
     return place.hostname, place.port or default_port
 
 
+def _check_marks(url: str) -> None:
+    """Refuse what a password with a bare # or ? makes of a URL: its first part would be taken for a port."""
+    parts = urlsplit(url)
+    if "#" in url:
+        raise ValueError("a URL of Redis has no fragment")
+    if parts.query:
+        parse_qsl(parts.query, strict_parsing=True)
+
+
 def _check_database(path: str) -> None:
     """Refuse what redis-py would silently take for database 0."""
     if not re.fullmatch(r"/?\d*/?", path):
@@ -127,8 +140,10 @@ def _options(url: str, known: frozenset[str]) -> dict[str, Any]:
     is_encrypted = options.pop("connection_class", None) is SSLConnection
     unknown = set(options) - known - {"host", "port", "path", "username", "password"}
     if unknown:
+        # What follows a bare ? in a password looks like an option, too.
+        named = ", ".join(sorted(name for name in unknown if re.fullmatch("[a-z_]+", name)))
         raise InvalidInput(
-            f"WATTLE_REDIS_URL has an option that is not known: {', '.join(sorted(unknown))}. "
+            f"WATTLE_REDIS_URL has an option that is not known{named and ': '}{named}. "
             f"Known are {', '.join(sorted(known))}."
         )
     if any(name.startswith("ssl_") for name in options) and not is_encrypted:

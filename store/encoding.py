@@ -138,7 +138,7 @@ def decode_attempts(stored: Mapping[str, str]) -> list[Attempt]:
 
 def _decode_attempt(number: str, values: Mapping[str, Any]) -> Attempt:
     times = {name: to_time(values[name]) for name in ("started_at", "ended_at") if name in values}
-    return Attempt(attempt=int(number), **{**values, **times})
+    return Attempt.model_validate({**values, **times, "attempt": int(number)}, extra="ignore")
 
 
 def decode_run(run_id: str, stored: Mapping[str, str]) -> Run:
@@ -149,7 +149,8 @@ def decode_run(run_id: str, stored: Mapping[str, str]) -> Run:
     values |= {name: to_time(stored[name]) for name in _TIME_FIELDS if name in stored}
     if "priority" in stored:  # which can be changed, unlike the other options
         values["options"] = {**values.get("options", {}), "priority": stored["priority"]}
-    return Run.model_validate(values)
+    # Another version may have written more about it.
+    return Run.model_validate(values, extra="ignore")
 
 
 def encode_error(error: RunError) -> str:

@@ -89,7 +89,12 @@ class Keys:
 # Asked for every list at every claim; the names are few.
 @lru_cache(maxsize=4096)
 def _check_list(queue: str) -> None:
-    check_queue(_REQUIREMENT.sub("", queue))
+    check_queue(general_queue(queue))
+
+
+def general_queue(queue: str) -> str:
+    """Return the queue whose runs with requirements wait in ``queue``; itself when they need nothing."""
+    return _REQUIREMENT.sub("", queue)
 
 
 def check_queue(queue: str) -> None:

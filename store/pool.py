@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import select
 import time
 from typing import Any, Final
 
 import redis
 
-# A connection that rested longer may have been closed meanwhile; the driver finds that out by a system call.
+# A connection that rested longer is looked at by the driver, which takes several system calls.
 FRESH_S: Final = 1.0
 
 
 class QuickPool(redis.ConnectionPool):
-    """Hands out a connection that was used a moment ago as it is; everything else is as in the driver's pool.
+    """Hands out a connection that was used a moment ago, if it is open; else it is like the driver's pool.
 
     Threads may share it: a list's ``pop`` and ``append`` are atomic.
     """
@@ -24,7 +25,8 @@ class QuickPool(redis.ConnectionPool):
             connection = self._available_connections.pop()
         except IndexError:
             return super().get_connection()
-        if time.monotonic() - getattr(connection, "released_s", 0.0) > FRESH_S:
+        rested_s = time.monotonic() - getattr(connection, "released_s", 0.0)
+        if rested_s > FRESH_S or _has_news(connection._get_socket()):
             self._available_connections.append(connection)
             return super().get_connection()
         self._in_use_connections.add(connection)
@@ -38,6 +40,15 @@ class QuickPool(redis.ConnectionPool):
         connection.released_s = time.monotonic()
         self._in_use_connections.discard(connection)
         self._available_connections.append(connection)
+
+
+def _has_news(socket: Any) -> bool:
+    """Whether a resting connection cannot be used as it is: it was closed, or has what nobody asked for."""
+    if socket is None:
+        return True
+    news = select.poll()
+    news.register(socket, select.POLLIN)
+    return bool(news.poll(0))
 
 
 def quicken(client: redis.Redis) -> redis.Redis:

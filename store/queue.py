@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Mapping, Sequence
+from itertools import groupby
 from typing import Final, Literal
 from uuid import uuid4
 
@@ -15,7 +16,7 @@ from schema import DEFAULT_QUEUE, Lease, Request, Requires, Run, RunError, RunOp
 from store.connection import BLOCK_SLICE_S, Argument, Connection
 from store.encoding import decode_requirement, decode_run, encode_error, shorten, to_pairs, to_text
 from store.foreign import adopt
-from store.keys import Keys, check_queue
+from store.keys import Keys, check_queue, general_queue
 from store.paging import keys_of_status
 from store.submission import Submission
 
@@ -88,11 +89,18 @@ class Queue:
     def claim(self, queues: Sequence[str], *, worker_id: str, lease_s: float) -> Lease | None:
         """Take the oldest run of the first non-empty queue and hold it for ``lease_s``; None without one.
 
+        Of a queue and those of its requirements that stand beside it, the urgent runs come first.
         Atomic (claim.lua): a run is never both waiting and leased, nor neither. A run this worker still holds
         is returned again, with the same attempt, so a claim is safe to repeat; worker_id must therefore be
         unique to the process. Raises InvalidInput for a name no queue may have.
         """
-        waiting = [self._keys.waiting(queue, high=high) for queue in queues for high in (True, False)]
+        families = [list(family) for _, family in groupby(queues, key=general_queue)]
+        waiting = [
+            self._keys.waiting(queue, high=high)
+            for family in families
+            for high in (True, False)
+            for queue in family
+        ]
         bells = self._bells(queues)
         reply = self._connection.run("claim", [*waiting, *bells], [lease_s, worker_id, len(waiting)])
         if reply is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Final, Protocol
@@ -10,6 +11,7 @@ from typing import Any, Final, Protocol
 import redis
 from redis.backoff import NoBackoff
 from redis.cluster import ClusterNode, RedisCluster
+from redis.exceptions import RedisClusterException, RedisError
 from redis.retry import Retry
 from redis.sentinel import Sentinel
 
@@ -139,15 +141,21 @@ class _Cluster:
         self._lock = threading.Lock()
         self._cluster: RedisCluster | None = None
         self._is_stale = False
+        self._failure: tuple[float, RedisError | RedisClusterException] | None = None
 
     def find_primary(self) -> Driver:
+        asked_s = time.monotonic()
         with self._lock:
-            if self._cluster is None:
-                self._cluster = self._connect(self._address.nodes)
-            elif self._is_stale:
-                self._cluster.nodes_manager.initialize()
-            self._is_stale = False
-            cluster = self._cluster
+            # Who waited while another thread tried in vain does not try, too: each one would wait for all
+            # those before it, while nothing answers.
+            if self._failure and self._failure[0] >= asked_s:
+                raise self._failure[1]
+            try:
+                cluster = self._look()
+            except (RedisError, RedisClusterException) as error:
+                self._failure = (time.monotonic(), error)
+                raise
+            self._failure = None
         primary: Driver = cluster.get_redis_connection(cluster.get_node_from_key(self._address.prefix))
         return primary
 
@@ -158,6 +166,15 @@ class _Cluster:
         with self._lock:
             if self._cluster is not None:
                 self._cluster.close()
+
+    def _look(self) -> RedisCluster:
+        """Return the Cluster as it is known, or find out about it."""
+        if self._cluster is None:
+            self._cluster = self._connect(self._address.nodes)
+        elif self._is_stale:
+            self._cluster.nodes_manager.initialize()
+        self._is_stale = False
+        return self._cluster
 
     def _connect(self, nodes: Iterable[tuple[str, int]]) -> RedisCluster:
         options = {name: value for name, value in self._address.options.items() if name != "db"}

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import logging
 from typing import Final
 
 from schema import Worker
 from store.connection import Connection
 from store.encoding import to_json, to_pairs, to_text, to_time
 from store.keys import Keys
+
+log = logging.getLogger(__name__)
 
 # How long a worker that stopped beating can still be seen.
 KEPT_S: Final = 24 * 3600
@@ -25,6 +28,7 @@ class Workers:
     def __init__(self, connection: Connection, keys: Keys) -> None:
         self._connection = connection
         self._keys = keys
+        self._unreadable: set[str] = set()
 
     def beat(self, worker: Worker, *, ttl_s: float) -> bool:
         """Say that a worker lives; it counts as gone when ``ttl_s`` passes without another beat.
@@ -53,8 +57,8 @@ class Workers:
     def list_known(self, *, max_gone: int | None = None) -> WorkerList:
         """Return the live workers, and those that stopped beating in the last 24 h with ``gone_at``, by name.
 
-        A worker that said good-bye is not among them. Of the gone ones the last ``max_gone`` are read: where
-        workers keep dying there may be thousands.
+        A worker that said good-bye is not among them, nor one whose heartbeat cannot be read. Of the gone
+        ones the last ``max_gone`` are read: where workers keep dying there may be thousands.
         """
         rows, (seconds, _) = self._connection.call_many(
             [("ZRANGE", self._keys.of("workers"), 0, -1, "WITHSCORES"), ("TIME",)]
@@ -69,17 +73,28 @@ class Workers:
             [("HGETALL", self._keys.of("worker", worker_id)) for worker_id in expiries]
         )
         workers = [
-            _decode(stored, expiry_s if expiry_s <= int(seconds) else None)
-            for stored, expiry_s in zip(replies, expiries.values(), strict=True)
+            self._decode(worker_id, stored, expiry_s if expiry_s <= int(seconds) else None)
+            for stored, (worker_id, expiry_s) in zip(replies, expiries.items(), strict=True)
             if stored
         ]
-        return sorted(workers, key=lambda worker: (worker.name, worker.worker_id))
+        readable = [worker for worker in workers if worker is not None]
+        return sorted(readable, key=lambda worker: (worker.name, worker.worker_id))
 
     def remove(self, worker_id: str) -> None:
         """Forget a worker that said good-bye."""
         self._connection.call_many(
             [("DEL", self._keys.of("worker", worker_id)), ("ZREM", self._keys.of("workers"), worker_id)]
         )
+
+    def _decode(self, worker_id: str, stored: dict[str, str], gone_s: float | None) -> Worker | None:
+        """Read a heartbeat; None, with one warning, when it cannot be read."""
+        try:
+            return _decode(stored, gone_s)
+        except (KeyError, ValueError) as error:
+            if worker_id not in self._unreadable:
+                self._unreadable.add(worker_id)
+                log.warning("the heartbeat of worker %s is left out: it cannot be read: %s", worker_id, error)
+            return None
 
     def _own_keys(self, worker_id: str) -> list[str]:
         return [self._keys.of("worker", worker_id), self._keys.of("workers")]
@@ -89,5 +104,6 @@ def _decode(stored: dict[str, str], gone_s: float | None) -> Worker:
     is_asked_to_drain = stored.pop("drain", None) is not None
     parsed = {name: json.loads(stored[name]) for name in _JSON_FIELDS if name in stored}
     times = {"seen_at": to_time(stored["seen_at"]), "gone_at": None if gone_s is None else to_time(gone_s)}
-    worker = Worker.model_validate({**stored, **parsed, **times})
+    # A worker of another version may say more of itself.
+    worker = Worker.model_validate({**stored, **parsed, **times}, extra="ignore")
     return worker.model_copy(update={"is_draining": worker.is_draining or is_asked_to_drain})

@@ -30,7 +30,8 @@ def _slug(name: str) -> str:
 def list_queues(worker: Worker, requirements: Mapping[str, tuple[str, Requires]]) -> list[str]:
     """Return the worker's queues, before each of them those of its runs that need what this worker has.
 
-    Before, because such runs have fewer workers to wait for.
+    Before, because such runs have fewer workers to wait for. A claim takes the urgent ones of all of them
+    first.
     """
     return [
         name

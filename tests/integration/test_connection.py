@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import socket
 import tempfile
+import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -73,6 +75,44 @@ def test_a_server_that_never_answers_is_given_up_after_one_try(monkeypatch: pyte
         silent.accept()[0].close()
         with pytest.raises(BlockingIOError):
             silent.accept()
+
+
+def count_calls(silent: socket.socket) -> int:
+    """Close the connections that were opened to a server that answers none, and count them."""
+    silent.setblocking(False)
+    count = 0
+    with suppress(BlockingIOError):
+        while True:
+            silent.accept()[0].close()
+            count += 1
+    return count
+
+
+def test_threads_that_wait_for_a_cluster_that_hangs_share_one_try(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("store.connection.CALL_TIMEOUT_S", 1.0)
+    threads = 6
+    barrier, failures = threading.Barrier(threads), list[StoreUnavailable]()
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"redis+cluster://127.0.0.1:{silent.getsockname()[1]}"
+        with RedisDB(url) as db, pytest.raises(StoreUnavailable):
+            db.ping()
+        alone = count_calls(silent)
+
+        def ask() -> None:
+            barrier.wait()
+            try:
+                db.ping()
+            except StoreUnavailable as error:
+                failures.append(error)
+
+        with RedisDB(url) as db:
+            asking = [threading.Thread(target=ask) for _ in range(threads)]
+            for thread in asking:
+                thread.start()
+            for thread in asking:
+                thread.join()
+        assert (len(failures), count_calls(silent)) == (threads, alone)
+        assert alone > 0
 
 
 @pytest.mark.parametrize(

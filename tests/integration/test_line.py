@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 
 from redis_db import RedisDB
-from schema import Ahead, Requires, Run, RunOptions
+from schema import Ahead, Requires, Run, RunOptions, requirement_queue
 from store import line
-from tests.records import claim
+from tests.records import TORCH_WORKER, claim
+from work.routing import list_queues
 
 
 def submit(db: RedisDB, **options: object) -> Run:
@@ -31,7 +32,57 @@ def test_queues_and_requirements_are_counted_apart(db: RedisDB) -> None:
     needs = Requires(gpus=1)
     runs = [submit(db), submit(db, queue="night"), submit(db, requires=needs), submit(db, requires=needs)]
     counted = db.line.count_before(runs)
-    assert [counted[run.run_id] for run in runs] == [Ahead(0), Ahead(0), Ahead(0), Ahead(1)]
+    may_wait = Ahead(0, is_exact=False)
+    assert [counted[run.run_id] for run in runs] == [may_wait, Ahead(0), Ahead(0), Ahead(1)]
+
+
+def test_urgent_runs_come_before_others_with_requirements_and_the_count_says_so(db: RedisDB) -> None:
+    needs, more = Requires(gpus=1), Requires(gpus=2)
+    options: list[dict[str, object]] = [
+        {"requires": more},
+        {"requires": needs},
+        {},
+        {"priority": "high"},
+        {"requires": more, "priority": "high"},
+        {"requires": needs, "priority": "high"},
+    ]
+    runs = [submit(db, **chosen) for chosen in options]
+    counted = db.line.count_before(runs)
+    assert [counted[run.run_id] for run in runs] == [
+        Ahead(2, is_exact=False),  # both urgent ones it cannot but wait for, and those that need one GPU
+        Ahead(2, is_exact=False),
+        Ahead(1, is_exact=False),
+        Ahead(0, is_exact=False),
+        Ahead(0, is_exact=False),
+        Ahead(0),
+    ]
+    assert [db.line.count_before([run])[run.run_id] for run in runs] == [counted[run.run_id] for run in runs]
+    queues = list_queues(TORCH_WORKER.model_copy(update={"gpus": 2}), db.queue.list_requirements())
+    claimed = [db.queue.claim(queues, worker_id=name, lease_s=60) for name in "abcdef"]
+    order = [runs[number].run_id for number in (5, 4, 3, 1, 0, 2)]
+    assert [lease and lease.run_id for lease in claimed] == order
+
+
+def test_urgent_runs_with_requirements_alone_do_not_blur_the_count_of_others(db: RedisDB) -> None:
+    urgent, special = submit(db, priority="high"), submit(db, requires=Requires(gpus=1))
+    other = submit(db, queue="night")
+    counted = db.line.count_before([urgent, special, other])
+    assert [counted[run.run_id] for run in (urgent, special, other)] == [Ahead(0), Ahead(1), Ahead(0)]
+
+
+def test_the_work_grows_with_the_runs_and_not_with_runs_times_queues(
+    db: RedisDB, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked: list[str] = []
+
+    def note(queue: str, requires: Requires | None) -> str:
+        looked.append(queue)
+        return requirement_queue(queue, requires)
+
+    monkeypatch.setattr(line, "requirement_queue", note)
+    runs = [submit(db, queue=f"q{number}") for number in range(40)]
+    assert db.line.count_before(runs) == {run.run_id: Ahead(0) for run in runs}
+    assert len(looked) == len(runs)
 
 
 def test_a_run_on_no_list_is_left_out_and_no_runs_cost_nothing(db: RedisDB) -> None:

@@ -73,6 +73,19 @@ def test_a_store_works_on_after_its_server_was_restarted_while_it_rested(
         db.ping()
 
 
+def test_a_connection_the_server_closed_a_moment_ago_costs_no_call(
+    own_redis: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pool, "FRESH_S", 60.0)
+    with RedisDB(own_redis.url) as db, redis.Redis.from_url(own_redis.url) as admin:
+        run = db.queue.submit({"num_epochs": 1})
+        assert admin.client_kill_filter(_type="normal", skipme=True) >= 1
+        assert db.controls.pause(run.run_id).status == "paused"
+        own_redis.stop()
+        own_redis.start()
+        db.ping()
+
+
 def test_a_server_that_was_restarted_within_a_moment_costs_at_most_one_call(own_redis: RedisServer) -> None:
     with RedisDB(own_redis.url) as db:
         db.ping()

@@ -89,6 +89,23 @@ def test_an_option_that_would_do_harm_or_nothing_is_refused(url: str, reason: st
 
 
 @pytest.mark.parametrize(
+    "url",
+    [
+        "redis://:4711#REST@h/0", "redis://u:4711#REST@h", "redis://:4711", "redis://u:REST@/0",
+        "redis://u:4711?REST@h/0", "redis://u:4711?REST=x@h", "redis://u:4711?Rest4711=REST@h",
+        "redis://u:4711/REST@h", "redis://u:REST4711?db=1",
+        "redis+sentinel://u:4711#REST@a/s", "redis+cluster://u:4711?REST@a", "unix:///s?db=1#REST",
+    ],
+)  # fmt: skip
+def test_a_password_with_marks_that_were_not_quoted_is_refused_and_shown_nowhere(url: str) -> None:
+    with pytest.raises(InvalidInput, match="WATTLE_REDIS_URL") as refused:
+        parse_address(url, None)
+    assert not any(part in str(refused.value) for part in ("REST", "4711", "Rest"))
+    # A traceback would show what the error came from, too.
+    assert refused.value.__suppress_context__ or refused.value.__context__ is None
+
+
+@pytest.mark.parametrize(
     ("url", "name"),
     [
         ("redis://u:hidden@h:7/3", "h:7 (database 3)"),

@@ -35,6 +35,10 @@ def waiting(ahead: Ahead | None, *workers: Worker, **options: Any) -> str:
     ("ahead", "line"),
     [
         (Ahead(0), "waiting: the next one to be claimed"),
+        (
+            Ahead(0, is_exact=False),
+            "waiting: the next one to be claimed, unless runs with other requirements come first",
+        ),
         (Ahead(1), "waiting: 1 run before it"),
         (Ahead(3), "waiting: 3 runs before it"),
         (Ahead(250, is_exact=False), "waiting: at least 250 runs before it"),
