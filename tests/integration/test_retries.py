@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import timedelta
 
 import pytest
@@ -182,6 +183,26 @@ def test_an_expired_lease_is_reaped_when_somebody_reaped_all_along(db: RedisDB, 
     run_id = expired(db, raw)
     steady(raw, db, last_ago_s=1, since_ago_s=GRACE_S + 1)
     assert reap(db) == [run_id]
+
+
+def test_an_attempt_that_is_reaped_late_ended_with_its_lease(db: RedisDB, raw: redis.Redis) -> None:
+    run_id = expired(db, raw)
+    an_hour_ago = db.now() - timedelta(hours=1)
+    raw.zadd("queue:leases", {run_id: an_hour_ago.timestamp()})
+    record = {"worker": "worker-1", "started_at": an_hour_ago.timestamp() - 60}
+    raw.hset(f"run:{run_id}:attempts", "1", json.dumps(record))
+    steady(raw, db, last_ago_s=1, since_ago_s=GRACE_S + 1)
+    assert reap(db) == [run_id]
+    (attempt,) = db.runs.list_attempts(run_id)
+    assert attempt.ended_at == an_hour_ago
+
+
+def test_no_attempt_ends_before_it_began(db: RedisDB, raw: redis.Redis) -> None:
+    run_id = expired(db, raw)  # its lease is of another clock, far behind
+    steady(raw, db, last_ago_s=1, since_ago_s=GRACE_S + 1)
+    reap(db)
+    (attempt,) = db.runs.list_attempts(run_id)
+    assert attempt.ended_at == attempt.started_at
 
 
 def test_nothing_is_reaped_for_one_lease_after_nobody_did_for_half_of_one(
