@@ -129,10 +129,25 @@ def test_a_failure_that_would_be_tried_again_ends_as_was_asked_for(
     assert raw.exists("queue:deferred", "queue:requests") == 0
 
 
-def test_a_last_failure_is_a_failure_whatever_was_asked_for(db: RedisDB) -> None:
+@pytest.mark.parametrize("error", [None, RETRYABLE], ids=["for good", "one too many"])
+@pytest.mark.parametrize(("wish", "status"), [("cancel", Status.CANCELLED), ("pause", Status.PAUSED)])
+def test_a_last_failure_ends_as_was_asked_for_too(
+    db: RedisDB, wish: str, status: Status, error: RunError | None
+) -> None:
+    lease = start(db, max_failures=0)
+    getattr(db.controls, wish)("a")
+    finish = [db.queue.finish(lease, Status.FAILED, error=error) for _ in range(2)]
+    assert finish == [status] * 2
+    run = db.runs.get("a")
+    assert (run.status, run.failures, run.error, run.request) == (status, 1, error, None)
+
+
+def test_a_resumed_run_that_fails_once_more_than_it_may_has_failed(db: RedisDB) -> None:
     lease = start(db, max_failures=0)
     db.controls.pause("a")
-    assert fail(db, lease) is Status.FAILED
+    fail(db, lease)
+    db.controls.resume("a")
+    assert fail(db, claim(db)) is Status.FAILED
 
 
 def test_a_run_that_lost_too_many_leases_is_cancelled_where_that_was_asked_for(
