@@ -118,7 +118,7 @@ class EpochResult(Record):
         description="training and evaluation of this epoch, all attempts together"
     )
     resumed_after_s: NonNegative | None = Field(
-        None, description="how much of it an earlier attempt trained, whose energy is not in energy_kwh"
+        None, description="how much of it an earlier attempt trained, in whose sums its time and energy are"
     )
 
     attempt: int | None = Field(None, ge=1, description="the attempt that recorded it")
@@ -165,7 +165,7 @@ class ExtraCost(Record):
     attempt: int = Field(ge=1)
     ended_at: AwareDatetime = Field(description="end of the span, by the clock of the worker")
     span_s: NonNegative = Field(description="the length of the span")
-    duration_s: NonNegative = Field(description="how much of it is not in the time of an epoch")
+    duration_s: NonNegative = Field(description="how much of it is training time, as the sums count it")
     energy_kwh: NonNegative | None = Field(None, description="None when unknown; see energy_reason")
     energy_quality: EnergyQuality | None = None
     energy_reason: str | None = Field(None, description="why energy_kwh is None")

@@ -58,4 +58,15 @@ def _submit(entry: str, submit: Submit, validate: Validate) -> str:
         record = ForeignRecord.model_validate(json.loads(entry))
     except (ValidationError, ValueError, RecursionError) as error:
         raise InvalidInput('it is neither a run id nor a JSON record {"iid", "hyper_params"}') from error
-    return submit(validate(record.hyper_params), run_id=record.iid).run_id
+    return submit(_complete(record.hyper_params, validate), run_id=record.iid).run_id
+
+
+def _complete(hyper_params: dict[str, JsonValue], validate: Validate) -> dict[str, JsonValue]:
+    try:
+        return validate(hyper_params)
+    except InvalidInput:
+        raise
+    except Exception as error:
+        # Around a trainer of somebody else: one entry must not end the housekeeping of every program.
+        log.exception("hyper_params of a foreign entry could not be checked")
+        raise InvalidInput(f"checking its hyper_params raised {type(error).__name__}: {error}") from error

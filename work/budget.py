@@ -42,14 +42,15 @@ class Budget:
 
     def spend(self, result: EpochResult) -> str | None:
         """Count an epoch; returns why the run has to end after it, or None."""
-        last = _amounts(result.energy_kwh, result.co2_g, result.duration_s)
-        self._used = {limit: used + last[limit] for limit, used in self._used.items()}
+        here_s, whole = result.duration_s, 1.0
         if result.resumed_after_s:
-            # Only its later part was measured here; a whole one takes in proportion.
-            whole = result.duration_s / max(result.duration_s - result.resumed_after_s, 1e-9)
-            last |= {limit: whole * last[limit] for limit in (_ENERGY, _CO2)}
+            # Only its later part was used here; a whole one takes in proportion.
+            here_s = max(result.duration_s - result.resumed_after_s, 1e-9)
+            whole = result.duration_s / here_s
+        here = _amounts(result.energy_kwh, result.co2_g, here_s)
+        self._used = {limit: used + here[limit] for limit, used in self._used.items()}
         for limit, most in self._limits.items():
-            if self._used[limit] + last[limit] > most:
+            if self._used[limit] + whole * here[limit] > most:
                 return (
                     f"Budget: {self._used[limit]:.4g} {limit.unit} used after epoch {result.epoch}; one more "
                     f"like it would exceed {limit.hyper_param} {most:g}."

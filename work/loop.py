@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 
 from errors import StoreUnavailable
 from housekeeping import rhythm_s
 from schema import Lease
+from trainers import complete_hyper_params
 from work.execution import execute
 from work.finished import finish_files
 from work.routing import list_queues
@@ -58,8 +60,23 @@ def _next(place: Workplace, *, is_burst: bool) -> Lease | None:
     # Who is idle beats and keeps house as often as who is busy: whoever reaps too seldom may not reap at all.
     idle_s = rhythm_s(lease_s)
     if is_burst:
-        return queue.claim(queues, worker_id=worker_id, lease_s=lease_s)
+        lease = queue.claim(queues, worker_id=worker_id, lease_s=lease_s)
+        if lease is None and _adopt_foreign(place):
+            lease = queue.claim(queues, worker_id=worker_id, lease_s=lease_s)
+        return lease
     return queue.next_request(idle_s, queues=queues, worker_id=worker_id, lease_s=lease_s)
+
+
+def _adopt_foreign(place: Workplace) -> list[str]:
+    """Take in what the claim just put aside, which otherwise the next beat would: a burst has none."""
+    settings = place.settings
+    validate = functools.partial(
+        complete_hyper_params,
+        datasets_dir=settings.data_dir / "datasets",
+        default_dataset=settings.default_dataset,
+        scripts_dir=settings.scripts_dir,
+    )
+    return place.db.queue.adopt_foreign(validate)
 
 
 def _replay_left(place: Workplace) -> None:

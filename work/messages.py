@@ -59,7 +59,6 @@ class Spent(Record):
     kind: Literal["spent"] = "spent"
     name: str
     span_ns: tuple[int, int]
-    is_in_an_epoch: bool = Field(False, description="its time is, or will be, part of an epoch's duration")
 
 
 class SpanRead(Record):

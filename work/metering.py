@@ -76,7 +76,7 @@ def cost_of(
         attempt=attempt,
         ended_at=_wall_time(end_ns),
         span_s=span_s,
-        duration_s=0.0 if spent.is_in_an_epoch else span_s,
+        duration_s=span_s,
         energy_kwh=kwh,
         energy_quality=None if kwh is None else reading.quality,
         energy_reason=reading.reason,

@@ -107,14 +107,12 @@ class Recorder:
     def _end(self, ended: Ended, *, asked: Request | None, has_trained: bool, step: int | None) -> Ending:
         """Record what was used since the last epoch and log how it ended; return the write that says so."""
         if ended.outcome == "stopped":
-            # Without a reason it is the child's own word: its state is saved, and what it trained goes on.
-            is_resumed = ended.reason is None and asked is not Request.CANCEL
-            self._charge_unfinished(has_trained, is_resumed=is_resumed)
+            self._charge_unfinished(has_trained)
             reason = " ".join(filter(None, [_ASKED.get(asked), ended.reason])) or "The worker was stopped."
             self.log(reason if asked else f"{reason} The run goes back to the queue.")
             return ReleaseWrite(reason=reason)
         if ended.outcome == "failed" and ended.error is not None:
-            self._charge_unfinished(has_trained, is_resumed=False)
+            self._charge_unfinished(has_trained)
             return self._fail(ended.error, step)
         return self._succeed(ended, has_trained)
 
@@ -144,15 +142,15 @@ class Recorder:
         reason = ended.reason if self.over_budget is None else self.over_budget
         self.log(f"done: {reason}" if reason else "done")
         if self.over_budget is not None:  # in mid-epoch, as it was asked to
-            self._charge_unfinished(has_trained, is_resumed=False)
+            self._charge_unfinished(has_trained)
         return FinishWrite(status=Status.DONE, reason=reason, has_saved_models=ended.has_saved_models)
 
-    def _charge_unfinished(self, has_trained: bool, *, is_resumed: bool) -> None:
-        """Add what was used since the last recorded epoch; its time is the resumed epoch's, if any."""
+    def _charge_unfinished(self, has_trained: bool) -> None:
+        """Add what was used since the last recorded epoch, whether or not a later attempt resumes it."""
         if self._lease.run.simulated or not has_trained:
             return
         span_ns = (self._unrecorded_ns, time.monotonic_ns())
-        self._charge(Spent(name="unfinished_epoch", span_ns=span_ns, is_in_an_epoch=is_resumed))
+        self._charge(Spent(name="unfinished_epoch", span_ns=span_ns))
 
     def _charge(self, spent: Spent) -> None:
         attempt = self._lease.attempt

@@ -1,5 +1,5 @@
--- finish: end a run, or after a failure that is worth another try defer it, or cancel or pause it where that is asked
--- for. Returns its status. A repeat by the same attempt and worker with the same status is a no-op.
+-- finish: end a run, or after a failure that is worth another try defer it; after any failure cancel or pause it where
+-- that is asked for. Returns its status. A repeat by the same attempt and worker with the same status is a no-op.
 -- KEYS 1 run:<id> (hash)
 -- ARGV 1 run_id  2 attempt  3 worker_id  4 done, failed or cancelled  5 reason or ""  6 error as JSON or ""
 --      7 the error in short or ""  8 failures after which it is tried again  9 first pause, s, jitter included
@@ -25,15 +25,18 @@ if status ~= "failed" then
   return status
 end
 local failures = redis.call("HINCRBY", KEYS[1], "failures", 1)
+if request == "cancel" or request == "pause" then
+  if ARGV[6] ~= "" then
+    redis.call("HSET", KEYS[1], "error", ARGV[6])
+  end
+  return settle(run_id, request, attempt, time)
+end
 if failures > tonumber(ARGV[8]) then
   close_run(run_id, "running", status, ARGV[5], ARGV[6], time)
   publish(status, run_id, "attempt", attempt)
   return status
 end
 redis.call("HSET", KEYS[1], "error", ARGV[6])
-if request == "cancel" or request == "pause" then
-  return settle(run_id, request, attempt, time)
-end
 local due = time + math.min(ARGV[9] * 2 ^ (failures - 1), ARGV[10])
 local clock = string.format("%02d:%02d:%02d UTC", due / 3600 % 24, due / 60 % 60, due % 60)
 shelve(run_id, "running", "deferred", digits(due),

@@ -193,7 +193,8 @@ local function end_attempt(run_id, attempt, worker, request, end_reason, time, m
   end
   local record = read_attempt(run_id, attempt)
   if record then
-    record.ended_at = tonumber(time)
+    -- Where the clocks of two servers differ, it may seem to end before it began.
+    record.ended_at = math.max(time, record.started_at)
     record.end_reason = end_reason
     for name, value in pairs(more or {}) do
       record[name] = value

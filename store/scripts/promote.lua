@@ -1,5 +1,5 @@
 -- promote: let deferred runs wait whose time has come, the earliest to be claimed first. Returns run ids.
--- Also forgets requirements of which no run waits; they are noted again when one is pushed.
+-- Also forgets requirements of which no run waits, and their bells; they are noted again when one is pushed.
 -- KEYS 1 queue:deferred (zset, score = due_s)  2 queue:requirements (hash)
 -- ARGV 1 most runs at once
 -- Also: waiting lists, queue:wake:<queue> (lists), queue:demand (set), run:<id> (hash), runs:* (zsets), events (stream)
@@ -17,6 +17,7 @@ end
 for _, queue in ipairs(redis.call("HKEYS", KEYS[2])) do
   if redis.call("EXISTS", list_of(queue), list_of(queue, "high")) == 0 then
     redis.call("HDEL", KEYS[2], queue)
+    redis.call("DEL", key("wake", queue))
   end
 end
 return due

@@ -26,7 +26,10 @@ for _, run_id in ipairs(expired) do
   if held[1] ~= "running" then
     redis.call("ZREM", KEYS[1], run_id)
   else
-    end_attempt(run_id, held[2], held[3], held[4], "lease_lost", time, not held[5] and {energy_reason = ARGV[6]} or nil)
+    -- Reaped long after, by whoever came next: from the end of its lease on nobody can have trained it.
+    local ended_at = math.min(time, redis.call("ZSCORE", KEYS[1], run_id))
+    local more = not held[5] and {energy_reason = ARGV[6]} or nil
+    end_attempt(run_id, held[2], held[3], held[4], "lease_lost", ended_at, more)
     local losses = redis.call("HINCRBY", run, "lease_losses", 1)
     if losses > tonumber(ARGV[3]) and held[4] ~= "cancel" then
       close_run(run_id, "running", "failed", "", ARGV[5], time)

@@ -19,7 +19,8 @@ end
 local cost = {
   energy_kwh = present(result[EPOCH.energy_kwh]),
   co2_g = present(result[EPOCH.co2_g]),
-  duration_s = result[EPOCH.duration_s],
+  -- The earlier part was charged to the attempt that trained it. Of the two numbers one is rounded.
+  duration_s = math.max(0, result[EPOCH.duration_s] - (present(result[EPOCH.resumed_after_s]) or 0)),
 }
 cost.unknown_energy_epochs = cost.energy_kwh and 0 or 1
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 from pathlib import Path
 
 import psutil
 import pytest
+import redis
 from pydantic import JsonValue
 
+from cli.redis_server import RedisServer
 from redis_db import RedisDB
 from schema import Status
 from tests.programs import Programs, wait_until
@@ -65,6 +68,16 @@ def test_the_epochs_of_a_script_are_metered_and_recorded_as_any_other(
     assert sum(result.duration_s for result in epochs) >= 2 * 0.3
     assert all((result.energy_kwh or 0) > 0 or result.energy_reason for result in epochs)
     assert any(line.text.endswith(run_id) for line in store.log.list(run_id))
+
+
+def test_a_burst_takes_what_another_program_put_on_the_list(
+    store: RedisDB, durable_redis: RedisServer, programs: Programs
+) -> None:
+    record = {"iid": "old-1", "hyper_params": {"trainer": "demo", "simulated": True, "num_epochs": 2}}
+    with redis.Redis.from_url(durable_redis.url) as another_program:
+        another_program.lpush("queue:requests", json.dumps(record))
+    assert programs.start_worker("--burst").wait(60) == 0, programs.output()
+    assert store.runs.get("old-1").status is Status.DONE
 
 
 def test_a_script_dies_with_a_killed_worker(store: RedisDB, programs: Programs, scripts_dir: Path) -> None:

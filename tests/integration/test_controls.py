@@ -343,6 +343,7 @@ def test_a_run_with_requirements_waits_in_their_queue_and_rings_for_both(
     lease = claim(db, queue=name)
     assert db.queue.promote_due() == []
     assert db.queue.list_requirements() == {}, "nobody waits who needs this"
+    assert raw.exists(f"queue:wake:{name}") == 0
     db.queue.release(lease, reason="stop")
     assert db.queue.list_requirements() == {name: ("gpu", requires)}
     db.queue.promote_due()

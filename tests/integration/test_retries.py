@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import timedelta
 
 import pytest
@@ -128,10 +129,25 @@ def test_a_failure_that_would_be_tried_again_ends_as_was_asked_for(
     assert raw.exists("queue:deferred", "queue:requests") == 0
 
 
-def test_a_last_failure_is_a_failure_whatever_was_asked_for(db: RedisDB) -> None:
+@pytest.mark.parametrize("error", [None, RETRYABLE], ids=["for good", "one too many"])
+@pytest.mark.parametrize(("wish", "status"), [("cancel", Status.CANCELLED), ("pause", Status.PAUSED)])
+def test_a_last_failure_ends_as_was_asked_for_too(
+    db: RedisDB, wish: str, status: Status, error: RunError | None
+) -> None:
+    lease = start(db, max_failures=0)
+    getattr(db.controls, wish)("a")
+    finish = [db.queue.finish(lease, Status.FAILED, error=error) for _ in range(2)]
+    assert finish == [status] * 2
+    run = db.runs.get("a")
+    assert (run.status, run.failures, run.error, run.request) == (status, 1, error, None)
+
+
+def test_a_resumed_run_that_fails_once_more_than_it_may_has_failed(db: RedisDB) -> None:
     lease = start(db, max_failures=0)
     db.controls.pause("a")
-    assert fail(db, lease) is Status.FAILED
+    fail(db, lease)
+    db.controls.resume("a")
+    assert fail(db, claim(db)) is Status.FAILED
 
 
 def test_a_run_that_lost_too_many_leases_is_cancelled_where_that_was_asked_for(
@@ -182,6 +198,26 @@ def test_an_expired_lease_is_reaped_when_somebody_reaped_all_along(db: RedisDB, 
     run_id = expired(db, raw)
     steady(raw, db, last_ago_s=1, since_ago_s=GRACE_S + 1)
     assert reap(db) == [run_id]
+
+
+def test_an_attempt_that_is_reaped_late_ended_with_its_lease(db: RedisDB, raw: redis.Redis) -> None:
+    run_id = expired(db, raw)
+    an_hour_ago = db.now() - timedelta(hours=1)
+    raw.zadd("queue:leases", {run_id: an_hour_ago.timestamp()})
+    record = {"worker": "worker-1", "started_at": an_hour_ago.timestamp() - 60}
+    raw.hset(f"run:{run_id}:attempts", "1", json.dumps(record))
+    steady(raw, db, last_ago_s=1, since_ago_s=GRACE_S + 1)
+    assert reap(db) == [run_id]
+    (attempt,) = db.runs.list_attempts(run_id)
+    assert attempt.ended_at == an_hour_ago
+
+
+def test_no_attempt_ends_before_it_began(db: RedisDB, raw: redis.Redis) -> None:
+    run_id = expired(db, raw)  # its lease is of another clock, far behind
+    steady(raw, db, last_ago_s=1, since_ago_s=GRACE_S + 1)
+    reap(db)
+    (attempt,) = db.runs.list_attempts(run_id)
+    assert attempt.ended_at == attempt.started_at
 
 
 def test_nothing_is_reaped_for_one_lease_after_nobody_did_for_half_of_one(

@@ -157,7 +157,7 @@ def test_an_attempt_that_recorded_nothing_makes_no_sum_unknown(db: RedisDB) -> N
 
 
 def unfinished(**changes: Any) -> ExtraCost:
-    known = {"name": "unfinished_epoch", "duration_s": 0, "energy_kwh": 0.2, "co2_g": 8}
+    known = {"name": "unfinished_epoch", "energy_kwh": 0.2, "co2_g": 8}
     return extra(**known | changes)
 
 
@@ -177,7 +177,7 @@ def test_what_an_unfinished_epoch_used_is_in_the_sums_once(db: RedisDB, has_ende
     run = db.runs.get(lease.run_id)
     assert [run.energy_kwh, run.co2_g, run.accuracy_per_kwh] == pytest.approx([0.3, 12, 2.0])
     assert run.energy_quality == "estimated"
-    assert (run.unknown_energy_epochs, run.duration_s) == (0, 0.5)
+    assert (run.unknown_energy_epochs, run.duration_s) == (0, 4.5)
     (attempt,) = db.runs.list_attempts(lease.run_id)
     assert [attempt.energy_kwh, attempt.co2_g] == pytest.approx([0.3, 12])
     assert db.runs.list(SortField.ACCURACY_PER_KWH, status=run.status).runs == (run,)
@@ -191,7 +191,20 @@ def test_an_attempt_that_recorded_nothing_still_counts_what_it_used(db: RedisDB)
     lease = claim(db, queue=WORKER)
     db.runs.record_epoch(lease, epoch(1, energy_kwh=0.1, co2_g=4))
     run = db.runs.get(lease.run_id)
-    assert [run.energy_kwh, run.co2_g, run.duration_s] == pytest.approx([0.3, 12, 0.5])
+    assert [run.energy_kwh, run.co2_g, run.duration_s] == pytest.approx([0.3, 12, 4.5])
+
+
+def test_the_time_of_an_epoch_of_two_attempts_is_in_the_sums_once(db: RedisDB) -> None:
+    lease = running(db)
+    db.runs.record_extra(lease, unfinished(span_s=4.0, duration_s=4.0))
+    db.runs.record_epoch(restart(db, lease), epoch(1, duration_s=4.5, resumed_after_s=3.5))
+    assert db.runs.get(lease.run_id).duration_s == pytest.approx(5.0)
+    attempts = db.runs.list_attempts(lease.run_id)
+    assert [attempt.duration_s for attempt in attempts] == pytest.approx([4.0, 1.0])
+    ((real, _),) = db.accounts.list_projects().values()
+    assert real.duration_s == pytest.approx(5.0)
+    (stored,) = db.runs.list_epochs(lease.run_id)
+    assert (stored.duration_s, stored.resumed_after_s) == (4.5, 3.5)
 
 
 def test_a_run_that_used_something_before_its_first_epoch_is_in_every_list(db: RedisDB) -> None:

@@ -59,3 +59,10 @@ def test_the_later_part_of_a_resumed_epoch_stands_for_a_whole_one() -> None:
     resumed = epoch(3).model_copy(update={"duration_s": 40.0, "resumed_after_s": 30.0})
     assert Budget(run_with(max_energy_wh=4.9)).spend(resumed) is not None
     assert Budget(run_with(max_energy_wh=5.1)).spend(resumed) is None
+
+
+def test_the_time_of_the_earlier_part_of_a_resumed_epoch_is_counted_once() -> None:
+    # 30 s were counted with the attempt that trained them; 10 s more, and 40 s of the next epoch: 80 s.
+    resumed = epoch(3).model_copy(update={"duration_s": 40.0, "resumed_after_s": 30.0})
+    assert Budget(run_with(used_s=30, max_duration_s=81)).spend(resumed) is None
+    assert Budget(run_with(used_s=30, max_duration_s=79)).spend(resumed) is not None

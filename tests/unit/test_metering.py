@@ -36,13 +36,6 @@ def test_the_energy_of_the_building_is_that_of_the_meter_times_its_pue() -> None
     assert [cost.energy_kwh, cost.co2_g] == pytest.approx([0.0015, 0.6])
 
 
-def test_time_that_an_epoch_has_already_is_not_counted_twice() -> None:
-    spent = Spent(name="unfinished_epoch", span_ns=(0, 10 * S), is_in_an_epoch=True)
-    cost = cost_of(spent, SteadyMeter(), INTENSITY, attempt=1)
-    assert (cost.span_s, cost.duration_s) == (10, 0)
-    assert cost.energy_kwh == pytest.approx(0.001)
-
-
 def test_what_no_meter_read_is_unknown_with_the_reason() -> None:
     cost = cost_of(Spent(name="compile", span_ns=(90 * S, 101 * S)), SteadyMeter(), INTENSITY, attempt=1)
     assert (cost.energy_kwh, cost.co2_g, cost.energy_quality) == (None, None, None)

@@ -1,0 +1,50 @@
+"""What an attempt's ending leaves in the sums, whichever way it ends."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import cast
+
+import pytest
+
+from carbon_aware_trainer.energy import EnergyMonitor
+from carbon_aware_trainer.records import Intensity, Reading
+from redis_db import RedisDB
+from schema import RunError
+from settings import Settings
+from tests.records import running
+from work.messages import Ended
+from work.recorder import Recorder
+
+INTENSITY = Intensity("USA", 400.0, "static", "average", 2023, "a test")
+STOPPED = Ended(outcome="stopped")
+FAILED = Ended(outcome="failed", error=RunError(kind="OSError", message="m", is_retryable=True))
+
+
+class SteadyMeter:
+    """A meter of a load of 360 W."""
+
+    def reading(self, start_ns: int, end_ns: int) -> Reading:
+        span_s = (end_ns - start_ns) / 1e9
+        return Reading(span_s, energy_j=360 * span_s, quality="measured")
+
+
+@pytest.mark.parametrize("ended", [STOPPED, FAILED], ids=["stopped", "failed"])
+def test_an_attempt_that_ends_in_mid_epoch_counts_its_time_as_it_counts_its_energy(
+    db: RedisDB, tmp_path: Path, ended: Ended
+) -> None:
+    lease = running(db)
+    settings = Settings(data_dir=tmp_path)
+    start_ns = time.monotonic_ns()
+    recorder = Recorder(db, settings, lease, cast("EnergyMonitor", SteadyMeter()), INTENSITY)
+    recorder.end(ended)
+    recorder.close()
+    assert recorder.journal.flush()
+    (unfinished,) = (
+        cost for cost in db.accounts.list_extras(lease.run_id) if cost.name == "unfinished_epoch"
+    )
+    assert 0 < unfinished.span_s < (time.monotonic_ns() - start_ns) / 1e9
+    run = db.runs.get(lease.run_id)
+    assert run.duration_s == unfinished.duration_s == unfinished.span_s
+    assert run.energy_kwh is not None
