@@ -21,7 +21,7 @@ def preview(run_id: str) -> DeletionReply:
     try:
         deletion = db().controls.preview_deletion(run_id)
     except NotFound:
-        if sizes.are_none or sizes.problem:
+        if sizes.are_none:
             raise
         return _show(run_id, None, sizes)
     return _show(run_id, deletion, sizes)
@@ -36,14 +36,18 @@ def delete_run_and_files(run_id: str) -> DeletionReply:
     try:
         deletion = db().controls.delete(run_id)
     except NotFound:
-        before = _files().measure(run_id)
-        if before.are_none or before.problem:
+        sizes = _delete_files(run_id)
+        if sizes.are_none and sizes.problem is None:
             raise
-        deletion = None
+        return _show(run_id, None, sizes)
+    return _show(run_id, deletion, _delete_files(run_id))
+
+
+def _delete_files(run_id: str) -> FileSizes:
     sizes = _files().delete(run_id)
     if sizes.problem:
         log.warning("files of a deleted run are left run_id=%s: %s", run_id, sizes.problem)
-    return _show(run_id, deletion, sizes)
+    return sizes
 
 
 def _files() -> RunFiles:

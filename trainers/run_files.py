@@ -68,7 +68,7 @@ def _try(act: Callable[[_Kind, str], int], kind: _Kind, run_id: str, problems: l
 
 def _measure(kind: _Kind, run_id: str) -> int:
     folder = open_folder(kind.url, run_id)
-    return sum(folder.measure(name) for name in filter(kind.is_ours, folder.list_names()))
+    return sum(folder.measure(name) for name in folder.list_ours(kind.is_ours))
 
 
 def _clear(kind: _Kind, run_id: str) -> int:

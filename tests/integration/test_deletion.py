@@ -147,6 +147,34 @@ def test_a_deletion_that_was_cut_off_before_the_files_is_finished_by_repeating_i
     assert delete(api, run_id)[0] == 404
 
 
+def test_a_place_that_cannot_be_read_does_not_hide_what_the_other_has(db: RedisDB, tmp_path: Path) -> None:
+    no_driver = Settings(data_dir=tmp_path, model_url="nosuchscheme://bucket")
+    api = create_app(no_driver, db).test_client()
+    run_id = "a" * 32
+    checkpoints = open_folder(no_driver.effective_checkpoint_url, run_id)
+    checkpoints.write("step-000000000010", {"state.json": b"1234567"})
+
+    preview = api.get(f"/api/runs/{run_id}/deletion")
+    assert preview.status_code == 200
+    assert (preview.get_json()["model_bytes"], preview.get_json()["checkpoint_bytes"]) == (None, 7)
+    status, answer = delete(api, run_id)
+    assert (status, answer["checkpoint_bytes"]) == (200, 7)
+    assert "nosuchscheme" in str(answer["files_left"])
+    assert checkpoints.list_names() == []
+
+
+def test_what_a_killed_process_left_is_seen_and_deleted(api: FlaskClient, settings: Settings) -> None:
+    run_id = "a" * 32
+    leftover = Path(settings.effective_checkpoint_url) / run_id / ".step-000000000020.77"
+    leftover.mkdir(parents=True)
+    (leftover / "half").write_bytes(b"torn")
+
+    assert api.get(f"/api/runs/{run_id}/deletion").get_json()["checkpoint_bytes"] == 4
+    assert delete(api, run_id)[0] == 200
+    assert not leftover.parent.exists()
+    assert delete(api, run_id)[0] == 404
+
+
 def test_without_redis_no_file_is_deleted(
     api: FlaskClient, db: RedisDB, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
