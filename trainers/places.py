@@ -41,7 +41,7 @@ class Folder(Protocol):
         """Delete a set."""
 
     def list_ours(self, is_ours: Callable[[str], bool]) -> list[str]:
-        """Return what ``clear`` would delete: sets whose name is ours, and what a killed process left of them."""
+        """Return what ``clear`` would delete: the sets that are ours, and what is left of half a set."""
 
     def clear(self, is_ours: Callable[[str], bool]) -> None:
         """Delete the sets whose name is ours, and the folder once it is empty.

@@ -39,6 +39,11 @@ class RunFiles:
         self._models = _Kind("models", model_url, lambda name: name in NAMES)
         self._checkpoints = _Kind("checkpoints", checkpoint_url, is_checkpoint)
 
+    @property
+    def urls(self) -> tuple[str, str]:
+        """Where they are: models, checkpoints."""
+        return self._models.url, self._checkpoints.url
+
     def measure(self, run_id: str) -> FileSizes:
         """Tell how large they are."""
         problems: list[str] = []
