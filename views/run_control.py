@@ -57,8 +57,8 @@ def obey(iid: str, pill: DeltaGenerator) -> None:
     asked: _Click = st.session_state[_ASKED]
     action = asked.action
     pill.badge(f"{action.doing} …", icon=":material/pending:", color="orange")
-    # Each thing drawn, and each look into the session, may end here for a drawing that was asked for meanwhile:
-    # before this mark that one does what was asked, after it it must not do it twice.
+    # Whatever is drawn, and each look into the session, may end this drawing for a newer one: before this mark
+    # the newer one does what was asked, after it it must not do it twice.
     asked.is_taken = True
     try:
         after = commands.act(iid, action)
