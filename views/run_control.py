@@ -57,8 +57,8 @@ def obey(iid: str, pill: DeltaGenerator) -> None:
     asked: _Click = st.session_state[_ASKED]
     action = asked.action
     pill.badge(f"{action.doing} …", icon=":material/pending:", color="orange")
-    # Whatever is drawn, and each look into the session, may end this drawing for a newer one: before this mark
-    # the newer one does what was asked, after it it must not do it twice.
+    # Whatever is drawn, and each look into the session, may end this drawing for a newer one: before this
+    # mark the newer one does what was asked, after it it must not do it twice.
     asked.is_taken = True
     try:
         after = commands.act(iid, action)
@@ -141,6 +141,7 @@ def _confirm_deletion(run: RunReply) -> None:
         return
     st.markdown(deletion_text(deletion))
     st.caption(kept_text(deletion))
+    st.caption("Files in a folder of another host are not seen here, and stay.")
     if deletion.files_left:
         st.warning(
             fmt.plain(f"Some files cannot be read: {deletion.files_left}"), icon=":material/folder_off:"

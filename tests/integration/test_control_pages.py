@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
-from streamlit.runtime.scriptrunner import RerunData, get_script_run_ctx
+from streamlit.runtime.scriptrunner import RerunData, RerunException
 from streamlit.testing.v1 import AppTest
 
 from client import Client
@@ -133,33 +133,27 @@ def test_a_click_while_the_api_is_silent_is_not_lost_without_a_word(
     assert db.runs.get(run_id).status is Status.WAITING
 
 
-def ask_for_a_drawing() -> None:
-    """Do what the browser does when a timer or a click of the reader comes: the running drawing ends soon."""
-    context = get_script_run_ctx()
-    assert context is not None
-    assert context.script_requests is not None
-    context.script_requests.request_rerun(RerunData())
-
-
 @pytest.mark.parametrize("at", ["the pill", "the answer"])
 def test_a_drawing_that_overtakes_a_click_neither_drops_nor_repeats_it(
     open_page: Open, api_url: str, db: RedisDB, monkeypatch: pytest.MonkeyPatch, at: str
 ) -> None:
     acted = failed(db)
     app = open_page("run", api_url, iid=acted.run_id)
-    badge, act, overtaken = DeltaGenerator.badge, commands.act, []
+    badge, act = DeltaGenerator.badge, commands.act
+    overtaken: list[str] = []
+    anew = RerunException(RerunData(query_string=f"iid={acted.run_id}"))
 
     def badge_overtaken(self: DeltaGenerator, text: str, **options: Any) -> DeltaGenerator:
         if at == "the pill" and text == "rerunning …" and not overtaken:
             overtaken.append(at)
-            ask_for_a_drawing()
+            raise anew
         return badge(self, text, **options)
 
     def act_overtaken(*asked: Any) -> Any:
         after = act(*asked)
         if at == "the answer":
             overtaken.append(at)
-            ask_for_a_drawing()
+            raise anew
         return after
 
     monkeypatch.setattr(DeltaGenerator, "badge", badge_overtaken)
