@@ -14,7 +14,7 @@ from flask import Response
 from pydantic import model_validator
 
 from api.body import reply
-from api.deleting import delete_run_and_files
+from api.deleting import FILES_LIMIT_S, delete_run_and_files
 from api.rerunning import rerun
 from api.runs import TrainHeaders, check_run_id, get_known_run
 from api.state import db
@@ -131,7 +131,7 @@ def _action(body: BulkBody, idempotency_key: str | None) -> Callable[[str], Outc
         "priority": lambda run_id: store.set_priority(run_id, body.priority or "normal"),
     }
     if body.action == "delete":
-        return _delete
+        return partial(_delete, ends_at_s=time.monotonic() + LIMIT_S)
     if body.action == "rerun":
         return partial(_rerun, idempotency_key=idempotency_key)
     return partial(_change, changes[body.action])
@@ -150,8 +150,10 @@ def _rerun(run_id: str, *, idempotency_key: str | None) -> Outcome:
     return Outcome(iid=run_id, success=True, status=run.status, new_iid=new.run_id)
 
 
-def _delete(run_id: str) -> Outcome:
-    deleted = delete_run_and_files(check_run_id(run_id))
+def _delete(run_id: str, *, ends_at_s: float) -> Outcome:
+    # The last run, too, has no more time than is left for all.
+    limit_s = min(FILES_LIMIT_S, max(0.0, ends_at_s - time.monotonic()))
+    deleted = delete_run_and_files(check_run_id(run_id), limit_s=limit_s)
     return Outcome(iid=run_id, success=True, message=deleted.files_left)
 
 

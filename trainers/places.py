@@ -40,6 +40,9 @@ class Folder(Protocol):
     def delete(self, name: str) -> None:
         """Delete a set."""
 
+    def list_ours(self, is_ours: Callable[[str], bool]) -> list[str]:
+        """Return what ``clear`` would delete: the sets that are ours, and what is left of half a set."""
+
     def clear(self, is_ours: Callable[[str], bool]) -> None:
         """Delete the sets whose name is ours, and the folder once it is empty.
 
@@ -105,16 +108,19 @@ class LocalFolder:
         """Delete a folder; one that is not there is no error."""
         shutil.rmtree(self._root / name, ignore_errors=True)
 
-    def clear(self, is_ours: Callable[[str], bool]) -> None:
-        """Delete them, and what a killed process has left of them; others may do so at the same time."""
+    def list_ours(self, is_ours: Callable[[str], bool]) -> list[str]:
+        """Return them; what a killed process has left is named after the set it was to become."""
         try:
             names = [path.name for path in self._root.iterdir()]
         except FileNotFoundError:
-            return
-        for name in names:
-            temporary = _TEMPORARY.fullmatch(name)
-            if is_ours(temporary[1] if temporary else name):
-                _remove(self._root / name)
+            return []
+        temporaries = {name: _TEMPORARY.fullmatch(name) for name in names}
+        return [name for name, match in temporaries.items() if is_ours(match[1] if match else name)]
+
+    def clear(self, is_ours: Callable[[str], bool]) -> None:
+        """Delete them; others may do so at the same time."""
+        for name in self.list_ours(is_ours):
+            _remove(self._root / name)
         with suppress(FileNotFoundError):
             if not any(self._root.iterdir()):
                 self._root.rmdir()
@@ -180,9 +186,13 @@ class RemoteFolder:
             if self._files.exists(f"{self._root}/{name}"):
                 self._files.rm(f"{self._root}/{name}", recursive=True)
 
+    def list_ours(self, is_ours: Callable[[str], bool]) -> list[str]:
+        """Return them; nothing temporary is written here."""
+        return list(filter(is_ours, self.list_names()))
+
     def clear(self, is_ours: Callable[[str], bool]) -> None:
         """Delete them; an object store has no folder that could be left."""
-        for name in filter(is_ours, self.list_names()):
+        for name in self.list_ours(is_ours):
             with suppress(FileNotFoundError):
                 self.delete(name)
         if not self.list_names():

@@ -39,6 +39,11 @@ class RunFiles:
         self._models = _Kind("models", model_url, lambda name: name in NAMES)
         self._checkpoints = _Kind("checkpoints", checkpoint_url, is_checkpoint)
 
+    @property
+    def urls(self) -> tuple[str, str]:
+        """Where they are: models, checkpoints."""
+        return self._models.url, self._checkpoints.url
+
     def measure(self, run_id: str) -> FileSizes:
         """Tell how large they are."""
         problems: list[str] = []
@@ -68,7 +73,7 @@ def _try(act: Callable[[_Kind, str], int], kind: _Kind, run_id: str, problems: l
 
 def _measure(kind: _Kind, run_id: str) -> int:
     folder = open_folder(kind.url, run_id)
-    return sum(folder.measure(name) for name in filter(kind.is_ours, folder.list_names()))
+    return sum(folder.measure(name) for name in folder.list_ours(kind.is_ours))
 
 
 def _clear(kind: _Kind, run_id: str) -> int:

@@ -3,13 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
+from errors import ApiError
 from schema import DeletionReply, Outcome, RunReply, Status, WorkerReply
 from views import source
 from views.actions import Action
 
 # 500 runs each: beyond that the reader presses again.
 _MOST_REQUESTS = 20
+
+
+@dataclass(frozen=True)
+class Retried:
+    """What became of the failed runs; with ``error``, until the API failed to answer as it should."""
+
+    outcomes: Sequence[Outcome]
+    """The last one of each run."""
+    left: int | None
+    """How many are still failed; None where it is not known."""
+    error: ApiError | None = None
 
 
 def act(iid: str, action: Action) -> RunReply:
@@ -45,18 +58,23 @@ def act_on_all(action: Action, run_ids: Sequence[str]) -> list[Outcome]:
         source.forget()
 
 
-def retry_all_failed() -> list[Outcome]:
+def retry_all_failed() -> Retried:
     """Put every failed run back into its queue, as many at a time as the API takes."""
-    outcomes: list[Outcome] = []
+    outcomes: dict[str, Outcome] = {}
+    left: int | None = None
     try:
         for _ in range(_MOST_REQUESTS):
             reply = source.api().bulk("retry", status=Status.FAILED)
-            outcomes += reply.outcomes
+            # A run for which there was no time is tried again by the next request.
+            outcomes |= {outcome.iid: outcome for outcome in reply.outcomes}
+            left = reply.left
             if not reply.left or not reply.succeeded:
                 break
+    except ApiError as error:
+        return Retried(list(outcomes.values()), None, error)
     finally:
         source.forget()
-    return outcomes
+    return Retried(list(outcomes.values()), left)
 
 
 def get_deletion(iid: str) -> DeletionReply:

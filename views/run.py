@@ -21,6 +21,8 @@ from views.predicted import summary as predicted_summary
 from views.source import Listing, Snapshot
 
 _LIVE_S = 1
+# A run that has ended can be retried, deleted or computed again, also by somebody else.
+_IDLE_S = 10
 _CHOICE = "run:choice"
 _RECENT_EPOCHS = 5
 
@@ -54,7 +56,7 @@ def show() -> None:
     except ApiRefused as error:
         _not_found(iid, error)
         return
-    st.fragment(_live, run_every=_LIVE_S if shown.is_live else None)(iid, was_live=shown.is_live)
+    st.fragment(_live, run_every=_LIVE_S if shown.is_live else _IDLE_S)(iid, was_live=shown.is_live)
 
 
 def _choose_run(runs: Sequence[RunReply]) -> str | None:
@@ -110,7 +112,7 @@ def _fetch(iid: str) -> Shown:
 
 
 def _live(iid: str, *, was_live: bool) -> None:
-    """Draw the run; every second while it may change."""
+    """Draw the run; every second while it trains or waits, seldom once it has ended."""
     if run_control.is_asked(iid):
         _obey(iid, is_live=was_live)
     try:

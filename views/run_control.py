@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
@@ -21,6 +22,17 @@ _DELETED = "control:deleted"
 _CLICK_S = 15.0
 
 
+@dataclass
+class _Click:
+    """What the last click asked for."""
+
+    iid: str
+    action: Action
+    time_s: float
+    is_taken: bool = False
+    """Whether it was done, or tried."""
+
+
 def buttons(run: RunReply) -> None:
     """Draw a button for everything that can be asked of the run."""
     with st.container(horizontal=True, gap="small", key="actions"):
@@ -31,11 +43,10 @@ def buttons(run: RunReply) -> None:
 
 def is_asked(iid: str) -> bool:
     """Tell whether the last click asked something of the run; a click that was overtaken is forgotten."""
-    asked = st.session_state.get(_ASKED)
+    asked: _Click | None = st.session_state.get(_ASKED)
     if asked is None:
         return False
-    asked_of, _, time_s = asked
-    if asked_of == iid and time.monotonic() - time_s < _CLICK_S:
+    if asked.iid == iid and not asked.is_taken and time.monotonic() - asked.time_s < _CLICK_S:
         return True
     st.session_state.pop(_ASKED)
     return False
@@ -43,8 +54,12 @@ def is_asked(iid: str) -> bool:
 
 def obey(iid: str, pill: DeltaGenerator) -> None:
     """Do what was asked for by the last click; the pill says so meanwhile."""
-    _, action, _ = st.session_state.pop(_ASKED)
+    asked: _Click = st.session_state[_ASKED]
+    action = asked.action
     pill.badge(f"{action.doing} …", icon=":material/pending:", color="orange")
+    # Whatever is drawn, and each look into the session, may end this drawing for a newer one: before this
+    # mark the newer one does what was asked, after it it must not do it twice.
+    asked.is_taken = True
     try:
         after = commands.act(iid, action)
     except ApiError as error:
@@ -89,7 +104,7 @@ def _button(run: RunReply, action: Action) -> None:
 
 
 def _ask(run: RunReply, action: Action) -> None:
-    st.session_state[_ASKED] = (run.run_id, action, time.monotonic())
+    st.session_state[_ASKED] = _Click(run.run_id, action, time.monotonic())
     _forget_refusal()
 
 
@@ -98,8 +113,10 @@ def _forget_refusal() -> None:
 
 
 def _note_refusal(iid: str, action: Action, error: ApiError) -> None:
-    reason = str(error) if isinstance(error, ApiRefused) else "The API does not answer. Try again."
-    st.session_state[_REFUSED] = (iid, f"Not {action.done}: {reason}")
+    text = f"It is not known whether it was {action.done}: the API does not answer. Look again when it does."
+    if isinstance(error, ApiRefused):
+        text = f"Not {action.done}: {error}"
+    st.session_state[_REFUSED] = (iid, text)
 
 
 def _refusal(run: RunReply) -> None:
@@ -124,6 +141,7 @@ def _confirm_deletion(run: RunReply) -> None:
         return
     st.markdown(deletion_text(deletion))
     st.caption(kept_text(deletion))
+    st.caption("Files in a folder of another host are not seen here, and stay.")
     if deletion.files_left:
         st.warning(
             fmt.plain(f"Some files cannot be read: {deletion.files_left}"), icon=":material/folder_off:"

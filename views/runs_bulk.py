@@ -12,6 +12,7 @@ from schema import Outcome, RunReply
 from views import actions, commands
 from views import format as fmt
 from views.actions import Action
+from views.commands import Retried
 from views.look import run_name
 
 _OUTCOME = "bulk:outcome"
@@ -57,14 +58,20 @@ def retry_all(failed: int) -> None:
 
 
 def summarise(action: Action, outcomes: Sequence[Outcome]) -> tuple[str, list[str]]:
-    """Say how many runs did as they were asked, and name those that refused with their reasons."""
+    """Say how many runs did as they were asked; name those that refused, and those that left something."""
     refused = [outcome for outcome in outcomes if not outcome.success]
     done = f"{_runs(len(outcomes) - len(refused))} {action.done}"
+    # A deleted run is on no page any more: its whole id is all that leads to its files.
+    left = [
+        f"`{outcome.iid}` {fmt.plain(outcome.message)}"
+        for outcome in outcomes
+        if outcome.success and outcome.message
+    ]
     if not refused:
-        return f"{done}.", []
+        return f"{done}{':' if left else '.'}", left
     lines = [f"`{outcome.iid[:8]}` {fmt.plain(outcome.message or 'no reason given')}" for outcome in refused]
     more = [f"and {_runs(len(lines) - _NAMED)} more"] if len(lines) > _NAMED else []
-    return f"{done}, {fmt.count(len(refused))} not:", [*lines[:_NAMED], *more]
+    return f"{done}, {fmt.count(len(refused))} not:", [*lines[:_NAMED], *more, *left]
 
 
 def _button(action: Action, marked: Sequence[RunReply]) -> None:
@@ -87,7 +94,7 @@ def _do(action: Action, runs: Sequence[RunReply]) -> None:
     try:
         outcomes = commands.act_on_all(action, [run.run_id for run in runs])
     except ApiError as error:
-        st.session_state[_OUTCOME] = (f"None {action.done}:", [_reason(error)])
+        st.session_state[_OUTCOME] = _no_outcome(action, error)
     else:
         st.session_state[_OUTCOME] = summarise(action, outcomes)
 
@@ -130,14 +137,28 @@ def _confirm_retry_all(failed: int) -> None:
 
 
 def _retry_all() -> None:
-    try:
-        st.session_state[_OUTCOME] = summarise(actions.RETRY, commands.retry_all_failed())
-    except ApiError as error:
-        st.session_state[_OUTCOME] = (f"None {actions.RETRY.done}:", [_reason(error)])
+    st.session_state[_OUTCOME] = summarise_retries(commands.retry_all_failed())
 
 
-def _reason(error: ApiError) -> str:
-    return fmt.plain(str(error)) if isinstance(error, ApiRefused) else "The API does not answer. Try again."
+def summarise_retries(retried: Retried) -> tuple[str, list[str]]:
+    """Say how many runs are queued again, and what is known of the others."""
+    if retried.error is not None and not retried.outcomes:
+        return _no_outcome(actions.RETRY, retried.error)
+    done, lines = summarise(actions.RETRY, retried.outcomes)
+    if retried.error is not None:
+        text, (reason,) = _no_outcome(actions.RETRY, retried.error)
+        return done, [*lines, f"Of the others: {text[0].lower()}{text[1:]} {reason}"]
+    if retried.left is None:
+        return done, [*lines, "How many are left is not known."]
+    return done, [*lines, *([f"{_runs(retried.left)} still failed."] if retried.left else [])]
+
+
+def _no_outcome(action: Action, error: ApiError) -> tuple[str, list[str]]:
+    """Say that a request came to nothing, or that nobody knows what came of it."""
+    if isinstance(error, ApiRefused):
+        return f"None {action.done}:", [fmt.plain(str(error))]
+    text = f"It is not known which runs were {action.done}:"
+    return text, ["The API does not answer. Look again when it does."]
 
 
 def _forget_outcome() -> None:

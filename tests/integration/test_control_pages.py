@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
+from streamlit.runtime.scriptrunner import RerunData, RerunException
 from streamlit.testing.v1 import AppTest
 
 from client import Client
@@ -17,6 +19,7 @@ from tests.integration import test_views
 from tests.integration.test_views import Open, button, metric, silent, texts
 from tests.programs import wait_until
 from tests.records import TORCH_WORKER
+from views import commands
 
 api_url, open_page = test_views.api_url, test_views.open_page
 ERROR = RunError(
@@ -124,8 +127,43 @@ def test_a_click_while_the_api_is_silent_is_not_lost_without_a_word(
     button(app, "Cancel").click().run()
 
     assert not app.exception
-    assert "Not cancelled: The API does not answer." in texts(app)
+    assert "It is not known whether it was cancelled: the API does not answer." in texts(app)
+    assert "Not cancelled" not in texts(app)
     assert db.runs.get(run_id).status is Status.WAITING
+
+
+@pytest.mark.parametrize("at", ["the pill", "the answer"])
+def test_a_drawing_that_overtakes_a_click_neither_drops_nor_repeats_it(
+    open_page: Open, api_url: str, db: RedisDB, monkeypatch: pytest.MonkeyPatch, at: str
+) -> None:
+    acted = failed(db)
+    app = open_page("run", api_url, iid=acted.run_id)
+    badge, act = DeltaGenerator.badge, commands.act
+    overtaken: list[str] = []
+    anew = RerunException(RerunData(query_string=f"iid={acted.run_id}"))
+
+    def badge_overtaken(self: DeltaGenerator, text: str, **options: Any) -> DeltaGenerator:
+        if at == "the pill" and text == "rerunning …" and not overtaken:
+            overtaken.append(at)
+            raise anew
+        return badge(self, text, **options)
+
+    def act_overtaken(*asked: Any) -> Any:
+        after = act(*asked)
+        if at == "the answer":
+            overtaken.append(at)
+            raise anew
+        return after
+
+    monkeypatch.setattr(DeltaGenerator, "badge", badge_overtaken)
+    monkeypatch.setattr(commands, "act", act_overtaken)
+
+    button(app, "Rerun").click().run()
+    app.run()
+
+    assert not app.exception
+    assert overtaken == [at]
+    assert [run.rerun_of for run in db.runs.list().runs] == [acted.run_id, None]
 
 
 def test_a_failed_run_explains_itself_and_is_retried(open_page: Open, api_url: str, db: RedisDB) -> None:

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
 from pathlib import Path
+from threading import Event
+from typing import Any
 
+import fsspec
 import pytest
 from flask.testing import FlaskClient
+from fsspec.implementations.memory import MemoryFileSystem
 
 from backend import create_app
 from errors import StoreUnavailable
 from redis_db import RedisDB
 from schema import Lease, Status
 from settings import Settings
+from tests.programs import wait_until
 from tests.records import claim, epoch
 from tests.saved import save_models
 from trainers.places import open_folder
@@ -147,6 +153,34 @@ def test_a_deletion_that_was_cut_off_before_the_files_is_finished_by_repeating_i
     assert delete(api, run_id)[0] == 404
 
 
+def test_a_place_that_cannot_be_read_does_not_hide_what_the_other_has(db: RedisDB, tmp_path: Path) -> None:
+    no_driver = Settings(data_dir=tmp_path, model_url="nosuchscheme://bucket")
+    api = create_app(no_driver, db).test_client()
+    run_id = "a" * 32
+    checkpoints = open_folder(no_driver.effective_checkpoint_url, run_id)
+    checkpoints.write("step-000000000010", {"state.json": b"1234567"})
+
+    preview = api.get(f"/api/runs/{run_id}/deletion")
+    assert preview.status_code == 200
+    assert (preview.get_json()["model_bytes"], preview.get_json()["checkpoint_bytes"]) == (None, 7)
+    status, answer = delete(api, run_id)
+    assert (status, answer["checkpoint_bytes"]) == (200, 7)
+    assert "nosuchscheme" in str(answer["files_left"])
+    assert checkpoints.list_names() == []
+
+
+def test_what_a_killed_process_left_is_seen_and_deleted(api: FlaskClient, settings: Settings) -> None:
+    run_id = "a" * 32
+    leftover = Path(settings.effective_checkpoint_url) / run_id / ".step-000000000020.77"
+    leftover.mkdir(parents=True)
+    (leftover / "half").write_bytes(b"torn")
+
+    assert api.get(f"/api/runs/{run_id}/deletion").get_json()["checkpoint_bytes"] == 4
+    assert delete(api, run_id)[0] == 200
+    assert not leftover.parent.exists()
+    assert delete(api, run_id)[0] == 404
+
+
 def test_without_redis_no_file_is_deleted(
     api: FlaskClient, db: RedisDB, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -171,6 +205,54 @@ def test_files_that_cannot_be_deleted_are_told_and_logged(
     assert (status, answer["model_bytes"], answer["checkpoint_bytes"]) == (200, None, 0)
     assert "nosuchscheme" in str(answer["files_left"])
     assert run_id in caplog.text
+
+
+class StuckFiles(MemoryFileSystem):  # type: ignore[misc]  # fsspec has no types
+    """A place that answers only when it may."""
+
+    protocol = "stuck"
+    store: dict[str, Any] = {}  # noqa: RUF012 - the form fsspec gives it
+    pseudo_dirs = [""]  # noqa: RUF012
+    may_answer = Event()
+
+    def ls(self, path: str, detail: bool = True, **options: Any) -> Any:
+        """List a folder, late; no test waits that long."""
+        self.may_answer.wait(30)
+        return super().ls(path, detail=detail, **options)
+
+
+@pytest.fixture
+def stuck(tmp_path: Path) -> Iterator[Settings]:
+    """The settings of an API whose checkpoints are in a place that hangs."""
+    fsspec.register_implementation("stuck", StuckFiles, clobber=True)
+    StuckFiles.may_answer.clear()
+    yield Settings(data_dir=tmp_path, checkpoint_url=f"stuck://{tmp_path.name}")
+    StuckFiles.may_answer.set()
+
+
+@pytest.mark.parametrize("is_bulk", [False, True])
+def test_a_place_that_hangs_holds_nobody_and_the_deletion_goes_on(
+    db: RedisDB, stuck: Settings, is_bulk: bool
+) -> None:
+    run_id = finished(db, stuck)
+    api = create_app(stuck, db).test_client()
+
+    preview = api.get(f"/api/runs/{run_id}/deletion").get_json()
+    assert "has not answered" in preview["files_left"]
+    if is_bulk:
+        bulk = api.post("/api/runs/bulk", json={"action": "delete", "run_ids": [run_id]}).get_json()
+        (outcome,) = bulk["outcomes"]
+        assert outcome["success"]
+        left = outcome["message"]
+    else:
+        status, answer = delete(api, run_id)
+        assert status == 200
+        left = answer["files_left"]
+    assert "still being deleted" in left
+    assert not StuckFiles.may_answer.is_set()
+
+    StuckFiles.may_answer.set()
+    wait_until(lambda: files_of(stuck, run_id) == [])
 
 
 @pytest.mark.parametrize("iid", ["0" * 32, "abc%0a", "x:epochs", "..%5c", "x" * 5000])

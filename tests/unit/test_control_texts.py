@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from errors import ApiRefused, ApiUnavailable
 from schema import (
     DeletionReply,
     GpuState,
@@ -22,10 +23,11 @@ from schema import (
 from tests.records import TORCH_WORKER
 from tests.unit.test_tables import run
 from views import actions, run_failure, submit_options, worker_card, workers
+from views.commands import Retried
 from views.look import requirement_text, status_text
 from views.run import standing
 from views.run_control import deletion_text, kept_text
-from views.runs_bulk import summarise
+from views.runs_bulk import summarise, summarise_retries
 from views.runs_table import choose_face, runs_frame
 
 ERROR = RunError(kind="ChildDied", message="Killed.", step=1312, epoch=3, host="gpu-1", is_retryable=True)
@@ -102,6 +104,31 @@ def test_the_outcome_of_many_names_those_that_refused() -> None:
     assert text == "3 runs cancelled, 7 not:"
     assert lines[0] == r"`00000000` It is \*done\*\."
     assert lines[-1] == "and 2 runs more"
+
+
+def test_files_that_a_deletion_left_are_told_with_the_whole_id() -> None:
+    gone = Outcome(iid="a" * 32, success=True)
+    half = Outcome(iid="b" * 32, success=True, message="no driver")
+    bad = Outcome(iid="c" * 32, success=False, message="It runs")
+
+    assert summarise(actions.DELETE, [gone, half]) == ("2 runs deleted:", [f"`{'b' * 32}` no driver"])
+    text, lines = summarise(actions.DELETE, [gone, half, bad])
+    assert (text, len(lines)) == ("2 runs deleted, 1 not:", 2)
+    assert "b" * 32 in lines[-1]
+
+
+def test_a_retry_of_all_says_what_is_done_and_what_is_not_known() -> None:
+    good = [Outcome(iid="a" * 32, success=True)]
+    silent, refusal = ApiUnavailable("No answer."), ApiRefused("Not now", status=503, error_code="x")
+
+    assert summarise_retries(Retried(good, 0)) == ("1 run queued again.", [])
+    assert summarise_retries(Retried(good, 7)) == ("1 run queued again.", ["7 runs still failed."])
+    assert "not known" in summarise_retries(Retried(good, None))[1][0]
+    assert summarise_retries(Retried([], None, refusal)) == ("None queued again:", ["Not now"])
+    assert summarise_retries(Retried([], None, silent))[0] == "It is not known which runs were queued again:"
+    done, lines = summarise_retries(Retried(good, None, silent))
+    assert done == "1 run queued again."
+    assert "it is not known which runs were queued again: The API does not answer." in lines[0]
 
 
 @pytest.mark.parametrize(
