@@ -167,6 +167,27 @@ def test_a_file_that_is_not_whole_or_not_ours(
     assert [item.name.removeprefix(path.name) for item in tmp_path.iterdir()] == left
 
 
+def test_one_file_that_cannot_be_handled_keeps_no_other_from_being_replayed(
+    db: RedisDB, tmp_path: Path
+) -> None:
+    lease, torn = running(db), running(db, worker_id="other")
+    path = spool(torn, tmp_path, write_epoch(1), LinesWrite(lines=("grün",)))
+    path.rename(tmp_path / "0-torn.jsonl")
+    content = (tmp_path / "0-torn.jsonl").read_bytes()
+    (tmp_path / "0-torn.jsonl").write_bytes(content[: content.index("ü".encode()) + 1])
+    (tmp_path / "1-foreign.jsonl").write_bytes(b"\xff\n")
+    (tmp_path / "2-folder.jsonl").mkdir()
+    (tmp_path / "3-nobody.jsonl").symlink_to("3-nobody.jsonl")
+    spool(lease, tmp_path / "good", write_epoch(2)).rename(tmp_path / "4.jsonl")
+
+    replay(db, tmp_path)
+
+    assert [result.epoch for result in db.runs.list_epochs(torn.run_id)] == [1]
+    assert [result.epoch for result in db.runs.list_epochs(lease.run_id)] == [2]
+    left = {item.name for item in tmp_path.iterdir()} - {"good"}
+    assert left == {"1-foreign.jsonl.unreadable", "2-folder.jsonl", "3-nobody.jsonl"}
+
+
 def test_a_write_that_is_refused_is_dropped_and_those_behind_it_are_made(db: RedisDB, tmp_path: Path) -> None:
     lease = running(db)
     refused = FactsWrite(facts={"x": float("nan")})
