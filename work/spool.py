@@ -169,15 +169,25 @@ def _replay(db: RedisDB, path: Path, stream: BinaryIO, on_finished: OnFinished) 
         path.rename(path.with_name(path.name + UNREADABLE))
         log.warning("a spool file cannot be read and is set aside as %s%s: %s", path, UNREADABLE, error)
         return
+    finish = writes[-1] if writes and isinstance(writes[-1], FinishWrite) else None
     try:
         made = _make_all(db, head.lease, writes)
         log.info("replayed %d writes of a dead worker run_id=%s", made, head.lease.run_id)
     except LeaseLost as error:
-        log.warning("what a dead worker could not write is dropped, others took its run: %s", error)
-    else:
-        if writes and isinstance(writes[-1], FinishWrite):
-            on_finished(head.lease, writes[-1])
+        if finish is None or not _has_finished(db, head.lease, finish):
+            finish = None
+            log.warning("what a dead worker could not write is dropped, others took its run: %s", error)
+    if finish is not None:
+        on_finished(head.lease, finish)
     path.unlink(missing_ok=True)
+
+
+def _has_finished(db: RedisDB, lease: Lease, finish: FinishWrite) -> bool:
+    """Whether the finish, and so all before it, has been recorded: somebody died after that."""
+    try:
+        return _make_all(db, lease, [finish]) == 1
+    except LeaseLost:
+        return False
 
 
 def _make_all(db: RedisDB, lease: Lease, writes: Sequence[Write]) -> int:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from errors import InvalidInput, LeaseLost
+from errors import InvalidInput, LeaseLost, StoreUnavailable
 from redis_db import RedisDB
 from schema import EpochResult, Lease, RunError, Status
 from tests.records import epoch, extra, running
@@ -117,6 +117,25 @@ def test_a_dead_workers_file_is_replayed_in_order_and_deleted(db: RedisDB, tmp_p
     assert [line.text for line in db.log.list(lease.run_id)] == ["a", "b", "c"]
     assert list(tmp_path.iterdir()) == []
     assert replay(db, tmp_path) == []
+
+
+def test_a_replay_that_died_after_the_finish_leaves_its_files_to_the_next(
+    db: RedisDB, tmp_path: Path
+) -> None:
+    lease = running(db)
+    done = FinishWrite(status=Status.DONE, has_saved_models=True)
+    path = spool(lease, tmp_path, write_epoch(1), done)
+
+    def fail(_lease: Lease, _write: FinishWrite) -> None:
+        raise StoreUnavailable("gone again")
+
+    with pytest.raises(StoreUnavailable):
+        replay_left(db, tmp_path, on_finished=fail)
+    assert db.runs.get(lease.run_id).status is Status.DONE
+    assert path.exists()
+
+    assert replay(db, tmp_path) == [(lease.run_id, done)]
+    assert not path.exists()
 
 
 def test_the_file_of_a_worker_that_lives_is_left_alone(db: RedisDB, tmp_path: Path) -> None:
