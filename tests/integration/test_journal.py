@@ -12,7 +12,7 @@ from errors import InvalidInput, LeaseLost, StoreUnavailable
 from redis_db import RedisDB
 from schema import EpochResult, Lease, RunError, Status
 from tests.records import epoch, extra, running
-from work.journal import Journal
+from work.journal import MOST_LINES, Journal
 from work.spool import Head, Spool, replay_left
 from work.writes import (
     EpochWrite,
@@ -253,3 +253,35 @@ def test_lines_travel_together(db: RedisDB, tmp_path: Path) -> None:
         continue
     texts = [line.text for line in db.log.list(lease.run_id, limit=2000)]
     assert texts == [str(number) for number in range(1200)]
+
+
+def test_an_outage_keeps_no_more_lines_than_the_store_would_and_every_other_write(
+    db: RedisDB, tmp_path: Path
+) -> None:
+    lease = running(db)
+    with RedisDB(NOBODY) as away:
+        writer = journal(away, lease, tmp_path)
+        writer.add(LinesWrite(lines=("first",)))
+        assert not writer.flush()
+    for number in range(MOST_LINES):
+        writer.add(LinesWrite(lines=(str(number),)))
+        if number == 5:
+            writer.add(write_epoch(1))
+    writer.add(LinesWrite(lines=("x", "y")))
+    writer.add(write_epoch(2))
+    (path,) = tmp_path.iterdir()
+    spooled = [decode(line) for line in path.read_text().splitlines()[1:]]
+    assert len(spooled) == MOST_LINES + 2
+    assert spooled[-1] == write_epoch(2)
+    assert len(writer._writes) == MOST_LINES - 2 + 1 + 2
+
+    writer._db = db  # Redis is back
+    while not writer.flush():
+        continue
+    assert [result.epoch for result in db.runs.list_epochs(lease.run_id)] == [1, 2]
+    texts = [line.text for line in db.log.list(lease.run_id, limit=2 * MOST_LINES)]
+    assert texts[:2] == ["(Before these, 3 lines were too many to keep while Redis was away.)", "2"]
+    assert texts[-3:] == [str(MOST_LINES - 1), "x", "y"]
+    writer.add(LinesWrite(lines=("z",)))
+    assert writer.flush()
+    assert [line.text for line in db.log.list(lease.run_id)][-2:] == ["y", "z"]
