@@ -18,6 +18,7 @@ from schema.accounts import (
     day_of,
 )
 from schema.control import (
+    LOOK,
     Charge,
     Checkpoint,
     CheckpointStore,
@@ -99,6 +100,7 @@ from schema.routing import can_take, requirement_queue
 __all__ = [
     "DEFAULT_PROJECT",
     "DEFAULT_QUEUE",
+    "LOOK",
     "MAX_BULK_RUNS",
     "QUEUE_PATTERN",
     "RUN_ID_PATTERN",

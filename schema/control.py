@@ -26,11 +26,17 @@ class Request(StrEnum):
     """Stop; the run is done."""
 
 
+# A step that is none and no sign of life: for who waits for others, which may hang.
+LOOK = -1
+
+
 class Control(Protocol):
     """How a trainer learns that it should stop, and how it speaks to the run's page."""
 
     def after_step(self, step: int) -> Request | None:
-        """Say what is wanted now; called after every optimiser step, costs microseconds. Step 0 is none.
+        """Say what is wanted now; called after every optimiser step, costs microseconds.
+
+        Step 0 is none, but a sign of life, as from a trainer without steps or between two; LOOK is neither.
 
         A trainer that gets a Request ends its generator without yielding the unfinished epoch.
         """

@@ -168,8 +168,8 @@ def load_data(
         names = folder.classes
         dataset = replace(dataset, side=hyper_params.image_side, classes=len(names), class_names=names)
         if _count_bytes(dataset, len(folder.train) + len(folder.test), hyper_params) > limit_bytes:
-            return _stream(dataset, folder, hyper_params, home)
-    train, test = _read(dataset, datasets_dir, say) if folder is None else decode(folder, dataset.side)
+            return _stream(dataset, folder, hyper_params, home, say)
+    train, test = _read(dataset, datasets_dir, say) if folder is None else decode(folder, dataset.side, say)
     train, validation = _hold_out(train, hyper_params.validation_fraction)
     is_resident = _count_bytes(dataset, len(train.labels), hyper_params) <= limit_bytes
 
@@ -212,7 +212,9 @@ def _read(dataset: Dataset, datasets_dir: Path, say: Say) -> tuple[Arrays, Array
             )
 
 
-def _stream(dataset: Dataset, folder: Folder, hyper_params: CnnHyperParams, device: torch.device) -> Data:
+def _stream(
+    dataset: Dataset, folder: Folder, hyper_params: CnnHyperParams, device: torch.device, say: Say
+) -> Data:
     """Leave a folder's images in their files; each is decoded again in every epoch."""
     padding = padding_of(hyper_params.augmentation, dataset.side)
     held, kept = _choose_held(len(folder.train), hyper_params.validation_fraction)
@@ -222,7 +224,7 @@ def _stream(dataset: Dataset, folder: Folder, hyper_params: CnnHyperParams, devi
         train=FolderSplit(train, dataset.side, device, padding),
         test=FolderSplit(folder.test, dataset.side, device),
         validation=FolderSplit(validation, dataset.side, device) if len(validation) else None,
-        statistics=measure(torch.from_numpy(read_sample(train, dataset.side))),
+        statistics=measure(torch.from_numpy(read_sample(train, dataset.side, say))),
         place="files",
     )
 

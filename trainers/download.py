@@ -22,7 +22,7 @@ Say = Callable[[str], None]
 _SILENCE_S = 10.0
 _CHUNK_BYTES = 1 << 20
 # A worker takes a trainer that says nothing for long for one that hangs.
-_PROGRESS_S = 30.0
+PROGRESS_S = 30.0
 
 
 def fetch_missing(dataset: Dataset, datasets_dir: Path, *, say: Say) -> None:
@@ -85,7 +85,7 @@ def _download(url: str, target: Path, say: Say) -> None:
     ):
         while chunk := answer.read(_CHUNK_BYTES):
             size_bytes += stream.write(chunk)
-            if time.monotonic() - said_s > _PROGRESS_S:
+            if time.monotonic() - said_s > PROGRESS_S:
                 said_s = time.monotonic()
                 say(f"{size_bytes / 1e6:.0f} MB so far")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -19,6 +20,7 @@ from torch.utils.data import DataLoader, Dataset
 from errors import DatasetUnavailable
 from trainers.augmentation import Draw, pad, take
 from trainers.device import count_local_ranks
+from trainers.download import PROGRESS_S, Say
 from trainers.embedded import permute
 from trainers.reading import Arrays
 
@@ -120,22 +122,26 @@ def find_images(datasets_dir: Path, name: str) -> Folder:
     return Folder(classes, files.pick(np.sort(order[held:])), files.pick(np.sort(order[:held])))
 
 
-def decode(folder: Folder, side: int) -> tuple[Arrays, Arrays]:
+def decode(folder: Folder, side: int, say: Say) -> tuple[Arrays, Arrays]:
     """Return both splits in memory."""
-    return _decode(folder.train, side), _decode(folder.test, side)
+    return _decode(folder.train, side, say), _decode(folder.test, side, say)
 
 
-def read_sample(files: Files, side: int) -> NDArray[np.uint8]:
+def read_sample(files: Files, side: int, say: Say) -> NDArray[np.uint8]:
     """Return some thousand images, to measure their brightness by."""
-    return _decode(files.pick(np.sort(permute(len(files))[:_SAMPLE])), side).images
+    return _decode(files.pick(np.sort(permute(len(files))[:_SAMPLE])), side, say).images
 
 
-def _decode(files: Files, side: int) -> Arrays:
+def _decode(files: Files, side: int, say: Say) -> Arrays:
+    said_s = time.monotonic()
     indices = list(range(len(files)))
     batches = [indices[start : start + _DECODE_BATCH] for start in range(0, len(files), _DECODE_BATCH)]
     images = np.empty((len(files), side, side, 3), dtype=np.uint8)
     for chosen, part in zip(batches, _decode_batches(files, side, batches), strict=True):
         images[chosen[0] : chosen[-1] + 1] = part.permute(0, 2, 3, 1).numpy()
+        if time.monotonic() - said_s > PROGRESS_S:
+            said_s = time.monotonic()
+            say(f"{chosen[-1] + 1:,} of {len(files):,} images read so far")
     return Arrays(images.transpose(0, 3, 1, 2), files.labels)
 
 

@@ -51,7 +51,7 @@ def train(
                 keep(training, Moment.END if request is Request.FINISH else Moment.STOP)
                 return None
             keep(training, Moment.STEP)
-        result = _score(training)
+        result = _score(training, control)
         _describe_speed(training, result, control, profile)
         training.end_epoch(result.validation_loss, result.validation_accuracy)
         yield result
@@ -80,7 +80,7 @@ def _compile(training: Training, control: Control, charge: Charge) -> None:
 
 
 @torch.inference_mode()
-def evaluate(training: Training, split: Split) -> Tensor:
+def evaluate(training: Training, split: Split, control: Control) -> Tensor:
     """Return mean loss and accuracy on ``split`` as one tensor on its device: reading it is a sync point.
 
     Each rank evaluates its part; the result is of all of them.
@@ -91,15 +91,17 @@ def evaluate(training: Training, split: Split) -> Tensor:
         with training.autocast:
             logits = training.network(training.data.normalise(images))
             totals += tally(cross_entropy(logits, labels), logits, labels, count=len(labels))
+        # A sign of life; what is asked is heard after the next step.
+        control.after_step(0)
     return training.team.add(totals) / len(split)
 
 
-def _score(training: Training) -> EpochResult:
+def _score(training: Training, control: Control) -> EpochResult:
     """Return the result of the epoch that has just been learnt. The one sync point of an epoch."""
     data = training.data
     splits = [data.test] if data.validation is None else [data.test, data.validation]
     training.add_up()
-    scores = [training.score_epoch(), *(evaluate(training, split) for split in splits)]
+    scores = [training.score_epoch(), *(evaluate(training, split, control) for split in splits)]
     good_batches = training.locate_first_bad_batch()
     figures = torch.stack([*scores, torch.stack([good_batches, good_batches]).double()]).tolist()
     *figures, (good_batches, _) = figures

@@ -78,7 +78,12 @@ class RankControl:
         self._arrivals.register(pipe.fileno(), select.POLLIN)
 
     def after_step(self, step: int) -> Request | None:
-        """Return what rank 0 was asked for; the same on every rank."""
+        """Return what rank 0 was asked for, the same on every rank; step 0 only is a sign of life."""
+        if step == 0:
+            # Ranks evaluate different numbers of batches: no moment for all of them to agree.
+            if self._team.rank == 0:
+                self._say_step(step)
+            return None
         if self._team.rank == 0:
             self._say_step(step)
             while self._arrivals.poll(0):

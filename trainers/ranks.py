@@ -11,7 +11,7 @@ import torch
 
 import errors
 from errors import TrainerDied, TrainingFailed, WattleError
-from schema import Checkpoint, Epochs, TrainingContext
+from schema import LOOK, Checkpoint, Epochs, TrainingContext
 from trainers.datasets import DATASETS
 from trainers.download import fetch_missing
 from trainers.encoding import decode_state, encode_state
@@ -49,12 +49,13 @@ def train_on_ranks(hyper_params: CnnHyperParams, context: TrainingContext) -> Ep
     with RankProcesses(hyper_params.gpus, _welcome(hyper_params, context)) as ranks:
         relay = _Relay(ranks, context)
         while relay.ended is None:
-            for message, tensors in ranks.receive(_POLL_S):
+            frames = ranks.receive(_POLL_S)
+            for message, tensors in frames:
                 if isinstance(message, EpochEnded):
                     yield message.result
                 else:
                     relay.take(message, tensors)
-            if relay.should_leave():
+            if relay.should_leave(has_heard=bool(frames)):
                 return None
             relay.check()
         return relay.ended.reason
@@ -66,7 +67,7 @@ class _Relay:
     def __init__(self, ranks: RankProcesses, context: TrainingContext) -> None:
         self._ranks = ranks
         self._context = context
-        self._step = 0
+        self._step = self._told_step = 0
         self._has_asked = False
         self._failures: list[Failed] = []
         self._failed_s: float | None = None
@@ -76,7 +77,7 @@ class _Relay:
         """Hand on a message of a rank. Raises what a rank has explained."""
         match message:
             case Stepped(step=step):
-                self._step = step
+                self._step = step or self._step
             case Logged(text=text):
                 self._context.control.log(text)
             case Described(facts=facts):
@@ -94,9 +95,17 @@ class _Relay:
             case Ended() as ended:
                 self.ended = ended
 
-    def should_leave(self) -> bool:
-        """Hand a request on to rank 0; True when there is none yet, and nothing that it could save."""
-        request = self._context.control.after_step(self._step)
+    def should_leave(self, *, has_heard: bool) -> bool:
+        """Hand a request on to rank 0; True when there is none yet, and nothing that it could save.
+
+        has_heard: whether a rank has said something, without which nothing here is a sign of life.
+        """
+        step = self._step
+        if step == self._told_step:
+            step = 0 if has_heard else step or LOOK
+        else:
+            self._told_step = step
+        request = self._context.control.after_step(step)
         if request is None or self._has_asked:
             return False
         self._ranks.answer(Asked(request=request))

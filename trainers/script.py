@@ -6,13 +6,14 @@ network, all of it is recorded under the worker's own lease, and its energy is m
 
 from __future__ import annotations
 
+import signal
 import time
 from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field, JsonValue, StringConstraints, ValidationError, ValidationInfo, field_validator
 
-from errors import TrainingFailed
+from errors import TrainerDied, TrainingFailed
 from schema import EpochResult, Epochs, Record, TrainingContext
 from schema.records import Finite, Fraction
 from trainers.params import AnyCase, HyperParams
@@ -94,7 +95,8 @@ def find_script(scripts_dir: Path, name: str) -> Path:
 def train_script(hyper_params: ScriptHyperParams, context: TrainingContext) -> Epochs:
     """Run the script and yield the epochs it reports; ends it when asked to stop.
 
-    Raises TrainingFailed when it ends with another exit code than 0, takes too long or reports nonsense.
+    Raises TrainingFailed when it ends with another exit code than 0, takes too long or reports nonsense, and
+    TrainerDied, which is tried again, when a signal ended it.
     """
     if context.scripts_dir is None:
         raise TrainingFailed(
@@ -145,4 +147,6 @@ def _read_report(line: str, *, duration_s: float) -> EpochResult:
 
 def _failed(script: str, exit_code: int, lines: list[str]) -> TrainingFailed:
     said = "\nIts last lines:\n" + "\n".join(lines) if lines else " It printed nothing."
-    return TrainingFailed(f"{script} ended with {describe_exit(exit_code)}.{said}")
+    # What a signal has ended, such as that of a system without memory, may go well the next time.
+    kind = TrainerDied if exit_code < 0 or exit_code - 128 in set(signal.Signals) else TrainingFailed
+    return kind(f"{script} ended with {describe_exit(exit_code)}.{said}")

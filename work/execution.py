@@ -212,7 +212,9 @@ class _Execution:
     def _finish_files(self) -> None:
         while True:
             try:
-                finish_files(self._place.db, self._place.settings, self._lease.run_id)
+                # A slow place is no silent Redis: it gets the longer limit of a worker that stops.
+                with self._place.stop.contact.unneeded():
+                    finish_files(self._place.db, self._place.settings, self._lease.run_id)
             except StoreUnavailable:
                 time.sleep(RETRY_S)
             else:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from errors import StoreUnavailable, WattleError
 from redis_db import RedisDB
@@ -16,6 +16,8 @@ from work.writes import LinesWrite, Write, make
 log = logging.getLogger(__name__)
 
 LINES_AT_ONCE = 500
+# The store keeps no more of a run.
+MOST_LINES = 10_000
 
 # Told the interval of the next points of power.
 OnInterval = Callable[[float], None]
@@ -31,6 +33,7 @@ class Journal:
         self._on_interval = on_interval
         self._writes: deque[Write] = deque()
         self._is_away = False
+        self._waiting_lines = self._spooled_lines = self._lost_lines = 0
 
     @property
     def is_empty(self) -> bool:
@@ -38,10 +41,12 @@ class Journal:
         return not self._writes
 
     def add(self, write: Write) -> None:
-        """Queue a write."""
+        """Queue a write. Of lines the newest MOST_LINES wait, and the spool has the oldest as many."""
+        if isinstance(write, LinesWrite):
+            write = self._make_room(write)
         self._writes.append(write)
         if self._spool.is_open:
-            self._spool.add([write])
+            self._keep([write])
 
     def flush(self, *, budget_s: float = 0.5) -> bool:
         """Make what is waiting, in order, for about ``budget_s``; False while some still wait.
@@ -66,10 +71,14 @@ class Journal:
     def discard(self) -> None:
         """Forget what was not written: the run is another worker's."""
         self._writes.clear()
+        self._waiting_lines = 0
         self._spool.discard()
 
     def _make_next(self) -> None:
         write, count = self._gather()
+        if is_after_lost := isinstance(write, LinesWrite) and self._lost_lines > 0:
+            lost = f"(Before these, {self._lost_lines} lines were too many to keep while Redis was away.)"
+            write = LinesWrite(lines=(lost, *write.lines))
         try:
             interval_s = make(write, self._db, self._lease)
         except StoreUnavailable:
@@ -78,6 +87,8 @@ class Journal:
             self._drop(count)
             raise
         self._drop(count)
+        if is_after_lost:
+            self._lost_lines = 0
         if interval_s is not None:
             self._on_interval(interval_s)
 
@@ -97,7 +108,37 @@ class Journal:
 
     def _drop(self, count: int) -> None:
         for _ in range(count):
-            self._writes.popleft()
+            write = self._writes.popleft()
+            if isinstance(write, LinesWrite):
+                self._waiting_lines -= len(write.lines)
+
+    def _make_room(self, write: LinesWrite) -> LinesWrite:
+        """Drop the oldest lines, where there are too many with these; return those of these to keep."""
+        lines = write.lines[-MOST_LINES:]
+        self._lost_lines += len(write.lines) - len(lines)
+        while self._waiting_lines + len(lines) > MOST_LINES:
+            index, oldest = next(
+                (index, waiting)
+                for index, waiting in enumerate(self._writes)
+                if isinstance(waiting, LinesWrite)
+            )
+            del self._writes[index]
+            self._waiting_lines -= len(oldest.lines)
+            self._lost_lines += len(oldest.lines)
+        self._waiting_lines += len(lines)
+        return LinesWrite(lines=lines)
+
+    def _keep(self, writes: Iterable[Write]) -> None:
+        """Add to the spool, but for lines where there are enough."""
+        kept = []
+        for write in writes:
+            if isinstance(write, LinesWrite):
+                if self._spooled_lines >= MOST_LINES:
+                    continue
+                self._spooled_lines += len(write.lines)
+            kept.append(write)
+        if kept:
+            self._spool.add(kept)
 
     def _note_away(self, error: StoreUnavailable) -> None:
         if not self._is_away:
@@ -106,4 +147,5 @@ class Journal:
             )
         self._is_away = True
         if not self._spool.is_open:
-            self._spool.add(tuple(self._writes))
+            self._spooled_lines = 0
+            self._keep(self._writes)

@@ -14,7 +14,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 
 from carbon_aware_trainer.energy import EnergyMonitor, MeterOptions, check_meters, default_folder
-from carbon_aware_trainer.errors import CarbonError
+from carbon_aware_trainer.errors import CarbonError, MeterUnavailable
 from carbon_aware_trainer.providers.static import country_intensity
 from carbon_aware_trainer.records import Intensity
 from errors import InvalidInput, StoreUnavailable, TrainingFailed, WattleError
@@ -76,7 +76,7 @@ def _work(options: Arguments) -> int:
         store = RedisDB(settings.redis_url)
     except (WattleError, CarbonError) as error:
         sys.stderr.write(f"worker: {error}\n")
-        return EXIT_USAGE
+        return choose_exit_code(error)
     if machine.torch is None:
         log.warning("torch is not installed: runs that need it are put back, and this worker ends then")
     measured = _meter_options(settings, machine.device)
@@ -92,12 +92,21 @@ def _work(options: Arguments) -> int:
             work(place, is_burst=options.burst, max_runs=options.max_runs)
         except (InvalidInput, TrainingFailed) as error:
             sys.stderr.write(f"worker: {error}\n")
-            return EXIT_USAGE if isinstance(error, InvalidInput) else EXIT_BROKEN
+            return choose_exit_code(error)
         finally:
             _say_goodbye(db, worker)
             if stop.is_set():
                 stop.ignore()
     return 0
+
+
+def choose_exit_code(error: WattleError | CarbonError) -> int:
+    """Return EXIT_BROKEN for what may pass, so that a supervisor starts the worker again; else EXIT_USAGE."""
+    if isinstance(error, MeterUnavailable) and error.__cause__ is not None:
+        # Its cause says which meter cannot work; that one's, if any, is what the driver or a file answered.
+        answered = error.__cause__.__cause__
+        return EXIT_USAGE if isinstance(answered, ImportError | PermissionError | None) else EXIT_BROKEN
+    return EXIT_BROKEN if isinstance(error, TrainingFailed) else EXIT_USAGE
 
 
 def _check_places(settings: Settings) -> None:

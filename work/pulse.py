@@ -37,10 +37,10 @@ class Pulse:
     def note_step(self, step: int) -> None:
         """Say that the child lives and how far it is; below 1 µs.
 
-        A step that is not new is no sign of life; step 0 is none and always one.
+        A step that is not new is no sign of life, nor is LOOK; step 0 is none and always one.
         """
         cells = self.cells
-        if step and step == cells[_STEP]:
+        if step and (step == cells[_STEP] or step < 0):
             return
         now_s = time.monotonic()
         if step:

@@ -7,6 +7,8 @@ import os
 import signal
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 log = logging.getLogger(__name__)
 
@@ -26,13 +28,26 @@ class Contact:
 
     def __init__(self) -> None:
         self._answered_s = time.monotonic()
+        self._is_needed = True
 
     def note(self) -> None:
         """Note an answer."""
         self._answered_s = time.monotonic()
 
+    @contextmanager
+    def unneeded(self) -> Iterator[None]:
+        """Count no silence within: there is other work to do. If that goes well, Redis has answered in it."""
+        self._is_needed = False
+        try:
+            yield
+            self.note()
+        finally:
+            self._is_needed = True
+
     def silent_s(self) -> float:
         """Return for how long there has been none."""
+        if not self._is_needed:
+            return 0.0
         return time.monotonic() - self._answered_s
 
 

@@ -14,7 +14,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TextIO
+from typing import BinaryIO, TextIO
 
 from pydantic import ValidationError
 
@@ -94,12 +94,22 @@ class Spool:
             stream.write(f"{Head(host=platform.node(), lease=self._lease).model_dump_json()}\n")
             stream.flush()
             hidden.rename(self._path)
+            _sync(self._path.parent)
         except OSError:
             hidden.unlink(missing_ok=True)
             _close(stream)
             raise
         log.info("writes are kept in %s", self._path)
         return stream
+
+
+def _sync(folder: Path) -> None:
+    """Bring the folder's entries to disk, without which the file may be lost in a crash of the host."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _close(stream: TextIO) -> None:
@@ -116,19 +126,24 @@ def _name_file(lease: Lease) -> str:
 def replay_left(db: RedisDB, folder: Path, *, on_finished: OnFinished) -> None:
     """Make the writes that dead workers of this host could not make, under their own fences.
 
-    Safe to be killed at any line: the next one starts the file again. Raises StoreUnavailable.
+    Safe to be killed at any line: the next one starts the file again. A file that cannot be opened, read or
+    deleted is warned about and left. Raises StoreUnavailable.
     """
     for path in sorted(folder.glob(f"[!.]*{SUFFIX}")):
-        with _locked(path) as stream:
-            if stream is not None:
-                _replay(db, path, stream, on_finished)
+        try:
+            with _locked(path) as stream:
+                if stream is not None:
+                    _replay(db, path, stream, on_finished)
+        except OSError as error:
+            log.warning("a spool file is left as it is, it cannot be handled: %s", error)
 
 
 @contextmanager
-def _locked(path: Path) -> Iterator[TextIO | None]:
+def _locked(path: Path) -> Iterator[BinaryIO | None]:
     """Open a file that nobody else holds; None where its worker lives, or somebody else was faster."""
     try:
-        stream = path.open(encoding="utf-8")
+        # For writing, too: NFS gives no exclusive lock on a file that is open for reading alone.
+        stream = path.open("rb+")
     except FileNotFoundError:
         yield None
         return
@@ -142,27 +157,37 @@ def _locked(path: Path) -> Iterator[TextIO | None]:
         yield stream if os.fstat(stream.fileno()).st_nlink else None
 
 
-def _replay(db: RedisDB, path: Path, stream: TextIO, on_finished: OnFinished) -> None:
-    # Without its end a line was being written when the worker died.
-    lines = [line for line in stream if line.endswith("\n")]
+def _replay(db: RedisDB, path: Path, stream: BinaryIO, on_finished: OnFinished) -> None:
+    # Without its end a line was being written when the worker died, perhaps within a character.
+    lines = [line for line in stream if line.endswith(b"\n")]
     try:
         head = Head.model_validate_json(lines[0])
         if head.host != platform.node():
             return  # in a folder that hosts share: its worker may live there
-        writes = [decode(line) for line in lines[1:]]
-    except (ValidationError, IndexError) as error:
+        writes = [decode(line.decode("utf-8")) for line in lines[1:]]
+    except (ValidationError, UnicodeDecodeError, IndexError) as error:
         path.rename(path.with_name(path.name + UNREADABLE))
         log.warning("a spool file cannot be read and is set aside as %s%s: %s", path, UNREADABLE, error)
         return
+    finish = writes[-1] if writes and isinstance(writes[-1], FinishWrite) else None
     try:
         made = _make_all(db, head.lease, writes)
         log.info("replayed %d writes of a dead worker run_id=%s", made, head.lease.run_id)
     except LeaseLost as error:
-        log.warning("what a dead worker could not write is dropped, others took its run: %s", error)
-    else:
-        if writes and isinstance(writes[-1], FinishWrite):
-            on_finished(head.lease, writes[-1])
+        if finish is None or not _has_finished(db, head.lease, finish):
+            finish = None
+            log.warning("what a dead worker could not write is dropped, others took its run: %s", error)
+    if finish is not None:
+        on_finished(head.lease, finish)
     path.unlink(missing_ok=True)
+
+
+def _has_finished(db: RedisDB, lease: Lease, finish: FinishWrite) -> bool:
+    """Whether the finish, and so all before it, has been recorded: somebody died after that."""
+    try:
+        return _make_all(db, lease, [finish]) == 1
+    except LeaseLost:
+        return False
 
 
 def _make_all(db: RedisDB, lease: Lease, writes: Sequence[Write]) -> int:

@@ -116,12 +116,20 @@ class Supervisor:
             if self._is_stopping:
                 place.exit_code = 0
             elif now_s >= place.start_at_s:
-                place.process, place.started_s = self._start(place.environment), now_s
-                log.info("%s started pid=%d", place.title, place.process.pid)
+                self._begin(place, now_s)
             return
         code = place.process.poll()
         if code is not None:
             self._note_end(place, code, now_s)
+
+    def _begin(self, place: Place, now_s: float) -> None:
+        place.started_s = now_s
+        try:
+            place.process = self._start(place.environment)
+        except OSError as error:  # no process or no memory to be had now: no matter of the other workers
+            self._back_off(place, f"could not be started ({error})", now_s)
+        else:
+            log.info("%s started pid=%d", place.title, place.process.pid)
 
     def _note_end(self, place: Place, code: int, now_s: float) -> None:
         place.process = None
@@ -132,7 +140,10 @@ class Supervisor:
             return
         if now_s - place.started_s >= SOUND_S:
             place.back_off_s = FIRST_BACK_OFF_S
-        log.warning("%s died (%s) and starts again in %.0f s", place.title, _name(code), place.back_off_s)
+        self._back_off(place, f"died ({_name(code)})", now_s)
+
+    def _back_off(self, place: Place, what: str, now_s: float) -> None:
+        log.warning("%s %s and starts again in %.0f s", place.title, what, place.back_off_s)
         place.start_at_s = now_s + place.back_off_s
         place.back_off_s = min(2 * place.back_off_s, LONGEST_BACK_OFF_S)
 

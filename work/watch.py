@@ -9,6 +9,8 @@ from work.pulse import Pulse
 STOP_S, PAUSE_S = 2.0, 10.0
 # A save that is under way, or steps that take long, are waited for as long as this.
 MOST_S = 10.0
+# A save makes no step and is at the mercy of a place: it hangs only after so many times ``stall_s``.
+SAVE_STALLS = 10
 
 
 class Watch:
@@ -32,8 +34,9 @@ class Watch:
             self._beats, self._moved_s = beats, now_s
 
     def is_stalled(self, now_s: float) -> bool:
-        """Say whether there was no sign of life for ``stall_s``."""
-        return 0 < self._stall_s < now_s - self._moved_s
+        """Say whether there was no sign of life for ``stall_s``, or SAVE_STALLS times that while it saves."""
+        limit_s = self._stall_s * (SAVE_STALLS if self._pulse.is_saving else 1)
+        return 0 < limit_s < now_s - self._moved_s
 
     def is_over_time(self, now_s: float) -> bool:
         """Say whether it has trained for as long as it may."""

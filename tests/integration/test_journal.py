@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from errors import InvalidInput, LeaseLost
+from errors import InvalidInput, LeaseLost, StoreUnavailable
 from redis_db import RedisDB
 from schema import EpochResult, Lease, RunError, Status
 from tests.records import epoch, extra, running
-from work.journal import Journal
+from work.journal import MOST_LINES, Journal
 from work.spool import Head, Spool, replay_left
 from work.writes import (
     EpochWrite,
@@ -119,6 +119,25 @@ def test_a_dead_workers_file_is_replayed_in_order_and_deleted(db: RedisDB, tmp_p
     assert replay(db, tmp_path) == []
 
 
+def test_a_replay_that_died_after_the_finish_leaves_its_files_to_the_next(
+    db: RedisDB, tmp_path: Path
+) -> None:
+    lease = running(db)
+    done = FinishWrite(status=Status.DONE, has_saved_models=True)
+    path = spool(lease, tmp_path, write_epoch(1), done)
+
+    def fail(_lease: Lease, _write: FinishWrite) -> None:
+        raise StoreUnavailable("gone again")
+
+    with pytest.raises(StoreUnavailable):
+        replay_left(db, tmp_path, on_finished=fail)
+    assert db.runs.get(lease.run_id).status is Status.DONE
+    assert path.exists()
+
+    assert replay(db, tmp_path) == [(lease.run_id, done)]
+    assert not path.exists()
+
+
 def test_the_file_of_a_worker_that_lives_is_left_alone(db: RedisDB, tmp_path: Path) -> None:
     lease = running(db)
     path = spool(lease, tmp_path, write_epoch(1))
@@ -167,6 +186,27 @@ def test_a_file_that_is_not_whole_or_not_ours(
     assert [item.name.removeprefix(path.name) for item in tmp_path.iterdir()] == left
 
 
+def test_one_file_that_cannot_be_handled_keeps_no_other_from_being_replayed(
+    db: RedisDB, tmp_path: Path
+) -> None:
+    lease, torn = running(db), running(db, worker_id="other")
+    path = spool(torn, tmp_path, write_epoch(1), LinesWrite(lines=("grün",)))
+    path.rename(tmp_path / "0-torn.jsonl")
+    content = (tmp_path / "0-torn.jsonl").read_bytes()
+    (tmp_path / "0-torn.jsonl").write_bytes(content[: content.index("ü".encode()) + 1])
+    (tmp_path / "1-foreign.jsonl").write_bytes(b"\xff\n")
+    (tmp_path / "2-folder.jsonl").mkdir()
+    (tmp_path / "3-nobody.jsonl").symlink_to("3-nobody.jsonl")
+    spool(lease, tmp_path / "good", write_epoch(2)).rename(tmp_path / "4.jsonl")
+
+    replay(db, tmp_path)
+
+    assert [result.epoch for result in db.runs.list_epochs(torn.run_id)] == [1]
+    assert [result.epoch for result in db.runs.list_epochs(lease.run_id)] == [2]
+    left = {item.name for item in tmp_path.iterdir()} - {"good"}
+    assert left == {"1-foreign.jsonl.unreadable", "2-folder.jsonl", "3-nobody.jsonl"}
+
+
 def test_a_write_that_is_refused_is_dropped_and_those_behind_it_are_made(db: RedisDB, tmp_path: Path) -> None:
     lease = running(db)
     refused = FactsWrite(facts={"x": float("nan")})
@@ -213,3 +253,35 @@ def test_lines_travel_together(db: RedisDB, tmp_path: Path) -> None:
         continue
     texts = [line.text for line in db.log.list(lease.run_id, limit=2000)]
     assert texts == [str(number) for number in range(1200)]
+
+
+def test_an_outage_keeps_no_more_lines_than_the_store_would_and_every_other_write(
+    db: RedisDB, tmp_path: Path
+) -> None:
+    lease = running(db)
+    with RedisDB(NOBODY) as away:
+        writer = journal(away, lease, tmp_path)
+        writer.add(LinesWrite(lines=("first",)))
+        assert not writer.flush()
+    for number in range(MOST_LINES):
+        writer.add(LinesWrite(lines=(str(number),)))
+        if number == 5:
+            writer.add(write_epoch(1))
+    writer.add(LinesWrite(lines=("x", "y")))
+    writer.add(write_epoch(2))
+    (path,) = tmp_path.iterdir()
+    spooled = [decode(line) for line in path.read_text().splitlines()[1:]]
+    assert len(spooled) == MOST_LINES + 2
+    assert spooled[-1] == write_epoch(2)
+    assert len(writer._writes) == MOST_LINES - 2 + 1 + 2
+
+    writer._db = db  # Redis is back
+    while not writer.flush():
+        continue
+    assert [result.epoch for result in db.runs.list_epochs(lease.run_id)] == [1, 2]
+    texts = [line.text for line in db.log.list(lease.run_id, limit=2 * MOST_LINES)]
+    assert texts[:2] == ["(Before these, 3 lines were too many to keep while Redis was away.)", "2"]
+    assert texts[-3:] == [str(MOST_LINES - 1), "x", "y"]
+    writer.add(LinesWrite(lines=("z",)))
+    assert writer.flush()
+    assert [line.text for line in db.log.list(lease.run_id)][-2:] == ["y", "z"]

@@ -28,9 +28,13 @@ class RecordingControl:
     def __init__(self, stop_at: int | None = None) -> None:
         self.stop_at = stop_at
         self.steps: list[int] = []
+        self.signs_of_life = 0
         self.facts: list[dict[str, Scalar]] = []
 
     def after_step(self, step: int) -> Request | None:
+        if step == 0:
+            self.signs_of_life += 1
+            return None
         self.steps.append(step)
         return Request.PREEMPT if step == self.stop_at else None
 
@@ -123,7 +127,8 @@ def test_every_step_is_taken_in_training_mode_and_every_epoch_ends_in_evaluation
 
     class WatchingControl(RecordingControl):
         def after_step(self, step: int) -> Request | None:
-            modes.add(network.training)
+            if step:
+                modes.add(network.training)
             return super().after_step(step)
 
     for _ in train(network, make_data(40), params(), control=WatchingControl()):
@@ -178,9 +183,16 @@ def test_the_figures_are_those_of_a_plain_computation(name: str) -> None:
 
 def test_evaluating_in_many_batches_weighs_every_image_alike(monkeypatch: pytest.MonkeyPatch) -> None:
     training = Training(start(), make_data(10), params())
-    at_once = evaluate(training, training.data.test)
+    at_once = evaluate(training, training.data.test, RecordingControl())
     monkeypatch.setattr("trainers.loop.EVALUATION_BATCH", 7)
-    torch.testing.assert_close(evaluate(training, training.data.test), at_once)
+    torch.testing.assert_close(evaluate(training, training.data.test, RecordingControl()), at_once)
+
+
+def test_every_batch_that_is_evaluated_is_a_sign_of_life(monkeypatch: pytest.MonkeyPatch) -> None:
+    training, control = Training(start(), make_data(10), params()), RecordingControl()
+    monkeypatch.setattr("trainers.loop.EVALUATION_BATCH", 7)
+    evaluate(training, training.data.test, control)
+    assert control.signs_of_life == 6
 
 
 def test_the_same_seed_gives_the_same_epochs_and_another_one_does_not() -> None:

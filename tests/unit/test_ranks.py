@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import signal
+from pathlib import Path
+from typing import cast
 
 import pytest
 import torch
 
 from errors import DatasetUnavailable, TrainingFailed
+from schema import TrainingContext
+from tests.integration.test_trainers import CollectingControl
 from trainers.params import CnnHyperParams
-from trainers.rank_messages import Failed
-from trainers.ranks import _check_gpus, _explain, _rebuild
+from trainers.rank_messages import Failed, Stepped
+from trainers.rank_process import RankProcesses
+from trainers.ranks import _check_gpus, _explain, _rebuild, _Relay
+from work.pulse import CELLS, Pulse
 
 
 def failed(rank: int, error: str = "RuntimeError", message: str = "Connection closed by peer") -> Failed:
@@ -47,3 +53,35 @@ def test_too_few_gpus_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     _check_gpus(hyper_params, "cpu")
     with pytest.raises(TrainingFailed, match="gpus is 3, and there are 2 GPUs from cuda:1 on"):
         _check_gpus(hyper_params, "cuda:1")
+
+
+class BeatingControl(CollectingControl):
+    """Notes the steps of a training as a child does."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.pulse = Pulse([0.0] * CELLS)
+
+    def after_step(self, step: int) -> None:
+        self.pulse.note_step(step)
+
+
+def test_only_what_a_rank_says_is_a_sign_of_life(tmp_path: Path) -> None:
+    control = BeatingControl()
+    relay = _Relay(
+        cast("RankProcesses", None), TrainingContext(datasets_dir=tmp_path, device="cpu", control=control)
+    )
+
+    def beats_after(*, has_heard: bool, step: int | None = None) -> float:
+        before = control.pulse.beats
+        if step is not None:
+            relay.take(Stepped(step=step), b"")
+        assert not relay.should_leave(has_heard=has_heard)
+        return control.pulse.beats - before
+
+    assert beats_after(has_heard=False) == 0  # they meet, or hang in that
+    assert beats_after(has_heard=True) == 1
+    assert beats_after(has_heard=True, step=3) == 1
+    assert beats_after(has_heard=False) == 0
+    assert beats_after(has_heard=True, step=0) == 1  # they evaluate
+    assert control.pulse.step == 3

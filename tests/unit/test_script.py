@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from errors import InvalidInput
+from errors import InvalidInput, TrainerDied, TrainingFailed
 from trainers import list_trainers, validate_hyper_params
-from trainers.script import ScriptHyperParams, find_script
+from trainers.script import ScriptHyperParams, _failed, find_script
 
 
 @pytest.fixture
@@ -87,3 +87,17 @@ def test_the_folder_itself_may_be_a_link(scripts_dir: Path, tmp_path: Path) -> N
 def test_arguments_are_short_texts(scripts_dir: Path, args: object) -> None:
     with pytest.raises(InvalidInput, match="args"):
         validate(scripts_dir, script="alias.py", args=args)
+
+
+@pytest.mark.parametrize(
+    ("exit_code", "kind"),
+    [
+        (1, TrainingFailed),
+        (128, TrainingFailed),
+        (255, TrainingFailed),
+        (137, TrainerDied),
+        (-9, TrainerDied),
+    ],
+)
+def test_a_script_that_a_signal_ended_is_tried_again(exit_code: int, kind: type[TrainingFailed]) -> None:
+    assert type(_failed("train.py", exit_code, [])) is kind

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 
 import pytest
 
+from errors import StoreUnavailable
 from work.signals import (
     AT_ONCE_LIMIT_S,
     SILENT_AT_ONCE_S,
     SILENT_LIMIT_S,
     STOP_LIMIT_S,
+    Contact,
     is_over,
     is_second,
 )
@@ -33,6 +36,18 @@ def test_the_limit_is_short_without_redis_and_shorter_after_a_second_signal(
     asked_s: float, at_once_s: float | None, silent_s: float, expected: bool
 ) -> None:
     assert is_over(asked_s, at_once_s, silent_s) is expected
+
+
+def test_work_on_files_is_no_silence_of_redis_and_its_failure_is_no_answer() -> None:
+    contact = Contact()
+    contact._answered_s -= 60.0
+    with contextlib.suppress(StoreUnavailable), contact.unneeded():
+        assert contact.silent_s() == 0.0
+        raise StoreUnavailable("gone")
+    assert contact.silent_s() >= 60.0
+    with contact.unneeded():
+        pass
+    assert contact.silent_s() < 60.0
 
 
 def test_the_sigterm_of_a_launcher_right_after_a_ctrl_c_is_no_second_signal() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import signal
 from collections.abc import Mapping
 
@@ -33,8 +34,12 @@ class Host:
 
     def __init__(self) -> None:
         self.started: list[Process] = []
+        self.refusals = 0
 
     def start(self, environment: Mapping[str, str]) -> Process:  # noqa: ARG002 - as a real one takes it
+        if self.refusals:
+            self.refusals -= 1
+            raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
         self.started.append(Process())
         return self.started[-1]
 
@@ -58,6 +63,20 @@ def test_a_worker_that_dies_starts_again_after_a_back_off_that_doubles() -> None
             now_s += 0.5
         back_offs.append(now_s - 0.5 - died_s)
     assert back_offs == [FIRST_BACK_OFF_S, 2 * FIRST_BACK_OFF_S, 4 * FIRST_BACK_OFF_S]
+
+
+def test_a_host_without_room_for_a_process_costs_the_other_workers_nothing() -> None:
+    host, supervisor = supervise(2)
+    host.started[0].code = -signal.SIGKILL
+    supervisor.tick(1.0)
+    host.refusals = 2
+    for now_s in (2.0, 4.0):
+        assert supervisor.tick(now_s)
+    assert (len(host.started), host.refusals) == (2, 0)
+    assert supervisor.tick(7.9)
+    assert len(host.started) == 2
+    assert supervisor.tick(8.0)
+    assert (len(host.started), host.started[1].signals) == (3, [])
 
 
 def test_a_worker_that_lived_long_starts_again_as_soon_as_at_first() -> None:

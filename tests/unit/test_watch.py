@@ -6,7 +6,7 @@ import pytest
 
 from schema import Request
 from work.pulse import CELLS, Pulse
-from work.watch import MOST_S, PAUSE_S, STOP_S, Watch
+from work.watch import MOST_S, PAUSE_S, SAVE_STALLS, STOP_S, Watch
 
 
 def watch(pulse: Pulse, *, stall_s: float = 10.0, left_s: float | None = None) -> Watch:
@@ -33,6 +33,16 @@ def test_a_step_or_a_message_is_a_sign_of_life(pulse: Pulse, sign: str) -> None:
     watched.note(108.0, has_spoken=sign == "message")
     assert not watched.is_stalled(117.0)
     assert watched.is_stalled(118.1)
+
+
+def test_a_long_save_is_no_hang_and_one_without_end_is(pulse: Pulse) -> None:
+    watched = watch(pulse)
+    with pulse.saving():
+        assert not watched.is_stalled(100.0 + 10.0 * SAVE_STALLS)
+        assert watched.is_stalled(100.1 + 10.0 * SAVE_STALLS)
+    watched.note(150.0, has_spoken=False)
+    assert not watched.is_stalled(160.0)
+    assert watched.is_stalled(160.1)
 
 
 def test_a_step_that_is_told_again_is_no_sign_of_life(pulse: Pulse) -> None:
