@@ -185,6 +185,22 @@ def test_a_failed_run_explains_itself_and_is_retried(open_page: Open, api_url: s
     assert "TrainingFailed" not in texts(app)
 
 
+def test_the_page_of_a_run_that_has_ended_is_drawn_again(
+    open_page: Open, api_url: str, db: RedisDB, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fragment = st.fragment
+    intervals: list[object] = []
+
+    def noted(*functions: Any, **options: Any) -> Any:
+        if "run_every" in options:
+            intervals.append(options["run_every"])
+        return fragment(*functions, **options)
+
+    monkeypatch.setattr(st, "fragment", noted)
+    open_page("run", api_url, iid=failed(db).run_id)
+    assert intervals[0] == 10
+
+
 def test_a_rerun_leads_to_the_new_run(open_page: Open, api_url: str, db: RedisDB) -> None:
     old = failed(db, learning_rate=0.25)
     app = open_page("run", api_url, iid=old.run_id)
