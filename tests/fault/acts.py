@@ -13,11 +13,17 @@ from tests.programs import wait_until
 
 
 def submit(
-    store: RedisDB, trainer: str, *, num_epochs: int = 5, epoch_s: float = 0.05, **options: object
+    store: RedisDB,
+    trainer: str,
+    *,
+    num_epochs: int = 5,
+    epoch_s: float = 0.05,
+    step_s: float = 0.01,
+    **options: object,
 ) -> str:
     """Queue a run of a test trainer; ``options`` are those of the run."""
     hyper_params: dict[str, JsonValue] = {
-        "trainer": trainer, "num_epochs": num_epochs, "epoch_s": epoch_s, "seed": 0,
+        "trainer": trainer, "num_epochs": num_epochs, "epoch_s": epoch_s, "step_s": step_s, "seed": 0,
     }  # fmt: skip
     return store.queue.submit(hyper_params, RunOptions.model_validate(options)).run_id
 

@@ -113,7 +113,7 @@ def test_a_hung_training_is_ended_says_where_it_stood_and_is_tried_again(
 
 
 def test_a_slow_step_is_no_hang(store: RedisDB, programs: Programs) -> None:
-    run_id = submit(store, "saving", num_epochs=1, epoch_s=6)
+    run_id = submit(store, "saving", num_epochs=1, epoch_s=6, step_s=2.5)
     programs.start_worker(stall_s=4)
     run = wait_for(store, run_id, Status.DONE)
     assert (run.attempt, run.failures) == (1, 0)

@@ -18,6 +18,7 @@ class SleepyHyperParams(HyperParams):
     """A training that only takes time; its figures tell the epoch and the seed."""
 
     trainer: Literal["sleepy"] = "sleepy"
+    step_s: float = 0.01
     epoch_s: float = Field(0.05, ge=0, le=60)
 
 
@@ -111,7 +112,7 @@ def train_saving(hyper_params: SleepyHyperParams, context: TrainingContext) -> E
     for epoch in range(first, hyper_params.num_epochs + 1):
         end_s = time.monotonic() + hyper_params.epoch_s
         while time.monotonic() < end_s:
-            time.sleep(0.01)
+            time.sleep(hyper_params.step_s)
             step += 1
             if context.control.after_step(step):
                 checkpoints.save(Checkpoint(step, {"next": epoch}))
