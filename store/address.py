@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import unquote, urlsplit
 
 from redis.connection import SSLConnection, parse_url
 
@@ -125,8 +125,8 @@ def _check_marks(url: str) -> None:
     parts = urlsplit(url)
     if "#" in url:
         raise ValueError("a URL of Redis has no fragment")
-    if parts.query:
-        parse_qsl(parts.query, strict_parsing=True)
+    if any("=" not in option for option in parts.query.split("&") if option):
+        raise ValueError("an option has a value")
 
 
 def _check_database(path: str) -> None:
