@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 PEERS := .venv-peers
 
-.PHONY: demo up seed-demo recompute setup test check format clean browser peers
+.PHONY: demo up seed-demo recompute setup test check lint format clean browser peers
 .DEFAULT_GOAL := demo
 
 setup: $(STAMP)
@@ -45,10 +45,12 @@ $(PEERS)/.installed: bench/peers.txt
 test: $(STAMP) browser
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadgroup tests
 
-check: $(STAMP)
+lint: $(STAMP)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+
+check: lint
 	$(BIN)/python -m pytest --quiet --numprocesses 2 -m 'not slow' tests/test_house.py tests/unit tests/integration
 
 format: $(STAMP)
