@@ -203,8 +203,9 @@ def measure_consumption(
     """Train epochs for at least ``least_s``, reading the meter at both ends and the GPU's load meanwhile."""
     read_load = open_gpu_load(device, nvml=nvml)
     epochs, loads = 0, []
-    end_s = time.monotonic() + least_s
     begun = _begin_reading(device, nvml=nvml)
+    # Finding the meter takes a while on a busy machine; that is no training.
+    end_s = time.monotonic() + least_s
     with ThreadPoolExecutor(1) as pool:
         while epochs == 0 or time.monotonic() < end_s:
             training = pool.submit(train_epoch)
