@@ -166,7 +166,7 @@ def list_runs(query: RunsQuery) -> Response:
             results=show_runs(page.runs, epochs=epochs, sparklines=sparklines),
             cursor=page.cursor,
             total=page.total,
-            counts=db().runs.count_by_status(),
+            counts=page.counts,
         )
     )
 

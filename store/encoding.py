@@ -8,6 +8,8 @@ from datetime import UTC, datetime
 from itertools import zip_longest
 from typing import Any, Final
 
+from pydantic_core import from_json
+
 from errors import InvalidInput
 from schema import Attempt, Deletion, EpochResult, ExtraCost, Requires, Run, RunError
 
@@ -149,7 +151,7 @@ def decode_extra(place: str, array: str) -> ExtraCost:
 
 
 def _decode_array(fields: Sequence[str], array: str) -> dict[str, Any]:
-    values = dict(zip_longest(fields, json.loads(array)[: len(fields)]))
+    values = dict(zip_longest(fields, from_json(array)[: len(fields)]))
     if values["ended_at"] is not None:
         values["ended_at"] = to_time(values["ended_at"])
     quality = values["energy_quality"]
@@ -172,7 +174,7 @@ def decode_accuracies(stored: Mapping[str, str], points: int) -> list[float]:
     if len(epochs) > points:
         step = (len(epochs) - 1) / (points - 1)
         epochs = [epochs[round(place * step)] for place in range(points)]
-    return [json.loads(stored[epoch])[_TEST_ACCURACY] for epoch in epochs]
+    return [from_json(stored[epoch])[_TEST_ACCURACY] for epoch in epochs]
 
 
 def decode_attempts(stored: Mapping[str, str]) -> list[Attempt]:
@@ -189,7 +191,7 @@ def decode_run(run_id: str, stored: Mapping[str, str]) -> Run:
     """Read the hash of a run."""
     values: dict[str, Any] = {"run_id": run_id}
     values |= {name: stored[name] for name in _TEXT_FIELDS if name in stored}
-    values |= {name: json.loads(stored[name]) for name in _JSON_FIELDS if name in stored}
+    values |= {name: from_json(stored[name]) for name in _JSON_FIELDS if name in stored}
     values |= {name: to_time(stored[name]) for name in _TIME_FIELDS if name in stored}
     if "priority" in stored:  # which can be changed, unlike the other options
         values["options"] = {**values.get("options", {}), "priority": stored["priority"]}
