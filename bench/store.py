@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import psutil
 import redis
 
 from bench.contestants import describe_machine, new_redis
@@ -72,8 +73,11 @@ def read_used_bytes(client: redis.Redis) -> int:
     return int(client.info("memory")["used_memory"]) - int(client.memory_usage("events", samples=0) or 0)
 
 
-def measure_pages(url: str, folder: Path, repeats: int) -> dict[str, list[float]]:
-    """Return the milliseconds of first pages, by sort field, and of those that the page asks for."""
+def measure_pages(url: str, folder: Path, repeats: int) -> tuple[dict[str, list[float]], float]:
+    """Return the milliseconds of first pages, by sort field, and of those that the page asks for.
+
+    Beside them stands what the API's processes spent of CPU on a sorted page, in milliseconds.
+    """
     programs = Programs(redis_url=url, data_dir=folder)
     port = free_port(15100)
     queries: list[tuple[str, dict[str, Any]]] = [
@@ -83,20 +87,27 @@ def measure_pages(url: str, folder: Path, repeats: int) -> dict[str, list[float]
         for status in (Status.DONE, Status.FAILED)
     ] * repeats
     of_the_page = {"limit": PAGE_OF_THE_PAGE, "fields": "sparkline", "sort": "best_accuracy", "order": "desc"}
-    queries += [("page", of_the_page)] * (2 * repeats)
     random.Random(0).shuffle(queries)  # noqa: S311 - an order
     try:
-        programs.start("backend.py", port=port)
+        backend = psutil.Process(programs.start("backend.py", port=port).pid)
         with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60) as api:
             wait_until(lambda: _answers(api), timeout_s=60, what="the API answers")
             for _, query in queries[:20]:
                 _get(api, query)
             found: dict[str, list[float]] = {}
+            before_s = _cpu_s(backend)
             for name, query in queries:
                 found.setdefault(name, []).append(_get(api, query))
-            return found
+            cpu_ms = 1000 * (_cpu_s(backend) - before_s) / len(queries)
+            found["page"] = [_get(api, of_the_page) for _ in range(2 * repeats)]
+            return found, cpu_ms
     finally:
         programs.stop()
+
+
+def _cpu_s(program: psutil.Process) -> float:
+    times = [process.cpu_times() for process in (program, *program.children(recursive=True))]
+    return sum(spent.user + spent.system for spent in times)
 
 
 def _answers(api: httpx.Client) -> bool:
@@ -121,7 +132,7 @@ def percentile(values: Sequence[float], percent: int) -> float:
     return round(statistics.quantiles(values, n=100, method="inclusive")[percent - 1], 2)
 
 
-def summarise_pages(found: Mapping[str, Sequence[float]]) -> dict[str, Any]:
+def summarise_pages(found: Mapping[str, Sequence[float]], cpu_ms: float) -> dict[str, Any]:
     """Return the figures of the pages; the table of fields is printed."""
     sorted_ms = [value for name, values in found.items() if name != "page" for value in values]
     for name, values in found.items():
@@ -130,7 +141,9 @@ def summarise_pages(found: Mapping[str, Sequence[float]]) -> dict[str, Any]:
         )
         p50, p99 = percentile(values, 50), percentile(values, 99)
         print(f"  {what:45} p50 {p50:6.2f} ms  p99 {p99:6.2f} ms  (n={len(values)})")
+    print(f"  CPU of the API per sorted page {cpu_ms:.2f} ms (n={len(sorted_ms)})")
     return {
+        "sorted_page_cpu_ms": round(cpu_ms, 2),
         "sorted_page_ms_p99": percentile(sorted_ms, 99),
         "sorted_page_ms_p50": percentile(sorted_ms, 50),
         "sorted_pages": len(sorted_ms),
@@ -160,7 +173,7 @@ def measure(folder: Path, runs: int, repeats: int) -> dict[str, Any]:
             version = client.info("server")["redis_version"]
         print(f"{kib:.2f} KiB per run of {EPOCHS} epochs (n={runs}, seeded in {seed_s:.0f} s)")
         print_parts(parts, real, kib)
-        pages = summarise_pages(measure_pages(server.url, folder / "api", repeats))
+        pages = summarise_pages(*measure_pages(server.url, folder / "api", repeats))
     finally:
         server.stop()
     memory = {f"kib_{kind}": parts[kind] for kind in (*OWN, INDEXES)}

@@ -354,6 +354,9 @@ def test_runs_are_counted_by_status(db: RedisDB) -> None:
     db.queue.submit({"num_epochs": 1})
     counted = {status: count for status, count in db.runs.count_by_status().items() if count}
     assert counted == {Status.RUNNING: 2, Status.DONE: 1, Status.WAITING: 1}
+    for sort in SortField:
+        for status in (None, Status.DONE, Status.FAILED):
+            assert db.runs.list(sort, status=status, limit=1).counts == db.runs.count_by_status()
 
 
 @pytest.mark.one_server
@@ -379,6 +382,7 @@ def test_a_run_of_twenty_epochs_takes_less_than_ten_kibibytes(db: RedisDB, raw: 
                 ended_at=datetime(2026, 1, 1, 12, 0, 0, 123456, tzinfo=UTC),
             )
             db.runs.record_epoch(lease, result)
+        db.runs.record_extra(lease, unfinished(name="rest", duration_s=0.0, energy_kwh=1 / 7, co2_g=1 / 3))
         db.queue.finish(lease, Status.DONE)
     raw.delete("events")
     used = sum(raw.memory_usage(key, samples=0) or 0 for key in raw.scan_iter())
