@@ -43,7 +43,7 @@ $(PEERS)/.installed: bench/peers.txt
 	touch $@
 
 test: $(STAMP) browser
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadgroup tests
+	$(BIN)/python -m pytest --numprocesses 2 tests
 
 lint: $(STAMP)
 	$(BIN)/ruff format --check .
