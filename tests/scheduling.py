@@ -17,7 +17,6 @@ ONE_PROCESS_FOLDER = "tests/browser"
 ONE_PROCESS_FILES = ("tests/fault/test_demo.py",)
 # Each of these starts programs of its own and takes long: whoever is free takes the next.
 SPREAD_FOLDER = "tests/fault"
-SPREAD_FILES = ("tests/integration/test_ranks.py",)
 
 
 def scope_of(nodeid: str) -> str:
@@ -26,13 +25,13 @@ def scope_of(nodeid: str) -> str:
     folder = str(PurePosixPath(name).parent)
     if folder == ONE_PROCESS_FOLDER:
         return folder
-    if name not in ONE_PROCESS_FILES and (folder == SPREAD_FOLDER or name in SPREAD_FILES):
+    if folder == SPREAD_FOLDER and name not in ONE_PROCESS_FILES:
         return nodeid
     # Fixtures of a module are made once.
     return name
 
 
-class ByScope(LoadScopeScheduling):
+class ByScope(LoadScopeScheduling):  # type: ignore[misc] # xdist ships no annotations
     """Gives a process one scope after another, in the order of collection: the slow tests first."""
 
     def __init__(self, config: pytest.Config, log: Producer | None = None) -> None:
