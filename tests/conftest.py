@@ -14,6 +14,9 @@ from hypothesis import settings
 from cli.redis_server import RedisServer
 from errors import StoreUnavailable
 from redis_db import RedisDB
+from tests.scheduling import pytest_xdist_make_scheduler
+
+__all__ = ["pytest_xdist_make_scheduler"]
 
 # As in a worker, and before torch is imported: threads that spin while they wait turn a training of 1 s into
 # one of 25 s when another process wants the cores too.

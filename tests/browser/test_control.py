@@ -16,7 +16,7 @@ from tests.browser.charts import wait_for
 from tests.browser.conftest import Stack, badge, settle
 from tests.records import TORCH_WORKER
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("browser")]
+pytestmark = pytest.mark.slow
 
 ERROR = RunError(kind="TrainingFailed", message="The loss is not finite.", hint="Lower the learning rate.")
 HEADER_PX, ROW_PX = 36, 36
