@@ -20,6 +20,7 @@ class SleepyHyperParams(HyperParams):
     trainer: Literal["sleepy"] = "sleepy"
     step_s: float = 0.01
     epoch_s: float = Field(0.05, ge=0, le=60)
+    evaluation_s: float = 0.0
 
 
 class RaisingHyperParams(SleepyHyperParams):
@@ -117,6 +118,9 @@ def train_saving(hyper_params: SleepyHyperParams, context: TrainingContext) -> E
             if context.control.after_step(step):
                 checkpoints.save(Checkpoint(step, {"next": epoch}))
                 return None
+        if hyper_params.evaluation_s:
+            context.control.log(f"evaluates epoch {epoch}")
+            time.sleep(hyper_params.evaluation_s)
         yield result_of(hyper_params, epoch)
         checkpoints.save(Checkpoint(step, {"next": epoch + 1}))
     while (context.datasets_dir.parent / "hold").exists():
