@@ -198,6 +198,7 @@ class _Execution:
         # that is slow would cost the lease.
         if ended.outcome == "done" and ended.has_saved_models:
             self._finish_files()
+            self._recorder.journal.discard()
 
     def _flush_ending(self) -> bool:
         """As ``_flush``; what is refused now is left out, since the ending behind it has to be written."""
