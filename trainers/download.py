@@ -95,7 +95,7 @@ def _obtain(archive: Archive, datasets_dir: Path, folder: Path, say: Say, pauses
 
 
 def _try_each(archive: Archive, target: Path, say: Say) -> None:
-    """Download the archive from the first address that has it. Raises _Passing, or OSError, with each reason."""
+    """Download the archive from the first address that has it. Raises _Passing, or OSError, with reasons."""
     reasons, is_passing = [], False
     for url in archive.urls:
         say(f"downloading {url}")

@@ -175,6 +175,10 @@ class _Execution:
         journal = self._recorder.journal
         if journal.is_empty:
             return True
+        if self._hold.is_hanging:
+            # Each call would keep the child's messages waiting, and a signal; the next renewal tells.
+            journal.set_aside()
+            return False
         is_delivered = journal.flush()
         if is_delivered:
             self._place.stop.contact.note()

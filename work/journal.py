@@ -1,7 +1,7 @@
 """The writes of one attempt, in their order; an unreachable Redis only delays them.
 
-A finish that leaves work on files is in the spool before it is made, and until ``discard``: a worker that dies
-between the two leaves that work to the next one.
+A finish that leaves work on files is in the spool before it is made, and until ``discard``: a worker that
+dies between the two leaves that work to the next one.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ class Journal:
             while self._writes and time.monotonic() < give_up_s:
                 self._make_next()
         except StoreUnavailable as error:
-            self._note_away(error)
+            self._note_away(str(error))
             return False
         if self._is_away:
             log.info("Redis is back run_id=%s", self._lease.run_id)
@@ -75,6 +75,10 @@ class Journal:
         if not self._writes and not self._has_files:
             self._spool.discard()
         return not self._writes
+
+    def set_aside(self) -> None:
+        """Put what waits into the spool without a try: Redis is known not to answer."""
+        self._note_away("it does not answer")
 
     def discard(self) -> None:
         """Forget everything: the run is another worker's, or all is done."""
@@ -148,10 +152,10 @@ class Journal:
         if kept:
             self._spool.add(kept)
 
-    def _note_away(self, error: StoreUnavailable) -> None:
+    def _note_away(self, reason: str) -> None:
         if not self._is_away:
             log.warning(
-                "Redis is away, %d writes wait run_id=%s: %s", len(self._writes), self._lease.run_id, error
+                "Redis is away, %d writes wait run_id=%s: %s", len(self._writes), self._lease.run_id, reason
             )
         self._is_away = True
         if not self._spool.is_open:

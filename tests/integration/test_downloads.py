@@ -1,4 +1,4 @@
-"""A download that fails: what may pass is tried again, now and by a later attempt; what may not is said at once."""
+"""A download that fails: what may pass is tried again, now and later; what may not is said at once."""
 
 from __future__ import annotations
 
@@ -64,9 +64,7 @@ def publisher(request: pytest.FixtureRequest) -> Iterator[Publisher]:
 def published_at(*urls: str) -> Dataset:
     checksum = hashlib.md5(PACKED, usedforsecurity=False).hexdigest()
     archive = Archive("x/file.gz", urls, checksum)
-    return replace(
-        DATASETS["mnist"], train_files=(DataFile("x/file"),), test_files=(), archives=(archive,)
-    )
+    return replace(DATASETS["mnist"], train_files=(DataFile("x/file"),), test_files=(), archives=(archive,))
 
 
 def url_of(publisher: Publisher) -> str:

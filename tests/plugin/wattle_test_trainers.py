@@ -13,6 +13,8 @@ from schema import Checkpoint, EpochResult, Epochs, TrainingContext
 from trainers import TrainerSpec
 from trainers.params import HyperParams
 
+LINES = 5_000
+
 
 class SleepyHyperParams(HyperParams):
     """A training that only takes time; its figures tell the epoch and the seed."""
@@ -57,6 +59,12 @@ class HangingHyperParams(SleepyHyperParams):
     """Hangs in the second epoch of its first attempt, which leaves a file behind."""
 
     trainer: Literal["hanging"] = "hanging"  # type: ignore[assignment] # as above
+
+
+class ChattyHyperParams(SleepyHyperParams):
+    """Says LINES lines once there is a file ``speak``, as fast as it can, and writes how long it took."""
+
+    trainer: Literal["chatty"] = "chatty"  # type: ignore[assignment] # as above
 
 
 def result_of(hyper_params: SleepyHyperParams, epoch: int) -> EpochResult:
@@ -128,6 +136,20 @@ def train_saving(hyper_params: SleepyHyperParams, context: TrainingContext) -> E
     return None
 
 
+def train_chatty(hyper_params: SleepyHyperParams, context: TrainingContext) -> Epochs:
+    folder = context.datasets_dir.parent
+    yield result_of(hyper_params, 1)
+    while not (folder / "speak").exists():
+        time.sleep(0.01)
+    began_s = time.monotonic()
+    for number in range(LINES):
+        context.control.log(f"line {number}")
+    (folder / "has-spoken").write_text(str(time.monotonic() - began_s))
+    for epoch in range(2, hyper_params.num_epochs + 1):
+        yield result_of(hyper_params, epoch)
+    return None
+
+
 def train_hanging(hyper_params: SleepyHyperParams, context: TrainingContext) -> Epochs:
     yield result_of(hyper_params, 1)
     mark = context.datasets_dir.parent / "has-hung"
@@ -162,3 +184,4 @@ DYING = spec("dying", DyingHyperParams)
 STUBBORN = spec("stubborn", StubbornHyperParams)
 SAVING = spec("saving", SavingHyperParams)
 HANGING = spec("hanging", HangingHyperParams)
+CHATTY = spec("chatty", ChattyHyperParams)
