@@ -28,7 +28,7 @@ class Hold:
         self._lease_s = place.settings.lease_s
         self._next_renewal_s = self._next_beat_s = 0.0
         self.is_hanging = False
-        """Whether Redis gave no answer at the last renewal, not even a bad one; then nothing else is tried."""
+        """Whether Redis gave no answer at the last renewal, not even a bad one; nothing else is tried."""
 
     def until_renewal_s(self) -> float:
         """Return how long nothing has to be done."""
