@@ -26,6 +26,8 @@ class Hold:
         self._place = place
         self._lease = lease
         self._lease_s = place.settings.lease_s
+        # Who has renewed reaps, so not less often than that.
+        self._rhythm_s = min(rhythm_s(self._lease_s), RENEWAL_S)
         self._next_renewal_s = self._next_beat_s = 0.0
         self.is_hanging = False
         """Whether Redis gave no answer at the last renewal, not even a bad one; nothing else is tried."""
@@ -42,7 +44,7 @@ class Hold:
         now_s = time.monotonic()
         if now_s < self._next_renewal_s:
             return None
-        self._next_renewal_s = now_s + min(self._lease_s / 3, RENEWAL_S)
+        self._next_renewal_s = now_s + self._rhythm_s
         try:
             request = self._place.db.queue.renew(self._lease, lease_s=self._lease_s)
             self._place.stop.contact.note()
@@ -58,7 +60,7 @@ class Hold:
             request = None
             failed_s = time.monotonic()
             self.is_hanging = failed_s - now_s > HANG_S
-            self._next_renewal_s = failed_s + min(self._lease_s / 3, RENEWAL_S)
+            self._next_renewal_s = failed_s + self._rhythm_s
             if pulse is not None:
                 pulse.extend(failed_s + self._lease_s)
         return request

@@ -263,9 +263,9 @@ def test_a_gap_below_half_a_lease_is_no_outage(db: RedisDB, raw: redis.Redis) ->
     assert reap(db) == [run_id]
 
 
-def test_two_seconds_are_no_outage_for_short_leases(db: RedisDB, raw: redis.Redis) -> None:
+def test_the_outage_of_a_short_lease_is_short_too(db: RedisDB, raw: redis.Redis) -> None:
     run_id = expired(db, raw)
-    steady(raw, db, last_ago_s=2.1, since_ago_s=1000)
-    assert db.queue.requeue_expired(grace_s=0.5) == []
-    steady(raw, db, last_ago_s=1.5, since_ago_s=1000)
-    assert db.queue.requeue_expired(grace_s=0.5) == [run_id]
+    steady(raw, db, last_ago_s=1.1, since_ago_s=1000)
+    assert db.queue.requeue_expired(grace_s=2) == []
+    steady(raw, db, last_ago_s=0.5, since_ago_s=1000)
+    assert db.queue.requeue_expired(grace_s=2) == [run_id]
