@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 import threading
@@ -41,7 +42,8 @@ class Inbox:
         with self._changed:
             self._is_closing = True
             self._changed.notify_all()
-        with socket.socket(fileno=os.dup(self._pipe.fileno())) as end:
+        # macOS calls a socket whose other end is closed not connected; then the thread has ended by itself.
+        with socket.socket(fileno=os.dup(self._pipe.fileno())) as end, contextlib.suppress(OSError):
             end.shutdown(socket.SHUT_RDWR)
         self._thread.join()
         self._pipe.close()
