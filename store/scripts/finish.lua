@@ -1,5 +1,6 @@
 -- finish: end a run, or after a failure that is worth another try defer it. Where that is asked for, any failure cancels
--- it, and one that is worth another try pauses it, also the last one. Returns its status. A repeat by the same attempt and worker with the same status is a no-op.
+-- it, and one that is worth another try pauses it, also the last one. Returns its status. A repeat by the same attempt
+-- and worker with the same status is a no-op.
 -- KEYS 1 run:<id> (hash)
 -- ARGV 1 run_id  2 attempt  3 worker_id  4 done, failed or cancelled  5 reason or ""  6 error as JSON or ""
 --      7 the error in short or ""  8 failures after which it is tried again  9 first pause, s, jitter included

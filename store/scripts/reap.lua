@@ -11,7 +11,7 @@ local server = string.match(redis.call("INFO", "server"), "run_id:(%x+)")
 local known = redis.call("HMGET", KEYS[2], "last_s", "steady_since_s", "server")
 local gap = known[1] and time - known[1] or math.huge
 local steady_since = known[2]
--- Half a lease: renewed a third of one before an outage at the earliest, a lease outlives a shorter one.
+-- Half a lease: renewed at least every eighth of one, a lease outlives a shorter gap.
 if gap < 0 or gap > ARGV[2] / 2 or known[3] ~= server then
   steady_since = time
 end
