@@ -170,7 +170,8 @@ class Queue:
         """End the run, or after a failure that is retryable defer it; returns the status it got.
 
         It is deferred for ``retry_base_s`` · 2^failures, ± 50 %, at most MAX_RETRY_S, as long as it has no
-        more than ``options.max_failures`` failures. A failed run that was to be cancelled or paused is that.
+        more than ``options.max_failures`` failures. A failed run that was to be cancelled is that, and so is
+        one that was to be paused where the failure is retryable.
         ``jitter``, 0-1, is drawn where it is None. The same call again is a no-op. Raises LeaseLost when the
         run is no longer held.
         """

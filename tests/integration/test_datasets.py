@@ -23,6 +23,7 @@ import torch
 from errors import DatasetUnavailable
 from trainers.data import Data, Split, TensorSplit, load_data
 from trainers.datasets import DATASETS, Archive, DataFile, Dataset, is_on_disk
+from trainers.download import fetch_missing
 from trainers.embedded import read_digits
 from trainers.params import CnnHyperParams
 
@@ -294,7 +295,7 @@ def test_a_broken_download_leaves_nothing_behind(tmp_path: Path, server: tuple[s
 def test_a_host_without_a_network_is_told_which_files_go_where(tmp_path: Path) -> None:
     dataset = published_by(DATASETS["fashion_mnist"], "http://127.0.0.1:1/")
     with pytest.raises(DatasetUnavailable) as caught:
-        load(dataset, tmp_path / "datasets")
+        fetch_missing(dataset, tmp_path / "datasets", say=lambda _: None, pauses_s=())
     message = str(caught.value)
     assert str(tmp_path / "datasets") in message
     assert all(file.path in message for file in dataset.files)
