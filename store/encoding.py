@@ -8,6 +8,8 @@ from datetime import UTC, datetime
 from itertools import zip_longest
 from typing import Any, Final
 
+from pydantic import ValidationError
+
 from errors import InvalidInput
 from schema import Attempt, Deletion, EpochResult, ExtraCost, Requires, Run, RunError
 
@@ -105,6 +107,11 @@ def encode_extra(cost: ExtraCost) -> str:
     return to_json(values | {name: round_figure(values[name]) for name in (*_ROUNDED, "span_s")})
 
 
+def decode_extra(text: str) -> ExtraCost:
+    """Read what encode_extra wrote; another version may have written more."""
+    return ExtraCost.model_validate_json(text, extra="ignore")
+
+
 def decode_epoch(epoch: str, array: str) -> EpochResult:
     """Read an epoch; fields that did not exist when it was written are None."""
     values = dict(zip_longest(EPOCH_FIELDS, json.loads(array)[: len(EPOCH_FIELDS)]))
@@ -178,10 +185,13 @@ def encode_requirement(queue: str, requires: Requires) -> str:
     return to_json({"queue": queue, "requires": requires.model_dump(exclude_defaults=True)})
 
 
-def decode_requirement(text: str) -> tuple[str, Requires]:
-    """Read what encode_requirement wrote."""
+def decode_requirement(text: str) -> tuple[str, Requires] | None:
+    """Read what encode_requirement wrote; None for needs of another version that this one does not know."""
     stored = json.loads(text)
-    return stored["queue"], Requires.model_validate(stored["requires"])
+    try:
+        return stored["queue"], Requires.model_validate(stored["requires"])
+    except ValidationError:
+        return None
 
 
 def decode_deletion(run_id: str, flat: Sequence[str]) -> Deletion:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Generic, Literal, TypeVar, cast
@@ -178,15 +178,7 @@ def list_totals(by: Literal["day", "project"], days: int) -> TotalsReply:
 
 def equivalents(co2_g: float | None) -> list[Equivalent]:
     """Return what a mass of CO₂ is equivalent to."""
-    return [
-        Equivalent(
-            name=found.measure.name,
-            amount=found.amount,
-            unit=found.measure.unit,
-            source=found.measure.source,
-        )
-        for found in equivalents_of(co2_g)
-    ]
+    return [Equivalent(**asdict(found)) for found in equivalents_of(co2_g)]
 
 
 @st.cache_data(ttl=1, show_spinner=False)
