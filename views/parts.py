@@ -135,6 +135,15 @@ def silence_banner(problem: ApiError | None) -> None:
     )
 
 
+def store_warnings(warnings: Sequence[str] | None) -> None:
+    """Say quietly what about the setup of Redis could lose runs; nothing when it is well or not known."""
+    if not warnings:
+        return
+    with st.container(border=True, key="store-warnings"):
+        for warning in warnings:
+            st.caption(f":orange[:material/database:] {fmt.plain(warning)}")
+
+
 @contextmanager
 def greyed(snapshot: Snapshot[object]) -> Iterator[None]:
     """Grey what is drawn inside when it is old news."""

@@ -13,7 +13,17 @@ from streamlit.delta_generator import DeltaGenerator
 from errors import ApiRefused
 from schema import AccountReply, Co2Source, EpochsReply, PowerReply, RunReply, Status
 from views import format as fmt
-from views import parts, run_control, run_details, run_energy, run_failure, run_models, source, suggestions
+from views import (
+    parts,
+    rerun,
+    run_control,
+    run_details,
+    run_energy,
+    run_failure,
+    run_models,
+    source,
+    suggestions,
+)
 from views.charts import run_figures
 from views.live_chart import live_charts
 from views.look import SIMULATED, SIMULATED_COLOR, run_color, run_name, run_title, short_id, status_text
@@ -113,6 +123,7 @@ def _fetch(iid: str) -> Shown:
 
 def _live(iid: str, *, was_live: bool) -> None:
     """Draw the run; every second while it trains or waits, seldom once it has ended."""
+    rerun.lead_on(iid)
     if run_control.is_asked(iid):
         _obey(iid, is_live=was_live)
     try:

@@ -117,6 +117,7 @@ def _live(listing: Listing, *, is_active: bool) -> None:
     if runs.value is None:
         return
     reply = runs.value.reply
+    parts.store_warnings(source.fetch("store", source.list_store_warnings).value)
     with parts.greyed(runs):
         _tiles(reply)
         if reply.counts.get(Status.WAITING, 0):

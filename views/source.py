@@ -204,6 +204,12 @@ def get_health() -> HealthReply:
     return api().get_health()
 
 
+@st.cache_data(ttl=30, show_spinner=False)
+def list_store_warnings() -> list[str]:
+    """Return what about the setup of Redis could lose runs."""
+    return api().get_health().warnings
+
+
 @st.cache_data(ttl=_YOUNG_S, show_spinner=False)
 def list_workers() -> WorkersReply:
     """Return the workers that live, and those that are gone since yesterday."""
