@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, tzinfo
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -144,11 +143,9 @@ def store_warnings(warnings: Sequence[str] | None) -> None:
             st.caption(f":orange[:material/database:] {fmt.plain(warning)}")
 
 
-@contextmanager
-def greyed(snapshot: Snapshot[object]) -> Iterator[None]:
-    """Grey what is drawn inside when it is old news."""
-    with st.container(key="stale" if snapshot.problem else "fresh"):
-        yield
+def grey_area(snapshot: Snapshot[object]) -> DeltaGenerator:
+    """Make room for what is grey when it is old news."""
+    return st.container(key="stale" if snapshot.problem else "fresh")
 
 
 def no_worker_hint(health: HealthReply | None, *, waiting: int) -> None:

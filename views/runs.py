@@ -118,7 +118,7 @@ def _live(listing: Listing, *, is_active: bool) -> None:
         return
     reply = runs.value.reply
     parts.store_warnings(source.fetch("store", source.list_store_warnings).value)
-    with parts.greyed(runs):
+    with parts.grey_area(runs):
         _tiles(reply)
         if reply.counts.get(Status.WAITING, 0):
             health = source.fetch("health", source.get_health)

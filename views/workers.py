@@ -33,7 +33,7 @@ def _live() -> None:
     live = [worker for worker in workers.value.workers if worker.is_live]
     gone = [worker for worker in workers.value.workers if not worker.is_live]
     parts.store_warnings(source.fetch("store", source.list_store_warnings).value)
-    with parts.greyed(workers):
+    with parts.grey_area(workers):
         if live:
             _head(live, workers)
             _cards(live)
