@@ -131,16 +131,19 @@ def _live(iid: str, *, was_live: bool) -> None:
         # It was there a second ago: the whole page says what the API says now.
         st.rerun()
     problem = shown.run.problem or shown.epochs.problem
-    if shown.is_live != was_live or (begun and problem):
+    run, is_other = shown.run.value, shown.is_live != was_live
+    if (begun and problem) or (run is None and is_other):
         st.rerun()
     parts.silence_banner(problem)
-    run = shown.run.value
     if run is None:
         return
     page, pill = begun or (parts.grey_area(shown.run), None)
     with page:
         parts.run_pill(run, pill or _head(run, shown.run, is_live=was_live))
         run_control.buttons(run)
+        if is_other:
+            # For another rhythm, which takes the whole page: its pill, meanwhile, is true already.
+            st.rerun()
         _body(iid, run, shown)
 
 
