@@ -8,7 +8,6 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from functools import partial
 from pathlib import Path
 
 from apiflask import APIFlask
@@ -31,7 +30,7 @@ from errors import InvalidInput
 from housekeeping import Housekeeper
 from redis_db import RedisDB
 from settings import Settings, load_settings
-from trainers import complete_hyper_params
+from trainers import validator
 
 CONFIG = Path(__file__).resolve().with_name("gunicorn.conf.py")
 BLUEPRINTS = (runs, controls, bulk, models, accounts, totals, trainers, workers, health, docs)
@@ -68,13 +67,8 @@ def create_app(settings: Settings | None = None, db: RedisDB | None = None) -> A
 def start_housekeeping(app: APIFlask) -> Housekeeper:
     """Start the thread that keeps the queue of ``app`` moving; gunicorn.conf.py stops it."""
     state = state_of(app)
-    validate = partial(
-        complete_hyper_params,
-        datasets_dir=state.settings.data_dir / "datasets",
-        default_dataset=state.settings.default_dataset,
-        scripts_dir=state.settings.scripts_dir,
-    )
-    housekeeper = Housekeeper(state.db, lease_s=state.settings.lease_s, validate=validate)
+    settings = state.settings
+    housekeeper = Housekeeper(state.db, lease_s=settings.lease_s, validate=validator(settings))
     housekeeper.start()
     return housekeeper
 

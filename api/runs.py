@@ -27,7 +27,7 @@ from schema import (
     TrainReply,
     TrainRequest,
 )
-from trainers import complete_hyper_params
+from trainers import validator
 
 runs = APIBlueprint("runs", __name__, tag="Runs")
 
@@ -124,11 +124,8 @@ def submit_run(body: TrainBody, headers: TrainHeaders) -> Response:
     gets its documented default. With "demo": true the run is simulated and labelled so. A repeated
     Idempotency-Key with the same body answers with the same run.
     """
-    hyper_params = complete_hyper_params(
-        {**body.hyper_params, "demo": True} if body.demo else body.hyper_params,
-        datasets_dir=settings().data_dir / "datasets",
-        default_dataset=settings().default_dataset,
-        scripts_dir=settings().scripts_dir,
+    hyper_params = validator(settings())(
+        {**body.hyper_params, "demo": True} if body.demo else body.hyper_params
     )
     run = db().queue.submit(
         hyper_params, body.options, idempotency_key=headers.idempotency_key, body=request.get_json()

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from itertools import zip_longest
 from typing import Any, Final
 
+from pydantic import ValidationError
 from pydantic_core import from_json
 
 from errors import InvalidInput
@@ -145,7 +146,7 @@ def decode_epoch(epoch: str, array: str) -> EpochResult:
 def decode_extra(place: str, array: str) -> ExtraCost:
     """Read what was used besides the epochs, from its place attempt:name."""
     if array.startswith("{"):  # it was written before there were arrays
-        return ExtraCost.model_validate_json(array)
+        return ExtraCost.model_validate_json(array, extra="ignore")
     attempt, _, name = place.partition(":")
     return ExtraCost(name=name, attempt=int(attempt), **_decode_array(EXTRA_FIELDS, array))
 
@@ -224,10 +225,13 @@ def encode_requirement(queue: str, requires: Requires) -> str:
     return to_json({"queue": queue, "requires": requires.model_dump(exclude_defaults=True)})
 
 
-def decode_requirement(text: str) -> tuple[str, Requires]:
-    """Read what encode_requirement wrote."""
+def decode_requirement(text: str) -> tuple[str, Requires] | None:
+    """Read what encode_requirement wrote; None for needs of another version that this one does not know."""
     stored = json.loads(text)
-    return stored["queue"], Requires.model_validate(stored["requires"])
+    try:
+        return stored["queue"], Requires.model_validate(stored["requires"])
+    except ValidationError:
+        return None
 
 
 def decode_deletion(run_id: str, flat: Sequence[str]) -> Deletion:

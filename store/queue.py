@@ -215,10 +215,12 @@ class Queue:
     def list_requirements(self) -> dict[str, tuple[str, Requires]]:
         """Return which queues of waiting runs have requirements: name → the queue they are for, and these.
 
-        A worker adds those it can take to the queues it claims from.
+        A worker adds those it can take to the queues it claims from. Left out are those that another version
+        wrote and this one cannot judge: a worker must not take what it may lack the means for.
         """
         stored = self._connection.call("HGETALL", self._keys.of("requirements"))
-        return {name: decode_requirement(text) for name, text in sorted(stored.items())}
+        found = {name: decode_requirement(text) for name, text in sorted(stored.items())}
+        return {name: requirement for name, requirement in found.items() if requirement is not None}
 
     def adopt_foreign(self, validate: Validate) -> list[str]:
         """Take in the JSON records another program pushed onto a waiting list; returns their runs' ids.

@@ -51,6 +51,15 @@ def redis_server() -> Iterator[RedisServer]:
         server.stop()
 
 
+@pytest.fixture
+def own_redis() -> Iterator[RedisServer]:
+    """A server without a file that one test may upset, stop and start."""
+    with tempfile.TemporaryDirectory(prefix="wattle-") as folder:
+        server = start_redis(RedisServer(Path(folder), unix_socket=Path(folder) / "s", is_durable=False))
+        yield server
+        server.stop()
+
+
 @pytest.fixture(scope="session")
 def redis_url(redis_server: RedisServer) -> str:
     return redis_server.url

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import logging
 import os
 import platform
@@ -22,7 +21,7 @@ from housekeeping import tick
 from redis_db import RedisDB
 from schema import GpuState, Validate, Worker
 from settings import Settings, load_settings
-from trainers import complete_hyper_params
+from trainers import validator
 from trainers.parent import die_with_parent
 from trainers.places import open_folder
 from work import SUPERVISOR_PID_VARIABLE
@@ -184,13 +183,7 @@ def _meter_options(settings: Settings, device: str) -> MeterOptions:
 def _beat(
     db: RedisDB, worker: Worker, threads: ThreadShare, settings: Settings, sampler: EnergyMonitor
 ) -> OnBeat:
-    validate = functools.partial(
-        complete_hyper_params,
-        datasets_dir=settings.data_dir / "datasets",
-        default_dataset=settings.default_dataset,
-        scripts_dir=settings.scripts_dir,
-    )
-
+    validate = validator(settings)
     is_draining = False
 
     def beat(run_id: str | None, epoch: int | None) -> bool:
