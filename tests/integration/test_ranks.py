@@ -37,7 +37,7 @@ STOP_AT, LAST_STEP = 12, 108
 
 @contextmanager
 def nothing_left() -> Iterator[None]:
-    """Assert that what is done inside ends the processes it starts; other tests' servers may run beside it."""
+    """Assert that what is done inside ends the processes it starts; servers of other tests may run on."""
     before = psutil.Process().children()
     yield
     assert psutil.Process().children() == before
