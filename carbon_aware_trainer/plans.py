@@ -13,8 +13,8 @@ Action = Literal["run", "wait"]
 class Job:
     """Work that may be moved in time.
 
-    duration: of the work that is left. deadline: when it has to be done. resume_cost: what a pause adds to the
-    work, for the checkpoint and for starting again.
+    duration: of the work that is left. deadline: when it has to be done. resume_cost: what a pause adds to
+    the work, for saving and starting again.
     """
 
     duration: timedelta
