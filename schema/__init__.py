@@ -17,6 +17,14 @@ from schema.accounts import (
     TotalsReply,
     day_of,
 )
+from schema.carbon import (
+    CarbonOptions,
+    CarbonOutcome,
+    CarbonPlan,
+    PlannedWindow,
+    RecordedIntensities,
+    SavedWeek,
+)
 from schema.control import (
     LOOK,
     Charge,
@@ -69,7 +77,6 @@ from schema.records import (
     Lease,
     LogLine,
     PowerPoint,
-    Record,
     Requires,
     Run,
     RunError,
@@ -95,7 +102,8 @@ from schema.replies import (
     TrainReply,
     TrainRequest,
 )
-from schema.routing import can_take, requirement_queue
+from schema.routing import can_take, planned_queue, requirement_queue
+from schema.values import Record
 
 __all__ = [
     "DEFAULT_PROJECT",
@@ -111,6 +119,9 @@ __all__ = [
     "Baseline",
     "BulkReply",
     "BulkRequest",
+    "CarbonOptions",
+    "CarbonOutcome",
+    "CarbonPlan",
     "Charge",
     "Checkpoint",
     "CheckpointStore",
@@ -148,6 +159,7 @@ __all__ = [
     "ModelsReply",
     "NoBody",
     "Outcome",
+    "PlannedWindow",
     "PowerPoint",
     "PowerReply",
     "PredictRequest",
@@ -158,6 +170,7 @@ __all__ = [
     "RecomputeReply",
     "RecomputeRequest",
     "Record",
+    "RecordedIntensities",
     "Request",
     "Requires",
     "RerunRequest",
@@ -167,6 +180,7 @@ __all__ = [
     "RunOptions",
     "RunReply",
     "RunsReply",
+    "SavedWeek",
     "Scalar",
     "SortField",
     "SpanEnergy",
@@ -188,5 +202,6 @@ __all__ = [
     "charge_nothing",
     "day_of",
     "measure_nothing",
+    "planned_queue",
     "requirement_queue",
 ]

@@ -13,13 +13,10 @@ from schema.records import (
     EnergyQuality,
     EpochResult,
     ExtraCost,
-    Finite,
-    Fraction,
-    NonNegative,
     PowerPoint,
-    Record,
     RunOptions,
 )
+from schema.values import Finite, Fraction, NonNegative, Record
 
 # The dirtiest power plants emit some 1,500 g per kWh. What is far beyond is no intensity, and a single absurd
 # one would leave nothing of a day's or a project's total.

@@ -8,7 +8,8 @@ from typing import Annotated, Literal
 from pydantic import AwareDatetime, BaseModel, Field, JsonValue, StrictBool
 
 from schema.controls import Failure
-from schema.records import Attempt, EpochResult, LogLine, Record, Run, RunOptions, Status, Worker
+from schema.records import Attempt, EpochResult, LogLine, Run, RunOptions, Status, Worker
+from schema.values import Record
 
 
 class TrainRequest(Record):
