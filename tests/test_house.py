@@ -27,7 +27,7 @@ PROGRAMS = {
 }  # fmt: skip
 FLOOR = {
     **dict.fromkeys(PROGRAMS, 3),
-    **dict.fromkeys(("redis_db", "store", "trainers", "housekeeping"), 2),
+    **dict.fromkeys(("redis_db", "store", "trainers", "scheduling", "housekeeping"), 2),
     **dict.fromkeys(("carbon_aware_trainer", "training_monitor", "client"), 1),
     **dict.fromkeys(("schema", "settings", "errors"), 0),
 }
@@ -40,6 +40,7 @@ ALLOWED_BELOW = {
     "store": {"schema", "settings", "errors"},
     "redis_db": {"schema", "settings", "errors", "store"},
     "trainers": {"schema", "settings", "errors", "carbon_aware_trainer"},
+    "scheduling": {"schema", "settings", "errors", "carbon_aware_trainer"},
     "views": {"client", "carbon_aware_trainer", "schema", "settings", "errors"},
     "frontend": {"client", "carbon_aware_trainer", "schema", "settings", "errors"},
     "cli": {"client", "carbon_aware_trainer", "schema", "settings", "errors"},
