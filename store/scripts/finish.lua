@@ -4,8 +4,8 @@
 -- ARGV 1 run_id  2 attempt  3 worker_id  4 done, failed or cancelled  5 reason or ""  6 error as JSON or ""
 --      7 the error in short or ""  8 failures after which it is tried again  9 first pause, s, jitter included
 --      10 longest pause, s
--- Also: queue:deferred, queue:paused, queue:leases (zsets), queue:holders (hash), queue:demand (set),
---       run:<id>:attempts (hash), runs:* (zsets), events (stream)
+-- Also: queue:deferred, queue:paused, queue:leases, queue:carbon, carbon:unsettled (zsets), queue:holders (hash),
+--       queue:demand (set), run:<id>:attempts (hash), runs:* (zsets), events (stream)
 local run_id, attempt, worker, status = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 local refusal, request = fence(run_id, attempt, worker)
 if refusal then
@@ -37,7 +37,7 @@ if failures > tonumber(ARGV[8]) then
   return status
 end
 redis.call("HSET", KEYS[1], "error", ARGV[6])
-local due = time + math.min(ARGV[9] * 2 ^ (failures - 1), ARGV[10])
+local due = hold_back(run_id, request, time + math.min(ARGV[9] * 2 ^ (failures - 1), ARGV[10]))
 local clock = string.format("%02d:%02d:%02d UTC", due / 3600 % 24, due / 60 % 60, due % 60)
 shelve(run_id, "running", "deferred", digits(due),
   "attempt " .. attempt .. " failed: " .. ARGV[7] .. "; tried again at " .. clock)
