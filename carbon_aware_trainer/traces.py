@@ -64,7 +64,8 @@ class Forecast:
     """What is expected from ``start`` on, as known at ``made_at``.
 
     g_per_kwh, low, high: float64 [n], gCO2eq/kWh; 80 % of what comes lies between ``low`` and ``high``.
-    The first slot is the one in force at ``made_at``.
+    The first slot is the one in force at ``made_at``. ``low`` and ``high`` are NaN where a provider gives a
+    value alone.
     """
 
     zone: str

@@ -1,0 +1,54 @@
+"""What is particular about one provider, without any I/O."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Protocol
+
+from carbon_aware_trainer.errors import AnswerRefused, ForecastUnavailable, MixUnavailable
+from carbon_aware_trainer.providers.exchange import Exchange
+from carbon_aware_trainer.records import Basis, EnergyMix, Intensity
+from carbon_aware_trainer.traces import Forecast, Trace
+
+
+class Adapter(Protocol):
+    """Knows one provider's zones, questions and answers. See ``Provider`` for what each method gives."""
+
+    name: str
+    basis: Basis
+
+    def check_zone(self, zone: str) -> None:
+        """Raise UnknownZone when the provider does not have that zone."""
+
+    def latest(self, zone: str) -> Exchange[Intensity]:
+        """Return the intensity in force now."""
+
+    def history(self, zone: str, start: datetime, end: datetime) -> Exchange[Trace]:
+        """Return what was recorded for the slots that begin in [start, end)."""
+
+    def forecast(self, zone: str, horizon: timedelta) -> Exchange[Forecast]:
+        """Return the provider's own forecast."""
+
+    def mix(self, zone: str) -> Exchange[EnergyMix]:
+        """Return what the electricity is made from."""
+
+
+def no_forecast(name: str, zone: str, why: str) -> ForecastUnavailable:
+    """Return the error of a provider without a forecast of a zone."""
+    return ForecastUnavailable(f"{name} has no forecast of {zone}: {why} One of its history can be made.")
+
+
+def no_mix(name: str, zone: str) -> MixUnavailable:
+    """Return the error of a provider that does not say what a zone's electricity is made from."""
+    return MixUnavailable(f"{name} does not say what the electricity of {zone} is made from.")
+
+
+def check_age(value: Intensity, *, now: datetime, limit: timedelta) -> Intensity:
+    """Return a value that is not too old. Raises AnswerRefused for one that is."""
+    if value.at is not None and now - value.at > limit:
+        hours = (now - value.at) / timedelta(hours=1)
+        raise AnswerRefused(
+            f"{value.provider}'s newest value of {value.zone} is of {value.at:%Y-%m-%d %H:%M} UTC, "
+            f"{hours:.1f} h ago; {limit / timedelta(hours=1):g} h are allowed. Wait for a newer one, or name a fallback."
+        )
+    return value

@@ -1,0 +1,110 @@
+"""Opens a provider by its name."""
+
+from __future__ import annotations
+
+import difflib
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from carbon_aware_trainer.errors import BasesMixed, IntensityUnavailable, UnknownModel
+from carbon_aware_trainer.providers import uk
+from carbon_aware_trainer.providers.adapter import Adapter
+from carbon_aware_trainer.providers.asking import Asker, utc_now
+from carbon_aware_trainer.providers.cache import Cache, ProcessCache
+from carbon_aware_trainer.providers.cached import Cached
+from carbon_aware_trainer.providers.chain import Chain
+from carbon_aware_trainer.providers.client import AdaptedProvider
+from carbon_aware_trainer.providers.countries import Countries
+from carbon_aware_trainer.providers.desk import Desk, Key
+from carbon_aware_trainer.providers.patience import Patience
+from carbon_aware_trainer.providers.provider import Provider
+from carbon_aware_trainer.providers.uk import Uk
+from carbon_aware_trainer.providers.wire import AnyTransport, Wire
+from carbon_aware_trainer.records import Basis
+
+# An hourly value may be published two hours after its hour began.
+STALE_AFTER = timedelta(hours=3)
+ALIASES = {"electricitymap": "electricitymaps"}
+
+
+@dataclass(frozen=True, slots=True)
+class _Setup:
+    """All that an adapter may need."""
+
+    api_key: str | None
+    base_url: str | None
+    basis: Basis | None
+    stale_after: timedelta
+    asker: Callable[[str], Asker]
+    cache: Cache
+
+    def desk(self, name: str, key: Key | None = None) -> Desk:
+        return Desk(self.asker(name), self.cache, key)
+
+
+def open_provider(
+    carbon_model: str,
+    *,
+    region: str | None = None,
+    api_key: str | None = None,
+    fallback: Provider | None = None,
+    cache: Cache | None = None,
+    transport: AnyTransport | None = None,
+    base_url: str | None = None,
+    basis: Basis | None = None,
+    stale_after: timedelta = STALE_AFTER,
+    patience: Patience | None = None,
+    now: Callable[[], datetime] = utc_now,
+    clock: Callable[[], float] = time.monotonic,
+) -> Provider:
+    """Return the provider of a model: electricitymaps, watttime, uk, static or cached.
+
+    api_key: the key of Electricity Maps, ``user:password`` of WattTime, the path of cached data. basis: what
+    to ask of a provider that has several, or what a file is on that does not say. region: checked at once.
+    fallback: asked when the provider fails; it must be on the same basis. now: of a replay, another clock.
+    Raises UnknownModel and UnknownZone, naming near ones; KeyRefused without a key; BasesMixed.
+    """
+    model = ALIASES.get(carbon_model.strip().lower(), carbon_model.strip().lower())
+    if model not in _ADAPTERS:
+        near = difflib.get_close_matches(model, _ADAPTERS, n=2) or list(_ADAPTERS)
+        raise UnknownModel(f"{carbon_model!r} is no carbon model. Use {' or '.join(near)}.")
+    setup = _Setup(
+        api_key, base_url, basis, stale_after, cache=cache or ProcessCache(),
+        asker=lambda name: Asker(name, patience or Patience(), now=now, clock=clock),
+    )  # fmt: skip
+    provider: Provider = AdaptedProvider(_ADAPTERS[model](setup), wire=Wire(transport, clock=clock))
+    if basis is not None and provider.basis != basis:
+        raise BasesMixed(f"{model} is on the basis {provider.basis}; it has none that is {basis}.")
+    if fallback is not None:
+        provider = Chain(provider, fallback)
+    if region is not None:
+        provider.check_zone(region)
+    return provider
+
+
+def _open_uk(setup: _Setup) -> Adapter:
+    return Uk(setup.desk(Uk.name), base_url=setup.base_url or uk.BASE_URL, stale_after=setup.stale_after)
+
+
+def _open_static(_setup: _Setup) -> Adapter:
+    return Countries()
+
+
+def _open_cached(setup: _Setup) -> Adapter:
+    if not setup.api_key:
+        raise IntensityUnavailable(
+            "Cached data needs its file: api_key is the path of a JSON, CSV or Parquet file, or of a folder."
+        )
+    path = Path(setup.api_key).expanduser()
+    return Cached(path, now=setup.asker(Cached.name).now, stale_after=setup.stale_after, basis=setup.basis)
+
+
+_ADAPTERS: dict[str, Callable[[_Setup], Adapter]] = {
+    "uk": _open_uk,
+    "static": _open_static,
+    "cached": _open_cached,
+}
+MODELS = tuple(_ADAPTERS)
