@@ -86,6 +86,13 @@ class PlannedWindow(Record):
     g_per_kwh: NonNegative
 
 
+class ZoneStay(Record):
+    """Where a run was before it moved: its attempts up to this one, from the end of the stay before on."""
+
+    until_attempt: int = Field(ge=1)
+    zone: Zone
+
+
 class CarbonPlan(Record):
     """When and where a run is to run, and what that saves against starting at once.
 
@@ -111,6 +118,7 @@ class CarbonPlan(Record):
     run_now_co2_g: NonNegative | None = Field(None, description="None while its energy is unknown")
     saving: Finite = Field(0.0, le=1, description="the share that is saved against starting at once")
     reason: str = Field(max_length=1_000, description="why so, a sentence for a person")
+    stays: tuple[ZoneStay, ...] = Field((), description="in other zones before this one, oldest first")
     is_override: bool = Field(False, description="run now was asked for: it is planned no more")
 
 
