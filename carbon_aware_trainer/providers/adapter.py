@@ -43,7 +43,7 @@ class Adapter(Protocol):
 
 def no_forecast(name: str, zone: str, why: str) -> ForecastUnavailable:
     """Return the error of a provider without a forecast of a zone."""
-    return ForecastUnavailable(f"{name} has no forecast of {zone}: {why} One of its history can be made.")
+    return ForecastUnavailable(f"{name} has no forecast of {zone}: {why}")
 
 
 def no_mix(name: str, zone: str) -> MixUnavailable:

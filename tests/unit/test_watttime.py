@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -14,7 +15,7 @@ from tests.provider_parts import HOUR, LOGIN, NOW, Answers, Clock, opened
 FIVE = timedelta(minutes=5)
 
 
-def data(first: datetime, values: list[float | None], **meta: Any) -> dict[str, Any]:
+def data(first: datetime, values: Sequence[float | None], **meta: Any) -> dict[str, Any]:
     return {
         "data": [
             {"point_time": (first + i * FIVE).isoformat(), "value": value} for i, value in enumerate(values)

@@ -7,8 +7,8 @@ from carbon_aware_trainer.providers.zones import PROVIDERS, canonical, code_at, 
 
 # The members of the EU, and their neighbours with a grid of their own.
 EUROPE = (
-    "AL AT BA BE BG BY CH CY CZ DE DK EE ES FI FR GB GR HR HU IE IS IT LT LU LV MD ME MK MT NL NO PL PT RO RS "
-    "RU SE SI SK TR UA XK"
+    "AL AT BA BE BG BY CH CY CZ DE DK EE ES FI FR GB GR HR HU IE IS IT LT LU LV MD ME MK MT NL NO PL PT RO "
+    "RS RU SE SI SK TR UA XK"
 )
 
 
