@@ -64,7 +64,7 @@ def test_a_file_that_goes_on_does_not_tell_the_future(tmp_path: Path) -> None:
     provider = opened(as_json(tmp_path / "carbon.json", entries(NOON - 2 * HOUR, [1, 2, 3, 4, 5, 6])))
     trace = provider.fetch_history("US-CA", NOON - 2 * HOUR, NOON + 9 * HOUR)
     np.testing.assert_array_equal(trace.g_per_kwh, [1, 2, 3])
-    with pytest.raises(ForecastUnavailable, match="what was recorded only"):
+    with pytest.raises(ForecastUnavailable, match="only holds what was recorded"):
         provider.fetch_forecast("US-CA")
 
 
