@@ -4,6 +4,7 @@ CarbonError
 ├── MeterUnavailable        no meter can read, or one stopped reading
 ├── IntensityUnavailable    no carbon intensity is known
 │   └── UnknownZone         the zone asked for does not exist; the near ones are named
+├── NoFeasibleStart         the work does not fit before its deadline
 └── BasesMixed              average and marginal, or life-cycle and direct, figures in one sum
 """
 
@@ -24,6 +25,10 @@ class IntensityUnavailable(CarbonError):
 
 class UnknownZone(IntensityUnavailable):
     """The zone asked for does not exist; the message names the near ones."""
+
+
+class NoFeasibleStart(CarbonError):
+    """Work does not fit before its deadline; the message says by how much."""
 
 
 class BasesMixed(CarbonError):
