@@ -11,6 +11,7 @@ CarbonError
 │   └── AnswerRefused       an answer that cannot be true: another zone, an absurd value, stale data
 ├── UnknownModel            there is no such provider; the near ones are named
 ├── ExtraMissing            an optional part is not installed; the message says which to install
+├── NoFeasibleStart         the work does not fit before its deadline
 └── BasesMixed              average and marginal, or life-cycle and direct, figures in one sum
 """
 
@@ -59,6 +60,10 @@ class UnknownModel(CarbonError):
 
 class ExtraMissing(CarbonError):
     """An optional part is not installed; the message says which to install."""
+
+
+class NoFeasibleStart(CarbonError):
+    """Work does not fit before its deadline; the message says by how much."""
 
 
 class BasesMixed(CarbonError):

@@ -10,6 +10,14 @@ from carbon_aware_trainer.providers.exchange import Exchange
 from carbon_aware_trainer.records import Basis, EnergyMix, Intensity
 from carbon_aware_trainer.traces import Forecast, Trace
 
+# Values are published every five minutes at the most; what was long ago changes when it is revised.
+TTL_S, PAST_TTL_S = 300.0, 24 * 3600.0
+
+
+def ttl_s(end: datetime, now: datetime) -> float:
+    """Return for how long an answer about the time up to ``end`` is kept."""
+    return PAST_TTL_S if end < now - timedelta(days=2) else TTL_S
+
 
 class Adapter(Protocol):
     """Knows one provider's zones, questions and answers. See ``Provider`` for what each method gives."""
@@ -35,7 +43,7 @@ class Adapter(Protocol):
 
 def no_forecast(name: str, zone: str, why: str) -> ForecastUnavailable:
     """Return the error of a provider without a forecast of a zone."""
-    return ForecastUnavailable(f"{name} has no forecast of {zone}: {why} One of its history can be made.")
+    return ForecastUnavailable(f"{name} has no forecast of {zone}: {why}")
 
 
 def no_mix(name: str, zone: str) -> MixUnavailable:
@@ -49,6 +57,7 @@ def check_age(value: Intensity, *, now: datetime, limit: timedelta) -> Intensity
         hours = (now - value.at) / timedelta(hours=1)
         raise AnswerRefused(
             f"{value.provider}'s newest value of {value.zone} is of {value.at:%Y-%m-%d %H:%M} UTC, "
-            f"{hours:.1f} h ago; {limit / timedelta(hours=1):g} h are allowed. Wait for a newer one, or name a fallback."
+            f"{hours:.1f} h ago; {limit / timedelta(hours=1):g} h are allowed. "
+            "Wait for a newer one, or name a fallback."
         )
     return value

@@ -82,12 +82,11 @@ class Asker:
         return Failure(ProviderDown(text), pause_s, is_for_all=status == TOO_MANY)
 
 
-def refusal(provider: str, answer: Answer, sentences: Mapping[int, str]) -> IntensityUnavailable:
+def refusal(provider: str, answer: Answer, known: Mapping[int, IntensityUnavailable]) -> IntensityUnavailable:
     """Return the error of an answer that is not 200; of its body nothing: a key may be repeated there."""
     kind = KeyRefused if answer.status in _KEY_STATUSES else AnswerRefused
-    known = sentences.get(answer.status)
-    if known is not None:
-        return kind(known)
+    if answer.status in known:
+        return known[answer.status]
     if 300 <= answer.status < 400:
         return kind(f"{provider} answers from another address ({answer.status}). Set its present URL.")
     return kind(f"{provider} answered {answer.status}, which it should not. Check its URL and the zone.")

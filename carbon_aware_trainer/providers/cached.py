@@ -96,7 +96,7 @@ class Cached:
         yield from block(self._load)
         traces, now = self._traces(zone), self._now()
         if traces.ahead is None:
-            raise no_forecast(str(self._path), zone, "it holds what was recorded only.")
+            raise no_forecast(str(self._path), zone, "it only holds what was recorded.")
         in_force = points.floor(now, traces.step)
         # what is recorded already counts more than what was expected for it
         parts = (traces.ahead.between(in_force, traces.ahead.end), _slots_at(traces.past, in_force))

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from carbon_aware_trainer.errors import BasesMixed, IntensityUnavailable, UnknownModel
-from carbon_aware_trainer.providers import uk
+from carbon_aware_trainer.providers import electricitymaps, uk, watttime
 from carbon_aware_trainer.providers.adapter import Adapter
 from carbon_aware_trainer.providers.asking import Asker, utc_now
 from carbon_aware_trainer.providers.cache import Cache, ProcessCache
@@ -19,9 +19,13 @@ from carbon_aware_trainer.providers.chain import Chain
 from carbon_aware_trainer.providers.client import AdaptedProvider
 from carbon_aware_trainer.providers.countries import Countries
 from carbon_aware_trainer.providers.desk import Desk, Key
+from carbon_aware_trainer.providers.electricitymaps import ElectricityMaps
+from carbon_aware_trainer.providers.exchange import LoopRunner, ThreadRunner
+from carbon_aware_trainer.providers.keys import HeaderKey, clean_key
 from carbon_aware_trainer.providers.patience import Patience
 from carbon_aware_trainer.providers.provider import Provider
 from carbon_aware_trainer.providers.uk import Uk
+from carbon_aware_trainer.providers.watttime import Login, WattTime
 from carbon_aware_trainer.providers.wire import AnyTransport, Wire
 from carbon_aware_trainer.records import Basis
 
@@ -59,6 +63,7 @@ def open_provider(
     patience: Patience | None = None,
     now: Callable[[], datetime] = utc_now,
     clock: Callable[[], float] = time.monotonic,
+    sleep: Callable[[float], None] = time.sleep,
 ) -> Provider:
     """Return the provider of a model: electricitymaps, watttime, uk, static or cached.
 
@@ -72,10 +77,13 @@ def open_provider(
         near = difflib.get_close_matches(model, _ADAPTERS, n=2) or list(_ADAPTERS)
         raise UnknownModel(f"{carbon_model!r} is no carbon model. Use {' or '.join(near)}.")
     setup = _Setup(
-        api_key, base_url, basis, stale_after, cache=cache or ProcessCache(),
+        api_key, base_url, basis, stale_after, cache=cache or ProcessCache(clock=clock),
         asker=lambda name: Asker(name, patience or Patience(), now=now, clock=clock),
     )  # fmt: skip
-    provider: Provider = AdaptedProvider(_ADAPTERS[model](setup), wire=Wire(transport, clock=clock))
+    wire = Wire(transport, clock=clock)
+    provider: Provider = AdaptedProvider(
+        _ADAPTERS[model](setup), threads=ThreadRunner(wire, sleep), loops=LoopRunner(wire)
+    )
     if basis is not None and provider.basis != basis:
         raise BasesMixed(f"{model} is on the basis {provider.basis}; it has none that is {basis}.")
     if fallback is not None:
@@ -83,6 +91,22 @@ def open_provider(
     if region is not None:
         provider.check_zone(region)
     return provider
+
+
+def _open_electricitymaps(setup: _Setup) -> Adapter:
+    key = HeaderKey(electricitymaps.HEADER, clean_key(setup.api_key, "Electricity Maps", electricitymaps.HOW))
+    return ElectricityMaps(
+        setup.desk(ElectricityMaps.name, key),
+        base_url=setup.base_url or electricitymaps.BASE_URL,
+        basis=setup.basis,
+        stale_after=setup.stale_after,
+    )
+
+
+def _open_watttime(setup: _Setup) -> Adapter:
+    base_url = setup.base_url or watttime.BASE_URL
+    desk = setup.desk(WattTime.name, Login(setup.api_key, base_url=base_url))
+    return WattTime(desk, base_url=base_url, stale_after=setup.stale_after)
 
 
 def _open_uk(setup: _Setup) -> Adapter:
@@ -103,6 +127,8 @@ def _open_cached(setup: _Setup) -> Adapter:
 
 
 _ADAPTERS: dict[str, Callable[[_Setup], Adapter]] = {
+    "electricitymaps": _open_electricitymaps,
+    "watttime": _open_watttime,
     "uk": _open_uk,
     "static": _open_static,
     "cached": _open_cached,

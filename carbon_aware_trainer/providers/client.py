@@ -7,7 +7,6 @@ from datetime import datetime, timedelta
 from carbon_aware_trainer.providers.adapter import Adapter
 from carbon_aware_trainer.providers.exchange import LoopRunner, ThreadRunner
 from carbon_aware_trainer.providers.provider import HORIZON
-from carbon_aware_trainer.providers.wire import Wire
 from carbon_aware_trainer.records import Basis, EnergyMix, Intensity
 from carbon_aware_trainer.traces import Forecast, Trace
 
@@ -15,18 +14,9 @@ from carbon_aware_trainer.traces import Forecast, Trace
 class AdaptedProvider:
     """A provider made of an adapter and the two ways to take its steps. There is nothing to close."""
 
-    def __init__(
-        self,
-        adapter: Adapter,
-        *,
-        wire: Wire | None = None,
-        threads: ThreadRunner | None = None,
-        loops: LoopRunner | None = None,
-    ) -> None:
-        """Take the adapter and the connection."""
-        wire = wire or Wire()
-        self._adapter = adapter
-        self._threads, self._loops = threads or ThreadRunner(wire), loops or LoopRunner(wire)
+    def __init__(self, adapter: Adapter, *, threads: ThreadRunner, loops: LoopRunner) -> None:
+        """Take the adapter, and who takes its steps."""
+        self._adapter, self._threads, self._loops = adapter, threads, loops
 
     @property
     def name(self) -> str:

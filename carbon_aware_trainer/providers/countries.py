@@ -43,7 +43,7 @@ class Countries:
     def forecast(self, zone: str, horizon: timedelta) -> Exchange[Forecast]:  # noqa: ARG002 like the others
         """Raise ForecastUnavailable: a yearly average says nothing of one hour against another."""
         yield from ()
-        raise no_forecast(self.name, zone, "it is one figure for a whole year.")
+        raise no_forecast(self.name, zone, "it is one figure for a whole year. Use a provider with hours.")
 
     def mix(self, zone: str) -> Exchange[EnergyMix]:
         """Return the mix of the last year that is known."""

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Protocol, TypeVar
 
-from carbon_aware_trainer.errors import ProviderDown
+from carbon_aware_trainer.errors import IntensityUnavailable, ProviderDown
 from carbon_aware_trainer.providers.asking import Asker, Failure, decode, refusal
 from carbon_aware_trainer.providers.cache import Cache
 from carbon_aware_trainer.providers.exchange import Exchange, Wait, block
@@ -54,12 +54,12 @@ class NoKey:
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """What is asked; ``sentences``: what each status means to the user."""
+    """What is asked; ``refusals``: what a status other than 200 means to the user."""
 
     url: str
     params: Mapping[str, str]
     ttl_s: float
-    sentences: Mapping[int, str] = field(default_factory=dict)
+    refusals: Mapping[int, IntensityUnavailable] = field(default_factory=dict)
 
     def key(self, account: str) -> str:
         """Return where its answer is kept."""
@@ -145,12 +145,15 @@ class Desk:
         """Ask with the key, once more with a new one where that can help."""
         is_again = False
         while True:
-            headers = yield from self._key.headers(self._asker, end_s, is_again=is_again)
+            try:
+                headers = yield from self._key.headers(self._asker, end_s, is_again=is_again)
+            except ProviderDown as err:
+                return Failure(err, self._asker.patience.pause_s, is_for_all=False)
             answer = yield from self._asker.ask(Question(query.url, query.params, headers), end_s)
             if isinstance(answer, Failure) or answer.status == 200:
                 return answer
             if answer.status != 401 or not self._key.is_renewable or is_again:
-                raise refusal(self._asker.provider, answer, query.sentences)
+                raise refusal(self._asker.provider, answer, query.refusals)
             is_again = True
 
     def _instead(self, kept: _Kept | None, error: ProviderDown) -> bytes:

@@ -41,11 +41,18 @@ class Content:
 
 
 def read(path: Path) -> Content:
-    """Read a file by its ending, or every .csv and .parquet of a folder.
+    """Read a file by its ending, or every .csv and .parquet of a folder; it holds at least one zone.
 
     Raises IntensityUnavailable when it is not there or in no known form, AnswerRefused for absurd values,
     ExtraMissing for Parquet without pyarrow.
     """
+    content = _read(path)
+    if not content.zones:
+        raise IntensityUnavailable(f"{path} has no intensities. Give them in one of these forms: {_FORMS}.")
+    return content
+
+
+def _read(path: Path) -> Content:
     try:
         if path.is_dir():
             return _folder(path)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -19,6 +19,7 @@ from carbon_aware_trainer.traces import HOUR, Forecast, Trace
 LARGEST_G_PER_KWH = 3000.0
 # A year of five minutes is 105,000; more points than this are an answer to another question.
 MOST_SLOTS = 2_000_000
+_EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
 _STEPS = tuple(timedelta(minutes=minutes) for minutes in (5, 10, 15, 20, 30, 60))
 
 
@@ -113,8 +114,31 @@ def trace(
     return Trace(origin.zone, origin.provider, origin.basis, start, step, values)
 
 
-def hourly(points: Iterable[Point]) -> list[Point]:
-    """Return the mean of every hour with at least half of its points; an hour with fewer is missing."""
+def spans(
+    start: datetime, end: datetime, *, longest: timedelta, step: timedelta
+) -> Iterator[tuple[datetime, datetime]]:
+    """Cut a time into questions that are not too long, oldest first.
+
+    The cuts do not depend on ``start``: who asks again tomorrow asks for the same spans, which are kept. The
+    first may begin before ``start``.
+    """
+    last = floor(end - timedelta(microseconds=1), step) + step
+    at = _EPOCH + (start - _EPOCH) // longest * longest
+    while at < end:
+        yield at, min(at + longest, last)
+        at += longest
+
+
+def within(points: Iterable[Point], start: datetime, end: datetime) -> list[Point]:
+    """Return the points in [start, end)."""
+    return [point for point in points if start <= point.at < end]
+
+
+def hourly(points: Iterable[Point], *, partial: datetime | None = None) -> list[Point]:
+    """Return the mean of every hour with at least half of its points; an hour with fewer is missing.
+
+    partial: the hour that is under way, of which any point will do.
+    """
     listed = sorted(points, key=lambda point: point.at)
     needed = HOUR / _usual_step(listed) / 2
     hours: dict[datetime, list[float]] = {}
@@ -123,7 +147,7 @@ def hourly(points: Iterable[Point]) -> list[Point]:
         if point.g_per_kwh is not None:
             values.append(point.g_per_kwh)
     return [
-        Point(at, sum(values) / len(values) if values and len(values) >= needed else None)
+        Point(at, sum(values) / len(values) if values and (len(values) >= needed or at == partial) else None)
         for at, values in hours.items()
     ]
 

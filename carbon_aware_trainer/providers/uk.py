@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from carbon_aware_trainer.errors import AnswerRefused
 from carbon_aware_trainer.providers import points
-from carbon_aware_trainer.providers.adapter import check_age
+from carbon_aware_trainer.providers.adapter import TTL_S, check_age, ttl_s
 from carbon_aware_trainer.providers.desk import Desk, Query
 from carbon_aware_trainer.providers.exchange import Exchange
 from carbon_aware_trainer.providers.points import Origin, Point
@@ -20,7 +20,6 @@ BASE_URL = "https://api.carbonintensity.org.uk"
 HALF_HOUR = timedelta(minutes=30)
 LONGEST = timedelta(days=14)
 NATIONAL = "national"
-TTL_S, PAST_TTL_S = 300.0, 24 * 3600.0
 RENEWABLE = frozenset(("biomass", "hydro", "solar", "wind"))
 _WHO = "The UK's Carbon Intensity API"
 _UNKNOWN_FORM = f"{_WHO} answered in a form that is not known. Check its URL."
@@ -60,12 +59,11 @@ class Uk:
         """Return half hours, asked for a fortnight at a time."""
         region = code_at(self.name, zone)
         found: list[Point] = []
-        for first, last in _fortnights(points.floor(start, HALF_HOUR), end):
-            ended = last < self._desk.now - timedelta(days=1)
-            query = self._query(_path(region, first, last), PAST_TTL_S if ended else TTL_S)
+        for first, last in points.spans(start, min(end, self._desk.now), longest=LONGEST, step=HALF_HOUR):
+            query = self._query(_path(region, first, last), ttl_s(last, self._desk.now))
             asked = yield from self._desk.fetch(query, lambda data: _points(data, region))
             # the API also gives the half hour that ends when the question starts
-            found += [point for point in asked if max(first, start) <= point.at < min(last, self._desk.now)]
+            found += points.within(asked, max(first, start), min(last, end, self._desk.now))
         return points.trace(found, self._origin(zone), step=HALF_HOUR, who=_WHO)
 
     def forecast(self, zone: str, horizon: timedelta) -> Exchange[Forecast]:
@@ -82,9 +80,9 @@ class Uk:
         path = "/generation" if region == NATIONAL else f"/regional/regionid/{region}"
         return (yield from self._desk.fetch(self._query(path), lambda data: _mix(data, zone, region)))
 
-    def _query(self, path: str, ttl_s: float = TTL_S) -> Query:
-        refused = f"{_WHO} did not understand the question. Check that its URL is {BASE_URL}."
-        return Query(self._base_url + path, {}, ttl_s, {400: refused, 404: refused})
+    def _query(self, path: str, kept_s: float = TTL_S) -> Query:
+        refused = AnswerRefused(f"{_WHO} did not understand the question. Check that its URL is {BASE_URL}.")
+        return Query(self._base_url + path, {}, kept_s, {400: refused, 404: refused})
 
     def _origin(self, zone: str) -> Origin:
         return Origin(zone, self.name, self.basis)
@@ -116,12 +114,6 @@ def _path(region: str, start: datetime, end: datetime | None = None) -> str:
 
 def _text(at: datetime) -> str:
     return f"{at.astimezone(UTC):%Y-%m-%dT%H:%MZ}"
-
-
-def _fortnights(start: datetime, end: datetime) -> Iterator[tuple[datetime, datetime]]:
-    while start < end:
-        yield start, min(start + LONGEST, end)
-        start += LONGEST
 
 
 def _entries(data: object, region: str) -> list[dict[str, Any]]:
