@@ -86,9 +86,10 @@ class Carbon:
         return sorted(self._connection.call("SMEMBERS", self._keys.of("total_projects")))
 
     def _list(self, name: str, limit: int) -> Runs:
-        seconds_now, _ = self._connection.call("TIME")
+        whole_s, microseconds = self._connection.call("TIME")
+        now_s = f"{whole_s}.{int(microseconds):06d}"
         run_ids = self._connection.call(
-            *("ZRANGEBYSCORE", self._keys.of(name), "-inf", seconds_now, "LIMIT", 0, limit)
+            "ZRANGEBYSCORE", self._keys.of(name), "-inf", now_s, "LIMIT", 0, limit
         )
         replies = self._connection.call_many([("HGETALL", self._keys.of("run", key)) for key in run_ids])
         return [decode_run(key, stored) for key, stored in zip(run_ids, replies, strict=True) if stored]

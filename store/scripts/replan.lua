@@ -12,7 +12,8 @@ local known = redis.call("HMGET", KEYS[1], "status", "attempt", "planning", "car
 if known[3] and known[4] == ARGV[4] then
   return redis.call("HGETALL", KEYS[1])
 end
-if known[3] ~= "carbon" or known[1] ~= status or (known[2] or "0") ~= ARGV[3] then
+local is_open = status == "deferred" or status == "waiting" or status == "running"
+if not is_open or known[3] ~= "carbon" or known[1] ~= status or (known[2] or "0") ~= ARGV[3] then
   return nil
 end
 local plan, time = cjson.decode(ARGV[4]), tonumber(now())

@@ -8,25 +8,10 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from schema import CarbonOptions, CarbonPlan, RunOptions, planned_queue
+from schema import CarbonOptions, RunOptions, planned_queue
+from tests.records import plan
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
-
-
-def plan(zone: str | None) -> CarbonPlan:
-    return CarbonPlan(
-        made_at=NOON,
-        next_at=NOON,
-        policy="adaptive",
-        method="ridge",
-        zone=zone,
-        start_at=NOON,
-        end_at=NOON,
-        deadline=NOON,
-        duration_s=0,
-        duration_from="a guess",
-        reason="the grid is clean",
-    )
 
 
 def test_one_zone_may_be_given_as_zone() -> None:
@@ -82,6 +67,6 @@ def test_with_several_zones_a_run_waits_in_the_queue_of_one(
     zones: tuple[str, ...] | None, zone: str | None, queue: str
 ) -> None:
     options = RunOptions(queue="gpu", carbon=CarbonOptions(zones=zones))
-    assert planned_queue(options, plan(zone)) == queue
+    assert planned_queue(options, plan(NOON, zone=zone)) == queue
     assert planned_queue(options, None) == "gpu"
-    assert planned_queue(RunOptions(queue="gpu"), plan(zone)) == "gpu"
+    assert planned_queue(RunOptions(queue="gpu"), plan(NOON, zone=zone)) == "gpu"
