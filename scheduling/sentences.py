@@ -89,7 +89,7 @@ def _figures(found: Candidate) -> str:
     plan = found.plan
     then, now = f"{plan.g_per_kwh:.0f} g/kWh are expected then", f"{plan.run_now_g_per_kwh:.0f} g/kWh"
     if plan.saving > 0:
-        return f"{then}, {plan.saving:.0%} less than the {now} of a start now"
+        return f"{then}, {100 * plan.saving:.0f} % less than the {now} of a start now"
     return f"{then}, {now} for a start now"
 
 

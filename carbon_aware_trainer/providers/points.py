@@ -177,8 +177,10 @@ def _usual_step(points: Sequence[Point]) -> timedelta:
         after.at - before.at for before, after in itertools.pairwise(points) if after.at > before.at
     )
     usual = apart.most_common(1)[0][0] if apart else HOUR
-    # a file with one value a day has that value for the day, not for an hour
-    return usual if usual in _STEPS or usual > HOUR else HOUR
+    # a file with one value a day has that value for the day, not for an hour; one that replays a day in an
+    # hour has slots of seconds
+    is_replay = usual < _STEPS[0] and not HOUR % usual
+    return usual if usual in _STEPS or usual > HOUR or is_replay else HOUR
 
 
 def _off_grid(point: Point, origin: Origin, step: timedelta, who: str | None, *, is_twice: bool) -> str:
