@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from carbon_aware_trainer.providers.choose import open_provider
     from carbon_aware_trainer.providers.patience import Patience
     from carbon_aware_trainer.providers.provider import Provider
+    from carbon_aware_trainer.providers.sample import write_sample
 
 _LATER = {
     "Cache": "cache",
@@ -25,8 +26,18 @@ _LATER = {
     "ProcessCache": "cache",
     "Provider": "provider",
     "open_provider": "choose",
+    "write_sample": "sample",
 }
-__all__ = ["Cache", "Chain", "Patience", "ProcessCache", "Provider", "country_intensity", "open_provider"]
+__all__ = [
+    "Cache",
+    "Chain",
+    "Patience",
+    "ProcessCache",
+    "Provider",
+    "country_intensity",
+    "open_provider",
+    "write_sample",
+]
 
 
 def __getattr__(name: str) -> object:
