@@ -79,7 +79,7 @@ def open_provider(
         near = difflib.get_close_matches(model, _ADAPTERS, n=2) or list(_ADAPTERS)
         raise UnknownModel(f"{carbon_model!r} is no carbon model. Use {' or '.join(near)}.")
     setup = _Setup(
-        api_key, _checked_url(base_url), basis, stale_after, cache=cache or ProcessCache(clock=clock),
+        api_key, _checked_url(base_url), basis, stale_after, cache=ProcessCache(clock=clock) if cache is None else cache,
         asker=lambda name: Asker(name, patience or Patience(), now=now, clock=clock),
     )  # fmt: skip
     wire = Wire(transport, clock=clock)

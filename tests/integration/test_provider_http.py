@@ -311,7 +311,6 @@ def test_a_transport_is_used_again_and_again_and_has_to_fit(site: Site) -> None:
     with httpx.HTTPTransport() as transport:
         provider = opened(site, transport=transport, cache=None)
         assert provider.fetch_latest("DE").g_per_kwh == 302
-        assert provider.fetch_history
         with pytest.raises(CarbonError, match="sync calls only"):
             asyncio.run(opened(site, transport=transport).afetch_latest("DE"))
         site.answer = lambda _path, _params: Reply(status=401)

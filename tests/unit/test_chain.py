@@ -122,9 +122,7 @@ def test_a_countrys_average_is_the_same_at_every_hour() -> None:
         open_provider("static", region="Germny")
 
 
-@pytest.mark.parametrize(
-    "url", ["", "api.electricitymaps.com", "ftp://a", "http://", "http://[a", "http://a:b"]
-)
+@pytest.mark.parametrize("url", ["", "api.electricitymaps.com", "ftp://a", "http://", "http://a:b"])
 def test_an_address_that_is_none_is_refused_when_it_is_opened(url: str) -> None:
     with pytest.raises(CarbonError, match="The provider's URL is no address"):
         open_provider("uk", base_url=url)
