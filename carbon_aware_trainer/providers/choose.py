@@ -78,8 +78,9 @@ def open_provider(
     if model not in _ADAPTERS:
         near = difflib.get_close_matches(model, _ADAPTERS, n=2) or list(_ADAPTERS)
         raise UnknownModel(f"{carbon_model!r} is no carbon model. Use {' or '.join(near)}.")
+    cache = ProcessCache(clock=clock) if cache is None else cache
     setup = _Setup(
-        api_key, _checked_url(base_url), basis, stale_after, cache=ProcessCache(clock=clock) if cache is None else cache,
+        api_key, _checked_url(base_url), basis, stale_after, cache=cache,
         asker=lambda name: Asker(name, patience or Patience(), now=now, clock=clock),
     )  # fmt: skip
     wire = Wire(transport, clock=clock)
