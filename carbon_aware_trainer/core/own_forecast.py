@@ -73,7 +73,7 @@ def _varied(history: Trace) -> Trace:
     known = history.g_per_kwh[np.isfinite(history.g_per_kwh)]
     if len(known) > 1 and known.min() == known.max():
         raise ForecastUnavailable(
-            f"{history.provider} has the same intensity of {history.zone} for every hour; of that no forecast "
-            "can be made. Use a provider with hours."
+            f"{history.provider} has the same intensity of {history.zone} for every hour; of that no "
+            "forecast can be made. Use a provider with hours."
         )
     return history

@@ -55,8 +55,8 @@ def check_age(value: Intensity, *, now: datetime, limit: timedelta) -> Intensity
     """Return a value that is neither too old nor of the future. Raises AnswerRefused for one that is."""
     if value.at is not None and value.at > now + HOUR:
         raise AnswerRefused(
-            f"{value.provider}'s newest value of {value.zone} is of {value.at:%Y-%m-%d %H:%M} UTC, which is to "
-            f"come. Check the clock of this machine: it says {now:%Y-%m-%d %H:%M} UTC."
+            f"{value.provider}'s newest value of {value.zone} is of {value.at:%Y-%m-%d %H:%M} UTC, which is "
+            f"to come. Check the clock of this machine: it says {now:%Y-%m-%d %H:%M} UTC."
         )
     if value.at is not None and now - value.at > limit:
         hours = (now - value.at) / HOUR
