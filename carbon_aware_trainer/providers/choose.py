@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from carbon_aware_trainer.errors import BasesMixed, IntensityUnavailable, UnknownModel
+import httpx
+
+from carbon_aware_trainer.errors import BasesMixed, CarbonError, IntensityUnavailable, UnknownModel
 from carbon_aware_trainer.providers import electricitymaps, uk, watttime
 from carbon_aware_trainer.providers.adapter import Adapter
 from carbon_aware_trainer.providers.asking import Asker, utc_now
@@ -76,8 +78,9 @@ def open_provider(
     if model not in _ADAPTERS:
         near = difflib.get_close_matches(model, _ADAPTERS, n=2) or list(_ADAPTERS)
         raise UnknownModel(f"{carbon_model!r} is no carbon model. Use {' or '.join(near)}.")
+    cache = ProcessCache(clock=clock) if cache is None else cache
     setup = _Setup(
-        api_key, base_url, basis, stale_after, cache=cache or ProcessCache(clock=clock),
+        api_key, _checked_url(base_url), basis, stale_after, cache=cache,
         asker=lambda name: Asker(name, patience or Patience(), now=now, clock=clock),
     )  # fmt: skip
     wire = Wire(transport, clock=clock)
@@ -91,6 +94,18 @@ def open_provider(
     if region is not None:
         provider.check_zone(region)
     return provider
+
+
+def _checked_url(base_url: str | None) -> str | None:
+    try:
+        url = None if base_url is None else httpx.URL(base_url)
+    except httpx.InvalidURL:
+        url = httpx.URL("")
+    if url is not None and not (url.scheme in ("http", "https") and url.host):
+        raise CarbonError(
+            "The provider's URL is no address. Set one such as https://api.electricitymaps.com/v4"
+        )
+    return base_url
 
 
 def _open_electricitymaps(setup: _Setup) -> Adapter:

@@ -157,7 +157,7 @@ def _number(value: object, who: str) -> float | None:
 def _parquet(path: Path) -> list[dict[str, object]]:
     try:
         import pyarrow.parquet as parquet  # only who has such files needs it
-    except ImportError as err:
+    except ModuleNotFoundError as err:
         raise ExtraMissing(
             'Parquet files need pyarrow. Run: pip install "wattle[parquet]", or use CSV.'
         ) from err

@@ -55,9 +55,10 @@ class Wire:
         """Send a request from this thread. Raises ProviderDown without an answer in time."""
         end_s = self._clock() + question.timeout_s
         transport = None if self._transport is None else _Kept(self._sync_transport())
+        tls = True if transport else _tls()
         try:
             with (
-                httpx.Client(transport=transport, verify=_tls(), timeout=question.timeout_s) as client,
+                httpx.Client(transport=transport, verify=tls, timeout=question.timeout_s) as client,
                 client.stream(
                     "GET", question.url, params=dict(question.params), headers=dict(question.headers)
                 ) as response,
@@ -72,10 +73,11 @@ class Wire:
     async def asend(self, question: Question) -> Answer:
         """Send a request from an event loop. Raises ProviderDown without an answer in time."""
         transport = None if self._transport is None else _AsyncKept(self._async_transport())
+        tls = True if transport else await asyncio.to_thread(_tls)
         try:
             async with (
                 asyncio.timeout(question.timeout_s),
-                httpx.AsyncClient(transport=transport, verify=_tls(), timeout=question.timeout_s) as client,
+                httpx.AsyncClient(transport=transport, verify=tls, timeout=question.timeout_s) as client,
                 client.stream(
                     "GET", question.url, params=dict(question.params), headers=dict(question.headers)
                 ) as response,
@@ -124,7 +126,7 @@ class _AsyncKept(httpx.AsyncBaseTransport):
 
 @functools.cache
 def _tls() -> ssl.SSLContext:
-    """Read the certificates once: that takes 20 ms, more than the request itself at some providers."""
+    """Read the certificates once: it takes tens of milliseconds, which no event loop has to spare."""
     return httpx.create_ssl_context()
 
 

@@ -10,6 +10,7 @@ import pytest
 
 from carbon_aware_trainer.errors import (
     BasesMixed,
+    CarbonError,
     ForecastUnavailable,
     MixUnavailable,
     ProviderDown,
@@ -119,3 +120,9 @@ def test_a_countrys_average_is_the_same_at_every_hour() -> None:
         provider.fetch_forecast("US-CA")
     with pytest.raises(UnknownZone, match=r"Near ones: DE \(Germany\)"):
         open_provider("static", region="Germny")
+
+
+@pytest.mark.parametrize("url", ["", "api.electricitymaps.com", "ftp://a", "http://", "http://a:b"])
+def test_an_address_that_is_none_is_refused_when_it_is_opened(url: str) -> None:
+    with pytest.raises(CarbonError, match="The provider's URL is no address"):
+        open_provider("uk", base_url=url)
