@@ -45,6 +45,8 @@ def assess(job: Job, outlook: Outlook, options: CarbonOptions, *, at: datetime) 
     The job's deadline is the one to plan with: without the margin that is kept.
     """
     forecast = outlook.forecast
+    if forecast is not None:
+        at = max(at, forecast.start)  # the slot of ``at`` may have ended while it was fetched
     if forecast is not None and at >= forecast.end:
         return f"its forecast ends at {forecast.end:%Y-%m-%d %H:%M} UTC, before it may start"
     trouble = windows.trouble_of(forecast, now=at, duration=job.duration)

@@ -33,6 +33,8 @@ PATIENCE = Patience(attempt_s=3.0, total_s=FETCH_LIMIT_S, attempts=2)
 HISTORY = timedelta(days=400)
 _LEAST_HISTORY, _CHUNK = timedelta(days=360), timedelta(days=9)
 _LAST_DAY = timedelta(hours=24)
+# The longest that passes between the moment that is planned and an answer about it.
+_FETCHING = timedelta(minutes=1)
 _PROVIDER_TTL_S = 30 * 86_400.0
 
 
@@ -64,21 +66,36 @@ class Intensities:
     """Intensities of any zone of one provider and its fallback. Threads may share it."""
 
     def __init__(
-        self, provider: Provider, recordings: Recordings, answers: Answers, *, stale_after: timedelta
+        self,
+        name: str,
+        open_named: Callable[[], Provider],
+        recordings: Recordings,
+        answers: Answers,
+        *,
+        stale_after: timedelta,
     ) -> None:
-        self._provider = provider
+        self.name = name
+        self._open = open_named
+        self._provider: Provider | None = None
         self._recordings = recordings
         self._answers = answers
         self._stale_after = stale_after
         self._forecasters = Forecasters(recordings)
 
     def check_zone(self, zone: str) -> None:
-        """Raise UnknownZone, naming near ones, when the provider does not have that zone. Asks nobody."""
-        self._provider.check_zone(zone)
+        """Raise UnknownZone, naming near ones, when the provider does not have that zone. Asks nobody.
 
-    @property
-    def provider(self) -> Provider:
-        """Who is asked."""
+        Raises another IntensityUnavailable when the provider's file cannot be read now.
+        """
+        self.get_provider().check_zone(zone)
+
+    def get_provider(self) -> Provider:
+        """Return who is asked; a file that was not there is looked for again.
+
+        Raises IntensityUnavailable while it is not.
+        """
+        if self._provider is None:
+            self._provider = self._open()
         return self._provider
 
     def outlooks(
@@ -148,7 +165,7 @@ class Intensities:
             return None
         since = now - _LAST_DAY if known is None else max(now - _CHUNK, known.end - 3 * known.step)
         try:
-            self._keep(self._provider.fetch_history(zone, since, now + timedelta(microseconds=1)))
+            self._keep(self.get_provider().fetch_history(zone, since, now + timedelta(microseconds=1)))
         except CarbonError as error:
             log.warning("no intensities zone=%s: %s", zone, error)
             return str(error)
@@ -159,7 +176,7 @@ class Intensities:
         if trace.provider == "static":
             return _flat(trace, now), None
         try:
-            theirs = self._provider.fetch_forecast(trace.zone)
+            theirs = self.get_provider().fetch_forecast(trace.zone)
             if (theirs.provider, theirs.basis) == (trace.provider, trace.basis) and _holds(theirs, now):
                 return theirs, None
         except ForecastUnavailable:
@@ -178,7 +195,7 @@ class Intensities:
             if known is None or now - known.start >= _LEAST_HISTORY:
                 return
             try:
-                older = self._provider.fetch_history(zone, known.start - _CHUNK, known.start)
+                older = self.get_provider().fetch_history(zone, known.start - _CHUNK, known.start)
             except CarbonError as error:
                 log.info("no older intensities zone=%s: %s", zone, error)
                 return
@@ -205,7 +222,7 @@ class Intensities:
     def _provider_of(self, zone: str) -> str:
         """Return who gave the newest values of a zone: the fallback while the provider is away."""
         kept = self._answers.get(_who(zone))
-        return self._provider.name if kept is None else kept.decode()
+        return self.name if kept is None else kept.decode()
 
     def _is_first(self, job: str, ttl_s: float) -> bool:
         return self._answers.claim(job, ttl_s=max(0.2, ttl_s)) is not None
@@ -262,7 +279,8 @@ def _known_until(trace: Trace) -> datetime:
 
 
 def _holds(forecast: Forecast, now: datetime) -> bool:
-    return forecast.start <= now < forecast.end
+    """Say whether a forecast is of now; slots may have ended while it was fetched."""
+    return forecast.start - max(forecast.step, _FETCHING) <= now < forecast.end
 
 
 def _flat(trace: Trace, now: datetime) -> Forecast:

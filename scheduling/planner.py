@@ -16,7 +16,7 @@ from carbon_aware_trainer.plans import Job
 from errors import FieldError, InvalidInput
 from scheduling import sentences
 from scheduling.candidates import BAND, Candidate, assess, next_slot
-from scheduling.intensities import Intensities
+from scheduling.intensities import FETCH_LIMIT_S, Intensities
 from scheduling.places import Places, find_places
 from scheduling.ports import Store
 from scheduling.scene import Scene
@@ -65,9 +65,12 @@ class Planner:
         """The zone of the installation."""
         return self._home
 
-    def look(self, now: datetime) -> Scene:
-        """Return what plans of this moment are made from; share it between them."""
-        return Scene(self._store, self._intensities, now)
+    def look(self, now: datetime, *, limit_s: float = FETCH_LIMIT_S) -> Scene:
+        """Return what plans of this moment are made from; share it between them.
+
+        limit_s: how long a provider may take.
+        """
+        return Scene(self._store, self._intensities, now, limit_s=limit_s)
 
     def plan_submission(
         self, hyper_params: Mapping[str, JsonValue], options: RunOptions, now: datetime
@@ -83,9 +86,10 @@ class Planner:
         self._check_zones(carbon)
         if carbon.deadline is not None and carbon.deadline <= now:
             raise _late("is in the past: give a later one, or leave it out")
-        subject = of_submission(hyper_params, options, carbon, self.look(now), home=self._home)
+        scene = self.look(now)
+        subject = of_submission(hyper_params, options, carbon, scene, home=self._home)
         _check_reachable(subject, now)
-        return self._plan(subject, self.look(now)).plan
+        return self._plan(subject, scene).plan
 
     def replan(self, run: Run, scene: Scene) -> Planned:
         """Plan a run again as it stands now."""

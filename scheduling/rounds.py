@@ -27,6 +27,8 @@ log = logging.getLogger(__name__)
 RHYTHM_S = 1.0
 # Longer than a round takes: until then nobody starts another one after its program died.
 _ROUND_TTL_S = 60.0
+# Nobody waits for a round.
+_FETCH_LIMIT_S = 20.0
 _LEARN_EVERY_S = 3_600.0
 _SETTLE_EVERY_S = 5.0
 # How long to wait for a provider's values of the time a run ended.
@@ -69,7 +71,7 @@ class Rounds:
         if token is None:
             return
         try:
-            scene = self._planner.look(now)
+            scene = self._planner.look(now, limit_s=_FETCH_LIMIT_S)
             for run in self._store.carbon.list_due():
                 self._replan(run, scene)
             for run in self._store.carbon.list_unsettled():

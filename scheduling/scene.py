@@ -17,8 +17,9 @@ MAX_PAST_RUNS = 300
 class Scene:
     """Zones, workers and past runs as they are at one moment; each is read when it is first needed."""
 
-    def __init__(self, store: Store, intensities: Intensities, now: datetime) -> None:
+    def __init__(self, store: Store, intensities: Intensities, now: datetime, *, limit_s: float) -> None:
         self.now = now
+        self._limit_s = limit_s
         self.store = store
         self._intensities = intensities
         self._outlooks: dict[str, Outlook] = {}
@@ -37,5 +38,5 @@ class Scene:
         """Return what is known of zones."""
         missing = [zone for zone in zones if zone not in self._outlooks]
         if missing:
-            self._outlooks |= self._intensities.outlooks(missing, self.now)
+            self._outlooks |= self._intensities.outlooks(missing, self.now, limit_s=self._limit_s)
         return {zone: self._outlooks[zone] for zone in zones}
