@@ -154,13 +154,19 @@ def test_what_may_not_be_interrupted_or_has_no_reason_to_stop_goes_on(db: RedisD
 
 
 def test_only_a_running_run_is_postponed(db: RedisDB, raw: redis.Redis) -> None:
-    seen = [submit(db, LATER)]
-    raw.zadd("queue:deferred", {"a": 1})
-    db.queue.promote_due()
-    seen += [db.runs.get("a"), db.controls.pause("a"), db.controls.cancel("a")]
-    before = everything(raw)
-    assert [db.carbon.postpone(run, plan(LATER - timedelta(hours=1))) for run in seen] == [None] * 4
-    assert everything(raw) == before
+    sooner = plan(LATER - timedelta(hours=1))
+    assert db.carbon.postpone(submit(db), sooner) is None
+    db.queue.release(claim(db), reason="stop")
+    waiting = db.runs.get("a")
+    for status in (Status.WAITING, Status.DEFERRED, Status.PAUSED):
+        if status is Status.DEFERRED:
+            db.carbon.replan(waiting, plan(LATER))
+        if status is Status.PAUSED:
+            db.controls.pause("a")
+        run, before = db.runs.get("a"), everything(raw)
+        assert (run.status, run.attempt) == (status, 1)
+        assert db.carbon.postpone(run, sooner) is None
+        assert everything(raw) == before
 
 
 def test_a_run_that_had_the_plan_before_is_postponed_for_it(db: RedisDB) -> None:

@@ -10,12 +10,10 @@ from schema import CarbonOptions, EpochResult, Run, RunOptions, Status
 from work.budget import Budget
 
 
-def run_with(
-    *, used_s: float | None = None, carbon: CarbonOptions | None = None, **limits: float | None
-) -> Run:
+def run_with(*, used_s: float | None = None, **limits: float | None) -> Run:
     return Run(
         run_id="r", hyper_params={"num_epochs": 9, **limits}, status=Status.RUNNING, num_epochs=9,
-        time_added=datetime.now(UTC), duration_s=used_s, options=RunOptions(carbon=carbon),
+        time_added=datetime.now(UTC), duration_s=used_s,
     )  # fmt: skip
 
 
@@ -76,7 +74,8 @@ def test_the_time_of_the_earlier_part_of_a_resumed_epoch_is_counted_once() -> No
 def test_of_two_budgets_of_co2_the_smaller_one_counts(
     limit_g: float | None, option_g: float | None, last_epoch: int
 ) -> None:
-    budget = Budget(run_with(max_co2_g=limit_g, carbon=CarbonOptions(max_co2_g=option_g)))
+    options = RunOptions(carbon=CarbonOptions(max_co2_g=option_g))
+    budget = Budget(run_with(max_co2_g=limit_g).model_copy(update={"options": options}))
     reasons = [budget.spend(epoch(number)) for number in range(1, last_epoch + 1)]
     assert reasons[0] is None
     assert "max_co2_g 0.9" in str(reasons[1])
