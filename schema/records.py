@@ -296,7 +296,8 @@ class Event(Record):
     time: AwareDatetime
     kind: str = Field(
         description="submitted, deferred, due, claimed, epoch, asked, released, requeued, preempted, paused, "
-        "postponed, replanned, resumed, prioritised, retried, recomputed, deleted, done, failed or cancelled"
+        "postponed, replanned, settled, resumed, prioritised, retried, recomputed, deleted, done, failed or "
+        "cancelled"
     )
     run_id: str
     attempt: int | None = None

@@ -93,15 +93,9 @@ class Queue:
         keys = [self._keys.of("run", submission.run_id)]
         if submission.idempotency_hash:
             keys.append(self._keys.of("idempotency", submission.idempotency_hash))
-        stored_id, stored = self._connection.run(
-            "submit",
-            keys,
-            [
-                *(submission.run_id, submission.digest, _IDEMPOTENCY_TTL_S, submission.due_s),
-                *(submission.planned_s, submission.log_line, *submission.fields),
-            ],
-            is_replicated=True,
-        )
+        times: list[Argument] = [_IDEMPOTENCY_TTL_S, submission.due_s, submission.planned_s]
+        arguments = [submission.run_id, submission.digest, *times, submission.log_line, *submission.fields]
+        stored_id, stored = self._connection.run("submit", keys, arguments, is_replicated=True)
         return decode_run(stored_id, to_pairs(stored))
 
     def claim(self, queues: Sequence[str], *, worker_id: str, lease_s: float) -> Lease | None:

@@ -38,9 +38,11 @@ def postpone(db: RedisDB, run: Run, start_at: datetime = LATER, **changes: Any) 
     return postponed
 
 
-def planned(raw: redis.Redis) -> dict[str, float]:
+def planned(raw: redis.Redis) -> dict[str, float | None]:
     """Return which runs are planned again, and when."""
-    return dict(raw.zrange("queue:carbon", 0, -1, withscores=True))
+    return {
+        run_id: raw.zscore("queue:carbon", run_id) for run_id in map(str, raw.zrange("queue:carbon", 0, -1))
+    }
 
 
 def everything(raw: redis.Redis) -> dict[str, object]:

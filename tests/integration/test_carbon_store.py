@@ -164,6 +164,20 @@ def test_a_plan_for_a_run_that_has_moved_on_changes_nothing(db: RedisDB, raw: re
     assert everything(raw) == before
 
 
+def test_a_plan_for_another_status_changes_nothing_also_in_the_same_attempt(
+    db: RedisDB, raw: redis.Redis
+) -> None:
+    deferred = submit(db, LATER)
+    raw.zadd("queue:deferred", {"a": 1})
+    db.queue.promote_due()
+    waiting = db.runs.get("a")
+    assert db.carbon.replan(deferred, plan(LATER - timedelta(hours=1))) is None
+    assert db.runs.get("a") == waiting
+    assert db.carbon.replan(waiting, plan(LATER - timedelta(hours=2))) is not None
+    assert db.carbon.replan(waiting, plan(PAST)) is None
+    assert db.runs.get("a").status is Status.DEFERRED
+
+
 def test_a_run_that_is_paused_or_has_ended_is_not_planned(db: RedisDB, raw: redis.Redis) -> None:
     submit(db, LATER)
     for wish in (db.controls.pause, db.controls.cancel):

@@ -22,6 +22,7 @@ from tests.green_runs import (
     planned,
     postpone,
     start,
+    submit,
 )
 from tests.records import claim, plan
 
@@ -152,6 +153,30 @@ def test_what_may_not_be_interrupted_or_has_no_reason_to_stop_goes_on(db: RedisD
     assert db.runs.get("b").request is None
 
 
+def test_only_a_running_run_is_postponed(db: RedisDB, raw: redis.Redis) -> None:
+    sooner = plan(LATER - timedelta(hours=1))
+    assert db.carbon.postpone(submit(db), sooner) is None
+    db.queue.release(claim(db), reason="stop")
+    waiting = db.runs.get("a")
+    for status in (Status.WAITING, Status.DEFERRED, Status.PAUSED):
+        if status is Status.DEFERRED:
+            db.carbon.replan(waiting, plan(LATER))
+        if status is Status.PAUSED:
+            db.controls.pause("a")
+        run, before = db.runs.get("a"), everything(raw)
+        assert (run.status, run.attempt) == (status, 1)
+        assert db.carbon.postpone(run, sooner) is None
+        assert everything(raw) == before
+
+
+def test_a_run_that_had_the_plan_before_is_postponed_for_it(db: RedisDB) -> None:
+    lease, run = start(db)
+    assert db.carbon.replan(run, plan(LATER)) is not None
+    assert db.queue.renew(lease, lease_s=60) is None
+    postpone(db, run)
+    assert db.queue.renew(lease, lease_s=60) is Request.PREEMPT
+
+
 def test_a_plan_to_go_on_withdraws_what_was_postponed(db: RedisDB) -> None:
     lease, run = start(db, EAST_OR_WEST)
     postpone(db, run, zone="US-CA")
@@ -178,6 +203,15 @@ def test_a_failure_of_a_postponed_run_waits_for_its_plan(db: RedisDB, raw: redis
     failed = db.runs.get("a")
     assert (failed.due_at, failed.failures, failed.request) == (LATER, 1, None)
     assert not raw.hexists("run:a", "is_postponed")
+
+
+def test_a_failure_of_a_run_that_is_to_move_at_once_pauses_it_all_the_same(db: RedisDB) -> None:
+    lease, run = start(db, EAST_OR_WEST)
+    postpone(db, run, PAST, zone="US-CA")
+    db.queue.finish(lease, Status.FAILED, error=RETRYABLE, jitter=0.5)
+    due_at = db.runs.get("a").due_at
+    assert due_at is not None
+    assert due_at > db.now()
 
 
 def test_a_run_that_is_done_before_it_hears_of_it_is_done(db: RedisDB, raw: redis.Redis) -> None:

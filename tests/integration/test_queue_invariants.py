@@ -68,6 +68,7 @@ class Workers(RuleBasedStateMachine):
         self.done: set[str] = set()
         self.run_now: set[str] = set()
         self.seen: dict[str, Run] = {}
+        self.plans = 0
         self.attempts: Counter[str] = Counter()
         self.random = Random(0)  # noqa: S311 # chooses steps, hides nothing
         self.kinds: dict[Callable[[], None], int] = {
@@ -187,7 +188,8 @@ class Workers(RuleBasedStateMachine):
     def plan(self) -> CarbonPlan:
         """A plan for now, later or much later, in one of two zones."""
         start_at = self.random.choice([PAST, LATER, LATER + timedelta(days=1)])
-        made_at = PAST + timedelta(seconds=self.random.randrange(10**9))
+        self.plans += 1
+        made_at = PAST + timedelta(hours=self.plans)
         next_at = made_at + timedelta(hours=1)
         return plan(start_at, zone=self.random.choice(ZONES), made_at=made_at, next_at=next_at)
 
