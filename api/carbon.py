@@ -11,7 +11,7 @@ from pydantic import Field
 
 from api.body import reply
 from api.state import db, intensities, planner
-from carbon_aware_trainer.errors import CarbonError, NoFeasibleStart
+from carbon_aware_trainer.errors import CarbonError, NoFeasibleStart, UnknownZone
 from carbon_aware_trainer.plans import Plan
 from carbon_aware_trainer.providers.zones import find_zone, list_zones
 from carbon_aware_trainer.records import Intensity
@@ -76,7 +76,7 @@ def get_intensity(query: ZoneQuery) -> Response:
     """Answer the intensity of a zone now. 404 with the reason when none is known; 422 for an unknown zone."""
     zone = _checked_zone(query.zone)
     try:
-        found = intensities().provider.fetch_latest(zone)
+        found = intensities().get_provider().fetch_latest(zone)
     except CarbonError as error:
         return reply(_newest(_outlook(zone), str(error)))
     trace = intensities().find_trace(zone, db().now() - HISTORY, db().now())
@@ -183,7 +183,7 @@ def list_zones_in_use() -> Response:
     home, workers = planner().home, db().workers.list_live()
     zones = list(dict.fromkeys([home, *(worker.zone for worker in workers if worker.zone)]))
     outlooks = intensities().outlooks(zones, db().now())
-    name = intensities().provider.name
+    name = intensities().name
     known = [KnownZone(zone=zone.code, name=zone.name) for zone in list_zones() if name in zone.at]
     return reply(ZonesReply(zones=[_show_zone(outlooks[zone], home, workers) for zone in zones], known=known))
 
@@ -193,8 +193,10 @@ def _checked_zone(zone: str | None) -> str:
     wanted = zone or planner().home
     try:
         intensities().check_zone(wanted)
-    except CarbonError as error:
+    except UnknownZone as error:
         raise InvalidInput(str(error), details=[FieldError("zone", str(error))]) from error
+    except CarbonError as error:
+        raise NotFound(f"Nothing is known of the electricity of {wanted}: {error}") from error
     return wanted
 
 

@@ -16,6 +16,8 @@ log = logging.getLogger(__name__)
 
 # A forecaster that another program fitted is read anew after this long.
 _REREAD = timedelta(hours=1)
+# What is finer is a replay, whose days last minutes.
+_SHORTEST_STEP = timedelta(minutes=5)
 Key = tuple[str, str, str]
 
 
@@ -51,9 +53,10 @@ class Forecasters:
         log.info("forecaster fitted zone=%s provider=%s: %s", trace.zone, trace.provider, fitted.method)
 
     def _fit(self, trace: Trace, now: datetime) -> Fitted:
-        if trace.step > HOUR or HOUR % trace.step:
+        if not _SHORTEST_STEP <= trace.step <= HOUR or HOUR % trace.step:
+            every = f"{trace.step.total_seconds():g} s"
             raise IntensityUnavailable(
-                f"values every {trace.step} do not divide an hour: they cannot be forecast"
+                f"values every {every} cannot be forecast from the hours of days before"
             )
         fitted = fit(trace, at=now)
         header = f"{trace.basis}\n{now.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}\n".encode()

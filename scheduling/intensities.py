@@ -9,13 +9,14 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 
 import numpy as np
 
-from carbon_aware_trainer.errors import CarbonError, ForecastUnavailable, IntensityUnavailable
+from carbon_aware_trainer.errors import CarbonError, ForecastUnavailable, IntensityUnavailable, KeyRefused
 from carbon_aware_trainer.providers import Patience, Provider, open_provider
 from carbon_aware_trainer.traces import HOUR, Forecast, Trace
 from errors import InvalidInput, StoreUnavailable
@@ -179,14 +180,15 @@ class Intensities:
             theirs = self.get_provider().fetch_forecast(trace.zone)
             if (theirs.provider, theirs.basis) == (trace.provider, trace.basis) and _holds(theirs, now):
                 return theirs, None
-        except ForecastUnavailable:
-            pass
+            trouble = "its provider's forecast is of another time or basis"
         except CarbonError as error:
-            log.info("no forecast of the provider zone=%s: %s", trace.zone, error)
+            trouble = str(error)
+            if not isinstance(error, ForecastUnavailable):
+                log.warning("no forecast of the provider zone=%s: %s", trace.zone, error)
         try:
             return self._forecasters.forecast(trace, now), None
         except CarbonError as error:
-            return None, str(error)
+            return None, f"{trouble.rstrip('.')}; {error}"
 
     def _fetch_history(self, zone: str, now: datetime) -> None:
         """Fetch older values in parts, newest first, until there is a year or the provider has no more."""
@@ -229,34 +231,45 @@ class Intensities:
 
 
 def open_intensities(settings: Settings, recordings: Recordings, answers: Answers) -> Intensities:
-    """Open the provider of the settings and its fallback. Raises InvalidInput, naming the setting."""
-    stale_after = timedelta(seconds=settings.carbon_stale_s)
-    fallback = None
+    """Open the provider of the settings and its fallback. Raises InvalidInput, naming the setting.
+
+    A file that is not there now is none of its errors: until it is, runs are not planned and say so.
+    """
+    if "cached" in (settings.carbon_model, settings.carbon_fallback) and settings.carbon_file is None:
+        raise InvalidInput("The carbon model cached needs WATTLE_CARBON_FILE: a file or folder of traces.")
+    found = Intensities(
+        settings.carbon_model,
+        partial(_open, settings, answers),
+        recordings,
+        answers,
+        stale_after=timedelta(seconds=settings.carbon_stale_s),
+    )
     try:
-        if settings.carbon_fallback is not None:
-            fallback = open_provider(
-                settings.carbon_fallback,
-                api_key=str(settings.carbon_file) if settings.carbon_file else None,
-                cache=answers,
-                stale_after=stale_after,
-                patience=PATIENCE,
-            )
-        provider = open_provider(
-            settings.carbon_model,
-            api_key=_apikey_of_provider(settings),
-            fallback=fallback,
-            cache=answers,
-            base_url=settings.carbon_url,
-            stale_after=stale_after,
-            patience=PATIENCE,
-        )
+        found.get_provider()
     except CarbonError as error:
-        raise InvalidInput(f"WATTLE_CARBON_MODEL {settings.carbon_model} cannot be used: {error}") from error
-    return Intensities(provider, recordings, answers, stale_after=stale_after)
+        if isinstance(error, KeyRefused) or not isinstance(error, IntensityUnavailable):
+            text = f"WATTLE_CARBON_MODEL {settings.carbon_model} cannot be used: {error}"
+            raise InvalidInput(text) from error
+        log.warning("no intensities for now: %s", error)
+    return found
 
 
-def _apikey_of_provider(settings: Settings) -> str | None:
-    if settings.carbon_model == "cached":
+def _open(settings: Settings, answers: Answers) -> Provider:
+    stale_after = timedelta(seconds=settings.carbon_stale_s)
+    shared = partial(open_provider, cache=answers, stale_after=stale_after, patience=PATIENCE)
+    fallback = None
+    if settings.carbon_fallback is not None:
+        fallback = shared(settings.carbon_fallback, api_key=_api_key(settings, settings.carbon_fallback))
+    return shared(
+        settings.carbon_model,
+        api_key=_api_key(settings, settings.carbon_model),
+        fallback=fallback,
+        base_url=settings.carbon_url,
+    )
+
+
+def _api_key(settings: Settings, model: str) -> str | None:
+    if model == "cached":
         return None if settings.carbon_file is None else str(settings.carbon_file)
     return None if settings.carbon_api_key is None else settings.carbon_api_key.get_secret_value()
 

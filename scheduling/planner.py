@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 
 from pydantic import JsonValue
 
-from carbon_aware_trainer.errors import CarbonError
+from carbon_aware_trainer.errors import IntensityUnavailable, UnknownZone
 from carbon_aware_trainer.plans import Job
 from errors import FieldError, InvalidInput
 from scheduling import sentences
@@ -128,7 +128,9 @@ class Planner:
         for zone in carbon.zones or ():
             try:
                 self._intensities.check_zone(zone)
-            except CarbonError as error:
+            except IntensityUnavailable as error:
+                if not isinstance(error, UnknownZone):
+                    return  # a file that cannot be read now: the plan says so
                 details = [FieldError("options.carbon.zones", str(error))]
                 raise InvalidInput(f"options.carbon.zones: {error}", details=details) from error
 

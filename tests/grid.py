@@ -13,7 +13,7 @@ STEP_S = 2
 def write_replay(
     path: Path, zones: Mapping[str, Sequence[tuple[float, float]]], *, start: datetime, before_s: float = 60
 ) -> None:
-    """Write what zones emit from ``start`` on, in slots of 2 s: (seconds, g/kWh) in turn, known before as well.
+    """Write what zones emit from ``start`` on, in slots of 2 s: (seconds, g/kWh) in turn.
 
     Before ``start`` the first value held. The file holds it as recorded and as forecast; what is recorded is
     known only once its time has come.
