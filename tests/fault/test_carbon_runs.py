@@ -16,7 +16,7 @@ from client import Client
 from errors import ApiUnavailable
 from redis_db import RedisDB
 from schema import CarbonOptions, Run, RunOptions, Status
-from tests.grid import slot_of, write_replay
+from tests.grid import STEP_S, slot_of, write_replay
 from tests.programs import Programs, wait_until
 from trainers.saved_models import MODEL_FILE
 
@@ -107,9 +107,12 @@ def test_a_run_waits_for_clean_hours_pauses_in_dirty_ones_and_is_done_in_time(pl
     length_s = length_of(undisturbed)
     start_s = length_s - (undisturbed.duration_s or 0.0)
 
+    first_dirty_s = length_s + 4  # so that the run at once would have had no clean hour
     first_clean_s, pause_s = start_s + 0.35 * (length_s - start_s), 2 * start_s + 12
-    began = place.set_grid({"DE": [(6, DIRTY), (first_clean_s, CLEAN), (pause_s, DIRTY), (FOREVER, CLEAN)]})
-    deadline = began + timedelta(seconds=6 + first_clean_s + pause_s + 3 * length_s + 60)
+    phases = [(first_dirty_s, DIRTY), (first_clean_s, CLEAN), (pause_s, DIRTY), (FOREVER, CLEAN)]
+    began = place.set_grid({"DE": phases})
+    clean_again_s = first_dirty_s + first_clean_s + pause_s
+    deadline = began + timedelta(seconds=clean_again_s + 3 * length_s + 60)
     iid = submit(place, deadline=deadline)
 
     waiting = place.client.get_run(iid)
@@ -121,7 +124,7 @@ def test_a_run_waits_for_clean_hours_pauses_in_dirty_ones_and_is_done_in_time(pl
 
     attempts = place.client.list_epochs(iid).attempts
     assert attempts[0].end_reason == "postponed", place.log_of(iid)
-    assert attempts[0].started_at >= began + timedelta(seconds=6)
+    assert attempts[0].started_at >= began + timedelta(seconds=first_dirty_s - STEP_S)
     assert len(attempts) >= 2
     assert run.ended_at is not None
     assert run.ended_at <= deadline
