@@ -32,7 +32,7 @@ def rerun(run: Run, changes: RerunRequest, *, idempotency_key: str | None) -> Ru
         idempotency_key=idempotency_key,
         body={"rerun_of": run.run_id, **changes.model_dump(mode="json")},
         rerun_of=run.run_id,
-        plan=planner().plan_submission(hyper_params, options, db().now()),
+        plan=planner().plan_submission(hyper_params, options),
     )
 
 

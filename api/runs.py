@@ -136,7 +136,7 @@ def submit_run(body: TrainBody, headers: TrainHeaders) -> Response:
         body.options,
         idempotency_key=headers.idempotency_key,
         body=request.get_json(),
-        plan=planner().plan_submission(hyper_params, body.options, db().now()),
+        plan=planner().plan_submission(hyper_params, body.options),
     )
     return reply(TrainReply(iid=run.run_id, plan=run.carbon), HTTPStatus.CREATED)
 

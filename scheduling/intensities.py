@@ -36,6 +36,8 @@ _LEAST_HISTORY, _CHUNK = timedelta(days=360), timedelta(days=9)
 _LAST_DAY = timedelta(hours=24)
 # The longest that passes between the moment that is planned and an answer about it.
 _FETCHING = timedelta(minutes=1)
+# A provider of yearly averages: there is nothing to learn from these.
+_ONE_FIGURE = "static"
 _PROVIDER_TTL_S = 30 * 86_400.0
 
 
@@ -151,7 +153,10 @@ class Intensities:
 
         May take a minute and the network: never call it where somebody waits.
         """
-        if self.outlook(zone, now).trace is None or not self._is_first(f"carbon-learn:{zone}", 86_400.0):
+        trace = self.outlook(zone, now).trace
+        if trace is None or trace.provider == _ONE_FIGURE:
+            return
+        if not self._is_first(f"carbon-learn:{zone}", 86_400.0):
             return
         self._fetch_history(zone, now)
         if (trace := self.find_trace(zone, now - HISTORY, now)) is not None:
@@ -174,7 +179,7 @@ class Intensities:
 
     def _forecast(self, trace: Trace, now: datetime) -> tuple[Forecast | None, str | None]:
         """Return the provider's own forecast where it has one, else ours; or why there is none."""
-        if trace.provider == "static":
+        if trace.provider == _ONE_FIGURE:
             return _flat(trace, now), None
         try:
             theirs = self.get_provider().fetch_forecast(trace.zone)

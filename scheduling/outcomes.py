@@ -76,6 +76,11 @@ def settle(used: Used, find_trace: FindTrace, *, home: str, is_last_try: bool) -
     return _compared(blank, actual, moved, series, zones)
 
 
+def unsettled(run: Run, reason: str) -> CarbonOutcome:
+    """Return an outcome of which nothing is known."""
+    return _blank(run, (), ())(reason)
+
+
 def zone_of(run: Run, attempt: int, home: str) -> str:
     """Return the zone an attempt was in: that of the stay it falls in, else the plan's."""
     plan = run.carbon

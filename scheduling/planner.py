@@ -73,9 +73,9 @@ class Planner:
         return Scene(self._store, self._intensities, now, limit_s=limit_s)
 
     def plan_submission(
-        self, hyper_params: Mapping[str, JsonValue], options: RunOptions, now: datetime
+        self, hyper_params: Mapping[str, JsonValue], options: RunOptions, now: datetime | None = None
     ) -> CarbonPlan | None:
-        """Plan a run that is to be submitted; None for one that does not follow the grid.
+        """Plan a run that is to be submitted; None for one that does not follow the grid, at no cost.
 
         Raises InvalidInput for a deadline that is past or cannot be met even at once, and for a zone that
         the provider does not have.
@@ -83,6 +83,7 @@ class Planner:
         carbon = options.carbon
         if carbon is None:
             return None
+        now = now or self._store.now()
         self._check_zones(carbon)
         if carbon.deadline is not None and carbon.deadline <= now:
             raise _late("is in the past: give a later one, or leave it out")

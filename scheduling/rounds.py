@@ -16,7 +16,7 @@ from carbon_aware_trainer.errors import CarbonError
 from carbon_aware_trainer.traces import HOUR, Trace
 from errors import StoreUnavailable, WattleError
 from scheduling.intensities import Intensities
-from scheduling.outcomes import NotYet, Used, settle
+from scheduling.outcomes import NotYet, Used, settle, unsettled
 from scheduling.planner import Planner
 from scheduling.ports import Store
 from scheduling.scene import Scene
@@ -129,6 +129,10 @@ class Rounds:
             outcome = settle(used, find, home=self._planner.home, is_last_try=is_last_try)
         except NotYet:
             return
+        except (CarbonError, ValueError) as error:
+            # One run that cannot be settled keeps no other from it.
+            log.exception("a run could not be settled run_id=%s", run.run_id)
+            outcome = unsettled(run, f"What it saved could not be computed: {error}")
         self._store.carbon.set_outcome(run, outcome)
 
     def _recorded(self, zone: str, start: datetime, end: datetime, *, now: datetime) -> Trace | None:

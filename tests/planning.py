@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from carbon_aware_trainer.errors import UnknownZone
+from carbon_aware_trainer.records import Basis
 from carbon_aware_trainer.traces import HOUR, Forecast, Trace
 from scheduling.intensities import Outlook
 from scheduling.planner import Planner
@@ -30,7 +31,7 @@ from settings import Settings
 from tests.records import TORCH_WORKER
 
 NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)
-BASIS = "average lifecycle"
+BASIS: Basis = "average lifecycle"
 
 
 def forecast(zone: str, *hours: float, provider: str = "cached", start: datetime = NOW) -> Forecast:

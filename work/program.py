@@ -83,9 +83,7 @@ def _work(options: Arguments) -> int:
         log.warning("torch is not installed: runs that need it are put back, and this worker ends then")
     measured = _meter_options(settings, machine.device)
     with store as db, EnergyMonitor(measured) as sampler:
-        worker = _describe_worker(
-            options, machine, sampler.describe(), intensity, zone=settings.effective_zone
-        )
+        worker = _describe_worker(options, machine, sampler.describe(), intensity, settings.effective_zone)
         threads = ThreadShare(db, host=worker.host, cores=count_usable_cores(), fixed=options.threads)
         place = _workplace(settings, db, worker, threads, sampler, intensity, stop, planning)
         log.info(
@@ -129,7 +127,7 @@ def _check_places(settings: Settings) -> None:
 
 
 def _describe_worker(
-    options: Arguments, machine: Machine, energy_source: str, intensity: Intensity, *, zone: str
+    options: Arguments, machine: Machine, energy_source: str, intensity: Intensity, zone: str
 ) -> Worker:
     now = datetime.now(UTC)
     host = platform.node()

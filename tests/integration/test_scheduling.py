@@ -15,6 +15,7 @@ import pytest
 import redis
 
 from carbon_aware_trainer.errors import ForecastUnavailable, ProviderDown, UnknownZone
+from carbon_aware_trainer.records import Basis
 from carbon_aware_trainer.traces import HOUR, Forecast, Trace
 from errors import InvalidInput
 from redis_db import RedisDB
@@ -23,7 +24,7 @@ from schema import CarbonOptions, RunOptions, Status
 from settings import Settings
 from tests.records import claim, epoch
 
-BASIS = "average lifecycle"
+BASIS: Basis = "average lifecycle"
 HYPER_PARAMS: dict[str, Any] = {
     "trainer": "cnn",
     "network": "small_cnn",
@@ -36,7 +37,7 @@ class Grid:
     """A provider whose days are dirty, but clean from 18 to 24 UTC; it can fail and hang, and counts."""
 
     name = "cached"
-    basis = BASIS
+    basis: Basis = BASIS
 
     def __init__(self) -> None:
         self.fetches = 0
@@ -257,7 +258,8 @@ def test_what_a_run_saved_is_settled_and_counted_once(db: RedisDB, program: Prog
     assert outcome.reason is None
     assert outcome.co2_g in (pytest.approx(200), pytest.approx(1200))
     week = db.carbon.list_savings(db.now().date(), 1)[0]
-    assert (week.runs, week.energy_kwh) == (1, pytest.approx(2.0))
+    assert week.runs == 1
+    assert week.energy_kwh == pytest.approx(2.0)
 
 
 def test_a_file_that_is_not_there_is_looked_for_again(db: RedisDB, tmp_path: Path) -> None:
