@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import socket
 import threading
 import time
@@ -73,9 +74,14 @@ def in_turn(site: Site, *replies: Reply) -> None:
     site.answer = lambda _path, _params: left.pop(0) if len(left) > 1 else left[0]
 
 
-def test_an_answer_comes_through_with_the_key_in_its_header(site: Site, way: Way) -> None:
+def test_an_answer_comes_through_with_the_key_in_its_header_and_in_no_log(
+    site: Site, way: Way, caplog: pytest.LogCaptureFixture
+) -> None:
     in_turn(site, Reply(latest()))
-    assert fetch_latest(opened(site), way).g_per_kwh == 302
+    with caplog.at_level(logging.DEBUG):
+        assert fetch_latest(opened(site), way).g_per_kwh == 302
+    assert "GET" in caplog.text
+    assert TOKEN not in caplog.text
     path, params, headers = site.asked[0]
     assert (path, params["disableCallerLookup"]) == ("/carbon-intensity/latest", "true")
     assert headers["auth-token"] == TOKEN
