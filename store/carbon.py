@@ -11,6 +11,7 @@ from schema import CarbonOutcome, CarbonPlan, Run, SavedWeek
 from store.connection import Argument, Connection
 from store.encoding import decode_run, to_pairs
 from store.keys import Keys
+from store.log import bounded
 from store.plans import encode_outcome, encode_plan, seconds
 from store.submission import route
 
@@ -52,10 +53,18 @@ class Carbon:
         """Ask the worker of a running run to save its state and give it back; it is deferred for the plan.
 
         Where the plan says now, but another zone, it waits there at once. It counts neither as a failure nor
-        as a lost lease. Another plan, or the wish to run it now, withdraws it; so does nothing else. None
-        when nothing was done: as for ``replan``, it may not be interrupted, or is to be cancelled or paused.
+        as a lost lease. A plan to go on, or the wish to run it now, withdraws it; a cancel or pause takes its
+        place; losing the worker does not end it. None when nothing was done: as for ``replan``, where it may
+        not be interrupted, is to be cancelled or paused, or where the plan says neither later nor elsewhere.
         """
         return self._take("postpone", run, [run.run_id, run.attempt, *_plan_arguments(run, plan)])
+
+    def log(self, run_id: str, line: str) -> None:
+        """Add a line to the log of a run, which no worker has to hold; nothing happens without such a run.
+
+        What ``submit``, ``replan`` and ``postpone`` take over is in the log already.
+        """
+        self._connection.run("note", [self._keys.of("run", run_id)], [run_id, bounded(line)])
 
     def set_outcome(self, run: Run, outcome: CarbonOutcome) -> bool:
         """Note what a run that has ended saved, and count it in its week and project in place of what it had.

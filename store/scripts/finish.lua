@@ -4,8 +4,8 @@
 -- ARGV 1 run_id  2 attempt  3 worker_id  4 done, failed or cancelled  5 reason or ""  6 error as JSON or ""
 --      7 the error in short or ""  8 failures after which it is tried again  9 first pause, s, jitter included
 --      10 longest pause, s
--- Also: queue:deferred, queue:paused, queue:leases, queue:carbon, carbon:unsettled (zsets), queue:holders (hash),
---       queue:demand (set), run:<id>:attempts (hash), runs:* (zsets), events (stream)
+-- Also: queue:deferred, queue:paused, queue:leases (zsets), queue:holders (hash), queue:demand (set),
+--       run:<id>:attempts (hash), runs:*, queue:carbon, carbon:unsettled (zsets), events (stream)
 local run_id, attempt, worker, status = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 local refusal, request = fence(run_id, attempt, worker)
 if refusal then

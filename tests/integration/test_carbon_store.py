@@ -232,6 +232,17 @@ def test_a_plan_does_not_cut_the_pause_after_a_failure_short(db: RedisDB, raw: r
     assert not raw.hexists("run:a", "not_before")
 
 
+def test_a_line_of_the_planner_is_in_the_log_of_a_run_that_exists(db: RedisDB, raw: redis.Redis) -> None:
+    db.queue.submit(PARAMS, run_id="a")
+    db.carbon.log("a", "no intensities of DE: \ud800 it runs now")
+    assert log_of(db) == ["no intensities of DE: ? it runs now"]
+    db.carbon.log("a", "x" * 5_000)
+    assert log_of(db)[1] == "x" * 4_000 + " … (1000 characters cut)"
+    before = everything(raw)
+    db.carbon.log("missing", "gone")
+    assert everything(raw) == before
+
+
 def test_the_runs_that_are_to_be_planned_by_now_come_longest_overdue_first(
     db: RedisDB, raw: redis.Redis
 ) -> None:
