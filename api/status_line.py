@@ -31,7 +31,7 @@ def status_line(run: Run, *, workers: Sequence[Worker], ahead: Ahead | None) -> 
     """
     match run.status:
         case Status.WAITING:
-            return f"waiting: {_obstacle(run, workers) or _place(run, ahead)}"
+            return f"waiting: {_obstacle(run, workers) or _place(run, ahead)}{_planned(run)}"
         case Status.DEFERRED:
             return _deferred(run)
         case Status.RUNNING:
@@ -94,6 +94,13 @@ def _place(run: Run, ahead: Ahead | None) -> str:
         return f"the next one{where or ' to be claimed'}{unless}"
     more = "" if ahead.is_exact else "at least "
     return f"{more}{ahead.runs} run{'s' if ahead.runs > 1 else ''} before it{where}"
+
+
+def _planned(run: Run) -> str:
+    """Say why a run that follows the grid does not wait for it; empty for others."""
+    if run.carbon is None or run.carbon.is_override:
+        return ""
+    return f". {_clip(run.carbon.reason)}"
 
 
 def _deferred(run: Run) -> str:

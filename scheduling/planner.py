@@ -104,7 +104,7 @@ class Planner:
 
     def _plan(self, subject: Subject, scene: Scene) -> Planned:
         if subject.is_running and not subject.carbon.interruptible:
-            return Planned(_plan_of(subject, _goes_on(subject, scene), scene.now))
+            return Planned(_kept(subject, _plan_of(subject, _goes_on(subject, scene), scene.now)))
         places = find_places(
             subject.zones, subject.options.requires, scene.workers, checkpoint_url=self._checkpoint_url
         )
@@ -236,6 +236,14 @@ def _of_running(subject: Subject, found: Sequence[Candidate], at: datetime) -> _
 def _goes_on(subject: Subject, scene: Scene) -> _Choice:
     zone = subject.here or subject.zones[0]
     return _Choice(None, zone, scene.now, f"Goes on in {zone}: it may not be interrupted.")
+
+
+def _kept(subject: Subject, plan: CarbonPlan) -> CarbonPlan:
+    """Return the plan of a run that only goes on, with the figures that it started with."""
+    if subject.last is None:
+        return plan
+    fresh = {name: getattr(plan, name) for name in ("made_at", "next_at", "end_at", "reason")}
+    return subject.last.model_copy(update=fresh)
 
 
 def _without_forecast(subject: Subject, zone: str, trouble: str, at: datetime) -> _Choice:

@@ -181,10 +181,12 @@ def test_a_pause_that_would_not_pay_for_starting_again_is_not_made() -> None:
 
 
 def test_a_running_run_that_may_not_be_stopped_goes_on() -> None:
-    run = run_of(carbon(interruptible=False), **running())
+    first = plan_submission(*DIRTY_THEN_CLEAN, interruptible=False)
+    run = run_of(carbon(interruptible=False), **running(first))
     planned = replan([outlook("DE", *DIRTY_THEN_CLEAN)], run, GivenStore(PAST))
     assert not planned.is_postponed
     assert "may not be interrupted" in planned.plan.reason
+    assert planned.plan.windows == first.windows
 
 
 def test_the_deadline_keeps_a_running_run_from_a_pause() -> None:
