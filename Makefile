@@ -43,7 +43,7 @@ $(PEERS)/.installed: bench/peers.txt
 	touch $@
 
 test: $(STAMP) browser
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadgroup tests
+	$(BIN)/python -m pytest --numprocesses 2 tests
 
 lint: $(STAMP)
 	$(BIN)/ruff format --check .
@@ -51,7 +51,7 @@ lint: $(STAMP)
 	$(BIN)/mypy
 
 check: lint
-	$(BIN)/python -m pytest --quiet --numprocesses 2 -m 'not slow' tests/test_house.py tests/unit tests/integration
+	$(BIN)/python -m pytest --quiet --numprocesses 2 -m 'not slow' tests/integration tests/test_house.py tests/unit
 
 format: $(STAMP)
 	$(BIN)/ruff format .

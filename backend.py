@@ -8,7 +8,6 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from functools import partial
 from pathlib import Path
 
 from apiflask import APIFlask
@@ -33,7 +32,7 @@ from housekeeping import Housekeeper
 from redis_db import RedisDB
 from scheduling import Planner, Rounds, open_intensities
 from settings import Settings, load_settings
-from trainers import complete_hyper_params
+from trainers import validator
 
 CONFIG = Path(__file__).resolve().with_name("gunicorn.conf.py")
 BLUEPRINTS = (runs, controls, bulk, carbon, models, accounts, totals, trainers, workers, health, docs)
@@ -72,14 +71,11 @@ def create_app(settings: Settings | None = None, db: RedisDB | None = None) -> A
 def start_housekeeping(app: APIFlask) -> Housekeeper:
     """Start the thread that keeps the queue of ``app`` moving; gunicorn.conf.py stops it."""
     state = state_of(app)
-    validate = partial(
-        complete_hyper_params,
-        datasets_dir=state.settings.data_dir / "datasets",
-        default_dataset=state.settings.default_dataset,
-        scripts_dir=state.settings.scripts_dir,
-    )
+    settings = state.settings
     planning = Rounds(state.db, state.planner, state.intensities)
-    housekeeper = Housekeeper(state.db, lease_s=state.settings.lease_s, validate=validate, planning=planning)
+    housekeeper = Housekeeper(
+        state.db, lease_s=settings.lease_s, validate=validator(settings), planning=planning
+    )
     housekeeper.start()
     return housekeeper
 

@@ -7,6 +7,7 @@ WattleError
 │   └── LeaseLost           409  a worker's write came after another attempt began
 ├── StoreUnavailable        503  Redis cannot be reached, or refuses commands
 ├── DatasetUnavailable      422  files that are neither on disk nor downloadable
+│   └── DownloadInterrupted 503  the network or the other side failed; it may go well the next time
 ├── CheckpointInvalid       500  a checkpoint is torn, or not one of ours
 ├── TrainingFailed          500  the training itself went wrong, and would again (a NaN loss)
 │   └── TrainerDied         500  a process of the training died; it may go well the next time
@@ -80,6 +81,13 @@ class DatasetUnavailable(WattleError):
 
     http_status = HTTPStatus.UNPROCESSABLE_ENTITY
     code = "dataset_unavailable"
+
+
+class DownloadInterrupted(DatasetUnavailable):
+    """A dataset is not on disk, and its download met a network or a server that may work again soon."""
+
+    http_status = HTTPStatus.SERVICE_UNAVAILABLE
+    code = "download_interrupted"
 
 
 class CheckpointInvalid(WattleError):

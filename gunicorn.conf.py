@@ -5,6 +5,7 @@ One process with 64 threads: the work is in Redis, and one process has one house
 
 from __future__ import annotations
 
+import gc
 import sys
 from pathlib import Path
 from typing import Any
@@ -54,6 +55,9 @@ def post_worker_init(worker: Any) -> None:
 
     configure_logging(_settings)
     worker.housekeeping = start_housekeeping(worker.wsgi)
+    # What is loaded now stays. Looked through for garbage, it would hold up one page of a thousand for 50 ms.
+    gc.collect()
+    gc.freeze()
 
 
 def worker_exit(server: Any, worker: Any) -> None:  # noqa: ARG001 - gunicorn has no types

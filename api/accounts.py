@@ -26,7 +26,7 @@ from carbon_aware_trainer.figures import (
 from carbon_aware_trainer.providers.static import country_intensity
 from carbon_aware_trainer.records import Intensity
 from schema import AccountReply, Baseline, EpochResult, PowerReply, Prediction, Run, Status
-from trainers import complete_hyper_params
+from trainers import validator
 
 accounts = APIBlueprint("accounts", __name__, tag="Energy and CO2")
 
@@ -80,11 +80,8 @@ def predict(body: TrainBody) -> Response:
     From past runs of the same network and dataset, on hosts whose workers serve its queue where there are
     such; else from the energy per operation of such a host. Nothing is stored.
     """
-    hyper_params = complete_hyper_params(
-        {**body.hyper_params, "demo": True} if body.demo else body.hyper_params,
-        datasets_dir=settings().data_dir / "datasets",
-        default_dataset=settings().default_dataset,
-        scripts_dir=settings().scripts_dir,
+    hyper_params = validator(settings())(
+        {**body.hyper_params, "demo": True} if body.demo else body.hyper_params
     )
     workers = db().workers.list_live()
     hosts = frozenset(worker.host for worker in workers if body.options.queue in worker.queues)

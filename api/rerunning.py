@@ -7,7 +7,7 @@ from pydantic import ValidationError
 from api.state import db, planner, settings
 from errors import FieldError, InvalidInput
 from schema import RerunRequest, Run, RunOptions
-from trainers import complete_hyper_params
+from trainers import validator
 
 # Only trainers that simulate have it, and they add it themselves.
 _LABEL = "simulated"
@@ -19,12 +19,7 @@ def rerun(run: Run, changes: RerunRequest, *, idempotency_key: str | None) -> Ru
     Raises InvalidInput, also when what the old run was made of is no longer offered.
     """
     old = {name: value for name, value in run.hyper_params.items() if name != _LABEL}
-    hyper_params = complete_hyper_params(
-        old | changes.hyper_params,
-        datasets_dir=settings().data_dir / "datasets",
-        default_dataset=settings().default_dataset,
-        scripts_dir=settings().scripts_dir,
-    )
+    hyper_params = validator(settings())(old | changes.hyper_params)
     options = _changed(run.options, changes)
     return db().queue.submit(
         hyper_params,

@@ -27,7 +27,7 @@ from schema import (
     TrainReply,
     TrainRequest,
 )
-from trainers import complete_hyper_params
+from trainers import validator
 
 runs = APIBlueprint("runs", __name__, tag="Runs")
 
@@ -125,11 +125,8 @@ def submit_run(body: TrainBody, headers: TrainHeaders) -> Response:
     Idempotency-Key with the same body answers with the same run. With options.carbon the answer has the plan:
     when it starts, what that saves against running at once, and why.
     """
-    hyper_params = complete_hyper_params(
-        {**body.hyper_params, "demo": True} if body.demo else body.hyper_params,
-        datasets_dir=settings().data_dir / "datasets",
-        default_dataset=settings().default_dataset,
-        scripts_dir=settings().scripts_dir,
+    hyper_params = validator(settings())(
+        {**body.hyper_params, "demo": True} if body.demo else body.hyper_params
     )
     run = db().queue.submit(
         hyper_params,
@@ -171,7 +168,7 @@ def list_runs(query: RunsQuery) -> Response:
             results=show_runs(page.runs, epochs=epochs, sparklines=sparklines),
             cursor=page.cursor,
             total=page.total,
-            counts=db().runs.count_by_status(),
+            counts=page.counts,
         )
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any, Literal
 
 from apiflask import APIBlueprint
@@ -111,15 +112,7 @@ def recompute_run(iid: str, body: RecomputeBody) -> Response:
 
 def show_equivalents(co2_g: float | None) -> list[Equivalent]:
     """Show a mass of CO₂ as what people know; nothing when it is unknown."""
-    return [
-        Equivalent(
-            name=found.measure.name,
-            amount=found.amount,
-            unit=found.measure.unit,
-            source=found.measure.source,
-        )
-        for found in equivalents_of(co2_g)
-    ]
+    return [Equivalent(**asdict(found)) for found in equivalents_of(co2_g)]
 
 
 def _series(body: RecomputeBody, run: Run) -> IntensitySeries:

@@ -12,7 +12,7 @@ from typing import Any, Self
 from pydantic import JsonValue
 
 from redis_db import RedisDB
-from schema import EpochResult, Run, RunError, Scalar, Status
+from schema import EpochResult, ExtraCost, Run, RunError, Scalar, Status
 from tests.programs import Programs
 from trainers import complete_hyper_params
 
@@ -22,17 +22,18 @@ FAILED, WITHOUT_ENERGY = 0.1, 0.02
 ERROR = RunError(
     kind="TrainingFailed", message="The loss is no longer a number. Try a learning rate ten times smaller."
 )
-_VARIED = ("train_loss", "test_loss", "duration_s", "energy_kwh", "co2_g")
+_VARIED = ("train_loss", "test_loss", "duration_s", "span_s", "energy_kwh", "co2_g")
 # Each a number of images over that of its split.
 _ACCURACIES = {"train_accuracy": "train_images", "test_accuracy": "test_images"}
 
 
 @dataclass(frozen=True)
 class RunTemplate:
-    """A real run of 20 epochs."""
+    """A real run of 20 epochs, and what it used besides them."""
 
     run: Run
     epochs: tuple[EpochResult, ...]
+    extras: tuple[ExtraCost, ...]
 
     @classmethod
     def train(cls, redis_url: str, folder: Path) -> Self:
@@ -52,7 +53,7 @@ class RunTemplate:
             run = db.runs.get(run_id)
             if run.status is not Status.DONE or run.epochs_done != EPOCHS:
                 raise SystemExit(f"The run to be copied is {run.status}.\n{programs.output()}")
-            return cls(run, tuple(db.runs.list_epochs(run_id)))
+            return cls(run, tuple(db.runs.list_epochs(run_id)), tuple(db.accounts.list_extras(run_id)))
 
     @property
     def facts(self) -> Mapping[str, Scalar]:
@@ -75,12 +76,15 @@ class RunTemplate:
         without = chance.randrange(EPOCHS) if chance.random() < WITHOUT_ENERGY else None
         return [self._vary(epoch, factor, chance, is_known=epoch.epoch != without) for epoch in self.epochs]
 
+    def extras_of(self, number: int) -> list[ExtraCost]:
+        """Return what the copy of that number used besides its epochs."""
+        factor = random.Random(~number).uniform(0.5, 2.0)  # noqa: S311 - as above
+        return [extra.model_copy(update=_multiplied(extra, factor)) for extra in self.extras]
+
     def _vary(
         self, epoch: EpochResult, factor: float, chance: random.Random, *, is_known: bool
     ) -> EpochResult:
-        values: dict[str, Any] = {
-            name: value * factor for name in _VARIED if (value := getattr(epoch, name)) is not None
-        }
+        values = _multiplied(epoch, factor)
         for name, split in _ACCURACIES.items():
             images = int(str(self.facts[split]))
             values[name] = round(images * getattr(epoch, name) * chance.uniform(0.9, 1)) / images
@@ -92,6 +96,11 @@ class RunTemplate:
             values |= dict.fromkeys(("energy_kwh", "energy_quality", "co2_g", "energy_by_source"))
             values["energy_reason"] = "No meter could be read."
         return epoch.model_copy(update=values)
+
+
+def _multiplied(cost: EpochResult | ExtraCost, factor: float) -> dict[str, Any]:
+    known = {name: getattr(cost, name, None) for name in _VARIED}
+    return {name: value * factor for name, value in known.items() if value is not None}
 
 
 def is_failed(number: int) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from pydantic import JsonValue
 
-from schema import EpochResult, Lease, Run, RunError, Scalar, Status
+from schema import EpochResult, ExtraCost, Lease, Run, RunError, Scalar, Status
 from store.address import parse_address
 from store.connection import Argument, Connection, Reply
 from store.keys import Keys
@@ -71,9 +71,11 @@ class Seeder:
         run: Run,
         epochs: Sequence[EpochResult],
         facts: Mapping[str, Scalar],
+        *,
+        extras: Sequence[ExtraCost] = (),
         error: RunError | None = None,
     ) -> None:
-        """Claim the run, which is the oldest that waits, record its epochs, and end it."""
+        """Claim the run, which is the oldest that waits, record its epochs and extras, and end it."""
         # One of its own, as long as a worker's usually is: whoever holds a run already is given that again.
         worker_id = f"seed-{run.run_id[-8:]}"
         self._queue.claim(["default"], worker_id=worker_id, lease_s=3600)
@@ -81,6 +83,8 @@ class Seeder:
         self._runs.describe(lease, facts)
         for result in epochs:
             self._runs.record_epoch(lease, result)
+        for cost in extras:
+            self._runs.record_extra(lease, cost)
         self._queue.finish(lease, Status.FAILED if error else Status.DONE, error=error)
 
     def flush(self) -> None:

@@ -2,8 +2,8 @@
 
 A real worker trains one run of 20 epochs; the others are it with other figures, written by the product's own
 scripts, many calls to a round trip. Memory is what Redis uses more after them than before, without its stream
-of events, which is capped, over the number of runs. None of them has log lines; a run of more than 5 s would
-also have its power over time, at most 200 points, which stand apart. The pages come from the real API under
+of events, which is capped, over the number of runs. None of them has log lines or power over time, which
+stand apart: a run of more than 5 s has at most 200 points of power. The pages come from the real API under
 gunicorn, over HTTP, one after the other: every sort field, both orders, done and failed ones.
 """
 
@@ -21,9 +21,11 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import psutil
 import redis
 
 from bench.contestants import describe_machine, new_redis
+from bench.run_memory import INDEXES, OWN, kib_of_real, measure_run, measure_runs, print_parts
 from bench.run_template import EPOCHS, ERROR, RunTemplate, is_failed
 from bench.seeding import Seeder
 from cli.redis_server import free_port
@@ -35,7 +37,6 @@ RUNS, QUICK_RUNS = 100_000, 3_000
 WARM_UP = 200
 PAGE, PAGE_OF_THE_PAGE = 50, 200
 REPEATS, QUICK_REPEATS = 40, 10
-SAMPLES = 200
 GOAL_KIB, GOAL_MS = 10, 25
 
 
@@ -46,7 +47,9 @@ def seed(template: RunTemplate, url: str, numbers: range) -> None:
     for number in numbers:
         run = seeder.submit(f"{number:032x}", template.hyper_params(number))
         error = ERROR if is_failed(number) else None
-        seeder.train(run, template.epochs_of(number), template.facts, error)
+        seeder.train(
+            run, template.epochs_of(number), template.facts, extras=template.extras_of(number), error=error
+        )
         if (number + 1) % max(1, len(numbers) // 20) == 0:
             sys.stderr.write(f"\r{number + 1} runs in {time.monotonic() - start_s:.0f} s ")
     seeder.close()
@@ -70,23 +73,11 @@ def read_used_bytes(client: redis.Redis) -> int:
     return int(client.info("memory")["used_memory"]) - int(client.memory_usage("events", samples=0) or 0)
 
 
-def read_parts(client: redis.Redis, runs: int) -> dict[str, float]:
-    """Return KiB per run of what a run consists of: keys of its own, measured on some, and its indexes."""
-    chosen = random.Random(0).sample(range(runs), min(SAMPLES, runs))  # noqa: S311 - which ones does not matter
-    names = {"hash": "run:{}", "epochs": "run:{}:epochs", "attempts": "run:{}:attempts"}
-    parts = {
-        name: statistics.mean(
-            int(client.memory_usage(key.format(f"{number:032x}"), samples=0) or 0) for number in chosen
-        )
-        for name, key in names.items()
-    }
-    indexes = [key for key in client.scan_iter("runs:*", count=1000) if client.type(key) == b"zset"]
-    parts["indexes"] = sum(int(client.memory_usage(key, samples=1000) or 0) for key in indexes) / runs
-    return {name: round(size / 1024, 2) for name, size in parts.items()}
+def measure_pages(url: str, folder: Path, repeats: int) -> tuple[dict[str, list[float]], float]:
+    """Return the milliseconds of first pages, by sort field, and of those that the page asks for.
 
-
-def measure_pages(url: str, folder: Path, repeats: int) -> dict[str, list[float]]:
-    """Return the milliseconds of first pages, by sort field, and of those that the page asks for."""
+    Beside them stands what the API's processes spent of CPU on a sorted page, in milliseconds.
+    """
     programs = Programs(redis_url=url, data_dir=folder)
     port = free_port(15100)
     queries: list[tuple[str, dict[str, Any]]] = [
@@ -96,20 +87,27 @@ def measure_pages(url: str, folder: Path, repeats: int) -> dict[str, list[float]
         for status in (Status.DONE, Status.FAILED)
     ] * repeats
     of_the_page = {"limit": PAGE_OF_THE_PAGE, "fields": "sparkline", "sort": "best_accuracy", "order": "desc"}
-    queries += [("page", of_the_page)] * (2 * repeats)
     random.Random(0).shuffle(queries)  # noqa: S311 - an order
     try:
-        programs.start("backend.py", port=port)
+        backend = psutil.Process(programs.start("backend.py", port=port).pid)
         with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60) as api:
             wait_until(lambda: _answers(api), timeout_s=60, what="the API answers")
             for _, query in queries[:20]:
                 _get(api, query)
             found: dict[str, list[float]] = {}
+            before_s = _cpu_s(backend)
             for name, query in queries:
                 found.setdefault(name, []).append(_get(api, query))
-            return found
+            cpu_ms = 1000 * (_cpu_s(backend) - before_s) / len(queries)
+            found["page"] = [_get(api, of_the_page) for _ in range(2 * repeats)]
+            return found, cpu_ms
     finally:
         programs.stop()
+
+
+def _cpu_s(program: psutil.Process) -> float:
+    times = [process.cpu_times() for process in (program, *program.children(recursive=True))]
+    return sum(spent.user + spent.system for spent in times)
 
 
 def _answers(api: httpx.Client) -> bool:
@@ -134,7 +132,7 @@ def percentile(values: Sequence[float], percent: int) -> float:
     return round(statistics.quantiles(values, n=100, method="inclusive")[percent - 1], 2)
 
 
-def summarise_pages(found: Mapping[str, Sequence[float]]) -> dict[str, Any]:
+def summarise_pages(found: Mapping[str, Sequence[float]], cpu_ms: float) -> dict[str, Any]:
     """Return the figures of the pages; the table of fields is printed."""
     sorted_ms = [value for name, values in found.items() if name != "page" for value in values]
     for name, values in found.items():
@@ -143,7 +141,9 @@ def summarise_pages(found: Mapping[str, Sequence[float]]) -> dict[str, Any]:
         )
         p50, p99 = percentile(values, 50), percentile(values, 99)
         print(f"  {what:45} p50 {p50:6.2f} ms  p99 {p99:6.2f} ms  (n={len(values)})")
+    print(f"  CPU of the API per sorted page {cpu_ms:.2f} ms (n={len(sorted_ms)})")
     return {
+        "sorted_page_cpu_ms": round(cpu_ms, 2),
         "sorted_page_ms_p99": percentile(sorted_ms, 99),
         "sorted_page_ms_p50": percentile(sorted_ms, 50),
         "sorted_pages": len(sorted_ms),
@@ -168,14 +168,17 @@ def measure(folder: Path, runs: int, repeats: int) -> dict[str, Any]:
             seed_s = time.monotonic() - start_s
             kib = (read_used_bytes(client) - before) / (runs - WARM_UP) / 1024
             check(server.url, runs)
-            parts = read_parts(client, runs)
+            parts = measure_runs(client, [f"{number:032x}" for number in range(runs)])
+            real = measure_run(client, template.run.run_id)
             version = client.info("server")["redis_version"]
-        print(f"{kib:.2f} KiB per run of {EPOCHS} epochs (n={runs}, seeded in {seed_s:.0f} s), of it {parts}")
-        pages = summarise_pages(measure_pages(server.url, folder / "api", repeats))
+        print(f"{kib:.2f} KiB per run of {EPOCHS} epochs (n={runs}, seeded in {seed_s:.0f} s)")
+        print_parts(parts, real, kib)
+        pages = summarise_pages(*measure_pages(server.url, folder / "api", repeats))
     finally:
         server.stop()
-    memory = {f"kib_{name}": size for name, size in parts.items()}
-    return {"kib_per_run": round(kib, 2), **pages, **memory, "runs": runs, "redis": version}
+    memory = {f"kib_{kind}": parts[kind] for kind in (*OWN, INDEXES)}
+    memory |= {"kib_per_run": round(kib, 2), "kib_of_trained_run": kib_of_real(parts, real, kib)}
+    return {**memory, **pages, "runs": runs, "redis": version}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -20,10 +20,12 @@ class Measure:
 
 @dataclass(frozen=True, slots=True)
 class Equivalent:
-    """So much of a measure."""
+    """A mass of CO2 in the unit of a measure."""
 
-    measure: Measure
+    name: str
     amount: float
+    unit: str
+    source: str
 
 
 CAR = Measure(
@@ -38,4 +40,7 @@ def equivalents_of(co2_g: float | None) -> tuple[Equivalent, ...]:
     """Return what ``co2_g`` is equivalent to; nothing when it is unknown."""
     if co2_g is None:
         return ()
-    return tuple(Equivalent(measure, co2_g / measure.g_per_unit) for measure in (CAR, PHONE))
+    return tuple(
+        Equivalent(measure.name, co2_g / measure.g_per_unit, measure.unit, measure.source)
+        for measure in (CAR, PHONE)
+    )

@@ -8,7 +8,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Annotated, Literal
 
-from pydantic import AwareDatetime, Field, JsonValue, StringConstraints
+from pydantic import AwareDatetime, Field, JsonValue, SerializeAsAny, StringConstraints
 
 from schema.carbon import CarbonOptions, CarbonOutcome, CarbonPlan
 from schema.moment import Moment
@@ -250,7 +250,8 @@ class Run(Record):
     )
     carbon_outcome: CarbonOutcome | None = Field(None, description="None until it has ended")
 
-    environment: dict[str, Scalar] = Field(
+    # As any: written as a union, each of its values would be tried as four types.
+    environment: SerializeAsAny[dict[str, Scalar]] = Field(
         default_factory=dict, description="versions, device, threads, precision, git commit, intensity source"
     )
     error: RunError | None = None
@@ -287,6 +288,7 @@ class RunList(Record):
     runs: tuple[Run, ...]
     cursor: str | None = Field(None, description="leads to the next page; None on the last one")
     total: int = Field(ge=0, description="over all pages")
+    counts: dict[Status, int] = Field(description="all runs by status, listed or not")
 
 
 class Event(Record):

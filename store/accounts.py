@@ -9,7 +9,7 @@ from typing import Final
 from errors import Conflict
 from schema import Cost, EpochResult, ExtraCost, Recomputation, Run
 from store.connection import Argument, Connection
-from store.encoding import decode_epoch, encode_epoch, encode_extra, to_json
+from store.encoding import decode_epoch, decode_extra, encode_epoch, encode_extra, to_json
 from store.keys import Keys
 
 MAX_REVISIONS: Final = 50
@@ -46,7 +46,7 @@ class Accounts:
     def list_extras(self, run_id: str) -> Sequence[ExtraCost]:
         """Return what the run's attempts used besides their epochs; it is in the run's sums."""
         stored = self._connection.call("HGETALL", self._keys.of("extras", run_id))
-        return [ExtraCost.model_validate_json(text) for _, text in sorted(stored.items())]
+        return [decode_extra(place, array) for place, array in sorted(stored.items())]
 
     def apply(self, recomputation: Recomputation, run: Run) -> None:
         """Take over the CO₂ figures of ``run``, correct indexes and totals, and note what was replaced.

@@ -8,6 +8,9 @@ from datetime import UTC, datetime
 from itertools import zip_longest
 from typing import Any, Final
 
+from pydantic import ValidationError
+from pydantic_core import from_json
+
 from errors import InvalidInput
 from schema import Attempt, Deletion, EpochResult, ExtraCost, Requires, Run, RunError
 from store.plans import OVERRIDE, decode_plan
@@ -33,9 +36,30 @@ EPOCH_FIELDS: Final = (
     "co2_reason",
     "resumed_after_s",
 )
-# Six digits are more than any meter has; written out in full, they would be half of an epoch's size.
-_ROUNDED: Final = ("energy_kwh", "co2_g", "duration_s")
+# The order of an extra's array, stored as well. Its name and attempt are its place in the hash. With at most
+# 64 characters Redis keeps the hash as one block, a third of what it takes otherwise.
+EXTRA_FIELDS: Final = (
+    "energy_kwh",
+    "co2_g",
+    "duration_s",
+    "span_s",
+    "ended_at",
+    "energy_quality",
+    "intensity_g_per_kwh",
+    "energy_reason",
+    "co2_reason",
+)
+# Written out in full, figures would be most of an epoch's size: a loss is known to fewer digits than six,
+# energy to fewer than seven. Seven of an accuracy tell one image in some millions.
+_SIGNIFICANT: Final = {
+    **dict.fromkeys(("train_loss", "test_loss", "validation_loss", "duration_s", "co2_g"), 6),
+    **dict.fromkeys(("train_accuracy", "test_accuracy", "validation_accuracy", "energy_kwh"), 7),
+    "span_s": 5,
+}
 _DIGITS: Final = 6
+# What stands for a quality in an array.
+QUALITIES: Final = {"m": "measured", "e": "estimated", "s": "simulated"}
+_LETTERS: Final = {quality: letter for letter, quality in QUALITIES.items()}
 _TEST_ACCURACY: Final = EPOCH_FIELDS.index("test_accuracy")
 
 _JSON_FIELDS: Final = (
@@ -93,28 +117,51 @@ def round_figure(value: float | None, digits: int = _DIGITS) -> float | None:
 def encode_epoch(result: EpochResult) -> str:
     """Write an epoch as a compact JSON array in the order of EPOCH_FIELDS."""
     values = {name: getattr(result, name) for name in EPOCH_FIELDS}
-    values |= {name: round_figure(values[name]) for name in _ROUNDED}
     parts: dict[str, float] | None = values["energy_by_source"]
     values["energy_by_source"] = parts and {key: round_figure(part, 4) for key, part in parts.items()}
-    values["ended_at"] = result.ended_at and round(result.ended_at.timestamp())
-    array = [values[name] for name in EPOCH_FIELDS]
+    return _encode_array(values)
+
+
+def encode_extra(cost: ExtraCost) -> str:
+    """Write what was used besides the epochs as a compact JSON array in the order of EXTRA_FIELDS."""
+    return _encode_array({name: getattr(cost, name) for name in EXTRA_FIELDS})
+
+
+def _encode_array(values: Mapping[str, Any]) -> str:
+    """Write values in their order, figures with the digits they can have, times to the second."""
+    rounded = {
+        name: round_figure(values[name], digits) for name, digits in _SIGNIFICANT.items() if name in values
+    }
+    short = {
+        "energy_quality": _LETTERS.get(values["energy_quality"]),
+        "ended_at": values["ended_at"] and round(values["ended_at"].timestamp()),
+    }
+    array = list({**values, **rounded, **short}.values())
     while array[-1] is None:  # the last fields are rare, and a shorter array says the same
         array.pop()
     return to_json(array)
 
 
-def encode_extra(cost: ExtraCost) -> str:
-    """Write what was used besides the epochs as JSON."""
-    values = cost.model_dump(mode="json")
-    return to_json(values | {name: round_figure(values[name]) for name in (*_ROUNDED, "span_s")})
-
-
 def decode_epoch(epoch: str, array: str) -> EpochResult:
     """Read an epoch; fields that did not exist when it was written are None."""
-    values = dict(zip_longest(EPOCH_FIELDS, json.loads(array)[: len(EPOCH_FIELDS)]))
+    return EpochResult(epoch=int(epoch), **_decode_array(EPOCH_FIELDS, array))
+
+
+def decode_extra(place: str, array: str) -> ExtraCost:
+    """Read what was used besides the epochs, from its place attempt:name."""
+    if array.startswith("{"):  # it was written before there were arrays
+        return ExtraCost.model_validate_json(array, extra="ignore")
+    attempt, _, name = place.partition(":")
+    return ExtraCost(name=name, attempt=int(attempt), **_decode_array(EXTRA_FIELDS, array))
+
+
+def _decode_array(fields: Sequence[str], array: str) -> dict[str, Any]:
+    values = dict(zip_longest(fields, from_json(array)[: len(fields)]))
     if values["ended_at"] is not None:
         values["ended_at"] = to_time(values["ended_at"])
-    return EpochResult(epoch=int(epoch), **values)
+    quality = values["energy_quality"]
+    values["energy_quality"] = QUALITIES.get(quality, quality)  # it was once written in full
+    return values
 
 
 def decode_epochs(stored: Mapping[str, str]) -> list[EpochResult]:
@@ -132,7 +179,7 @@ def decode_accuracies(stored: Mapping[str, str], points: int) -> list[float]:
     if len(epochs) > points:
         step = (len(epochs) - 1) / (points - 1)
         epochs = [epochs[round(place * step)] for place in range(points)]
-    return [json.loads(stored[epoch])[_TEST_ACCURACY] for epoch in epochs]
+    return [from_json(stored[epoch])[_TEST_ACCURACY] for epoch in epochs]
 
 
 def decode_attempts(stored: Mapping[str, str]) -> list[Attempt]:
@@ -149,7 +196,7 @@ def decode_run(run_id: str, stored: Mapping[str, str]) -> Run:
     """Read the hash of a run."""
     values: dict[str, Any] = {"run_id": run_id}
     values |= {name: stored[name] for name in _TEXT_FIELDS if name in stored}
-    values |= {name: json.loads(stored[name]) for name in _JSON_FIELDS if name in stored}
+    values |= {name: from_json(stored[name]) for name in _JSON_FIELDS if name in stored}
     values |= {name: to_time(stored[name]) for name in _TIME_FIELDS if name in stored}
     if "carbon" in stored:
         values["carbon"] = decode_plan(stored["carbon"], is_override=stored.get("planning") == OVERRIDE)
@@ -184,10 +231,13 @@ def encode_requirement(queue: str, requires: Requires) -> str:
     return to_json({"queue": queue, "requires": requires.model_dump(exclude_defaults=True)})
 
 
-def decode_requirement(text: str) -> tuple[str, Requires]:
-    """Read what encode_requirement wrote."""
+def decode_requirement(text: str) -> tuple[str, Requires] | None:
+    """Read what encode_requirement wrote; None for needs of another version that this one does not know."""
     stored = json.loads(text)
-    return stored["queue"], Requires.model_validate(stored["requires"])
+    try:
+        return stored["queue"], Requires.model_validate(stored["requires"])
+    except ValidationError:
+        return None
 
 
 def decode_deletion(run_id: str, flat: Sequence[str]) -> Deletion:

@@ -21,6 +21,9 @@ class Events:
         """Return events in their order: the first after ``after``, or without it the newest."""
         entries = self._connection.read_stream(self._keys.of("events"), after=after, limit=limit)
         return [
-            Event.model_validate({"event_id": entry_id, "time": time_of_entry(entry_id), **fields})
+            # Another version may have written more about it.
+            Event.model_validate(
+                {**fields, "event_id": entry_id, "time": time_of_entry(entry_id)}, extra="ignore"
+            )
             for entry_id, fields in entries
         ]

@@ -36,7 +36,7 @@ class Power:
         """Return the points of a run, oldest first; none where it was too short or nothing could be read."""
         rows = self._connection.call("LRANGE", self._keys.of("power", run_id), 1, -1)
         points = map(json.loads, rows)
-        return tuple(PowerPoint(at=to_time(at_s), power_w=power_w) for at_s, power_w in points)
+        return tuple(PowerPoint(at=to_time(at_s), power_w=power_w) for at_s, power_w, *_ in points)
 
 
 def _encode(point: PowerPoint) -> str:

@@ -183,7 +183,8 @@ class Queue:
         """End the run, or after a failure that is retryable defer it; returns the status it got.
 
         It is deferred for ``retry_base_s`` · 2^failures, ± 50 %, at most MAX_RETRY_S, as long as it has no
-        more than ``options.max_failures`` failures. A failed run that was to be cancelled or paused is that.
+        more than ``options.max_failures`` failures. A failed run that was to be cancelled is that, and so is
+        one that was to be paused where the failure is retryable.
         ``jitter``, 0-1, is drawn where it is None. The same call again is a no-op. Raises LeaseLost when the
         run is no longer held.
         """
@@ -227,10 +228,12 @@ class Queue:
     def list_requirements(self) -> dict[str, tuple[str, Requires]]:
         """Return which queues of waiting runs have requirements: name → the queue they are for, and these.
 
-        A worker adds those it can take to the queues it claims from.
+        A worker adds those it can take to the queues it claims from. Left out are those that another version
+        wrote and this one cannot judge: a worker must not take what it may lack the means for.
         """
         stored = self._connection.call("HGETALL", self._keys.of("requirements"))
-        return {name: decode_requirement(text) for name, text in sorted(stored.items())}
+        found = {name: decode_requirement(text) for name, text in sorted(stored.items())}
+        return {name: requirement for name, requirement in found.items() if requirement is not None}
 
     def adopt_foreign(self, validate: Validate) -> list[str]:
         """Take in the JSON records another program pushed onto a waiting list; returns their runs' ids.

@@ -141,42 +141,54 @@ class Runs:
         listing = Listing(sort, order, status)
         place: Place | None = listing.decode_cursor(cursor) if cursor else Place()
         runs: dict[str, Run] = {}
-        total = 0
+        total, counts = 0, dict.fromkeys(Status, 0)
         while place is not None and (limit is None or len(runs) < limit):
             size = _RUNS_PER_CALL if limit is None else min(_RUNS_PER_CALL, limit - len(runs))
-            total, place, run_ids = self._page(listing, size, place)
+            total, counts, place, run_ids = self._page(listing, size, place)
             runs |= {run.run_id: run for run in self._fetch(run_ids)}
         next_cursor = listing.encode_cursor(place) if place else None
-        return RunList(runs=tuple(runs.values()), cursor=next_cursor, total=total)
+        return RunList(runs=tuple(runs.values()), cursor=next_cursor, total=total, counts=counts)
 
     def count_by_status(self) -> dict[Status, int]:
         """Count the runs of every status."""
-        holding = {status: keys_of_status(self._keys, status) for status in Status}
-        counts = iter(
-            self._connection.call_many([("ZCARD", key) for keys in holding.values() for key in keys])
-        )
-        return {status: sum(next(counts) for _ in keys) for status, keys in holding.items()}
+        keys = self._keys_by_status()
+        return _sum_by_status(self._connection.call_many([("ZCARD", key) for key in keys]))
 
-    def _page(self, listing: Listing, size: int, place: Place) -> tuple[int, Place | None, Sequence[str]]:
-        """Return how many runs the list has, the place behind this page if more follow, and its ids."""
+    def _keys_by_status(self) -> Sequence[str]:
+        return [key for status in Status for key in keys_of_status(self._keys, status)]
+
+    def _page(
+        self, listing: Listing, size: int, place: Place
+    ) -> tuple[int, dict[Status, int], Place | None, Sequence[str]]:
+        """Return how many runs the list has, and each status, the place behind this page, and its ids.
+
+        The place is None where no more follow. All of it is of one moment.
+        """
         stages = listing.stages(self._keys)
         # Those of the stage that is walked come first, the others are counted.
         order = [place.stage, *(number for number in range(len(stages)) if number != place.stage)]
         keys = [key for number in order for key in stages[number]]
         arguments = [listing.order, size, len(stages[place.stage]), *(place.after or ())]
-        has_more, rows, sizes = self._connection.run("page", keys, arguments)
+        has_more, rows, found = self._connection.run("page", [*keys, *self._keys_by_status()], arguments)
+        sizes, counts = found[: len(keys)], _sum_by_status(found[len(keys) :])
         counted = iter(sizes)
         lengths = {number: sum(next(counted) for _ in stages[number]) for number in order}
         run_ids, scores = rows[::2], rows[1::2]
         if has_more:
-            return sum(sizes), Place(place.stage, (scores[-1], run_ids[-1])), run_ids
+            return sum(sizes), counts, Place(place.stage, (scores[-1], run_ids[-1])), run_ids
         follow = [number for number in range(place.stage + 1, len(stages)) if lengths[number]]
-        return sum(sizes), Place(follow[0]) if follow else None, run_ids
+        return sum(sizes), counts, Place(follow[0]) if follow else None, run_ids
 
     def _fetch(self, run_ids: Sequence[str]) -> Sequence[Run]:
         """Return those of the runs that exist, in their order."""
         replies = self._connection.call_many([("HGETALL", self._keys.of("run", key)) for key in run_ids])
         return [decode_run(key, stored) for key, stored in zip(run_ids, replies, strict=True) if stored]
+
+
+def _sum_by_status(sizes: Sequence[int]) -> dict[Status, int]:
+    """Add up the sizes of as many indexes for each status."""
+    each = len(sizes) // len(Status)
+    return {status: sum(sizes[each * place : each * (place + 1)]) for place, status in enumerate(Status)}
 
 
 def no_run(run_id: str) -> NotFound:

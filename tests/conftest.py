@@ -14,6 +14,9 @@ from hypothesis import settings
 from cli.redis_server import RedisServer
 from errors import StoreUnavailable
 from redis_db import RedisDB
+from tests.scheduling import pytest_xdist_make_scheduler
+
+__all__ = ["pytest_xdist_make_scheduler"]
 
 # As in a worker, and before torch is imported: threads that spin while they wait turn a training of 1 s into
 # one of 25 s when another process wants the cores too.
@@ -42,6 +45,15 @@ def start_redis(server: RedisServer) -> RedisServer:
 def redis_server() -> Iterator[RedisServer]:
     """A server without a file, on a unix socket, for one test process."""
     # Not pytest's tmp_path: a unix socket's path may have 107 characters at most.
+    with tempfile.TemporaryDirectory(prefix="wattle-") as folder:
+        server = start_redis(RedisServer(Path(folder), unix_socket=Path(folder) / "s", is_durable=False))
+        yield server
+        server.stop()
+
+
+@pytest.fixture
+def own_redis() -> Iterator[RedisServer]:
+    """A server without a file that one test may upset, stop and start."""
     with tempfile.TemporaryDirectory(prefix="wattle-") as folder:
         server = start_redis(RedisServer(Path(folder), unix_socket=Path(folder) / "s", is_durable=False))
         yield server

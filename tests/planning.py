@@ -76,7 +76,7 @@ class GivenRuns:
         return []
 
     def list(self, *, status: Status | None = None, limit: int | None = None) -> RunList:  # noqa: ARG002 - all
-        return RunList(runs=self._past, total=len(self._past))
+        return RunList(runs=self._past, total=len(self._past), counts={})
 
 
 class GivenWorkers:

@@ -1,6 +1,6 @@
 """A program: one of two ranks that derive the loss of a batch, or, as rank -1, all of it alone.
 
-``python -m tests.rank_gradients NETWORK RANK FOLDER``. Rank 0 and rank -1 save gradients and buffers.
+``python -m tests.rank_gradients RANK FOLDER NETWORK…``. Rank 0 and rank -1 save gradients and buffers.
 """
 
 from __future__ import annotations
@@ -36,11 +36,13 @@ def derive(name: str, team: Team) -> dict[str, torch.Tensor]:
 
 
 if __name__ == "__main__":
-    network_name, rank, folder = sys.argv[1], int(sys.argv[2]), Path(sys.argv[3])
+    rank, folder = int(sys.argv[1]), Path(sys.argv[2])
     torch.set_num_threads(1)
     team = Ranks(rank, 2, torch.device("cpu"), folder / "meeting") if rank >= 0 else ALONE
-    derived = derive(network_name, team)
-    if rank <= 0:
-        save_file(
-            {name: value.contiguous() for name, value in derived.items()}, folder / f"{rank}.safetensors"
-        )
+    for network_name in sys.argv[3:]:
+        derived = derive(network_name, team)
+        if rank <= 0:
+            save_file(
+                {name: value.contiguous() for name, value in derived.items()},
+                folder / f"{network_name}{rank}.safetensors",
+            )

@@ -15,6 +15,7 @@ from trainers.registry import (
     load_trainer,
     needs_torch,
     validate_hyper_params,
+    validator,
 )
 
 __all__ = [
@@ -27,4 +28,5 @@ __all__ = [
     "load_trainer",
     "needs_torch",
     "validate_hyper_params",
+    "validator",
 ]

@@ -74,10 +74,10 @@ class LocalFolder:
             temporary.mkdir()
             for file, content in files.items():
                 _write(temporary / file, content)
-            _sync(temporary)
+            sync_folder(temporary)
             self.delete(name)
             temporary.rename(self._root / name)
-            _sync(self._root)
+            sync_folder(self._root)
         except OSError:
             shutil.rmtree(temporary, ignore_errors=True)
             raise
@@ -92,7 +92,7 @@ class LocalFolder:
         try:
             _write(temporary, content)
             temporary.replace(self._root / name / file)
-            _sync(self._root / name)
+            sync_folder(self._root / name)
         except OSError:
             temporary.unlink(missing_ok=True)
             raise
@@ -246,7 +246,7 @@ def _remove(folder: Path) -> None:
                 return None
 
 
-def _sync(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
     """Bring a folder's entries to disk, without which a rename may be lost in a crash of the host."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:

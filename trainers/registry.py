@@ -8,7 +8,7 @@ import logging
 import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import NamedTuple, cast
@@ -16,7 +16,8 @@ from typing import NamedTuple, cast
 from pydantic import JsonValue, ValidationError
 
 from errors import FieldError, InvalidInput, TrainingFailed
-from schema import TrainFunction
+from schema import TrainFunction, Validate
+from settings import Settings
 from trainers.demo import DemoHyperParams
 from trainers.params import CnnHyperParams, HyperParams
 from trainers.script import ScriptHyperParams
@@ -166,6 +167,16 @@ def complete_hyper_params(
     )
     filled: dict[str, JsonValue] = complete.model_dump(mode="json")
     return filled
+
+
+def validator(settings: Settings) -> Validate:
+    """Return ``complete_hyper_params`` with the folders and the default dataset of these settings."""
+    return partial(
+        complete_hyper_params,
+        datasets_dir=settings.data_dir / "datasets",
+        default_dataset=settings.default_dataset,
+        scripts_dir=settings.scripts_dir,
+    )
 
 
 def hyper_params_schema(

@@ -48,7 +48,7 @@ RETRY: Final = Action(
 )  # fmt: skip
 RERUN: Final = Action(
     "rerun", "Rerun", ":material/content_copy:", "rerunning", "queued anew",
-    "Queues a new run with the same values; this one stays as it is.",
+    "Queues a new run with these values or changed ones; this one stays as it is.",
 )  # fmt: skip
 PRIORITISE: Final = Action(
     "priority", "High priority", ":material/keyboard_double_arrow_up:", "moving up", "moved up",

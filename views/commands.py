@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from errors import ApiError
-from schema import DeletionReply, Outcome, RunReply, Status, WorkerReply
+from schema import DeletionReply, Outcome, RerunRequest, RunReply, Status, WorkerReply
 from views import source
 from views.actions import Action
 
@@ -26,7 +26,7 @@ class Retried:
 
 
 def act(iid: str, action: Action) -> RunReply:
-    """Ask something of a run and return it as it is then; a rerun returns the new run."""
+    """Ask something of a run and return it as it is then."""
     api = source.api()
     try:
         match action.name:
@@ -40,12 +40,20 @@ def act(iid: str, action: Action) -> RunReply:
                 return api.preempt_run(iid)
             case "retry":
                 return api.retry_run(iid)
-            case "rerun":
-                return api.rerun_run(iid)
             case "priority":
                 return api.set_priority(iid, action.priority or "normal")
-            case "delete":
-                raise ValueError("a deletion is confirmed first: use delete_run")
+            case "delete" | "rerun":
+                raise ValueError(f"{action.name} has a dialog, and a function of its own")
+    finally:
+        source.forget()
+
+
+def rerun(iid: str, changes: RerunRequest, *, idempotency_key: str) -> RunReply:
+    """Queue a new run like this one with changes, and return the new one; once under each key."""
+    try:
+        return source.api().rerun_run(
+            iid, changes.hyper_params, options=changes.options, idempotency_key=idempotency_key
+        )
     finally:
         source.forget()
 

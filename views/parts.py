@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, tzinfo
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -135,11 +134,18 @@ def silence_banner(problem: ApiError | None) -> None:
     )
 
 
-@contextmanager
-def greyed(snapshot: Snapshot[object]) -> Iterator[None]:
-    """Grey what is drawn inside when it is old news."""
-    with st.container(key="stale" if snapshot.problem else "fresh"):
-        yield
+def store_warnings(warnings: Sequence[str] | None) -> None:
+    """Say quietly what about the setup of Redis could lose runs; nothing when it is well or not known."""
+    if not warnings:
+        return
+    with st.container(border=True, key="store-warnings"):
+        for warning in warnings:
+            st.caption(f":orange[:material/database:] {fmt.plain(warning)}")
+
+
+def grey_area(snapshot: Snapshot[object]) -> DeltaGenerator:
+    """Make room for what is grey when it is old news."""
+    return st.container(key="stale" if snapshot.problem else "fresh")
 
 
 def no_worker_hint(health: HealthReply | None, *, waiting: int) -> None:

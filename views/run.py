@@ -13,7 +13,17 @@ from streamlit.delta_generator import DeltaGenerator
 from errors import ApiRefused
 from schema import AccountReply, Co2Source, EpochsReply, PowerReply, RunReply, Status
 from views import format as fmt
-from views import parts, run_control, run_details, run_energy, run_failure, run_models, source, suggestions
+from views import (
+    parts,
+    rerun,
+    run_control,
+    run_details,
+    run_energy,
+    run_failure,
+    run_models,
+    source,
+    suggestions,
+)
 from views.charts import run_figures
 from views.live_chart import live_charts
 from views.look import SIMULATED, SIMULATED_COLOR, run_color, run_name, run_title, short_id, status_text
@@ -113,32 +123,43 @@ def _fetch(iid: str) -> Shown:
 
 def _live(iid: str, *, was_live: bool) -> None:
     """Draw the run; every second while it trains or waits, seldom once it has ended."""
-    if run_control.is_asked(iid):
-        _obey(iid, is_live=was_live)
+    rerun.lead_on(iid)
+    begun = _obey(iid, is_live=was_live) if run_control.is_asked(iid) else None
     try:
         shown = _fetch(iid)
     except ApiRefused:
         # It was there a second ago: the whole page says what the API says now.
         st.rerun()
-    if shown.is_live != was_live:
+    problem = shown.run.problem or shown.epochs.problem
+    run, is_other = shown.run.value, shown.is_live != was_live
+    if (begun and problem) or (run is None and is_other):
         st.rerun()
-    parts.silence_banner(shown.run.problem or shown.epochs.problem)
-    run = shown.run.value
+    parts.silence_banner(problem)
     if run is None:
         return
-    with parts.greyed(shown.run):
-        parts.run_pill(run, _head(run, shown.run, is_live=was_live))
+    page, pill = begun or (parts.grey_area(shown.run), None)
+    with page:
+        parts.run_pill(run, pill or _head(run, shown.run, is_live=was_live))
         run_control.buttons(run)
+        if is_other:
+            # For another rhythm, which takes the whole page: its pill, meanwhile, is true already.
+            st.rerun()
         _body(iid, run, shown)
 
 
-def _obey(iid: str, *, is_live: bool) -> None:
-    """Do what the last click asked for, below the run as it was last seen, and draw the page anew."""
+def _obey(iid: str, *, is_live: bool) -> tuple[DeltaGenerator, DeltaGenerator]:
+    """Do what the last click asked for, below the head of the run as it was last seen.
+
+    Returns the page and the pill that are drawn so far: to draw the whole page anew would take longer.
+    """
     seen = source.last_seen("run", RunReply, of=iid)
-    with parts.greyed(seen):
+    page = parts.grey_area(seen)
+    with page:
         pill = _head(seen.value, seen, is_live=is_live) if seen.value else st.empty()
     run_control.obey(iid, pill)
-    st.rerun()
+    if seen.value is None:
+        st.rerun()
+    return page, pill
 
 
 def _body(iid: str, run: RunReply, shown: Shown) -> None:

@@ -10,7 +10,7 @@ from streamlit.delta_generator import DeltaGenerator
 
 from errors import ApiError, ApiRefused
 from schema import DeletionReply, RunReply
-from views import actions, commands, parts
+from views import actions, commands, parts, rerun
 from views import format as fmt
 from views.actions import Action
 from views.look import run_name, short_id
@@ -39,6 +39,7 @@ def buttons(run: RunReply) -> None:
         for action in actions.offered(run):
             _button(run, action)
     _refusal(run)
+    rerun.show_form_of(run)
 
 
 def is_asked(iid: str) -> bool:
@@ -61,13 +62,9 @@ def obey(iid: str, pill: DeltaGenerator) -> None:
     # mark the newer one does what was asked, after it it must not do it twice.
     asked.is_taken = True
     try:
-        after = commands.act(iid, action)
+        commands.act(iid, action)
     except ApiError as error:
         _note_refusal(iid, action, error)
-        return
-    if after.run_id != iid:
-        parts.give_notice(f"Run {short_id(after.run_id)} is queued, with the values of {short_id(iid)}.")
-        st.switch_page(parts.page("run"), query_params={"iid": after.run_id})
 
 
 def deletion_text(deletion: DeletionReply) -> str:
@@ -100,11 +97,21 @@ def _button(run: RunReply, action: Action) -> None:
         if st.button(action.label, icon=action.icon, help=action.hint, key=key, on_click=_forget_refusal):
             _confirm_deletion(run)
         return
+    if action is actions.RERUN:
+        st.button(
+            action.label, icon=action.icon, help=action.hint, key=key, on_click=_open_rerun, args=(run,)
+        )
+        return
     st.button(action.label, icon=action.icon, help=action.hint, key=key, on_click=_ask, args=(run, action))
 
 
 def _ask(run: RunReply, action: Action) -> None:
     st.session_state[_ASKED] = _Click(run.run_id, action, time.monotonic())
+    _forget_refusal()
+
+
+def _open_rerun(run: RunReply) -> None:
+    rerun.open_form(run.run_id)
     _forget_refusal()
 
 

@@ -117,7 +117,8 @@ def _live(listing: Listing, *, is_active: bool) -> None:
     if runs.value is None:
         return
     reply = runs.value.reply
-    with parts.greyed(runs):
+    parts.store_warnings(source.fetch("store", source.list_store_warnings).value)
+    with parts.grey_area(runs):
         _tiles(reply)
         if reply.counts.get(Status.WAITING, 0):
             health = source.fetch("health", source.get_health)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Generic, Literal, TypeVar, cast
@@ -178,15 +178,7 @@ def list_totals(by: Literal["day", "project"], days: int) -> TotalsReply:
 
 def equivalents(co2_g: float | None) -> list[Equivalent]:
     """Return what a mass of CO₂ is equivalent to."""
-    return [
-        Equivalent(
-            name=found.measure.name,
-            amount=found.amount,
-            unit=found.measure.unit,
-            source=found.measure.source,
-        )
-        for found in equivalents_of(co2_g)
-    ]
+    return [Equivalent(**asdict(found)) for found in equivalents_of(co2_g)]
 
 
 @st.cache_data(ttl=1, show_spinner=False)
@@ -210,6 +202,12 @@ def fetch_model_file(iid: str, name: ModelName, file: str) -> bytes:
 def get_health() -> HealthReply:
     """Return whether the API can work, and which workers live."""
     return api().get_health()
+
+
+@st.cache_data(ttl=30, show_spinner=False)
+def list_store_warnings() -> list[str]:
+    """Return what about the setup of Redis could lose runs."""
+    return api().get_health().warnings
 
 
 @st.cache_data(ttl=_YOUNG_S, show_spinner=False)

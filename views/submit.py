@@ -3,33 +3,21 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 import streamlit as st
-from pydantic import JsonValue
 
-from errors import ApiError, ApiRefused, FieldError
+from errors import ApiError, ApiRefused
 from schema import HealthReply, RunOptions, TrainerReply
 from views import format as fmt
 from views import parts, source, submit_options
-from views.form import FormField, form_fields, is_unreadable, number_text, show_fields
-from views.predicted import prediction_tiles
+from views.draft import Draft, errors_by_field, show_form, show_prediction, value_rows
+from views.form import form_fields, number_text
 
 _ERRORS = "submit:errors"
 _ACCEPTED = "submit:accepted"
 _DRAFT_KEY = "submit:idempotency_key"
 _DEMO = "submit:demo"
-
-
-@dataclass(frozen=True)
-class Draft:
-    """A filled-in form."""
-
-    trainer: TrainerReply
-    fields: Sequence[FormField]
-    hyper_params: Mapping[str, JsonValue]
-    options: RunOptions
 
 
 def show() -> None:
@@ -105,31 +93,12 @@ def lacks_torch(health: HealthReply | None) -> bool:
 
 def _form(trainer: TrainerReply) -> Draft | None:
     """Draw the form; return what is filled in once *Review* is pressed."""
-    fields = form_fields(trainer.schema_)
     errors: dict[str, str] = st.session_state.get(_ERRORS, {})
-    prefix = f"submit:{trainer.name}"
     with st.form("submit", border=True):
-        hyper_params = show_fields(
-            [f for f in fields if not f.is_advanced], prefix=prefix, errors=errors, columns=3
-        )
-        advanced = [field for field in fields if field.is_advanced]
-        has_error = any(field.name in errors for field in advanced)
-        if advanced:
-            with st.expander("Advanced", expanded=has_error, icon=":material/tune:"):
-                hyper_params |= show_fields(advanced, prefix=prefix, errors=errors, columns=3)
-        with st.expander(
-            "Options: queue, priority, project, needs, start",
-            icon=":material/low_priority:",
-            expanded="options" in errors,
-        ):
-            options = submit_options.show(errors)
-        if form_error := errors.get(""):
-            st.error(fmt.plain_lines(form_error), icon=":material/error:")
+        fields = form_fields(trainer.schema_)
+        draft = show_form(trainer, fields, prefix="submit", errors=errors, options=RunOptions())
         pressed = st.form_submit_button("Review", type="primary", icon=":material/fact_check:")
-    is_readable = not any(is_unreadable(field, hyper_params.get(field.name)) for field in fields)
-    if not pressed or options is None or not is_readable:
-        return None
-    return Draft(trainer, fields, {"trainer": trainer.name, **hyper_params}, options)
+    return draft if pressed else None
 
 
 @st.dialog("Review", width="medium", icon=":material/fact_check:")
@@ -138,25 +107,13 @@ def _review(draft: Draft) -> None:
     if draft.trainer.simulated:
         parts.simulated_pill()
     st.markdown(describe(draft))
-    _prediction(draft)
-    st.dataframe(_review_rows(draft), hide_index=True, height="content")
+    show_prediction(draft)
+    st.dataframe(value_rows(draft.fields, draft.hyper_params), hide_index=True, height="content")
     with st.expander("As the API gets it", icon=":material/code:"):
         body = {"hyper_params": dict(draft.hyper_params), "options": draft.options.model_dump(mode="json")}
         st.json(body)
     if st.button("Queue it", type="primary", icon=":material/send:"):
         _queue(draft)
-
-
-def _prediction(draft: Draft) -> None:
-    """Show what the run will probably take, before it is spent."""
-    try:
-        predicted = source.predict(draft.hyper_params, draft.options)
-    except ApiError:
-        # What is wrong with the values, or the API, is said where the run is queued.
-        return
-    if predicted.energy_kwh is not None or predicted.duration_s is not None:
-        prediction_tiles(predicted)
-    st.caption(fmt.plain(predicted.basis), text_alignment="left")
 
 
 def describe(draft: Draft) -> str:
@@ -172,19 +129,6 @@ def describe(draft: Draft) -> str:
     if num_epochs := params.get("num_epochs"):
         sentence += f" for **{num_epochs} epoch{'' if num_epochs == '1' else 's'}**"
     return f"{sentence}. {submit_options.describe(draft.options, parts.reader_zone())}"
-
-
-def _review_rows(draft: Draft) -> list[dict[str, str]]:
-    """List every value, and beside a changed one the default it replaces."""
-    shown = [field for field in draft.fields if field.name in draft.hyper_params]
-    changed = {field.name for field in shown if draft.hyper_params[field.name] != field.default}
-    rows = []
-    for field in shown:
-        row = {"Hyperparameter": field.label, "Value": number_text(draft.hyper_params[field.name])}
-        if changed:
-            row["Instead of"] = number_text(field.default) if field.name in changed else ""
-        rows.append(row)
-    return rows
 
 
 def _queue(draft: Draft) -> None:
@@ -203,14 +147,3 @@ def _queue(draft: Draft) -> None:
     else:
         st.session_state[_ACCEPTED] = (reply.iid, True)
         st.rerun()
-
-
-def errors_by_field(details: Sequence[FieldError]) -> dict[str, str]:
-    """Sort the API's reasons by the form's fields; what belongs to none of them is under ""."""
-    errors: dict[str, str] = {}
-    for detail in details:
-        head, _, name = detail.field.partition(".")
-        place = name if head == "hyper_params" else "options" if head == "options" else ""
-        message = detail.message if place not in ("", "options") else f"{detail.field}: {detail.message}"
-        errors[place] = f"{errors[place]}; {message}" if place in errors else message
-    return errors

@@ -37,7 +37,7 @@ def show() -> None:
     if by_day.value is None or by_project.value is None:
         st.button("Try again", icon=":material/refresh:")
         return
-    with parts.greyed(by_day):
+    with parts.grey_area(by_day):
         _days(by_day.value.totals, str(span))
         _projects(by_project.value.totals)
 

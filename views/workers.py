@@ -32,7 +32,8 @@ def _live() -> None:
         return
     live = [worker for worker in workers.value.workers if worker.is_live]
     gone = [worker for worker in workers.value.workers if not worker.is_live]
-    with parts.greyed(workers):
+    parts.store_warnings(source.fetch("store", source.list_store_warnings).value)
+    with parts.grey_area(workers):
         if live:
             _head(live, workers)
             _cards(live)

@@ -52,7 +52,10 @@ def parse(arguments: Sequence[str] | None) -> Arguments:
     parser.add_argument("--burst", action="store_true", help="end when the queues are empty")
     parser.add_argument("--max-runs", type=_positive, help="end after so many runs")
     parser.add_argument(
-        "--name", default=platform.node() or "worker", help="shown on the page (default: the host's)"
+        "--name",
+        type=_name,
+        default=platform.node() or "worker",
+        help="shown on the page, without a slash (default: the host's)",
     )
     options = parser.parse_args(arguments)
     if options.gpus is not None and options.device != "auto":
@@ -66,6 +69,13 @@ def _positive(text: str) -> int:
     if number < 1:
         raise argparse.ArgumentTypeError("must be 1 or more")
     return number
+
+
+def _name(text: str) -> str:
+    # A worker's id starts with its name, and is a part of the path that drains it.
+    if "/" in text or not text.isprintable() or not text.strip():
+        raise argparse.ArgumentTypeError("must be printable characters without a slash")
+    return text
 
 
 def _gpus(text: str) -> str:

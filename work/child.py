@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from errors import TrainerDied, WattleError
+from errors import DownloadInterrupted, TrainerDied, WattleError
 from schema import EpochResult, Epochs, Request, RunError, Scalar, SpanEnergy, TrainingContext
 from work.handed_out import HandedOut
 from work.messages import Described, Ended, EpochEnded, Logged, Message, SpanAsked, SpanRead, Spent, encode
@@ -225,7 +225,8 @@ def explain(error: Exception) -> RunError:
         message=_printable(str(error)) or type(error).__name__,
         traceback=_printable("".join(traceback.format_exception(error))),
         # What Wattle explains would happen again; foreign code, a disk or a network may do better next time.
-        is_retryable=isinstance(error, TrainerDied) or not isinstance(error, WattleError),
+        is_retryable=isinstance(error, TrainerDied | DownloadInterrupted)
+        or not isinstance(error, WattleError),
     )
 
 

@@ -175,6 +175,10 @@ class _Execution:
         journal = self._recorder.journal
         if journal.is_empty:
             return True
+        if self._hold.is_hanging:
+            # Each call would keep the child's messages waiting, and a signal; the next renewal tells.
+            journal.set_aside()
+            return False
         is_delivered = journal.flush()
         if is_delivered:
             self._place.stop.contact.note()
@@ -198,6 +202,7 @@ class _Execution:
         # that is slow would cost the lease.
         if ended.outcome == "done" and ended.has_saved_models:
             self._finish_files()
+            self._recorder.journal.discard()
 
     def _flush_ending(self) -> bool:
         """As ``_flush``; what is refused now is left out, since the ending behind it has to be written."""

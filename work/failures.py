@@ -30,6 +30,10 @@ HINTS: Final[Mapping[str, str]] = {
     "TrainingFailed": "The same values would fail again: rerun it with what the message advises.",
     "InvalidInput": "Correct the value that the message names and rerun it.",
     "DatasetUnavailable": "Put the files on the worker's host, or start a worker where they are; then retry.",
+    "DownloadInterrupted": (
+        "Look at the network of the worker's host and whether the named address answers; or put the files on "
+        "the host. Then retry the run."
+    ),
     "CheckpointInvalid": "Delete the run's checkpoints to start it anew, then retry it.",
     "MemoryError": _MEMORY,
     "OutOfMemoryError": _MEMORY,

@@ -15,6 +15,8 @@ log = logging.getLogger(__name__)
 
 # A worker that has lost its run is to know within a second, and to hear what is asked of it as soon.
 RENEWAL_S = 0.5
+# A call that fails after so long has met a server that hangs, and the next one would wait as long.
+HANG_S = 1.0
 
 
 class Hold:
@@ -24,7 +26,11 @@ class Hold:
         self._place = place
         self._lease = lease
         self._lease_s = place.settings.lease_s
+        # Who has renewed reaps, so not less often than that.
+        self._rhythm_s = min(rhythm_s(self._lease_s), RENEWAL_S)
         self._next_renewal_s = self._next_beat_s = 0.0
+        self.is_hanging = False
+        """Whether Redis gave no answer at the last renewal, not even a bad one; nothing else is tried."""
 
     def until_renewal_s(self) -> float:
         """Return how long nothing has to be done."""
@@ -38,10 +44,11 @@ class Hold:
         now_s = time.monotonic()
         if now_s < self._next_renewal_s:
             return None
-        self._next_renewal_s = now_s + min(self._lease_s / 3, RENEWAL_S)
+        self._next_renewal_s = now_s + self._rhythm_s
         try:
             request = self._place.db.queue.renew(self._lease, lease_s=self._lease_s)
             self._place.stop.contact.note()
+            self.is_hanging = False
             if pulse is not None:
                 pulse.confirm(now_s + self._lease_s)
                 pulse.extend(now_s + self._lease_s)
@@ -51,6 +58,9 @@ class Hold:
         except StoreUnavailable as error:
             log.debug("cannot renew now run_id=%s: %s", self._lease.run_id, error)
             request = None
+            failed_s = time.monotonic()
+            self.is_hanging = failed_s - now_s > HANG_S
+            self._next_renewal_s = failed_s + self._rhythm_s
             if pulse is not None:
-                pulse.extend(time.monotonic() + self._lease_s)
+                pulse.extend(failed_s + self._lease_s)
         return request

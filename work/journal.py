@@ -1,4 +1,8 @@
-"""The writes of one attempt, in their order; an unreachable Redis only delays them."""
+"""The writes of one attempt, in their order; an unreachable Redis only delays them.
+
+A finish that leaves work on files is in the spool before it is made, and until ``discard``: a worker that
+dies between the two leaves that work to the next one.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +15,7 @@ from errors import StoreUnavailable, WattleError
 from redis_db import RedisDB
 from schema import Lease
 from work.spool import Spool
-from work.writes import LinesWrite, Write, make
+from work.writes import FinishWrite, LinesWrite, Write, make
 
 log = logging.getLogger(__name__)
 
@@ -32,7 +36,7 @@ class Journal:
         self._spool = spool
         self._on_interval = on_interval
         self._writes: deque[Write] = deque()
-        self._is_away = False
+        self._is_away = self._has_files = False
         self._waiting_lines = self._spooled_lines = self._lost_lines = 0
 
     @property
@@ -45,8 +49,12 @@ class Journal:
         if isinstance(write, LinesWrite):
             write = self._make_room(write)
         self._writes.append(write)
+        if isinstance(write, FinishWrite):
+            self._has_files = write.has_saved_models
         if self._spool.is_open:
             self._keep([write])
+        elif self._has_files:
+            self._open_spool()
 
     def flush(self, *, budget_s: float = 0.5) -> bool:
         """Make what is waiting, in order, for about ``budget_s``; False while some still wait.
@@ -59,17 +67,21 @@ class Journal:
             while self._writes and time.monotonic() < give_up_s:
                 self._make_next()
         except StoreUnavailable as error:
-            self._note_away(error)
+            self._note_away(str(error))
             return False
         if self._is_away:
             log.info("Redis is back run_id=%s", self._lease.run_id)
         self._is_away = False
-        if not self._writes:
+        if not self._writes and not self._has_files:
             self._spool.discard()
         return not self._writes
 
+    def set_aside(self) -> None:
+        """Put what waits into the spool without a try: Redis is known not to answer."""
+        self._note_away("it does not answer")
+
     def discard(self) -> None:
-        """Forget what was not written: the run is another worker's."""
+        """Forget everything: the run is another worker's, or all is done."""
         self._writes.clear()
         self._waiting_lines = 0
         self._spool.discard()
@@ -140,12 +152,16 @@ class Journal:
         if kept:
             self._spool.add(kept)
 
-    def _note_away(self, error: StoreUnavailable) -> None:
+    def _note_away(self, reason: str) -> None:
         if not self._is_away:
             log.warning(
-                "Redis is away, %d writes wait run_id=%s: %s", len(self._writes), self._lease.run_id, error
+                "Redis is away, %d writes wait run_id=%s: %s", len(self._writes), self._lease.run_id, reason
             )
         self._is_away = True
         if not self._spool.is_open:
-            self._spooled_lines = 0
-            self._keep(self._writes)
+            self._open_spool()
+
+    def _open_spool(self) -> None:
+        """Put all that waits into the spool."""
+        self._spooled_lines = 0
+        self._keep(self._writes)

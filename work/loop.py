@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import functools
 import logging
 
 from errors import StoreUnavailable
 from housekeeping import rhythm_s
 from schema import Lease
-from trainers import complete_hyper_params
+from trainers import validator
 from work.execution import execute
 from work.finished import finish_files
 from work.routing import list_queues
@@ -69,14 +68,7 @@ def _next(place: Workplace, *, is_burst: bool) -> Lease | None:
 
 def _adopt_foreign(place: Workplace) -> list[str]:
     """Take in what the claim just put aside, which otherwise the next beat would: a burst has none."""
-    settings = place.settings
-    validate = functools.partial(
-        complete_hyper_params,
-        datasets_dir=settings.data_dir / "datasets",
-        default_dataset=settings.default_dataset,
-        scripts_dir=settings.scripts_dir,
-    )
-    return place.db.queue.adopt_foreign(validate)
+    return place.db.queue.adopt_foreign(validator(place.settings))
 
 
 def _replay_left(place: Workplace) -> None:

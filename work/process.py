@@ -8,7 +8,7 @@ import os
 import signal
 import time
 from multiprocessing import forkserver
-from multiprocessing.connection import Connection, wait
+from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from typing import Any, cast
@@ -20,6 +20,7 @@ from errors import InvalidInput, TrainingFailed
 from schema import Record, Request, RunError, Scalar, SpanEnergy
 from work import WORKER_PID_VARIABLE
 from work.child import Job, probe_device, run_job
+from work.inbox import Inbox
 from work.messages import Described, Ended, Message, SpanRead, decode
 from work.pulse import CELLS, Cells, Pulse
 from work.stacks import Stacks
@@ -28,7 +29,7 @@ _context = multiprocessing.get_context("forkserver")
 _ROOT = Path(__file__).resolve().parent.parent
 PROBE_TIMEOUT_S = 120.0
 # So that a trainer that logs without end cannot keep its worker from renewing the lease.
-MESSAGES_AT_ONCE = 100
+MESSAGES_AT_ONCE = 1_000
 FORKSERVER_PAUSE_S = 0.2
 
 
@@ -65,20 +66,17 @@ class Child:
             ) from error
         finally:
             theirs.close()
+        self._inbox = Inbox(self._pipe)
 
     def receive(self, timeout_s: float) -> list[Message]:
         """Return what has arrived, waiting at most ``timeout_s`` for the first message.
 
         The last message is always an Ended: a child that dies without one is reported as failed.
         """
-        wait([self._pipe], timeout_s)
+        frames, is_over = self._inbox.take(timeout_s, most=MESSAGES_AT_ONCE)
         messages: list[Message] = []
         try:
-            while len(messages) < MESSAGES_AT_ONCE and self._pipe.poll():
-                messages.append(decode(self._pipe.recv_bytes()))
-        except (EOFError, ConnectionResetError):
-            if not (messages and isinstance(messages[-1], Ended)):
-                messages.append(self._explain_death())
+            messages.extend(map(decode, frames))
         except ValidationError as error:
             explained = RunError(
                 kind="ChildConfused",
@@ -86,6 +84,8 @@ class Child:
                 is_retryable=True,
             )
             messages.append(Ended(outcome="failed", error=explained))
+        if is_over and not (messages and isinstance(messages[-1], Ended)):
+            messages.append(self._explain_death())
         return messages
 
     def ask(self, request: Request) -> None:
@@ -112,7 +112,7 @@ class Child:
         """Kill it if it still runs, and wait until it is gone."""
         self._process.kill()
         self._process.join()
-        self._pipe.close()
+        self._inbox.close()
 
     def _explain_death(self) -> Ended:
         self._process.join(5)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import logging
 import os
 import platform
@@ -23,7 +22,7 @@ from redis_db import RedisDB
 from scheduling import Rounds, open_rounds
 from schema import GpuState, Validate, Worker
 from settings import Settings, load_settings
-from trainers import complete_hyper_params
+from trainers import validator
 from trainers.parent import die_with_parent
 from trainers.places import open_folder
 from work import SUPERVISOR_PID_VARIABLE
@@ -192,13 +191,7 @@ def _beat(
     sampler: EnergyMonitor,
     planning: Rounds,
 ) -> OnBeat:
-    validate = functools.partial(
-        complete_hyper_params,
-        datasets_dir=settings.data_dir / "datasets",
-        default_dataset=settings.default_dataset,
-        scripts_dir=settings.scripts_dir,
-    )
-
+    validate = validator(settings)
     is_draining = False
 
     def beat(run_id: str | None, epoch: int | None) -> bool:

@@ -15,12 +15,10 @@ _POLL_S = 0.02
 
 
 # Plain numbers: an enum's would cost several times as much, at every step.
-CELLS = 7
+CELLS = 5
 (
     _BEATS,
     _STEP,
-    _STEPPED_S,
-    _STEP_S,
     _SAVING,
     _OURS_UNTIL_S,
     _UNCONTESTED_UNTIL_S,
@@ -42,11 +40,8 @@ class Pulse:
         cells = self.cells
         if step and (step == cells[_STEP] or step < 0):
             return
-        now_s = time.monotonic()
         if step:
             cells[_STEP] = step
-            cells[_STEP_S] = now_s - (cells[_STEPPED_S] or now_s)
-            cells[_STEPPED_S] = now_s
         cells[_BEATS] += 1
 
     @contextmanager
@@ -81,11 +76,6 @@ class Pulse:
     def step(self) -> int | None:
         """The last optimiser step; None before the first."""
         return int(self.cells[_STEP]) or None
-
-    @property
-    def step_s(self) -> float:
-        """How long the last step took; 0 when unknown."""
-        return self.cells[_STEP_S]
 
     @property
     def is_saving(self) -> bool:

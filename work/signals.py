@@ -44,6 +44,11 @@ class Contact:
         finally:
             self._is_needed = True
 
+    @property
+    def is_silent(self) -> bool:
+        """Whether Redis does not answer, as far as is known."""
+        return self.silent_s() > ANSWER_S
+
     def silent_s(self) -> float:
         """Return for how long there has been none."""
         if not self._is_needed:

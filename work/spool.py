@@ -21,6 +21,7 @@ from pydantic import ValidationError
 from errors import LeaseLost, StoreUnavailable, WattleError
 from redis_db import RedisDB
 from schema import Lease, Record
+from trainers.places import sync_folder
 from work.writes import EpochWrite, FinishWrite, ReleaseWrite, Write, decode, encode, make
 
 log = logging.getLogger(__name__)
@@ -94,22 +95,13 @@ class Spool:
             stream.write(f"{Head(host=platform.node(), lease=self._lease).model_dump_json()}\n")
             stream.flush()
             hidden.rename(self._path)
-            _sync(self._path.parent)
+            sync_folder(self._path.parent)
         except OSError:
             hidden.unlink(missing_ok=True)
             _close(stream)
             raise
         log.info("writes are kept in %s", self._path)
         return stream
-
-
-def _sync(folder: Path) -> None:
-    """Bring the folder's entries to disk, without which the file may be lost in a crash of the host."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _close(stream: TextIO) -> None:

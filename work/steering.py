@@ -65,7 +65,7 @@ class Steering:
     def _give_up(self, now_s: float) -> Ended | None:
         if self._stop.is_at_once:
             return self.judge(Ended(outcome="stopped", reason="The worker was stopped at once."))
-        if self._watch.is_out_of_patience(now_s):
+        if self._watch.is_out_of_patience(now_s, is_redis_away=self._stop.contact.is_silent):
             return self.judge(Ended(outcome="stopped", reason="The training did not stop in time."))
         if self._watch.is_stalled(now_s):
             stacks = self._child.ask_stacks(self._stacks)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from schema import Request, RunError
 from work.pulse import Pulse
 
-# How long a child may take to its next step boundary: where the worker or the run is to end, else longer.
-STOP_S, PAUSE_S = 2.0, 10.0
-# A save that is under way, or steps that take long, are waited for as long as this.
-MOST_S = 10.0
+# How long a child may take to its next step boundary, an evaluation or a compilation included, and to save.
+PATIENCE_S = 10.0
+# The same where it has nothing to save, or the worker ends and Redis is away: then 3 s are all it has.
+SHORT_S = 2.0
 # A save makes no step and is at the mercy of a place: it hangs only after so many times ``stall_s``.
 SAVE_STALLS = 10
 
@@ -26,6 +26,7 @@ class Watch:
         self._beats = pulse.beats
         self._moved_s = now_s
         self._asked: tuple[Request, float] | None = None
+        self._hurried_s: float | None = None
 
     def note(self, now_s: float, *, has_spoken: bool) -> None:
         """Note a sign of life, if there is one: a new step, or a message."""
@@ -47,23 +48,20 @@ class Watch:
         self._asked = self._asked or (request, now_s)
 
     def hurry(self, now_s: float) -> None:
-        """Be as impatient as with a worker that ends, from now on at the latest."""
-        if self._asked is None or self._asked[0] in (Request.PAUSE, Request.CANCEL):
-            self._asked = (Request.PREEMPT, now_s)
+        """Note that the worker is to end; the first time counts."""
+        self.begin_stop(Request.PREEMPT, now_s)
+        self._hurried_s = self._hurried_s or now_s
 
-    def is_out_of_patience(self, now_s: float) -> bool:
+    def is_out_of_patience(self, now_s: float, *, is_redis_away: bool) -> bool:
         """Say whether it should have stopped by now."""
         if self._asked is None:
             return False
         request, asked_s = self._asked
-        return now_s - asked_s > self._patience_s(request)
-
-    def _patience_s(self, request: Request) -> float:
-        if request is Request.CANCEL:
-            return STOP_S  # nothing that it could still save is wanted
-        least_s = PAUSE_S if request is Request.PAUSE else STOP_S
-        slow_s = MOST_S if self._pulse.is_saving else min(MOST_S, 2 * self._pulse.step_s)
-        return max(least_s, slow_s)
+        limit_s = SHORT_S if request is Request.CANCEL else PATIENCE_S
+        if now_s - asked_s > limit_s:
+            return True
+        is_short = self._hurried_s is not None and is_redis_away and not self._pulse.is_saving
+        return is_short and now_s - (self._hurried_s or now_s) > SHORT_S
 
 
 def stalled(stall_s: float, stacks: str | None) -> RunError:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from schema import DEFAULT_QUEUE, SortField
-from store.encoding import EPOCH_FIELDS
+from store.encoding import EPOCH_FIELDS, EXTRA_FIELDS, QUALITIES
 
 _FOLDER: Final = Path(__file__).parent
 _SHARED: Final = "lib"
@@ -39,11 +39,18 @@ def load_scripts(key_formats: Mapping[str, str]) -> dict[str, Script]:
 
 
 def _tables(key_formats: Mapping[str, str]) -> str:
-    """Write the key formats, the sort fields and the places in an epoch's array as Lua tables."""
-    keys = ", ".join(f'{name} = "{text}"' for name, text in key_formats.items())
+    """Write what Python owns as Lua tables: keys, sort fields, the places in arrays and their letters."""
     fields = ", ".join(f'"{field.value}"' for field in SortField)
-    places = ", ".join(f"{name} = {place}" for place, name in enumerate(EPOCH_FIELDS, start=1))
     return (
-        f"local KEY = {{{keys}}}\nlocal SORT_FIELDS = {{{fields}}}\nlocal EPOCH = {{{places}}}\n"
-        f'local DEFAULT_QUEUE = "{DEFAULT_QUEUE}"\n'
+        f"local KEY = {_texts(key_formats)}\nlocal SORT_FIELDS = {{{fields}}}\n"
+        f"local EPOCH = {_places(EPOCH_FIELDS)}\nlocal EXTRA = {_places(EXTRA_FIELDS)}\n"
+        f'local QUALITY = {_texts(QUALITIES)}\nlocal DEFAULT_QUEUE = "{DEFAULT_QUEUE}"\n'
     )
+
+
+def _texts(entries: Mapping[str, str]) -> str:
+    return "{" + ", ".join(f'{name} = "{text}"' for name, text in entries.items()) + "}"
+
+
+def _places(fields: Sequence[str]) -> str:
+    return "{" + ", ".join(f"{name} = {place}" for place, name in enumerate(fields, start=1)) + "}"

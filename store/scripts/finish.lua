@@ -1,9 +1,10 @@
--- finish: end a run, or after a failure that is worth another try defer it; after any failure cancel or pause it where
--- that is asked for. Returns its status. A repeat by the same attempt and worker with the same status is a no-op.
+-- finish: end a run, or after a failure that is worth another try defer it. Where that is asked for, any failure cancels
+-- it, and one that is worth another try pauses it, also the last one. Returns its status. A repeat by the same attempt
+-- and worker with the same status is a no-op.
 -- KEYS 1 run:<id> (hash)
 -- ARGV 1 run_id  2 attempt  3 worker_id  4 done, failed or cancelled  5 reason or ""  6 error as JSON or ""
 --      7 the error in short or ""  8 failures after which it is tried again  9 first pause, s, jitter included
---      10 longest pause, s
+--      10 longest pause, s; 0 after a failure that is not worth another try
 -- Also: queue:deferred, queue:paused, queue:leases (zsets), queue:holders (hash), queue:demand (set),
 --       run:<id>:attempts (hash), runs:*, queue:carbon, carbon:unsettled (zsets), events (stream)
 local run_id, attempt, worker, status = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
@@ -25,7 +26,8 @@ if status ~= "failed" then
   return status
 end
 local failures = redis.call("HINCRBY", KEYS[1], "failures", 1)
-if request == "cancel" or request == "pause" then
+-- Resumed, a run that fails for good would only fail again: nobody is to wait for that.
+if request == "cancel" or request == "pause" and tonumber(ARGV[10]) > 0 then
   if ARGV[6] ~= "" then
     redis.call("HSET", KEYS[1], "error", ARGV[6])
   end

@@ -1,4 +1,5 @@
--- Shared by every script, put before it when it is loaded. KEY, SORT_FIELDS, EPOCH and DEFAULT_QUEUE come from Python.
+-- Shared by every script, put before it when it is loaded. KEY, SORT_FIELDS, EPOCH, EXTRA, QUALITY and DEFAULT_QUEUE come
+-- from Python.
 -- The keys a script cannot know beforehand are built from KEY; all of them lie in one slot by the prefix.
 
 local function key(name, ...)
@@ -103,6 +104,14 @@ local function index_values(run_id, values, fields)
       local value = values[field] and digits(values[field]) or "-inf"
       redis.call("ZADD", key(kind .. "by", field, "running"), value, run_id)
     end
+  end
+end
+
+-- The quality of a run's energy, from the letter of a part: estimated as soon as one part was. known: what it was.
+local function note_quality(run_id, letter, known)
+  local quality = QUALITY[present(letter)]
+  if quality and known ~= "estimated" then
+    redis.call("HSET", key("run", run_id), "energy_quality", quality)
   end
 end
 

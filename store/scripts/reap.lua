@@ -12,8 +12,8 @@ local server = string.match(redis.call("INFO", "server"), "run_id:(%x+)")
 local known = redis.call("HMGET", KEYS[2], "last_s", "steady_since_s", "server")
 local gap = known[1] and time - known[1] or math.huge
 local steady_since = known[2]
--- Of short leases no gap below two seconds is an outage: an idle worker ticks every second, a busy machine pauses.
-if gap < 0 or gap > math.max(ARGV[2] / 2, 2) or known[3] ~= server then
+-- Half a lease: renewed at least every eighth of one, a lease outlives a shorter gap.
+if gap < 0 or gap > ARGV[2] / 2 or known[3] ~= server then
   steady_since = time
 end
 redis.call("HSET", KEYS[2], "last_s", time, "steady_since_s", steady_since, "server", server)

@@ -72,10 +72,7 @@ redis.call("HSET", KEYS[2], ARGV[4], ARGV[5])
 write_attempt(run_id, attempt, this)
 write_values(run_id, values, "epochs_done", redis.call("HLEN", KEYS[2]), "last_epoch", last_epoch)
 index_values(run_id, values, SORT_FIELDS)
-local quality = present(result[EPOCH.energy_quality])
-if quality and summary[3] ~= "estimated" then
-  redis.call("HSET", KEYS[1], "energy_quality", quality)
-end
+note_quality(run_id, result[EPOCH.energy_quality], summary[3])
 cost.epochs = 1
 cost.unknown_co2_epochs = cost.co2_g and 0 or 1
 add_totals(run_id, ARGV[6], ARGV[7], cost)

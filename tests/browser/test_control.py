@@ -16,7 +16,7 @@ from tests.browser.charts import wait_for
 from tests.browser.conftest import Stack, badge, settle
 from tests.records import TORCH_WORKER
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("browser")]
+pytestmark = pytest.mark.slow
 
 ERROR = RunError(kind="TrainingFailed", message="The loss is not finite.", hint="Lower the learning rate.")
 HEADER_PX, ROW_PX = 36, 36
@@ -114,6 +114,25 @@ def test_a_deletion_lists_what_goes_and_leads_back_to_the_list(tab: Page, stack:
     expect(tab.get_by_role("heading", name="Runs")).to_be_visible()
     expect(tab.get_by_text(f"Run {acted.run_id[:8]} is deleted.")).to_be_visible()
     assert stack.db.runs.find_many([acted.run_id]) == {}
+
+
+def test_a_run_is_made_from_another_with_a_changed_value(tab: Page, stack: Stack) -> None:
+    acted = ActedRun(stack.db, learning_rate=0.25)
+    acted.finish(ERROR)
+    open_run(tab, acted.run_id)
+
+    press(tab, "Rerun")
+    dialog = tab.get_by_role("dialog")
+    dialog.get_by_label("Learning rate", exact=True).fill("0.1")
+    # The click takes the focus from the field, and with it what was typed there.
+    dialog.get_by_role("button", name="Queue it").click()
+
+    expect(tab.get_by_text(f"made from {acted.run_id[:8]}.")).to_be_visible()
+    expect(badge(tab, "waiting")).to_be_visible()
+    expect(dialog).to_have_count(0)
+    (new,) = [run for run in stack.db.runs.list().runs if run.rerun_of == acted.run_id]
+    assert new.run_id in tab.url
+    assert new.hyper_params["learning_rate"] == 0.1
 
 
 def test_marked_runs_are_cancelled_together(tab: Page, stack: Stack) -> None:

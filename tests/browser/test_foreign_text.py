@@ -13,7 +13,7 @@ from tests.acted_run import ActedRun
 from tests.browser.charts import wait_for
 from tests.browser.conftest import Stack, Witness, settle
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("browser")]
+pytestmark = pytest.mark.slow
 
 PICTURE = "![x](http://elsewhere.test/p.png)"
 TAG = "<img src=http://elsewhere.test/q.png>"

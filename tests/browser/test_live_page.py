@@ -20,7 +20,7 @@ from tests.browser.charts import (
 )
 from tests.browser.conftest import Stack, badge, settle
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("browser")]
+pytestmark = pytest.mark.slow
 
 _CUT_TEXTS = """tiles => tiles.flatMap(tile => [...tile.querySelectorAll("*")])
     .filter(part => part.innerText && part.scrollWidth > part.clientWidth + 1

@@ -13,7 +13,7 @@ from tests.browser.charts import LOSS, drawn_points, wait_for
 from tests.browser.conftest import Stack, badge, settle
 from tests.browser.test_user_story import TRAINING_TIMEOUT_MS, submit_by_form
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("browser")]
+pytestmark = pytest.mark.slow
 NUM_EPOCHS = 45
 
 

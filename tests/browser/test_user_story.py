@@ -12,7 +12,7 @@ from tests.acted_run import ActedRun
 from tests.browser.charts import CURVES, drawn_points
 from tests.browser.conftest import Stack, Witness, badge, settle
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("browser")]
+pytestmark = pytest.mark.slow
 NUM_EPOCHS = 6
 TRAINING_TIMEOUT_MS = 90_000
 

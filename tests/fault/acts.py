@@ -19,11 +19,13 @@ def submit(
     num_epochs: int = 5,
     epoch_s: float = 0.05,
     step_s: float = 0.01,
+    evaluation_s: float = 0.0,
     **options: object,
 ) -> str:
     """Queue a run of a test trainer; ``options`` are those of the run."""
     hyper_params: dict[str, JsonValue] = {
         "trainer": trainer, "num_epochs": num_epochs, "epoch_s": epoch_s, "step_s": step_s, "seed": 0,
+        "evaluation_s": evaluation_s,
     }  # fmt: skip
     return store.queue.submit(hyper_params, RunOptions.model_validate(options)).run_id
 

@@ -26,7 +26,7 @@ from tests.conftest import start_redis
 from tests.programs import ROOT
 
 # One at a time: they take the next free ports.
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("demo")]
+pytestmark = pytest.mark.slow
 
 
 def processes_with(data_dir: Path) -> list[psutil.Process]:

@@ -181,3 +181,27 @@ def test_a_worker_that_has_lost_the_run_writes_no_model_and_leaves_cards_and_che
     assert not (models_dir / run_id / "last").exists()
     assert card_of(models_dir, run_id, "best").duration_s is None
     assert list((tmp_path / "data" / "checkpoints" / run_id).iterdir())
+
+
+def test_a_worker_killed_between_its_finish_and_its_files_leaves_them_to_the_next(
+    store: RedisDB, programs: Programs, tmp_path: Path
+) -> None:
+    run_id = store.queue.submit({**HYPER_PARAMS, "num_epochs": 1}).run_id
+    options = ("worker.py", "--device", "cpu", "--threads", "1")
+    models_dir, checkpoints = tmp_path / "slow", tmp_path / "data" / "checkpoints" / run_id
+    victim = programs.start(*options, model_url=f"slowcards://{models_dir}")
+    wait_until(lambda: store.runs.get(run_id).status is Status.DONE, timeout_s=60)
+    victim.kill()  # the first card takes 1.5 s
+    victim.wait()
+    assert card_of(models_dir, run_id, "best").duration_s is None
+    assert list(checkpoints.iterdir())
+
+    assert programs.start(*options, "--burst", model_url=str(models_dir)).wait(60) == 0
+
+    run = store.runs.get(run_id)
+    assert (run.status, run.attempt) == (Status.DONE, 1)
+    assert [card_of(models_dir, run_id, name).duration_s for name in ("best", "last")] == [run.duration_s] * 2
+    assert not checkpoints.exists()
+    assert list((tmp_path / "data" / "spool").iterdir()) == []
+    texts = [line.text for line in store.log.list(run_id)]
+    assert len(texts) == len(set(texts))

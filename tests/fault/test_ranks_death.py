@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import signal
+import subprocess
+from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
@@ -43,8 +45,6 @@ def has_ended(processes: list[psutil.Process]) -> bool:
 def test_ranks_whose_worker_is_killed_or_stopped_end_with_it_and_resume_with_the_same_bits(
     store: RedisDB, programs: Programs, tmp_path: Path
 ) -> None:
-    whole = store.queue.submit(HYPER_PARAMS).run_id
-    assert programs.start_worker("--burst").wait(120) == 0
     run_id = store.queue.submit(HYPER_PARAMS).run_id
     for kind, epochs in ((signal.SIGKILL, 3), (signal.SIGTERM, 6)):
         worker = programs.start_worker(lease_s=0.5, checkpoint_every_s=0.1)
@@ -57,8 +57,9 @@ def test_ranks_whose_worker_is_killed_or_stopped_end_with_it_and_resume_with_the
         if kind is signal.SIGTERM:
             assert store.runs.get(run_id).status is Status.WAITING
     assert store.runs.get(run_id).epochs_done < 30
-    programs.start_worker(lease_s=0.5)
-    wait_until(lambda: store.runs.get(run_id).status is Status.DONE, timeout_s=60)
+    whole = store.queue.submit(HYPER_PARAMS).run_id
+    assert programs.start_worker("--burst", lease_s=0.5).wait(120) == 0
+    assert [store.runs.get(name).status for name in (run_id, whole)] == [Status.DONE, Status.DONE]
 
     assert without_costs(store.runs.list_epochs(run_id)) == without_costs(store.runs.list_epochs(whole))
     expected, weights = weights_of(tmp_path / "data", whole), weights_of(tmp_path / "data", run_id)
@@ -93,14 +94,19 @@ def test_a_rank_that_dies_fails_the_run_at_once_and_takes_all_others_along(
     assert worker.poll() is None
 
 
-@pytest.mark.parametrize("victim", ["worker", "leash", "torchrun"])
-def test_ranks_end_with_whoever_started_them_even_if_they_hang(
-    store: RedisDB, programs: Programs, victim: str
-) -> None:
-    worker = programs.start_worker()
+@dataclass(frozen=True)
+class Hung:
+    """A training whose ranks hang, and who started them."""
+
+    run_id: str
+    leash: psutil.Process
+    torchrun: psutil.Process
+    ranks: list[psutil.Process]
+
+
+def train_until_hung(store: RedisDB, worker: subprocess.Popen[bytes]) -> Hung:
     run_id = store.queue.submit({**HYPER_PARAMS, "num_epochs": 10_000}, AT_ONCE).run_id
     wait_until(lambda: store.runs.get(run_id).epochs_done, timeout_s=60)
-    theirs = descendants(worker.pid)
     ranks = find_ranks(worker.pid)
     torchrun = ranks[0].parent()
     assert torchrun is not None
@@ -108,15 +114,24 @@ def test_ranks_end_with_whoever_started_them_even_if_they_hang(
     assert leash is not None
     for rank in ranks.values():
         rank.suspend()
+    return Hung(run_id, leash, torchrun, list(ranks.values()))
 
-    {"worker": psutil.Process(worker.pid), "leash": leash, "torchrun": torchrun}[victim].kill()
 
-    if victim == "worker":
-        worker.wait()
-        wait_until(lambda: has_ended(theirs))
-        return
-    wait_until(lambda: has_ended([leash, torchrun, *ranks.values()]))
-    wait_until(lambda: store.runs.get(run_id).status is Status.FAILED)
-    error = store.runs.get(run_id).error
-    assert error is not None
-    assert "torchrun" in error.message
+def test_ranks_end_with_whoever_started_them_even_if_they_hang(store: RedisDB, programs: Programs) -> None:
+    worker = programs.start_worker()
+    for victim in ("leash", "torchrun"):
+        hung = train_until_hung(store, worker)
+        (hung.leash if victim == "leash" else hung.torchrun).kill()
+        wait_until(lambda hung=hung: has_ended([hung.leash, hung.torchrun, *hung.ranks]), what=victim)  # type: ignore[misc] # bound
+        wait_until(
+            lambda hung=hung: store.runs.get(hung.run_id).status is Status.FAILED,  # type: ignore[misc] # bound
+            what=victim,
+        )
+        error = store.runs.get(hung.run_id).error
+        assert error is not None
+        assert "torchrun" in error.message
+    train_until_hung(store, worker)
+    theirs = descendants(worker.pid)
+    worker.kill()
+    worker.wait()
+    wait_until(lambda: has_ended(theirs), what="worker")

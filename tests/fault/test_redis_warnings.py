@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from cli.redis_server import RedisServer, free_port
-from tests.conftest import start_redis
 from tests.programs import Programs, wait_until
 
 pytestmark = pytest.mark.slow
@@ -17,19 +14,9 @@ pytestmark = pytest.mark.slow
 FIRST_PORT = 23_000
 
 
-@pytest.fixture
-def forgetful_redis() -> Iterator[RedisServer]:
-    with tempfile.TemporaryDirectory(prefix="wattle-") as folder:
-        server = start_redis(RedisServer(Path(folder), unix_socket=Path(folder) / "s", is_durable=False))
-        yield server
-        server.stop()
-
-
 @pytest.mark.parametrize("program", ["backend", "worker"])
-def test_a_program_warns_once_at_its_start(
-    program: str, forgetful_redis: RedisServer, tmp_path: Path
-) -> None:
-    programs = Programs(redis_url=forgetful_redis.url, data_dir=tmp_path / "data")
+def test_a_program_warns_once_at_its_start(program: str, own_redis: RedisServer, tmp_path: Path) -> None:
+    programs = Programs(redis_url=own_redis.url, data_dir=tmp_path / "data")
     try:
         if program == "backend":
             programs.start("backend.py", port=free_port(FIRST_PORT))
@@ -43,14 +30,14 @@ def test_a_program_warns_once_at_its_start(
 
 
 def test_a_program_that_starts_before_redis_warns_once_it_is_there(
-    forgetful_redis: RedisServer, tmp_path: Path
+    own_redis: RedisServer, tmp_path: Path
 ) -> None:
-    forgetful_redis.stop()
-    programs = Programs(redis_url=forgetful_redis.url, data_dir=tmp_path / "data")
+    own_redis.stop()
+    programs = Programs(redis_url=own_redis.url, data_dir=tmp_path / "data")
     try:
         programs.start_worker()
         wait_until(lambda: "for Redis" in programs.output(), what="it waits for Redis")
-        forgetful_redis.start()
+        own_redis.start()
         wait_until(lambda: "Set appendonly yes" in programs.output())
     finally:
         programs.stop()

@@ -137,6 +137,37 @@ def test_a_run_that_takes_longer_than_its_timeout_fails_and_says_so(
     assert worker.poll() is None
 
 
+@pytest.mark.parametrize("wish", ["sigterm", "preempt"])
+def test_a_child_that_evaluates_is_waited_for_and_saves_while_its_lease_is_kept(
+    store: RedisDB, programs: Programs, wish: str
+) -> None:
+    run_id = submit(store, "saving", num_epochs=3, evaluation_s=3)
+    worker = programs.start_worker(lease_s=1.5)
+    wait_until(lambda: "evaluates epoch 2" in [line.text for line in store.log.list(run_id)])
+    assert epochs_of(store, run_id) == [1]
+
+    if wish == "sigterm":
+        worker.send_signal(signal.SIGTERM)
+    else:
+        store.controls.preempt(run_id)
+
+    reaped: list[str] = []
+
+    def has_ended_first() -> bool:
+        reaped.extend(store.queue.requeue_expired(grace_s=1.5))
+        return reasons_of(store, run_id)[0] is not None
+
+    wait_until(has_ended_first)
+    assert reaped == []
+    assert reasons_of(store, run_id)[0] == "preempted"
+    # Killed within its evaluation, it would have left the first epoch alone.
+    assert {result.epoch: result.attempt for result in store.runs.list_epochs(run_id)} == {1: 1, 2: 1}
+    run = store.runs.get(run_id)
+    assert (run.failures, run.lease_losses) == (0, 0)
+    if wish == "sigterm":
+        assert worker.wait(60) == 0
+
+
 def is_saving(data_dir: Path, run_id: str) -> bool:
     """Whether a checkpoint is half there."""
     steps = (data_dir / "checkpoints" / run_id).glob("step-*")

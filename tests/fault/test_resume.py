@@ -23,7 +23,7 @@ from trainers.training import State
 
 pytestmark = pytest.mark.slow
 
-BATCH_SIZE, NUM_EPOCHS, STOPS = 32, 4, 5
+BATCH_SIZE, STEPS_PER_EPOCH, NUM_EPOCHS, STOPS = 32, 41, 4, 5
 HYPER_PARAMS: dict[str, JsonValue] = {
     "trainer": "cnn", "dataset": "digits", "network": "small_cnn", "optimizer": "adamw",
     "learning_rate": 0.002, "num_epochs": NUM_EPOCHS, "batch_size": BATCH_SIZE,
@@ -45,12 +45,6 @@ def without_costs(epochs: list[EpochResult]) -> list[dict[str, object]]:
     }
     costs |= {"co2_g", "co2_reason", "intensity_g_per_kwh", "ended_at", "resumed_after_s"}
     return [result.model_dump(exclude=costs) for result in epochs]
-
-
-def train_undisturbed(store: RedisDB, programs: Programs) -> str:
-    run_id = store.queue.submit(HYPER_PARAMS).run_id
-    assert programs.start_worker("--burst").wait(120) == 0
-    return run_id
 
 
 def newest_step(data_dir: Path, run_id: str) -> int:
@@ -93,19 +87,20 @@ def test_a_run_that_is_stopped_at_random_steps_ends_with_the_same_weights(
     store: RedisDB, programs: Programs, tmp_path: Path, kind: signal.Signals, draw: int
 ) -> None:
     data_dir = tmp_path / "data"
-    whole = train_undisturbed(store, programs)
-    steps_per_epoch = math.ceil(int(str(store.runs.get(whole).environment["train_images"])) / BATCH_SIZE)
     run_id = store.queue.submit(HYPER_PARAMS).run_id
     chance = random.Random(draw)  # noqa: S311 - moments of a test
-    targets = sorted(chance.sample(range(1, steps_per_epoch * (NUM_EPOCHS - 1)), STOPS))
+    targets = sorted(chance.sample(range(1, STEPS_PER_EPOCH * (NUM_EPOCHS - 1)), STOPS))
     for count, target in enumerate(targets):
         stop_after(store, programs, data_dir, run_id, kind, target=target, count=count)
-    programs.start_worker(lease_s=0.5)
-    wait_until(lambda: store.runs.get(run_id).status is Status.DONE, timeout_s=60)
+    whole = store.queue.submit(HYPER_PARAMS).run_id
+    assert programs.start_worker("--burst", lease_s=0.5).wait(120) == 0
+    assert [store.runs.get(name).status for name in (run_id, whole)] == [Status.DONE, Status.DONE]
+    train_images = int(str(store.runs.get(whole).environment["train_images"]))
+    assert math.ceil(train_images / BATCH_SIZE) == STEPS_PER_EPOCH
 
     stops = resumed_after(store, run_id)
     assert len(set(stops)) == STOPS
-    assert sum(step % steps_per_epoch != 0 for step in stops) >= STOPS - 1  # inside epochs
+    assert sum(step % STEPS_PER_EPOCH != 0 for step in stops) >= STOPS - 1  # inside epochs
     assert without_costs(store.runs.list_epochs(run_id)) == without_costs(store.runs.list_epochs(whole))
     expected, weights = weights_of(data_dir, whole), weights_of(data_dir, run_id)
     assert expected.keys() == weights.keys()

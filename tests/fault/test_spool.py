@@ -76,6 +76,27 @@ def test_a_worker_that_is_told_to_stop_while_redis_is_away_leaves_its_run_to_the
     assert {result.attempt for result in store.runs.list_epochs(run_id)} == {1}
 
 
+def test_a_training_waits_neither_for_a_redis_that_hangs_nor_for_a_worker_that_waits_for_it(
+    durable_redis: RedisServer, store: RedisDB, programs: Programs, tmp_path: Path
+) -> None:
+    """A pipe holds some 300 lines; a worker that reads between calls of 2 s takes 5,000 in a minute."""
+    data_dir = tmp_path / "data"
+    run_id = submit(store, "chatty", num_epochs=2)
+    programs.start_worker()
+    wait_until(lambda: epochs_of(store, run_id))
+    assert durable_redis.process is not None
+    durable_redis.process.send_signal(signal.SIGSTOP)
+    (data_dir / "speak").touch()
+    wait_until((data_dir / "has-spoken").exists, timeout_s=15)
+    wait_until(lambda: '"kind":"finish"' in spooled(data_dir), timeout_s=15)
+    durable_redis.process.send_signal(signal.SIGCONT)
+
+    run = wait_for(store, run_id, Status.DONE)
+    assert (run.attempt, run.failures, run.lease_losses) == (1, 0, 0)
+    texts = {line.text for line in store.log.list(run_id, limit=20_000)}
+    assert texts >= {f"line {number}" for number in range(5_000)}
+
+
 def test_a_full_disk_costs_the_spool_and_not_the_run(
     durable_redis: RedisServer, store: RedisDB, programs: Programs, tmp_path: Path
 ) -> None:

@@ -48,7 +48,7 @@ def test_two_reapers_take_each_run_once(durable_redis: RedisServer, store: Redis
         taken: list[str] = []
         with RedisDB(durable_redis.url) as db:
             while db.queue.length() < len(run_ids):
-                taken += db.queue.requeue_expired(limit=7, grace_s=0.01)
+                taken += db.queue.requeue_expired(limit=7, grace_s=0)
         return taken
 
     with ThreadPoolExecutor(2) as pool:

@@ -43,6 +43,13 @@ def test_a_run_is_submitted_watched_and_found_again(client: Client, db: RedisDB)
     assert [(run.iid, run.sparkline) for run in listed.results] == [(iid, [0.5])]
 
 
+@pytest.mark.parametrize("worker_id", ["rack 7-1f", "..-1f", "a?b#c-1f", "%2F-1f", "drain"])
+def test_a_worker_of_any_name_is_drained(client: Client, db: RedisDB, worker_id: str) -> None:
+    db.workers.beat(TORCH_WORKER.model_copy(update={"worker_id": worker_id}), ttl_s=60)
+    drained = client.drain_worker(worker_id, is_draining=True)
+    assert (drained.worker_id, drained.is_draining) == (worker_id, True)
+
+
 def test_trainers_and_health_are_read(client: Client) -> None:
     assert client.list_trainers().trainers[0].name == "cnn"
     assert client.get_health().status == "ok"

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import socket
-import tempfile
 import threading
-from collections.abc import Iterator
 from contextlib import suppress
-from pathlib import Path
 
 import pytest
 import redis
@@ -15,7 +12,6 @@ import redis
 from cli.redis_server import RedisServer
 from errors import InvalidInput, StoreUnavailable
 from redis_db import RedisDB
-from tests.conftest import start_redis
 from tests.programs import wait_until
 from tests.records import claim
 
@@ -25,15 +21,6 @@ def closed_port() -> int:
     with socket.socket() as found:
         found.bind(("127.0.0.1", 0))
         return int(found.getsockname()[1])
-
-
-@pytest.fixture
-def own_server() -> Iterator[RedisServer]:
-    """A server this test may upset."""
-    with tempfile.TemporaryDirectory(prefix="wattle-") as folder:
-        server = start_redis(RedisServer(Path(folder), unix_socket=Path(folder) / "s", is_durable=False))
-        yield server
-        server.stop()
 
 
 def test_a_redis_that_is_away_is_named_without_its_password(closed_port: int) -> None:
@@ -53,13 +40,13 @@ def test_a_redis_that_is_away_is_named_without_its_password(closed_port: int) ->
             assert "hidden" not in str(away.value)
 
 
-def test_a_store_recovers_when_redis_comes_back(own_server: RedisServer) -> None:
-    with RedisDB(own_server.url) as db:
+def test_a_store_recovers_when_redis_comes_back(own_redis: RedisServer) -> None:
+    with RedisDB(own_redis.url) as db:
         db.queue.submit({"num_epochs": 1}, run_id="a")
-        own_server.stop()
+        own_redis.stop()
         with pytest.raises(StoreUnavailable):
             db.queue.claim(["default"], worker_id="w", lease_s=60)
-        own_server.start()
+        own_redis.start()
         # Its scripts are gone with its memory.
         db.queue.submit({"num_epochs": 1}, run_id="b")
         assert claim(db).run_id == "b"
@@ -124,26 +111,26 @@ def test_threads_that_wait_for_a_cluster_that_hangs_share_one_try(monkeypatch: p
     ],
 )
 def test_a_redis_that_says_no_is_explained(
-    own_server: RedisServer, settings: dict[str, str], remedy: str
+    own_redis: RedisServer, settings: dict[str, str], remedy: str
 ) -> None:
-    with redis.Redis.from_url(own_server.url) as admin, RedisDB(own_server.url) as db:
+    with redis.Redis.from_url(own_redis.url) as admin, RedisDB(own_redis.url) as db:
         for name, value in settings.items():
             admin.config_set(name, value)
         with pytest.raises(StoreUnavailable, match=remedy):
             db.queue.submit({"num_epochs": 1})
 
 
-def test_a_read_only_replica_is_explained(own_server: RedisServer, closed_port: int) -> None:
-    with redis.Redis.from_url(own_server.url) as admin, RedisDB(own_server.url) as db:
+def test_a_read_only_replica_is_explained(own_redis: RedisServer, closed_port: int) -> None:
+    with redis.Redis.from_url(own_redis.url) as admin, RedisDB(own_redis.url) as db:
         admin.replicaof("127.0.0.1", closed_port)
         with pytest.raises(StoreUnavailable, match="primary"):
             db.queue.submit({"num_epochs": 1})
 
 
 def test_a_server_that_became_a_replica_is_left_for_whom_its_name_means_by_then(
-    own_server: RedisServer, closed_port: int
+    own_redis: RedisServer, closed_port: int
 ) -> None:
-    with redis.Redis.from_url(own_server.url) as admin, RedisDB(own_server.url) as db:
+    with redis.Redis.from_url(own_redis.url) as admin, RedisDB(own_redis.url) as db:
         db.ping()
         assert len(admin.client_list(_type="normal")) == 2
         admin.replicaof("127.0.0.1", closed_port)
@@ -179,9 +166,9 @@ def test_the_number_of_the_database_is_taken_from_the_argument_else_from_the_url
 
 
 def test_a_wait_longer_than_the_socket_timeout_is_no_failure(
-    own_server: RedisServer, monkeypatch: pytest.MonkeyPatch
+    own_redis: RedisServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("store.connection.CALL_TIMEOUT_S", 0.1)
-    with redis.Redis.from_url(own_server.url) as admin, RedisDB(own_server.url) as db:
+    with redis.Redis.from_url(own_redis.url) as admin, RedisDB(own_redis.url) as db:
         db.queue.wait(["default"], timeout_s=0.3)
         assert admin.info("commandstats")["cmdstat_blpop"]["failed_calls"] == 0

@@ -20,8 +20,9 @@ from tests.integration.test_views import Open, button, metric, silent, texts
 from tests.programs import wait_until
 from tests.records import TORCH_WORKER
 from views import commands
+from views.actions import RETRY
 
-api_url, open_page = test_views.api_url, test_views.open_page
+api_url, open_page, asked = test_views.api_url, test_views.open_page, test_views.asked
 ERROR = RunError(
     kind="TrainingFailed",
     message="The loss is not finite.",
@@ -140,15 +141,17 @@ def test_a_drawing_that_overtakes_a_click_neither_drops_nor_repeats_it(
     app = open_page("run", api_url, iid=acted.run_id)
     badge, act = DeltaGenerator.badge, commands.act
     overtaken: list[str] = []
+    acts: list[tuple[Any, ...]] = []
     anew = RerunException(RerunData(query_string=f"iid={acted.run_id}"))
 
     def badge_overtaken(self: DeltaGenerator, text: str, **options: Any) -> DeltaGenerator:
-        if at == "the pill" and text == "rerunning …" and not overtaken:
+        if at == "the pill" and text == "retrying …" and not overtaken:
             overtaken.append(at)
             raise anew
         return badge(self, text, **options)
 
     def act_overtaken(*asked: Any) -> Any:
+        acts.append(asked)
         after = act(*asked)
         if at == "the answer":
             overtaken.append(at)
@@ -158,12 +161,13 @@ def test_a_drawing_that_overtakes_a_click_neither_drops_nor_repeats_it(
     monkeypatch.setattr(DeltaGenerator, "badge", badge_overtaken)
     monkeypatch.setattr(commands, "act", act_overtaken)
 
-    button(app, "Rerun").click().run()
+    button(app, "Retry").click().run()
     app.run()
 
     assert not app.exception
     assert overtaken == [at]
-    assert [run.rerun_of for run in db.runs.list().runs] == [acted.run_id, None]
+    assert acts == [(acted.run_id, RETRY)]
+    assert db.runs.get(acted.run_id).status is Status.WAITING
 
 
 def test_a_failed_run_explains_itself_and_is_retried(open_page: Open, api_url: str, db: RedisDB) -> None:
@@ -201,15 +205,16 @@ def test_the_page_of_a_run_that_has_ended_is_drawn_again(
     assert intervals[0] == 10
 
 
-def test_a_rerun_leads_to_the_new_run(open_page: Open, api_url: str, db: RedisDB) -> None:
-    old = failed(db, learning_rate=0.25)
-    app = open_page("run", api_url, iid=old.run_id)
-
-    button(app, "Rerun").click().run()
-
-    new = db.runs.get(str(app.query_params["iid"]))
-    assert (new.rerun_of, new.hyper_params["learning_rate"]) == (old.run_id, 0.25)
-    assert db.runs.get(old.run_id).status is Status.FAILED
+def test_what_could_lose_runs_is_said_on_the_runs_and_the_workers_page(
+    open_page: Open, api_url: str, db: RedisDB, asked: list[str]
+) -> None:
+    warning = "Redis' appendonly is no"
+    assert db.fitness.list_warnings(), "the tests' server has no file"
+    for page in ("runs", "workers"):
+        app = open_page(page, api_url)
+        app.run()
+        assert warning in texts(app)
+    assert asked.count("/healthz") == 1
 
 
 def test_a_deletion_is_confirmed_by_what_goes(open_page: Open, api_url: str, db: RedisDB) -> None:

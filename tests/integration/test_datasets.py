@@ -23,6 +23,8 @@ import torch
 from errors import DatasetUnavailable
 from trainers.data import Data, Split, TensorSplit, load_data
 from trainers.datasets import DATASETS, Archive, DataFile, Dataset, is_on_disk
+from trainers.download import fetch_missing
+from trainers.embedded import read_digits
 from trainers.params import CnnHyperParams
 
 RNG = np.random.default_rng(0)
@@ -293,7 +295,7 @@ def test_a_broken_download_leaves_nothing_behind(tmp_path: Path, server: tuple[s
 def test_a_host_without_a_network_is_told_which_files_go_where(tmp_path: Path) -> None:
     dataset = published_by(DATASETS["fashion_mnist"], "http://127.0.0.1:1/")
     with pytest.raises(DatasetUnavailable) as caught:
-        load(dataset, tmp_path / "datasets")
+        fetch_missing(dataset, tmp_path / "datasets", say=lambda _: None, pauses_s=())
     message = str(caught.value)
     assert str(tmp_path / "datasets") in message
     assert all(file.path in message for file in dataset.files)
@@ -320,6 +322,14 @@ def test_the_split_of_digits_is_fixed_and_stratified(tmp_path: Path) -> None:
 
 # The test split as documented in docs/trainers.md: results are only comparable while it stays the same.
 DIGITS_TEST_SHA256 = "31efe32a3d6acc328e5e3cf7c41b50e4b9eb328c09e8c6682d31d771cd0c86f8"
+
+
+def test_digits_are_those_of_scikit_learn_wherever_it_keeps_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = read_digits()
+    monkeypatch.setattr("trainers.embedded.find_spec", lambda _: None)
+    for ours, theirs in zip(found, read_digits(), strict=True):
+        assert np.array_equal(ours.images, theirs.images)
+        assert np.array_equal(ours.labels, theirs.labels)
 
 
 def test_no_image_of_digits_is_in_two_splits(tmp_path: Path) -> None:

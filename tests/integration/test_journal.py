@@ -97,6 +97,40 @@ def test_while_redis_is_away_every_write_is_in_the_file_and_none_is_once_it_is_b
     assert [result.epoch for result in db.runs.list_epochs(lease.run_id)] == [1, 2]
 
 
+def test_what_is_set_aside_is_in_the_file_and_made_when_redis_answers_again(
+    db: RedisDB, tmp_path: Path
+) -> None:
+    lease = running(db)
+    writer = journal(db, lease, tmp_path)
+    writer.add(write_epoch(1))
+    writer.set_aside()
+    writer.add(write_epoch(2))
+    writer.set_aside()
+    (path,) = tmp_path.iterdir()
+    assert [decode(line) for line in path.read_text().splitlines()[1:]] == [write_epoch(1), write_epoch(2)]
+    assert db.runs.list_epochs(lease.run_id) == []
+    assert writer.flush()
+    assert [result.epoch for result in db.runs.list_epochs(lease.run_id)] == [1, 2]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_finish_that_leaves_work_on_files_is_in_the_file_until_that_is_done(
+    db: RedisDB, tmp_path: Path
+) -> None:
+    lease = running(db)
+    done = FinishWrite(status=Status.DONE, has_saved_models=True)
+    writer = journal(db, lease, tmp_path)
+    writer.add(LinesWrite(lines=("done",)))
+    writer.add(done)
+    (path,) = tmp_path.iterdir()
+    assert db.runs.get(lease.run_id).status is Status.RUNNING
+    assert writer.flush()
+    assert db.runs.get(lease.run_id).status is Status.DONE
+    assert decode(path.read_text().splitlines()[-1]) == done
+    writer.discard()
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_dead_workers_file_is_replayed_in_order_and_deleted(db: RedisDB, tmp_path: Path) -> None:
     lease = running(db)
     done = FinishWrite(status=Status.DONE, reason="early", has_saved_models=True)

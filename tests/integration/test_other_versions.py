@@ -11,9 +11,10 @@ from flask.testing import FlaskClient
 
 from backend import create_app
 from redis_db import RedisDB
-from schema import RunError, Status
+from schema import Requires, RunError, RunOptions, Status
 from settings import Settings
-from tests.records import TORCH_WORKER, claim
+from tests.records import TORCH_WORKER, claim, extra, running
+from work.routing import list_queues
 
 
 @pytest.fixture
@@ -74,3 +75,44 @@ def test_what_is_not_known_of_a_run_is_left_out(api: FlaskClient, db: RedisDB, r
     run = db.runs.get(run_id)
     assert run.error == RunError(kind="OSError", message="disk full")
     assert api.post(f"/api/runs/{run_id}/retry", json={}).status_code == 200
+
+
+def test_what_is_not_known_of_an_extra_cost_is_left_out(
+    api: FlaskClient, db: RedisDB, raw: redis.Redis
+) -> None:
+    lease = running(db)
+    cost = extra(energy_kwh=0.5, co2_g=50.0)
+    db.runs.record_extra(lease, cost)
+    (place,) = raw.hkeys(f"run:{lease.run_id}:extras")
+    stored = json.loads(str(raw.hget(f"run:{lease.run_id}:extras", place)))
+    raw.hset(f"run:{lease.run_id}:extras", place, json.dumps(stored | {"water_l": 1}))
+    db.queue.finish(lease, Status.DONE)
+    assert db.accounts.list_extras(lease.run_id) == [cost]
+    assert api.post(f"/api/runs/{lease.run_id}/recompute", json={}).status_code < 500
+
+
+def test_what_is_not_known_of_an_event_is_left_out(db: RedisDB, raw: redis.Redis) -> None:
+    raw.xadd("events", {"kind": "moved", "run_id": "r", "attempt": 2, "from_host": "a", "event_id": "no"})
+    (event,) = db.events.list()
+    assert (event.kind, event.run_id, event.attempt, event.event_id != "no") == ("moved", "r", 2, True)
+
+
+def test_what_is_not_known_of_a_point_of_power_is_left_out(db: RedisDB, raw: redis.Redis) -> None:
+    raw.rpush("run:r:power", "1.0", json.dumps([5, {"cpu": 7.5}, "measured"]))
+    (point,) = db.power.list("r")
+    assert (point.at.timestamp(), point.power_w) == (5, {"cpu": 7.5})
+
+
+@pytest.mark.parametrize("needs", [{"gpus": 1, "npus": 2}, {"gpus": 1000}])
+def test_a_worker_leaves_runs_alone_whose_needs_it_does_not_know(
+    db: RedisDB, raw: redis.Redis, needs: dict[str, int]
+) -> None:
+    known = db.queue.submit({"num_epochs": 1}, RunOptions(requires=Requires(gpus=1)), run_id="known")
+    raw.hset("queue:requirements", "default.gpus-1.new", json.dumps({"queue": "default", "requires": needs}))
+    raw.lpush("queue:requests:default.gpus-1.new", "foreign")
+    worker = TORCH_WORKER.model_copy(update={"gpus": 8})
+    queues = list_queues(worker, db.queue.list_requirements())
+    assert queues == ["default.gpus-1", "default"]
+    lease = db.queue.claim(queues, worker_id="w-1", lease_s=60)
+    assert lease is not None
+    assert lease.run_id == known.run_id

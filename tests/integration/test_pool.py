@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import tempfile
 import threading
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 import redis
@@ -15,22 +13,12 @@ from errors import StoreUnavailable
 from redis_db import RedisDB
 from store import pool
 from store.pool import QuickPool, quicken
-from tests.conftest import start_redis
 
 
 @pytest.fixture
 def client(redis_url: str) -> Iterator[redis.Redis]:
     with quicken(redis.Redis.from_url(redis_url)) as quick:
         yield quick
-
-
-@pytest.fixture
-def own_redis() -> Iterator[RedisServer]:
-    """A server that a test may stop."""
-    with tempfile.TemporaryDirectory(prefix="wattle-") as folder:
-        server = start_redis(RedisServer(Path(folder), unix_socket=Path(folder) / "s", is_durable=False))
-        yield server
-        server.stop()
 
 
 def test_a_connection_is_used_again_while_it_is_free(client: redis.Redis) -> None:

@@ -14,14 +14,16 @@ from bench.contestants import Stage, new_redis, ours, peer
 from bench.fault_scenes import killed_after_pop, redis_away
 from bench.faults import CONTESTANTS, is_right
 from bench.queue import drain
+from bench.run_memory import INDEXES, OWN, measure_runs
 from bench.run_template import EPOCHS, RunTemplate, is_failed
 from bench.seeding import Seeder
-from bench.store import check, read_parts, seed
+from bench.store import check, seed
 from cli.redis_server import RedisServer
 from errors import StoreUnavailable
 from redis_db import RedisDB
 from schema import EpochResult, Status
 from tests.conftest import start_redis
+from tests.records import extra
 
 NOOPS = ours("ours", "Wattle", "-m", "bench.peers.ours", "work", "default")
 
@@ -44,7 +46,7 @@ def template(redis_url: str) -> RunTemplate:
         "hyper_params": {"num_epochs": EPOCHS},
     }
     run = Seeder(redis_url).submit("template", {"num_epochs": EPOCHS}).model_copy(update=changes)
-    return RunTemplate(run, epochs)
+    return RunTemplate(run, epochs, (extra(name="rest"),))
 
 
 def test_our_worker_drains_its_queue_and_starts_what_comes_while_it_is_idle(
@@ -129,8 +131,8 @@ def test_seeded_runs_are_as_the_product_writes_them(
         assert (run.error is not None) is is_failed(number)
     with redis.Redis.from_url(redis_url) as client:
         assert client.exists("queue:leases", "queue:requests") == 0
-        parts = read_parts(client, 20)
-    assert all(size > 0 for size in parts.values()), parts
+        parts = measure_runs(client, list(runs))
+    assert all(parts[kind] > 0 for kind in (*OWN, INDEXES)), parts
 
 
 def test_a_seeding_that_lacks_runs_is_noticed(db: RedisDB, redis_url: str, template: RunTemplate) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 import time
@@ -26,6 +27,11 @@ from trainers.rank_messages import Asked, encode
 from trainers.saved_models import open_models
 
 pytestmark = pytest.mark.slow
+
+NETWORKS = ("resnet9", "mobilenet_v3_small")
+# Dropout draws from each rank's own generator.
+STOPPED: dict[str, object] = {"dropout": 0.3, "num_epochs": 12}
+STOP_AT, LAST_STEP = 12, 108
 
 
 @pytest.fixture(autouse=True)
@@ -57,7 +63,11 @@ class StoppingControl(CollectingControl):
 
 
 def train(
-    folder: Path, control: CollectingControl | None = None, /, **hyper_params: object
+    folder: Path,
+    control: CollectingControl | None = None,
+    checkpoint_every_s: float = 0,
+    /,
+    **hyper_params: object,
 ) -> list[EpochResult]:
     """Train on digits in batches of 160, the last of which has 157 images for its two ranks."""
     context = TrainingContext(
@@ -65,7 +75,7 @@ def train(
         device="cpu",
         control=control or CollectingControl(),
         checkpoints=open_checkpoints(str(folder), "run"),
-        checkpoint_every_s=0,
+        checkpoint_every_s=checkpoint_every_s,
         models=open_models(str(folder / "models"), "run"),
     )
     chosen = {"num_epochs": 2, "batch_size": 160, "validation_fraction": 0.1, "seed": 3, **hyper_params}
@@ -108,8 +118,9 @@ def test_two_ranks_train_as_one_process(tmp_path: Path) -> None:
 def test_a_network_with_batch_norm_trains_on_two_ranks_as_in_one_process(tmp_path: Path) -> None:
     # Small steps: with larger ones a value on the edge of a ReLU that falls to the other side shows.
     chosen = {"network": "resnet9", "optimizer": "sgd", "learning_rate": 0.001, "num_epochs": 1}
-    whole = train(tmp_path / "one", **chosen)
-    shared = train(tmp_path / "two", gpus=2, **chosen)
+    # Its weights are large: saved once, at the end.
+    whole = train(tmp_path / "one", None, 3_600, **chosen)
+    shared = train(tmp_path / "two", None, 3_600, gpus=2, **chosen)
 
     assert_close(shared, whole, rel=1e-4)
     expected = weights(tmp_path / "one")
@@ -117,45 +128,74 @@ def test_a_network_with_batch_norm_trains_on_two_ranks_as_in_one_process(tmp_pat
         torch.testing.assert_close(value, expected[name], rtol=1e-3, atol=3e-4)
 
 
-@pytest.mark.parametrize("network", ["resnet9", "mobilenet_v3_small"])
-def test_gradients_and_running_statistics_are_those_of_the_whole_batch(tmp_path: Path, network: str) -> None:
+@pytest.fixture(scope="module")
+def derived(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the gradients of both networks, of the whole batch and of two ranks."""
+    folder = tmp_path_factory.mktemp("derived")
     started = [
-        subprocess.Popen([sys.executable, "-m", "tests.rank_gradients", network, str(rank), str(tmp_path)])
+        subprocess.Popen([sys.executable, "-m", "tests.rank_gradients", str(rank), str(folder), *NETWORKS])
         for rank in (-1, 0, 1)
     ]
     assert [process.wait(120) for process in started] == [0, 0, 0]
-    whole, shared = (load_file(tmp_path / f"{rank}.safetensors") for rank in (-1, 0))
+    return folder
+
+
+@pytest.mark.parametrize("network", NETWORKS)
+def test_gradients_and_running_statistics_are_those_of_the_whole_batch(derived: Path, network: str) -> None:
+    whole, shared = (load_file(derived / f"{network}{rank}.safetensors") for rank in (-1, 0))
     assert whole.keys() == shared.keys()
     for name, expected in whole.items():
         torch.testing.assert_close(shared[name], expected, rtol=1e-7, atol=1e-10)
 
 
-@pytest.mark.parametrize("gpus", [2, 3])
-def test_ranks_that_are_stopped_go_on_with_the_same_bits(tmp_path: Path, gpus: int) -> None:
-    # Dropout draws from each rank's own generator. The order of a sum shows in those of three.
-    chosen: dict[str, object] = {"gpus": gpus, "dropout": 0.3, "num_epochs": 20}
-    whole = train(tmp_path / "whole", **chosen)
-    train(tmp_path / "parts", StoppingControl(12), **chosen)
-    newest = open_checkpoints(str(tmp_path / "parts"), "run").find_newest()
+def train_until_stopped(folder: Path, gpus: int) -> None:
+    """Leave the checkpoint of a training that was stopped on the way."""
+    train(folder, StoppingControl(STOP_AT), gpus=gpus, **STOPPED)
+    newest = open_checkpoints(str(folder), "run").find_newest()
     assert newest is not None
-    assert 12 <= newest.step < 180
+    assert STOP_AT <= newest.step < LAST_STEP
+    assert psutil.Process().children() == []
+
+
+@pytest.fixture(scope="module")
+def stopped(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the checkpoint of two ranks."""
+    folder = tmp_path_factory.mktemp("stopped")
+    train_until_stopped(folder, 2)
+    return folder
+
+
+def assert_goes_on_with_the_same_bits(parts: Path, folder: Path, gpus: int) -> None:
+    whole = train(folder, gpus=gpus, **STOPPED)
     control = CollectingControl()
-    rest = train(tmp_path / "parts", control, **chosen)
+    rest = train(parts, control, gpus=gpus, **STOPPED)
 
     assert control.facts["resume"] == "exact"
+    assert 0 < len(rest) <= len(whole)
     same = {"duration_s", "resumed_after_s"}
     assert [result.model_dump(exclude=same) for result in rest] == [
         result.model_dump(exclude=same) for result in whole[-len(rest) :]
     ]
-    expected = weights(tmp_path / "whole")
-    assert all(torch.equal(value, expected[name]) for name, value in weights(tmp_path / "parts").items())
+    expected = weights(folder)
+    assert all(torch.equal(value, expected[name]) for name, value in weights(parts).items())
 
 
-def test_another_number_of_ranks_resumes_and_is_called_inexact(tmp_path: Path) -> None:
-    train(tmp_path, StoppingControl(12), gpus=2, num_epochs=20)
+def test_ranks_that_are_stopped_go_on_with_the_same_bits(stopped: Path, tmp_path: Path) -> None:
+    parts = shutil.copytree(stopped, tmp_path / "parts")
+    assert_goes_on_with_the_same_bits(parts, tmp_path / "whole", 2)
+
+
+def test_three_ranks_go_on_with_the_same_bits(tmp_path: Path) -> None:
+    # The order of a sum shows in those of three.
+    train_until_stopped(tmp_path / "parts", 3)
+    assert_goes_on_with_the_same_bits(tmp_path / "parts", tmp_path / "whole", 3)
+
+
+def test_another_number_of_ranks_resumes_and_is_called_inexact(stopped: Path, tmp_path: Path) -> None:
+    parts = shutil.copytree(stopped, tmp_path / "parts")
     control = CollectingControl()
-    results = train(tmp_path, control, num_epochs=20)
-    assert results[-1].epoch == 20
+    results = train(parts, control, **STOPPED)
+    assert results[-1].epoch == 12
     assert results[-1].test_accuracy > 0.95
     assert "gpus" in str(control.facts["resume"])
     assert str(control.facts["resume"]).startswith("inexact")
@@ -213,26 +253,41 @@ def test_who_takes_the_epochs_late_gets_them_all(tmp_path: Path) -> None:
     assert [result.epoch for result in epochs] == [2, 3, 4]
 
 
-def test_a_rank_that_breaks_down_after_the_training_does_not_fail_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "sitecustomize.py").write_text(BREAKS_DOWN_AT_THE_END)
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    assert [result.epoch for result in train(tmp_path, gpus=2)] == [1, 2]
+class FullDisk(Checkpoints):
+    def save(self, checkpoint: Checkpoint) -> None:
+        raise OSError(f"No space left for step {checkpoint.step}")
 
 
-def test_a_full_disk_costs_the_checkpoint_and_not_the_run(tmp_path: Path) -> None:
-    class FullDisk(Checkpoints):
-        def save(self, checkpoint: Checkpoint) -> None:
-            raise OSError(f"No space left for step {checkpoint.step}")
-
+@pytest.fixture(scope="module")
+def troubled(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[EpochResult], CollectingControl]:
+    """What comes of two epochs without space for a checkpoint, after which a rank breaks down."""
+    folder = tmp_path_factory.mktemp("troubled")
+    (folder / "sitecustomize.py").write_text(BREAKS_DOWN_AT_THE_END)
     control = CollectingControl()
     context = TrainingContext(
-        datasets_dir=tmp_path,
+        datasets_dir=folder,
         device="cpu",
         control=control,
-        checkpoints=FullDisk(open_checkpoints(str(tmp_path), "run")._folder),
+        checkpoints=FullDisk(open_checkpoints(str(folder), "run")._folder),
     )
-    hyper_params = CnnHyperParams.model_validate({"num_epochs": 1, "gpus": 2})
-    assert len(list(train_cnn(hyper_params, context))) == 1
+    hyper_params = CnnHyperParams.model_validate({"num_epochs": 2, "gpus": 2})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", str(folder))
+        results = list(train_cnn(hyper_params, context))
+    assert psutil.Process().children() == []
+    return results, control
+
+
+def test_a_rank_that_breaks_down_after_the_training_does_not_fail_it(
+    troubled: tuple[list[EpochResult], CollectingControl],
+) -> None:
+    results, _ = troubled
+    assert [result.epoch for result in results] == [1, 2]
+
+
+def test_a_full_disk_costs_the_checkpoint_and_not_the_run(
+    troubled: tuple[list[EpochResult], CollectingControl],
+) -> None:
+    results, control = troubled
+    assert len(results) == 2
     assert any("No space left" in line and "The run goes on" in line for line in control.lines)

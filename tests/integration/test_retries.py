@@ -15,6 +15,7 @@ from store.queue import MAX_LEASE_LOSSES, MAX_RETRY_S, RETRY_BASE_S
 from tests.records import claim, running
 
 RETRYABLE = RunError(kind="OSError", message="the disk is full\nreally", is_retryable=True)
+FINAL = RunError(kind="TrainingFailed", message="the loss is NaN")
 
 
 def start(db: RedisDB, max_failures: int = 3) -> Lease:
@@ -129,10 +130,19 @@ def test_a_failure_that_would_be_tried_again_ends_as_was_asked_for(
     assert raw.exists("queue:deferred", "queue:requests") == 0
 
 
-@pytest.mark.parametrize("error", [None, RETRYABLE], ids=["for good", "one too many"])
-@pytest.mark.parametrize(("wish", "status"), [("cancel", Status.CANCELLED), ("pause", Status.PAUSED)])
-def test_a_last_failure_ends_as_was_asked_for_too(
-    db: RedisDB, wish: str, status: Status, error: RunError | None
+@pytest.mark.parametrize(
+    ("wish", "error", "status"),
+    [
+        ("cancel", None, Status.CANCELLED),
+        ("cancel", FINAL, Status.CANCELLED),
+        ("cancel", RETRYABLE, Status.CANCELLED),
+        ("pause", None, Status.FAILED),
+        ("pause", FINAL, Status.FAILED),
+        ("pause", RETRYABLE, Status.PAUSED),
+    ],
+)
+def test_a_last_failure_ends_as_was_asked_for_too_but_who_fails_for_good_is_not_paused(
+    db: RedisDB, raw: redis.Redis, wish: str, status: Status, error: RunError | None
 ) -> None:
     lease = start(db, max_failures=0)
     getattr(db.controls, wish)("a")
@@ -140,6 +150,7 @@ def test_a_last_failure_ends_as_was_asked_for_too(
     assert finish == [status] * 2
     run = db.runs.get("a")
     assert (run.status, run.failures, run.error, run.request) == (status, 1, error, None)
+    assert (run.ended_at is None, raw.exists("queue:paused")) == (status is Status.PAUSED,) * 2
 
 
 def test_a_resumed_run_that_fails_once_more_than_it_may_has_failed(db: RedisDB) -> None:
@@ -252,9 +263,9 @@ def test_a_gap_below_half_a_lease_is_no_outage(db: RedisDB, raw: redis.Redis) ->
     assert reap(db) == [run_id]
 
 
-def test_two_seconds_are_no_outage_for_short_leases(db: RedisDB, raw: redis.Redis) -> None:
+def test_the_outage_of_a_short_lease_is_short_too(db: RedisDB, raw: redis.Redis) -> None:
     run_id = expired(db, raw)
-    steady(raw, db, last_ago_s=2.1, since_ago_s=1000)
-    assert db.queue.requeue_expired(grace_s=0.5) == []
-    steady(raw, db, last_ago_s=1.5, since_ago_s=1000)
-    assert db.queue.requeue_expired(grace_s=0.5) == [run_id]
+    steady(raw, db, last_ago_s=1.1, since_ago_s=1000)
+    assert db.queue.requeue_expired(grace_s=2) == []
+    steady(raw, db, last_ago_s=0.5, since_ago_s=1000)
+    assert db.queue.requeue_expired(grace_s=2) == [run_id]

@@ -32,8 +32,9 @@ def test_an_epoch_is_read_as_it_was_recorded(db: RedisDB) -> None:
     lease = running(db)
     result = epoch(
         1,
-        train_loss=0.1 + 0.2,
-        energy_kwh=3.33333e-10,
+        train_loss=0.123456,
+        train_accuracy=0.1234567,
+        energy_kwh=3.333333e-10,
         energy_quality="measured",
         energy_by_source={"gpu:0": 3e-10, "cpu": 3.333e-11},
         co2_g=0.333333,
@@ -43,12 +44,12 @@ def test_an_epoch_is_read_as_it_was_recorded(db: RedisDB) -> None:
     assert db.runs.list_epochs(lease.run_id) == [result.model_copy(update={"attempt": 1})]
 
 
-def test_what_was_measured_is_kept_with_six_digits(db: RedisDB) -> None:
+def test_what_was_measured_is_kept_with_six_digits_or_seven(db: RedisDB) -> None:
     lease = running(db)
     measured = {"energy_kwh": 1e-9 / 3, "co2_g": 2 / 3, "duration_s": 100 / 3}
     db.runs.record_epoch(lease, epoch(1, **measured, energy_by_source={"cpu": 1e-9 / 3}))
     (stored,) = db.runs.list_epochs(lease.run_id)
-    assert (stored.energy_kwh, stored.co2_g, stored.duration_s) == (3.33333e-10, 0.666667, 33.3333)
+    assert (stored.energy_kwh, stored.co2_g, stored.duration_s) == (3.333333e-10, 0.666667, 33.3333)
     assert stored.energy_by_source == {"cpu": 3.333e-10}
 
 
@@ -353,6 +354,9 @@ def test_runs_are_counted_by_status(db: RedisDB) -> None:
     db.queue.submit({"num_epochs": 1})
     counted = {status: count for status, count in db.runs.count_by_status().items() if count}
     assert counted == {Status.RUNNING: 2, Status.DONE: 1, Status.WAITING: 1}
+    for sort in SortField:
+        for status in (None, Status.DONE, Status.FAILED):
+            assert db.runs.list(sort, status=status, limit=1).counts == db.runs.count_by_status()
 
 
 @pytest.mark.one_server
@@ -378,6 +382,7 @@ def test_a_run_of_twenty_epochs_takes_less_than_ten_kibibytes(db: RedisDB, raw: 
                 ended_at=datetime(2026, 1, 1, 12, 0, 0, 123456, tzinfo=UTC),
             )
             db.runs.record_epoch(lease, result)
+        db.runs.record_extra(lease, unfinished(name="rest", duration_s=0.0, energy_kwh=1 / 7, co2_g=1 / 3))
         db.queue.finish(lease, Status.DONE)
     raw.delete("events")
     used = sum(raw.memory_usage(key, samples=0) or 0 for key in raw.scan_iter())

@@ -13,6 +13,8 @@ from schema import Checkpoint, EpochResult, Epochs, TrainingContext
 from trainers import TrainerSpec
 from trainers.params import HyperParams
 
+LINES = 5_000
+
 
 class SleepyHyperParams(HyperParams):
     """A training that only takes time; its figures tell the epoch and the seed."""
@@ -20,6 +22,7 @@ class SleepyHyperParams(HyperParams):
     trainer: Literal["sleepy"] = "sleepy"
     step_s: float = 0.01
     epoch_s: float = Field(0.05, ge=0, le=60)
+    evaluation_s: float = 0.0
 
 
 class RaisingHyperParams(SleepyHyperParams):
@@ -56,6 +59,12 @@ class HangingHyperParams(SleepyHyperParams):
     """Hangs in the second epoch of its first attempt, which leaves a file behind."""
 
     trainer: Literal["hanging"] = "hanging"  # type: ignore[assignment] # as above
+
+
+class ChattyHyperParams(SleepyHyperParams):
+    """Says LINES lines once there is a file ``speak``, as fast as it can, and writes how long it took."""
+
+    trainer: Literal["chatty"] = "chatty"  # type: ignore[assignment] # as above
 
 
 def result_of(hyper_params: SleepyHyperParams, epoch: int) -> EpochResult:
@@ -117,10 +126,27 @@ def train_saving(hyper_params: SleepyHyperParams, context: TrainingContext) -> E
             if context.control.after_step(step):
                 checkpoints.save(Checkpoint(step, {"next": epoch}))
                 return None
+        if hyper_params.evaluation_s:
+            context.control.log(f"evaluates epoch {epoch}")
+            time.sleep(hyper_params.evaluation_s)
         yield result_of(hyper_params, epoch)
         checkpoints.save(Checkpoint(step, {"next": epoch + 1}))
     while (context.datasets_dir.parent / "hold").exists():
         time.sleep(0.01)
+    return None
+
+
+def train_chatty(hyper_params: SleepyHyperParams, context: TrainingContext) -> Epochs:
+    folder = context.datasets_dir.parent
+    yield result_of(hyper_params, 1)
+    while not (folder / "speak").exists():
+        time.sleep(0.01)
+    began_s = time.monotonic()
+    for number in range(LINES):
+        context.control.log(f"line {number}")
+    (folder / "has-spoken").write_text(str(time.monotonic() - began_s))
+    for epoch in range(2, hyper_params.num_epochs + 1):
+        yield result_of(hyper_params, epoch)
     return None
 
 
@@ -158,3 +184,4 @@ DYING = spec("dying", DyingHyperParams)
 STUBBORN = spec("stubborn", StubbornHyperParams)
 SAVING = spec("saving", SavingHyperParams)
 HANGING = spec("hanging", HangingHyperParams)
+CHATTY = spec("chatty", ChattyHyperParams)

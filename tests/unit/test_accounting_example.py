@@ -85,6 +85,6 @@ def test_the_prediction_of_the_example_follows(section: str, example: dict[str, 
 
 def test_every_equivalent_names_the_source_that_the_docs_name(section: str) -> None:
     for found in equivalents_of(1.0):
-        title = found.measure.source.split(",")[1].strip()
+        title = found.source.split(",")[1].strip()
         assert title in section
-        assert "2024" in found.measure.source
+        assert "2024" in found.source

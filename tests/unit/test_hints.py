@@ -37,6 +37,7 @@ def test_every_error_of_our_own_that_has_a_hint_exists() -> None:
         (errors.TrainingFailed("NaN"), False),
         (errors.InvalidInput("wrong"), False),
         (errors.DatasetUnavailable("missing"), False),
+        (errors.DownloadInterrupted("reset"), True),
         (errors.TrainerDied("rank 1"), True),
         (OSError("disk"), True),
         (ValueError("foreign"), True),

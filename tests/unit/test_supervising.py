@@ -137,3 +137,11 @@ def test_workers_get_every_argument_but_the_supervisors() -> None:
     assert parse(line).others == ("--queues", "a,b", "--burst", "--max-runs", "3", "--name", "x")
     assert parse(["--gpus", "all", "--threads", "2"]).others == ("--threads", "2")
     assert not parse(["--burst"]).is_supervisor
+
+
+@pytest.mark.parametrize("name", ["rack/7", "/", "a\nb", "", " "])
+def test_a_worker_s_name_can_be_a_part_of_a_path(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        parse(["--name", name])
+    assert "without a slash" in capsys.readouterr().err
+    assert parse(["--name", "Büro 7 (GPU)"]).name == "Büro 7 (GPU)"

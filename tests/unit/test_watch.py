@@ -6,7 +6,7 @@ import pytest
 
 from schema import Request
 from work.pulse import CELLS, Pulse
-from work.watch import MOST_S, PAUSE_S, SAVE_STALLS, STOP_S, Watch
+from work.watch import PATIENCE_S, SAVE_STALLS, SHORT_S, Watch
 
 
 def watch(pulse: Pulse, *, stall_s: float = 10.0, left_s: float | None = None) -> Watch:
@@ -66,34 +66,50 @@ def test_the_time_of_a_run_ends(pulse: Pulse) -> None:
     assert watched.is_over_time(105.0)
 
 
+def gives_up(watched: Watch, now_s: float, *, is_redis_away: bool = False) -> bool:
+    return watched.is_out_of_patience(now_s, is_redis_away=is_redis_away)
+
+
+@pytest.mark.parametrize("is_redis_away", [False, True])
 @pytest.mark.parametrize(
     ("request_", "patience_s"),
-    [(Request.PREEMPT, STOP_S), (Request.CANCEL, STOP_S), (Request.PAUSE, PAUSE_S)],
+    [(Request.PREEMPT, PATIENCE_S), (Request.CANCEL, SHORT_S), (Request.PAUSE, PATIENCE_S)],
 )
 def test_a_child_that_does_not_stop_is_given_up_on(
-    pulse: Pulse, request_: Request, patience_s: float
+    pulse: Pulse, request_: Request, patience_s: float, is_redis_away: bool
 ) -> None:
     watched = watch(pulse)
-    assert not watched.is_out_of_patience(1e9)
+    assert not gives_up(watched, 1e9, is_redis_away=is_redis_away)
     watched.begin_stop(request_, 200.0)
     watched.begin_stop(request_, 201.0)  # told every half second; the first counts
-    assert not watched.is_out_of_patience(200.0 + patience_s)
-    assert watched.is_out_of_patience(200.1 + patience_s)
+    assert not gives_up(watched, 200.0 + patience_s, is_redis_away=is_redis_away)
+    assert gives_up(watched, 200.1 + patience_s, is_redis_away=is_redis_away)
 
 
-def test_a_save_that_is_under_way_is_waited_for(pulse: Pulse) -> None:
+def test_a_worker_that_ends_waits_as_long_as_redis_answers(pulse: Pulse) -> None:
+    watched = watch(pulse)
+    watched.hurry(200.0)
+    watched.hurry(201.0)  # told at each look; the first counts
+    assert not gives_up(watched, 200.0 + PATIENCE_S)
+    assert gives_up(watched, 200.1 + PATIENCE_S)
+    assert not gives_up(watched, 200.0 + SHORT_S, is_redis_away=True)
+    assert gives_up(watched, 200.1 + SHORT_S, is_redis_away=True)
+
+
+def test_a_save_that_is_under_way_is_waited_for_also_while_redis_is_away(pulse: Pulse) -> None:
     watched = watch(pulse)
     watched.hurry(200.0)
     with pulse.saving():
-        assert not watched.is_out_of_patience(200.0 + MOST_S)
-        assert watched.is_out_of_patience(200.1 + MOST_S)
-    assert watched.is_out_of_patience(200.1 + STOP_S)
+        assert not gives_up(watched, 200.0 + PATIENCE_S, is_redis_away=True)
+        assert gives_up(watched, 200.1 + PATIENCE_S, is_redis_away=True)
+    assert gives_up(watched, 200.1 + SHORT_S, is_redis_away=True)
 
 
-def test_a_worker_that_stops_is_in_a_hurry_also_with_a_run_that_is_being_paused(pulse: Pulse) -> None:
+def test_a_worker_that_stops_adds_no_time_to_that_of_a_run_that_is_being_paused(pulse: Pulse) -> None:
     watched = watch(pulse)
     watched.begin_stop(Request.PAUSE, 200.0)
-    watched.hurry(201.0)
-    watched.hurry(202.0)
-    assert not watched.is_out_of_patience(201.0 + STOP_S)
-    assert watched.is_out_of_patience(201.1 + STOP_S)
+    watched.hurry(205.0)
+    assert not gives_up(watched, 205.0 + SHORT_S, is_redis_away=True)
+    assert gives_up(watched, 205.1 + SHORT_S, is_redis_away=True)
+    assert not gives_up(watched, 200.0 + PATIENCE_S)
+    assert gives_up(watched, 200.1 + PATIENCE_S)
