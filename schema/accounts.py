@@ -7,6 +7,7 @@ from typing import Annotated, Final, Literal
 
 from pydantic import AwareDatetime, Field, JsonValue
 
+from schema.carbon import CarbonPlan
 from schema.records import (
     Co2Revision,
     Co2Source,
@@ -143,6 +144,9 @@ class Prediction(Record):
     energy_quality: EnergyQuality | None = Field(None, description="of the figures it is made from")
     basis: str = Field(description="a sentence: from what, and how")
     runs_used: list[str] = Field(description="the past runs it is made from")
+    plan: CarbonPlan | None = Field(
+        None, description="of a submission with options.carbon: when and where it would run"
+    )
 
 
 class Baseline(Record):

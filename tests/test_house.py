@@ -64,7 +64,7 @@ OWNERS = {
     "httpx": ("client.py", "training_monitor/", "carbon_aware_trainer/providers/"),
     "fsspec": ("trainers/",),
     "safetensors": ("trainers/",),
-    "plotly": ("views/charts.py",),
+    "plotly": ("views/charts.py", "views/carbon_charts.py"),
     "honcho": ("cli/",),
 }
 NOT_NAMES = {"utils", "util", "helpers", "helper", "common", "base", "manager", "handler"}
