@@ -17,6 +17,7 @@ from api import guard
 from api.accounts import accounts
 from api.body import StrictJSONProvider
 from api.bulk import bulk
+from api.carbon import carbon
 from api.controls import controls
 from api.docs import docs, finish_openapi
 from api.health import VERSION, health
@@ -29,11 +30,12 @@ from api.workers import workers
 from errors import InvalidInput
 from housekeeping import Housekeeper
 from redis_db import RedisDB
+from scheduling import Planner, Rounds, open_intensities
 from settings import Settings, load_settings
 from trainers import validator
 
 CONFIG = Path(__file__).resolve().with_name("gunicorn.conf.py")
-BLUEPRINTS = (runs, controls, bulk, models, accounts, totals, trainers, workers, health, docs)
+BLUEPRINTS = (runs, controls, bulk, carbon, models, accounts, totals, trainers, workers, health, docs)
 
 
 def create_app(settings: Settings | None = None, db: RedisDB | None = None) -> APIFlask:
@@ -55,7 +57,9 @@ def create_app(settings: Settings | None = None, db: RedisDB | None = None) -> A
         DESCRIPTION="Queue trainings, watch them, compare what they achieved and what they cost.",
     )
     app.json = StrictJSONProvider(app)
-    attach(app, State(settings, db or RedisDB(settings.redis_url)))
+    store = db or RedisDB(settings.redis_url)
+    intensities = open_intensities(settings, store.intensities, store.cache)
+    attach(app, State(settings, store, intensities, Planner(store, settings, intensities)))
     guard.install(app, settings)
     error_replies.install(app)
     for blueprint in BLUEPRINTS:
@@ -68,7 +72,10 @@ def start_housekeeping(app: APIFlask) -> Housekeeper:
     """Start the thread that keeps the queue of ``app`` moving; gunicorn.conf.py stops it."""
     state = state_of(app)
     settings = state.settings
-    housekeeper = Housekeeper(state.db, lease_s=settings.lease_s, validate=validator(settings))
+    planning = Rounds(state.db, state.planner, state.intensities)
+    housekeeper = Housekeeper(
+        state.db, lease_s=settings.lease_s, validate=validator(settings), planning=planning
+    )
     housekeeper.start()
     return housekeeper
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterable, Mapping
+from datetime import datetime
 from types import TracebackType
 from typing import Literal, Self, TypeVar
 
@@ -18,7 +19,10 @@ from schema import (
     DeletionReply,
     EpochsReply,
     ErrorReply,
+    ForecastReply,
     HealthReply,
+    HistoryReply,
+    IntensityReply,
     LogReply,
     ModelName,
     ModelsReply,
@@ -30,13 +34,16 @@ from schema import (
     RunOptions,
     RunReply,
     RunsReply,
+    SavingsReply,
     SortField,
     Status,
     TotalsReply,
     TrainersReply,
     TrainReply,
+    WindowReply,
     WorkerReply,
     WorkersReply,
+    ZonesReply,
 )
 
 Reply = TypeVar("Reply", bound=BaseModel)
@@ -157,6 +164,10 @@ class Client:
         """Let a paused or deferred run wait again, to be claimed next."""
         return self._control(iid, "resume")
 
+    def run_now(self, iid: str) -> RunReply:
+        """Let a run be trained as soon as it can, whatever its carbon plan says."""
+        return self._read(RunReply, self._send("POST", f"/api/runs/{_segment(iid)}/run-now", json={}))
+
     def preempt_run(self, iid: str) -> RunReply:
         """Let a worker put its run back with a checkpoint, to be claimed again."""
         return self._control(iid, "preempt")
@@ -227,6 +238,41 @@ class Client:
         path = f"/api/workers/{_segment(worker_id)}/drain"
         return self._read(WorkerReply, self._send("POST", path, json={"is_draining": is_draining}))
 
+    def get_intensity(self, zone: str | None = None) -> IntensityReply:
+        """Return the intensity of a zone now, without one that of the installation's."""
+        return self._read(IntensityReply, self._ask_grid("now", zone))
+
+    def get_forecast(self, zone: str | None = None, *, hours: int = 48) -> ForecastReply:
+        """Return what is expected of a zone, with 80 % intervals."""
+        return self._read(ForecastReply, self._ask_grid("forecast", zone, hours=str(hours)))
+
+    def get_window(
+        self,
+        duration_h: float,
+        *,
+        zone: str | None = None,
+        deadline: datetime | None = None,
+        interruptible: bool = False,
+    ) -> WindowReply:
+        """Return the cleanest time for work of that length."""
+        query = {"duration_h": repr(float(duration_h)), "interruptible": str(interruptible).lower()}
+        if deadline is not None:
+            query["deadline"] = deadline.isoformat()
+        return self._read(WindowReply, self._ask_grid("window", zone, **query))
+
+    def get_intensity_history(self, zone: str | None = None) -> HistoryReply:
+        """Return the mean intensity of a zone by month and hour of the day (UTC)."""
+        return self._read(HistoryReply, self._ask_grid("history", zone))
+
+    def list_savings(self, *, weeks: int = 12, project: str | None = None) -> SavingsReply:
+        """Return what runs saved against running at once, by week, oldest first."""
+        params = {"weeks": str(weeks)} | ({} if project is None else {"project": project})
+        return self._read(SavingsReply, self._send("GET", "/api/carbon/savings", params=params))
+
+    def list_zones(self) -> ZonesReply:
+        """Return the zones in use as they are now, and all that are known."""
+        return self._read(ZonesReply, self._send("GET", "/api/carbon/zones"))
+
     def list_trainers(self) -> TrainersReply:
         """Return the trainers, the default one first."""
         return self._read(TrainersReply, self._send("GET", "/api/trainers"))
@@ -251,6 +297,10 @@ class Client:
         return self._read(
             RunReply, self._send("POST", f"/api/runs/{_segment(iid)}/{action}", json=body or {})
         )
+
+    def _ask_grid(self, what: str, zone: str | None, **query: str) -> httpx.Response:
+        params = query if zone is None else {**query, "zone": zone}
+        return self._send("GET", f"/api/carbon/{what}", params=params)
 
     def _send(
         self,

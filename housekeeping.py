@@ -59,7 +59,14 @@ class Store(Protocol):
         """The locks."""
 
 
-def tick(db: Store, *, lease_s: float, validate: Validate) -> None:
+class Planning(Protocol):
+    """What plans runs that follow the grid again."""
+
+    def begin(self) -> None:
+        """Begin to plan what is due, without waiting for it."""
+
+
+def tick(db: Store, *, lease_s: float, validate: Validate, planning: Planning) -> None:
     """Do every job that is due. Cheap when none is; safe to kill at any line.
 
     validate: hyper_params as somebody wrote them → complete ones; raises InvalidInput.
@@ -75,6 +82,7 @@ def tick(db: Store, *, lease_s: float, validate: Validate) -> None:
         log.info("a deferred run is due run_id=%s", run_id)
     for run_id in db.queue.adopt_foreign(validate):
         log.info("adopted an entry of the list run_id=%s", run_id)
+    planning.begin()
 
 
 def rhythm_s(lease_s: float) -> float:
@@ -89,10 +97,10 @@ def rhythm_s(lease_s: float) -> float:
 class Housekeeper:
     """A thread that ticks, for a program that has no loop of its own."""
 
-    def __init__(self, db: Store, *, lease_s: float, validate: Validate) -> None:
+    def __init__(self, db: Store, *, lease_s: float, validate: Validate, planning: Planning) -> None:
         self._stop = threading.Event()
         self._thread = threading.Thread(
-            target=self._run, args=(db, lease_s, validate), name="housekeeping", daemon=True
+            target=self._run, args=(db, lease_s, validate, planning), name="housekeeping", daemon=True
         )
 
     def start(self) -> None:
@@ -104,11 +112,11 @@ class Housekeeper:
         self._stop.set()
         self._thread.join()
 
-    def _run(self, db: Store, lease_s: float, validate: Validate) -> None:
+    def _run(self, db: Store, lease_s: float, validate: Validate, planning: Planning) -> None:
         is_away = False
         while not self._stop.wait(rhythm_s(lease_s)):
             try:
-                tick(db, lease_s=lease_s, validate=validate)
+                tick(db, lease_s=lease_s, validate=validate, planning=planning)
                 is_away = False
             except StoreUnavailable as error:
                 if not is_away:

@@ -9,11 +9,14 @@ from typing import Self
 from errors import InvalidInput
 from store.accounts import Accounts
 from store.address import parse_address
+from store.cache import Cache
+from store.carbon import Carbon
 from store.connection import Connection
 from store.controls import Controls
 from store.encoding import to_time
 from store.events import Events
 from store.fitness import Fitness
+from store.intensities import Intensities
 from store.keys import Keys
 from store.line import Line
 from store.locks import Locks
@@ -46,6 +49,9 @@ class RedisDB:
         self.controls = Controls(self._connection, keys)
         self.runs = Runs(self._connection, keys)
         self.accounts = Accounts(self._connection, keys)
+        self.carbon = Carbon(self._connection, keys)
+        self.intensities = Intensities(self._connection, keys)
+        self.cache = Cache(self._connection, keys)
         self.log = Log(self._connection, keys)
         self.power = Power(self._connection, keys)
         self.workers = Workers(self._connection, keys)

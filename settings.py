@@ -5,10 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AliasChoices, Field, ValidationError, field_validator
+from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from errors import FieldError, InvalidInput
+from schema.values import ZONE_PATTERN
+
+CarbonModel = Literal["electricitymaps", "electricitymap", "watttime", "uk", "static", "cached"]
 
 
 def _plain(name: str) -> AliasChoices:
@@ -68,6 +71,23 @@ class Settings(BaseSettings):
         pattern=r"^[A-Z]{3}$",
         description="ISO 3166 alpha-3 code; its average intensity turns kWh into g",
     )
+    zone: str | None = Field(
+        None,
+        pattern=ZONE_PATTERN,
+        description="zone of the grid this machine is in, such as DE or US-CA; else the country",
+    )
+    carbon_model: CarbonModel = Field("static", description="who gives the carbon intensities to plan by")
+    carbon_api_key: SecretStr | None = Field(
+        None, description="its key: the token of Electricity Maps, user:password of WattTime"
+    )
+    carbon_url: str | None = Field(None, description="where it is asked; else its own address")
+    carbon_fallback: CarbonModel | None = Field(
+        None, description="who is asked when it fails, on the same basis; static and uk need no key"
+    )
+    carbon_file: Path | None = Field(None, description="file or folder of the carbon model cached")
+    carbon_stale_s: float = Field(
+        10_800.0, gt=0, description="with intensities older than this nothing is planned: runs start at once"
+    )
     meter: Literal["auto", "nvml", "rapl", "estimate", "codecarbon"] = Field(
         "auto", description="what measures energy; auto takes the best there is, another one is forced"
     )
@@ -113,6 +133,11 @@ class Settings(BaseSettings):
     def effective_model_url(self) -> str:
         """Where models are, with the default filled in."""
         return self.model_url or str(self.data_dir.resolve() / "models")
+
+    @property
+    def effective_zone(self) -> str:
+        """The zone of the grid this machine is in, with the default filled in."""
+        return self.zone or self.country
 
     @property
     def effective_log_level(self) -> str:

@@ -13,7 +13,7 @@ from api.power import list_points
 from api.predicting import Past, predict_running, predict_submission
 from api.recomputing import source_of
 from api.runs import TrainBody, get_known_run
-from api.state import db, settings
+from api.state import db, planner, settings
 from api.totals import show_equivalents
 from carbon_aware_trainer.errors import IntensityUnavailable
 from carbon_aware_trainer.figures import (
@@ -78,7 +78,8 @@ def predict(body: TrainBody) -> Response:
     """Predict energy, CO₂ and duration of a run before it is queued; takes what POST /train takes.
 
     From past runs of the same network and dataset, on hosts whose workers serve its queue where there are
-    such; else from the energy per operation of such a host. Nothing is stored.
+    such; else from the energy per operation of such a host. With options.carbon there is the plan, too.
+    Nothing is stored.
     """
     hyper_params = validator(settings())(
         {**body.hyper_params, "demo": True} if body.demo else body.hyper_params
@@ -86,7 +87,8 @@ def predict(body: TrainBody) -> Response:
     workers = db().workers.list_live()
     hosts = frozenset(worker.host for worker in workers if body.options.queue in worker.queues)
     past = Past(_past_runs(), hosts, _find_intensity(), db().accounts.list_extras)
-    return reply(predict_submission(hyper_params, past))
+    plan = planner().plan_submission(hyper_params, body.options)
+    return reply(predict_submission(hyper_params, past).model_copy(update={"plan": plan}))
 
 
 def compare(run: Run, past: Sequence[Run]) -> Baseline | None:

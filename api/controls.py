@@ -68,6 +68,18 @@ def resume_run(iid: str, _body: NoBody) -> Response:
     return _answer(db().controls.resume(check_run_id(iid)))
 
 
+@controls.post("/api/runs/<iid>/run-now")
+@controls.input(NoBody, arg_name="_body")
+@controls.output(RunReply)
+def run_now(iid: str, _body: NoBody) -> Response:
+    """Let a run be trained as soon as it can, whatever its carbon plan says; it is planned no more.
+
+    One that was deferred is claimed next, one that is paused for its plan goes on. 409 for a run that has
+    ended.
+    """
+    return _answer(db().controls.run_now(check_run_id(iid)))
+
+
 @controls.post("/api/runs/<iid>/preempt")
 @controls.input(NoBody, arg_name="_body")
 @controls.output(RunReply)

@@ -12,7 +12,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_valida
 
 from api.body import reply
 from api.replies import show_run, show_runs
-from api.state import db, settings
+from api.state import db, planner, settings
 from errors import NotFound
 from schema import (
     RUN_ID_PATTERN,
@@ -122,15 +122,20 @@ def submit_run(body: TrainBody, headers: TrainHeaders) -> Response:
 
     Takes {"hyper_params": …, "options": …}, or the hyper_params alone as a flat object. Whatever is left out
     gets its documented default. With "demo": true the run is simulated and labelled so. A repeated
-    Idempotency-Key with the same body answers with the same run.
+    Idempotency-Key with the same body answers with the same run. With options.carbon the answer has the plan:
+    when it starts, what that saves against running at once, and why.
     """
     hyper_params = validator(settings())(
         {**body.hyper_params, "demo": True} if body.demo else body.hyper_params
     )
     run = db().queue.submit(
-        hyper_params, body.options, idempotency_key=headers.idempotency_key, body=request.get_json()
+        hyper_params,
+        body.options,
+        idempotency_key=headers.idempotency_key,
+        body=request.get_json(),
+        plan=planner().plan_submission(hyper_params, body.options),
     )
-    return reply(TrainReply(iid=run.run_id), HTTPStatus.CREATED)
+    return reply(TrainReply(iid=run.run_id, plan=run.carbon), HTTPStatus.CREATED)
 
 
 @runs.get("/status/<iid>", endpoint="get_status")

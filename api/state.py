@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from flask import Flask, current_app
 
 from redis_db import RedisDB
+from scheduling import Intensities, Planner
 from settings import Settings
 
 _KEY = "wattle"
@@ -14,10 +15,12 @@ _KEY = "wattle"
 
 @dataclass(frozen=True)
 class State:
-    """The settings and the store of one app."""
+    """The settings, the store and the planning of one app."""
 
     settings: Settings
     db: RedisDB
+    intensities: Intensities
+    planner: Planner
 
 
 def attach(app: Flask, state: State) -> None:
@@ -39,3 +42,13 @@ def settings() -> Settings:
 def db() -> RedisDB:
     """Return the store of the app that handles this request."""
     return state_of(current_app).db
+
+
+def intensities() -> Intensities:
+    """Return the carbon intensities of the app that handles this request."""
+    return state_of(current_app).intensities
+
+
+def planner() -> Planner:
+    """Return what plans runs in the app that handles this request."""
+    return state_of(current_app).planner

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Final
 
-from schema import DEFAULT_QUEUE, Ahead, Requires, Run, Status, Worker, can_take
+from schema import DEFAULT_QUEUE, Ahead, Requires, Run, Status, Worker, can_take, planned_queue
 
 _MAX_TEXT: Final = 200
 _ASKED: Final = {
@@ -31,7 +31,7 @@ def status_line(run: Run, *, workers: Sequence[Worker], ahead: Ahead | None) -> 
     """
     match run.status:
         case Status.WAITING:
-            return f"waiting: {_obstacle(run, workers) or _place(run, ahead)}"
+            return f"waiting: {_obstacle(run, workers) or _place(run, ahead)}{_planned(run)}"
         case Status.DEFERRED:
             return _deferred(run)
         case Status.RUNNING:
@@ -49,14 +49,14 @@ def status_line(run: Run, *, workers: Sequence[Worker], ahead: Ahead | None) -> 
 
 def _obstacle(run: Run, workers: Sequence[Worker]) -> str | None:
     """Say why no worker will take a waiting run; None when one will."""
-    options = run.options
-    able = [worker for worker in workers if can_take(worker, options.queue, options.requires)]
+    options, queue = run.options, planned_queue(run.options, run.carbon)
+    able = [worker for worker in workers if can_take(worker, queue, options.requires)]
     if any(not worker.is_draining for worker in able):
         return None
     command = "python worker.py"
-    if options.queue != DEFAULT_QUEUE:
-        command += f" --queues {options.queue}"
-    wanted = _wanted(options.queue, options.requires)
+    if queue != DEFAULT_QUEUE:
+        command += f" --queues {queue}"
+    wanted = _wanted(queue, options.requires)
     if able:
         return f"every live worker that takes {wanted} is being drained; start another one with '{command}'"
     if not workers:
@@ -87,12 +87,20 @@ def _needs(requires: Requires | None) -> str:
 def _place(run: Run, ahead: Ahead | None) -> str:
     if ahead is None:
         return "about to be claimed"
-    where = "" if run.options.queue == DEFAULT_QUEUE else f" in the queue {run.options.queue}"
+    queue = planned_queue(run.options, run.carbon)
+    where = "" if queue == DEFAULT_QUEUE else f" in the queue {queue}"
     if not ahead.runs:
         unless = "" if ahead.is_exact else ", unless runs with other requirements come first"
         return f"the next one{where or ' to be claimed'}{unless}"
     more = "" if ahead.is_exact else "at least "
     return f"{more}{ahead.runs} run{'s' if ahead.runs > 1 else ''} before it{where}"
+
+
+def _planned(run: Run) -> str:
+    """Say why a run that follows the grid does not wait for it; empty for others."""
+    if run.carbon is None or run.carbon.is_override:
+        return ""
+    return f". {_clip(run.carbon.reason)}"
 
 
 def _deferred(run: Run) -> str:
@@ -106,6 +114,8 @@ def _running(run: Run, workers: Sequence[Worker]) -> str:
     own = next((worker for worker in workers if worker.worker_id == run.worker), None)
     if own is None:
         return "running: " + _SILENT.format(worker=run.worker) + _AFTER_SILENCE[run.request]
+    if run.is_postponed and run.carbon is not None:
+        return f"running, stops at the next step with a checkpoint: {_clip(run.carbon.reason)}"
     if run.request is not None:
         return f"running: {_ASKED[run.request]}"
     again = f", attempt {run.attempt}" if run.attempt > 1 else ""

@@ -142,6 +142,10 @@ class Intensity:
     year: int | None
     source: str
     kind: Basis = "average lifecycle"
+    at: datetime | None = None  # from when on it is in force; None for a yearly average
+    updated_at: datetime | None = None  # when the provider last changed it; None where it does not say
+    is_estimated: bool | None = None  # None where the provider does not say
+    renewable_share: float | None = None  # 0-1, where it comes in the same answer
 
     def __str__(self) -> str:
         """Say the figure and where it is from, for a person."""
@@ -152,6 +156,18 @@ class Intensity:
         """Return it as the intensity of all times."""
         always = Interval(datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC), self.g_per_kwh)
         return IntensitySeries(self.zone, self.provider, self.kind, (always,))
+
+
+@dataclass(frozen=True, slots=True)
+class EnergyMix:
+    """What a zone's electricity is made from."""
+
+    zone: str
+    provider: str
+    at: datetime | None  # None for a yearly average
+    shares: Mapping[str, float]  # 0-1 by source, such as wind; they sum to 1
+    renewable_share: float | None  # 0-1; None where the provider does not say
+    is_estimated: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)

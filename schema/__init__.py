@@ -17,6 +17,16 @@ from schema.accounts import (
     TotalsReply,
     day_of,
 )
+from schema.carbon import (
+    MAX_WINDOWS,
+    CarbonOptions,
+    CarbonOutcome,
+    CarbonPlan,
+    PlannedWindow,
+    RecordedIntensities,
+    SavedWeek,
+    ZoneStay,
+)
 from schema.control import (
     LOOK,
     Charge,
@@ -52,6 +62,17 @@ from schema.controls import (
     WorkerRun,
     WorkersReply,
 )
+from schema.grid import (
+    ForecastPoint,
+    ForecastReply,
+    HistoryReply,
+    IntensityReply,
+    KnownZone,
+    SavingsReply,
+    WindowReply,
+    ZoneReply,
+    ZonesReply,
+)
 from schema.models import Metrics, ModelFile, ModelName, ModelReply, ModelsReply
 from schema.records import (
     DEFAULT_PROJECT,
@@ -69,7 +90,6 @@ from schema.records import (
     Lease,
     LogLine,
     PowerPoint,
-    Record,
     Requires,
     Run,
     RunError,
@@ -95,13 +115,15 @@ from schema.replies import (
     TrainReply,
     TrainRequest,
 )
-from schema.routing import can_take, requirement_queue
+from schema.routing import can_take, planned_queue, requirement_queue
+from schema.values import Record
 
 __all__ = [
     "DEFAULT_PROJECT",
     "DEFAULT_QUEUE",
     "LOOK",
     "MAX_BULK_RUNS",
+    "MAX_WINDOWS",
     "QUEUE_PATTERN",
     "RUN_ID_PATTERN",
     "AccountReply",
@@ -111,6 +133,9 @@ __all__ = [
     "Baseline",
     "BulkReply",
     "BulkRequest",
+    "CarbonOptions",
+    "CarbonOutcome",
+    "CarbonPlan",
     "Charge",
     "Checkpoint",
     "CheckpointStore",
@@ -132,10 +157,15 @@ __all__ = [
     "Event",
     "ExtraCost",
     "Failure",
+    "ForecastPoint",
+    "ForecastReply",
     "GpuState",
     "HealthReply",
+    "HistoryReply",
     "InUpdate",
+    "IntensityReply",
     "IntensityValue",
+    "KnownZone",
     "Lease",
     "LogLine",
     "LogReply",
@@ -148,6 +178,7 @@ __all__ = [
     "ModelsReply",
     "NoBody",
     "Outcome",
+    "PlannedWindow",
     "PowerPoint",
     "PowerReply",
     "PredictRequest",
@@ -158,6 +189,7 @@ __all__ = [
     "RecomputeReply",
     "RecomputeRequest",
     "Record",
+    "RecordedIntensities",
     "Request",
     "Requires",
     "RerunRequest",
@@ -167,6 +199,8 @@ __all__ = [
     "RunOptions",
     "RunReply",
     "RunsReply",
+    "SavedWeek",
+    "SavingsReply",
     "Scalar",
     "SortField",
     "SpanEnergy",
@@ -180,13 +214,18 @@ __all__ = [
     "TrainersReply",
     "TrainingContext",
     "Validate",
+    "WindowReply",
     "Worker",
     "WorkerReply",
     "WorkerRun",
     "WorkersReply",
+    "ZoneReply",
+    "ZoneStay",
+    "ZonesReply",
     "can_take",
     "charge_nothing",
     "day_of",
     "measure_nothing",
+    "planned_queue",
     "requirement_queue",
 ]

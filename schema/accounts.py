@@ -7,19 +7,17 @@ from typing import Annotated, Final, Literal
 
 from pydantic import AwareDatetime, Field, JsonValue
 
+from schema.carbon import CarbonPlan
 from schema.records import (
     Co2Revision,
     Co2Source,
     EnergyQuality,
     EpochResult,
     ExtraCost,
-    Finite,
-    Fraction,
-    NonNegative,
     PowerPoint,
-    Record,
     RunOptions,
 )
+from schema.values import Finite, Fraction, NonNegative, Record
 
 # The dirtiest power plants emit some 1,500 g per kWh. What is far beyond is no intensity, and a single absurd
 # one would leave nothing of a day's or a project's total.
@@ -146,6 +144,9 @@ class Prediction(Record):
     energy_quality: EnergyQuality | None = Field(None, description="of the figures it is made from")
     basis: str = Field(description="a sentence: from what, and how")
     runs_used: list[str] = Field(description="the past runs it is made from")
+    plan: CarbonPlan | None = Field(
+        None, description="of a submission with options.carbon: when and where it would run"
+    )
 
 
 class Baseline(Record):

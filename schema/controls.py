@@ -6,7 +6,8 @@ from typing import Annotated, Final, Literal, NamedTuple
 
 from pydantic import AwareDatetime, Field, JsonValue, StrictBool, StringConstraints
 
-from schema.records import NonNegative, Record, Status, Worker
+from schema.records import Status, Worker
+from schema.values import NonNegative, Record
 
 Priority = Literal["normal", "high"]
 Action = Literal["cancel", "pause", "resume", "preempt", "retry", "rerun", "priority", "delete"]

@@ -6,7 +6,8 @@ from typing import Literal
 
 from pydantic import Field
 
-from schema.records import EpochResult, Finite, Fraction, Record
+from schema.records import EpochResult
+from schema.values import Finite, Fraction, Record
 
 ModelName = Literal["best", "last"]
 

@@ -8,33 +8,24 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Annotated, Literal
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, JsonValue, SerializeAsAny, StringConstraints
+from pydantic import AwareDatetime, Field, JsonValue, SerializeAsAny, StringConstraints
 
+from schema.carbon import CarbonOptions, CarbonOutcome, CarbonPlan
 from schema.moment import Moment
+from schema.values import Finite, Fraction, NonNegative, Record, Zone
 
 RUN_ID_PATTERN = r"^[0-9A-Za-z][0-9A-Za-z_-]{0,63}$"
 QUEUE_PATTERN = r"^[a-z0-9][a-z0-9_.-]{0,63}$"
 DEFAULT_QUEUE = "default"
 PROJECT_PATTERN = r"^[0-9A-Za-z][0-9A-Za-z_. -]*$"
 DEFAULT_PROJECT = "default"
-ZONE_PATTERN = r"^[0-9A-Za-z][0-9A-Za-z_-]{0,31}$"
 
-Fraction = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
-Finite = Annotated[float, Field(allow_inf_nan=False)]
-NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Tag = Annotated[str, StringConstraints(min_length=1, max_length=64, strip_whitespace=True)]
 Project = Annotated[
     str, StringConstraints(min_length=1, max_length=64, strip_whitespace=True, pattern=PROJECT_PATTERN)
 ]
-Zone = Annotated[str, StringConstraints(pattern=ZONE_PATTERN)]
 Scalar = str | int | float | bool | None
 EnergyQuality = Literal["measured", "estimated", "simulated"]
-
-
-class Record(BaseModel):
-    """A frozen, closed record."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class Status(StrEnum):
@@ -101,6 +92,9 @@ class RunOptions(Record):
     start_at: Moment | None = Field(None, description="it is deferred until then")
     max_failures: int = Field(
         3, ge=0, le=10, strict=True, description="how often it is tried again after a failure"
+    )
+    carbon: CarbonOptions | None = Field(
+        None, description="how it waits for clean electricity; None to run as soon as it can"
     )
 
 
@@ -200,7 +194,7 @@ class Attempt(Record):
     co2_g: NonNegative | None = None
     duration_s: NonNegative = 0.0
     end_reason: str | None = Field(
-        None, description="done, failed, preempted, paused, cancelled or lease_lost"
+        None, description="done, failed, preempted, postponed, paused, cancelled or lease_lost"
     )
     error: str | None = Field(None, description="what went wrong, in short; None unless it failed")
 
@@ -250,6 +244,12 @@ class Run(Record):
     duration_s: NonNegative | None = Field(None, description="sum over all attempts")
     accuracy_per_kwh: NonNegative | None = Field(None, description="best_accuracy / energy_kwh")
 
+    carbon: CarbonPlan | None = Field(None, description="its last plan; None unless options.carbon is given")
+    is_postponed: bool = Field(
+        False, description="its worker was asked to stop because the plan says: later, or elsewhere"
+    )
+    carbon_outcome: CarbonOutcome | None = Field(None, description="None until it has ended")
+
     # As any: written as a union, each of its values would be tried as four types.
     environment: SerializeAsAny[dict[str, Scalar]] = Field(
         default_factory=dict, description="versions, device, threads, precision, git commit, intensity source"
@@ -298,7 +298,8 @@ class Event(Record):
     time: AwareDatetime
     kind: str = Field(
         description="submitted, deferred, due, claimed, epoch, asked, released, requeued, preempted, paused, "
-        "resumed, prioritised, retried, recomputed, deleted, done, failed or cancelled"
+        "postponed, replanned, settled, resumed, prioritised, retried, recomputed, deleted, done, failed or "
+        "cancelled"
     )
     run_id: str
     attempt: int | None = None

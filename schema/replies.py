@@ -7,8 +7,10 @@ from typing import Annotated, Literal
 
 from pydantic import AwareDatetime, BaseModel, Field, JsonValue, StrictBool
 
+from schema.carbon import CarbonPlan
 from schema.controls import Failure
-from schema.records import Attempt, EpochResult, LogLine, Record, Run, RunOptions, Status, Worker
+from schema.records import Attempt, EpochResult, LogLine, Run, RunOptions, Status, Worker
+from schema.values import Record
 
 
 class TrainRequest(Record):
@@ -24,6 +26,9 @@ class TrainReply(Record):
 
     iid: str
     success: Literal[True] = True
+    plan: CarbonPlan | None = Field(
+        None, description="when and where it is to run; null unless options.carbon is given"
+    )
 
 
 class InUpdate(Record):

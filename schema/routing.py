@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from schema.records import Requires, Worker
+from schema.carbon import CarbonPlan
+from schema.records import Requires, RunOptions, Worker
 
 NOTHING = Requires()
 
@@ -21,6 +22,14 @@ def requirement_queue(queue: str, requires: Requires | None) -> str:
     if needs.zone:
         parts.append(f"zone-{needs.zone.lower()}")
     return ".".join(parts)
+
+
+def planned_queue(options: RunOptions, plan: CarbonPlan | None) -> str:
+    """Name the queue of a run, without what it requires: with several zones that of the planned one."""
+    zones = options.carbon and options.carbon.zones
+    if plan is not None and plan.zone is not None and zones and len(zones) > 1:
+        return f"zone-{plan.zone.lower()}"
+    return options.queue
 
 
 def can_take(worker: Worker, queue: str, requires: Requires | None) -> bool:

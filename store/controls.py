@@ -42,9 +42,17 @@ class Controls:
     def resume(self, run_id: str) -> Run:
         """Let a paused or deferred run wait, to be claimed next; withdraw the wish to pause or preempt one.
 
-        A run that waits or runs is left alone. Raises Conflict also while it is being cancelled.
+        One that is deferred or postponed for clean electricity is not planned any more, as by ``run_now``. A
+        run that waits or runs is left alone. Raises Conflict also while it is being cancelled.
         """
-        return self._run("resume", run_id)
+        return self._run("resume", run_id, "resume")
+
+    def run_now(self, run_id: str) -> Run:
+        """Let a run be trained as soon as it can, as ``resume`` does, and never again defer it for its plan.
+
+        Raises Conflict as ``resume`` does.
+        """
+        return self._run("resume", run_id, "run_now")
 
     def preempt(self, run_id: str) -> Run:
         """Ask the worker of a running run to give it back to the queue; its state is saved first.

@@ -13,6 +13,7 @@ from pydantic_core import from_json
 
 from errors import InvalidInput
 from schema import Attempt, Deletion, EpochResult, ExtraCost, Requires, Run, RunError
+from store.plans import OVERRIDE, decode_plan
 
 # The order of an epoch's array. It is stored: later fields are appended, nothing is moved or removed.
 EPOCH_FIELDS: Final = (
@@ -61,9 +62,12 @@ QUALITIES: Final = {"m": "measured", "e": "estimated", "s": "simulated"}
 _LETTERS: Final = {quality: letter for letter, quality in QUALITIES.items()}
 _TEST_ACCURACY: Final = EPOCH_FIELDS.index("test_accuracy")
 
-_JSON_FIELDS: Final = ("hyper_params", "options", "environment", "error", "co2_source", "co2_revisions")
+_JSON_FIELDS: Final = (
+    *("hyper_params", "options", "environment", "error", "co2_source", "co2_revisions"),
+    "carbon_outcome",
+)
 _TIME_FIELDS: Final = ("time_added", "started_at", "ended_at", "due_at", "paused_at")
-_TEXT_FIELDS: Final = tuple(set(Run.model_fields) - {"run_id", *_JSON_FIELDS, *_TIME_FIELDS})
+_TEXT_FIELDS: Final = tuple(set(Run.model_fields) - {"run_id", "carbon", *_JSON_FIELDS, *_TIME_FIELDS})
 
 _MAX_MESSAGE_CHARACTERS: Final = 4_000
 _MAX_TRACEBACK_CHARACTERS: Final = 16_000
@@ -194,6 +198,8 @@ def decode_run(run_id: str, stored: Mapping[str, str]) -> Run:
     values |= {name: stored[name] for name in _TEXT_FIELDS if name in stored}
     values |= {name: from_json(stored[name]) for name in _JSON_FIELDS if name in stored}
     values |= {name: to_time(stored[name]) for name in _TIME_FIELDS if name in stored}
+    if "carbon" in stored:
+        values["carbon"] = decode_plan(stored["carbon"], is_override=stored.get("planning") == OVERRIDE)
     if "priority" in stored:  # which can be changed, unlike the other options
         values["options"] = {**values.get("options", {}), "priority": stored["priority"]}
     # Another version may have written more about it.

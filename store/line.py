@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
 
-from schema import Ahead, Run, requirement_queue
+from schema import Ahead, Run, planned_queue, requirement_queue
 from store.connection import Connection, Reply
 from store.keys import Keys, general_queue
 
@@ -37,7 +37,7 @@ class Line:
         """
         asked: dict[str, list[Run]] = {}
         for run in runs:
-            asked.setdefault(requirement_queue(run.options.queue, run.options.requires), []).append(run)
+            asked.setdefault(_queue_of(run), []).append(run)
         if not asked:
             return {}
         halves = [_Half(queue, high) for queue in asked for high in (True, False)]
@@ -113,6 +113,10 @@ def _places(run_ids: Sequence[str], replies: Sequence[Reply], urgent: int) -> di
         between = Ahead(urgent + WINDOW, is_exact=False)
         return dict.fromkeys(run_ids, between) | found
     return found
+
+
+def _queue_of(run: Run) -> str:
+    return requirement_queue(planned_queue(run.options, run.carbon), run.options.requires)
 
 
 def _is_high(run: Run) -> bool:

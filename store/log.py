@@ -32,7 +32,7 @@ class Log:
         """
         key = self._keys.of("log", lease.run_id)
         for start in range(0, len(lines), _LINES_PER_CALL):
-            batch = [_bounded(line) for line in lines[start : start + _LINES_PER_CALL]]
+            batch = [bounded(line) for line in lines[start : start + _LINES_PER_CALL]]
             self._connection.run(
                 "append_log", [key], [lease.run_id, lease.attempt, lease.worker_id, MAX_LINES, *batch]
             )
@@ -46,7 +46,8 @@ class Log:
         ]
 
 
-def _bounded(line: str) -> str:
+def bounded(line: str) -> str:
+    """Return a line as it is stored: cut where it is very long, without what UTF-8 cannot carry."""
     if len(line) > MAX_LINE_CHARACTERS:
         line = f"{line[:MAX_LINE_CHARACTERS]} … ({len(line) - MAX_LINE_CHARACTERS} characters cut)"
     return to_text(line)

@@ -12,7 +12,18 @@ from uuid import uuid4
 from pydantic import JsonValue
 
 from errors import InvalidInput
-from schema import DEFAULT_QUEUE, Lease, Request, Requires, Run, RunError, RunOptions, Status, Validate
+from schema import (
+    DEFAULT_QUEUE,
+    CarbonPlan,
+    Lease,
+    Request,
+    Requires,
+    Run,
+    RunError,
+    RunOptions,
+    Status,
+    Validate,
+)
 from store.connection import BLOCK_SLICE_S, Argument, Connection
 from store.encoding import decode_requirement, decode_run, encode_error, shorten, to_pairs, to_text
 from store.foreign import adopt
@@ -56,11 +67,15 @@ class Queue:
         idempotency_key: str | None = None,
         body: JsonValue = None,
         rerun_of: str | None = None,
+        plan: CarbonPlan | None = None,
     ) -> Run:
         """Queue a run with validated, complete hyper_params; it is deferred until its ``start_at``.
 
         What it ``requires`` names the queue it waits in: see ``requirement_queue``. ``rerun_of`` is the run
-        it repeats. Atomic (submit.lua). A run_id that exists is a no-op that returns its run, and so is an
+        it repeats. With ``options.carbon`` it is deferred until the start of its ``plan``, whose zone may
+        name the queue: see ``planned_queue``; without a plan it is to be planned at once.
+
+        Atomic (submit.lua). A run_id that exists is a no-op that returns its run, and so is an
         idempotency_key of the last 24 h. Raises Conflict when the key was used for another ``body``, by which
         is meant what the caller wrote, before defaults were filled in; InvalidInput on a value that cannot be
         stored.
@@ -73,17 +88,14 @@ class Queue:
             idempotency_key=idempotency_key,
             body=body,
             rerun_of=rerun_of,
+            plan=plan,
         )
         keys = [self._keys.of("run", submission.run_id)]
         if submission.idempotency_hash:
             keys.append(self._keys.of("idempotency", submission.idempotency_hash))
-        due_s = options.start_at.timestamp() if options.start_at else 0
-        stored_id, stored = self._connection.run(
-            "submit",
-            keys,
-            [submission.run_id, submission.digest, _IDEMPOTENCY_TTL_S, due_s, *submission.fields],
-            is_replicated=True,
-        )
+        times: list[Argument] = [_IDEMPOTENCY_TTL_S, submission.due_s, submission.planned_s]
+        arguments = [submission.run_id, submission.digest, *times, submission.log_line, *submission.fields]
+        stored_id, stored = self._connection.run("submit", keys, arguments, is_replicated=True)
         return decode_run(stored_id, to_pairs(stored))
 
     def claim(self, queues: Sequence[str], *, worker_id: str, lease_s: float) -> Lease | None:
@@ -151,7 +163,8 @@ class Queue:
     def release(self, lease: Lease, *, reason: str) -> Status:
         """Put the run back, to be claimed next; it counts neither as a failure nor as a lost lease.
 
-        A run that was to be cancelled or paused is cancelled or paused instead. Returns the status it got.
+        A run that was to be cancelled or paused is cancelled or paused instead, and one that is postponed is
+        deferred. Returns the status it got.
         The same call again is a no-op. Raises LeaseLost when the run is no longer held.
         """
         arguments = [*_fence(lease), to_text(reason)[:_MAX_REASON_CHARACTERS]]
@@ -190,7 +203,7 @@ class Queue:
     def requeue_expired(self, *, limit: int = 100, grace_s: float) -> list[str]:
         """Take expired leases away and return their runs' ids: each waits again, to be claimed next.
 
-        Atomic (reap.lua). A run that was to be cancelled or paused is; one that lost more than
+        Atomic (reap.lua). A run that was to be cancelled, paused or postponed is; one that lost more than
         MAX_LEASE_LOSSES fails. Has to be called every few moments: when nobody called it for ``grace_s`` / 2,
         or Redis has started again, an outage is assumed, and nothing is taken for the next ``grace_s``, so
         that every healthy worker can renew first.

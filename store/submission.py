@@ -7,14 +7,16 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Final, Self
 from uuid import uuid4
 
 from pydantic import JsonValue
 
 from errors import FieldError, InvalidInput
-from schema import DEFAULT_QUEUE, RUN_ID_PATTERN, RunOptions, requirement_queue
+from schema import DEFAULT_QUEUE, RUN_ID_PATTERN, CarbonPlan, RunOptions, planned_queue, requirement_queue
 from store.encoding import encode_requirement, to_json
+from store.plans import PLANNED, encode_plan, seconds
 
 _MAX_KEY_BYTES: Final = 200
 
@@ -27,6 +29,11 @@ class Submission:
     fields: tuple[str, ...]
     digest: str
     idempotency_hash: str | None
+    due_s: float
+    """Until then it is deferred."""
+    planned_s: float | str
+    """When it is planned again for clean electricity; empty for never."""
+    log_line: str
 
     @classmethod
     def of(
@@ -38,11 +45,16 @@ class Submission:
         idempotency_key: str | None,
         body: JsonValue,
         rerun_of: str | None,
+        plan: CarbonPlan | None = None,
     ) -> Self:
-        """Prepare a submission. Raises InvalidInput on a value that cannot be stored."""
+        """Prepare a submission. Raises InvalidInput on a value that cannot be stored.
+
+        ``plan`` is what ``options.carbon`` leads to; without these it counts for nothing.
+        """
+        plan = plan if options.carbon else None
         parts = {"hyper_params": dict(hyper_params), "options": _options(options)}
         fields = {name: to_json(value) for name, value in parts.items() if name != "options" or value}
-        fields |= _routing(options)
+        fields |= route(options, plan) | _planning(options, plan)
         fields["num_epochs"] = str(_num_epochs(hyper_params))
         if rerun_of is not None:
             fields["rerun_of"] = _checked_run_id(rerun_of)
@@ -54,6 +66,9 @@ class Submission:
             fields=tuple(cell for pair in fields.items() for cell in pair),
             digest=_digest(json.dumps(parts if body is None else body, sort_keys=True)),
             idempotency_hash=None if idempotency_key is None else _hashed_key(idempotency_key),
+            due_s=max(_seconds(options.start_at), _seconds(plan.start_at if plan else None)),
+            planned_s="" if options.carbon is None else _seconds(plan.next_at if plan else None),
+            log_line="" if plan is None else plan.reason,
         )
 
 
@@ -62,17 +77,34 @@ def _options(options: RunOptions) -> dict[str, JsonValue]:
     return options.model_dump(mode="json", exclude_defaults=True)
 
 
-def _routing(options: RunOptions) -> dict[str, str]:
+def route(options: RunOptions, plan: CarbonPlan | None) -> dict[str, str]:
     """Say in which list it waits, where that is not the normal one of the default queue."""
-    queue = requirement_queue(options.queue, options.requires)
+    general = planned_queue(options, plan)
+    queue = requirement_queue(general, options.requires)
     fields: dict[str, str] = {}
     if queue != DEFAULT_QUEUE:
         fields["queue"] = queue
     if options.priority == "high":
         fields["priority"] = "high"
-    if options.requires and queue != options.queue:
-        fields["requirement"] = encode_requirement(options.queue, options.requires)
+    if options.requires and queue != general:
+        fields["requirement"] = encode_requirement(general, options.requires)
     return fields
+
+
+def _planning(options: RunOptions, plan: CarbonPlan | None) -> dict[str, str]:
+    """Say when it is to run; without a plan it is planned once it is stored."""
+    if options.carbon is None:
+        return {}
+    fields = {"planning": PLANNED}
+    if options.start_at is not None:
+        fields["not_before"] = str(seconds(options.start_at))
+    if plan is not None:
+        fields |= {"carbon": encode_plan(plan), "status_reason": plan.reason}
+    return fields
+
+
+def _seconds(moment: datetime | None) -> float:
+    return seconds(moment) if moment else 0
 
 
 def _num_epochs(hyper_params: Mapping[str, JsonValue]) -> int:

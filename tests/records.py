@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from pydantic import JsonValue
 
 from redis_db import RedisDB
-from schema import EpochResult, ExtraCost, Lease, RunOptions, Worker
+from schema import CarbonPlan, EpochResult, ExtraCost, Lease, RunOptions, Worker
 
 WORKER = "worker-1"
 TORCH_WORKER = Worker(
@@ -66,3 +66,28 @@ def extra(**changes: Any) -> ExtraCost:
         "co2_g": 50,
     }
     return ExtraCost.model_validate(known | changes)
+
+
+def plan(start_at: datetime, **changes: Any) -> CarbonPlan:
+    """Return a plan of an hour's work in Germany."""
+    end_at = start_at + timedelta(hours=1)
+    known: dict[str, Any] = {
+        "made_at": datetime(2026, 3, 1, 12, tzinfo=UTC),
+        "next_at": datetime(2026, 3, 1, 13, tzinfo=UTC),
+        "policy": "adaptive",
+        "method": "ridge",
+        "zone": "DE",
+        "provider": "cached",
+        "basis": "average lifecycle",
+        "start_at": start_at,
+        "end_at": end_at,
+        "deadline": end_at + timedelta(days=1),
+        "windows": [{"start": start_at, "end": end_at, "g_per_kwh": 210}],
+        "duration_s": 3600,
+        "duration_from": "a guess",
+        "g_per_kwh": 210,
+        "run_now_g_per_kwh": 420,
+        "saving": 0.5,
+        "reason": f"it starts at {start_at:%H:%M} UTC: 210 g/kWh instead of 420",
+    }
+    return CarbonPlan.model_validate(known | changes)

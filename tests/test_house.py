@@ -29,7 +29,7 @@ PROGRAMS = {
 }  # fmt: skip
 FLOOR = {
     **dict.fromkeys(PROGRAMS, 3),
-    **dict.fromkeys(("redis_db", "store", "trainers", "housekeeping"), 2),
+    **dict.fromkeys(("redis_db", "store", "trainers", "scheduling", "housekeeping"), 2),
     **dict.fromkeys(("carbon_aware_trainer", "training_monitor", "client"), 1),
     **dict.fromkeys(("schema", "settings", "errors"), 0),
 }
@@ -42,6 +42,7 @@ ALLOWED_BELOW = {
     "store": {"schema", "settings", "errors"},
     "redis_db": {"schema", "settings", "errors", "store"},
     "trainers": {"schema", "settings", "errors", "carbon_aware_trainer"},
+    "scheduling": {"schema", "settings", "errors", "carbon_aware_trainer"},
     "views": {"client", "carbon_aware_trainer", "schema", "settings", "errors"},
     "frontend": {"client", "carbon_aware_trainer", "schema", "settings", "errors"},
     "cli": {"client", "carbon_aware_trainer", "schema", "settings", "errors"},
@@ -63,7 +64,7 @@ OWNERS = {
     "httpx": ("client.py", "training_monitor/", "carbon_aware_trainer/providers/"),
     "fsspec": ("trainers/",),
     "safetensors": ("trainers/",),
-    "plotly": ("views/charts.py",),
+    "plotly": ("views/charts.py", "views/carbon_charts.py"),
     "honcho": ("cli/",),
 }
 NOT_NAMES = {"utils", "util", "helpers", "helper", "common", "base", "manager", "handler"}

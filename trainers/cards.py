@@ -9,7 +9,8 @@ from typing import Literal
 from pydantic import AwareDatetime, Field, JsonValue
 
 from schema import Metrics, ModelName, Record, Run
-from schema.records import EnergyQuality, NonNegative
+from schema.records import EnergyQuality
+from schema.values import NonNegative
 from trainers.datasets import Dataset
 
 LICENCE_UNKNOWN = "not stated"

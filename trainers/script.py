@@ -15,7 +15,7 @@ from pydantic import Field, JsonValue, StringConstraints, ValidationError, Valid
 
 from errors import TrainerDied, TrainingFailed
 from schema import EpochResult, Epochs, Record, TrainingContext
-from schema.records import Finite, Fraction
+from schema.values import Finite, Fraction
 from trainers.params import AnyCase, HyperParams
 from trainers.script_process import ScriptProcess, describe_exit
 

@@ -66,12 +66,17 @@ START_NOW: Final = Action(
     "resume", "Start now", ":material/play_circle:", "resuming", "resumed",
     "It does not wait for its time any longer.",
 )  # fmt: skip
+RUN_NOW: Final = Action(
+    "resume", "Run now", ":material/bolt:", "starting", "started",
+    "It does not wait for clean electricity any longer, and its plan counts no more.",
+)  # fmt: skip
 WITHDRAW: Final = Action(
     "resume", "Go on", ":material/play_circle:", "going on", "going on",
     "Takes back what was asked of it.",
 )  # fmt: skip
 
 BULK: Final = (PAUSE, RESUME, CANCEL, RETRY, DELETE)
+POSTPONING: Final = "pausing for the grid"
 DOING: Final = {"cancel": CANCEL.doing, "pause": PAUSE.doing, "preempt": PREEMPT.doing}
 _OFFERED: Final[dict[Status, tuple[Action, ...]]] = {
     Status.DEFERRED: (START_NOW, PAUSE, CANCEL),
@@ -90,11 +95,18 @@ def offered(run: Run) -> tuple[Action, ...]:
     if run.request == "cancel":
         return ()
     if run.request is not None:
-        return WITHDRAW, CANCEL
+        return RUN_NOW if run.is_postponed else WITHDRAW, CANCEL
     actions = _OFFERED[run.status]
+    if run.status is Status.DEFERRED and follows_grid(run):
+        actions = (RUN_NOW, *actions[1:])
     if run.status not in _WITH_PRIORITY:
         return actions
     return (*actions[:-1], PRIORITISE if run.options.priority == "normal" else UNPRIORITISE, actions[-1])
+
+
+def follows_grid(run: Run) -> bool:
+    """Tell whether a run's plan says when it runs: nobody has asked for it to run now."""
+    return run.options.carbon is not None and not (run.carbon is not None and run.carbon.is_override)
 
 
 def takers(action: Action, runs: Sequence[AnyRun]) -> list[AnyRun]:
@@ -104,4 +116,11 @@ def takers(action: Action, runs: Sequence[AnyRun]) -> list[AnyRun]:
 
 def pill_words(run: Run) -> list[str]:
     """Name the status of a run, and what it was asked for but has not done yet."""
-    return [run.status.value, *([DOING[run.request]] if run.request else [])]
+    return [run.status.value, *([doing(run)] if run.request else [])]
+
+
+def doing(run: Run) -> str:
+    """Say what a run is about to do because it was asked; "" when it was not."""
+    if run.request is None:
+        return ""
+    return POSTPONING if run.is_postponed else DOING[run.request]

@@ -16,7 +16,7 @@ _MARKERS_UP_TO = 60
 _TICK_EACH_UP_TO = 10
 _HEIGHT_PX = 290
 # Where there may be many names: beside the title they would cover it on a phone.
-_LEGEND_BELOW = {
+LEGEND_BELOW = {
     "showlegend": True,
     "legend": {"x": 0, "xanchor": "left", "y": -0.3, "yanchor": "top"},
     "margin": {"b": 84},
@@ -32,7 +32,7 @@ def run_figures(run_id: str, epochs: Sequence[EpochResult], *, is_simulated: boo
         loss_figure(run_id, epochs),
         accuracy_figure(run_id, epochs),
         energy_figure(run_id, epochs),
-        co2_figure(run_id, epochs),
+        co2blank_figure(run_id, epochs),
     ]
     if is_simulated:
         # In the picture itself, because pictures are passed on.
@@ -43,7 +43,7 @@ def run_figures(run_id: str, epochs: Sequence[EpochResult], *, is_simulated: boo
 
 def loss_figure(run_id: str, epochs: Sequence[EpochResult]) -> go.Figure:
     """Draw training and test loss."""
-    figure = _figure(run_id, "Loss", "cross-entropy (nats)")
+    figure = blank_figure(run_id, "Loss", "cross-entropy (nats)")
     _add(figure, run_id, epochs, "train", [result.train_loss for result in epochs], ".4f", is_faint=True)
     _add(figure, run_id, epochs, "test", [result.test_loss for result in epochs], ".4f")
     return figure
@@ -51,7 +51,7 @@ def loss_figure(run_id: str, epochs: Sequence[EpochResult]) -> go.Figure:
 
 def accuracy_figure(run_id: str, epochs: Sequence[EpochResult]) -> go.Figure:
     """Draw training and test accuracy in per cent."""
-    figure = _figure(run_id, "Accuracy", "accuracy (%)")
+    figure = blank_figure(run_id, "Accuracy", "accuracy (%)")
     train = [100 * result.train_accuracy for result in epochs]
     test = [100 * result.test_accuracy for result in epochs]
     _add(figure, run_id, epochs, "train", train, ".2f", is_faint=True)
@@ -65,7 +65,7 @@ def energy_figure(run_id: str, epochs: Sequence[EpochResult]) -> go.Figure:
     return _cost_figure(run_id, epochs, "Energy", "energy", fmt.energy_unit(values_kwh), values_kwh)
 
 
-def co2_figure(run_id: str, epochs: Sequence[EpochResult]) -> go.Figure:
+def co2blank_figure(run_id: str, epochs: Sequence[EpochResult]) -> go.Figure:
     """Draw the CO₂ of each epoch, in the unit that fits."""
     values_g = [result.co2_g for result in epochs]
     return _cost_figure(run_id, epochs, "CO₂", "CO₂", fmt.co2_unit(values_g), values_g)
@@ -105,7 +105,7 @@ def source_figure(run_id: str, epochs: Sequence[EpochResult], *, pue: float) -> 
     known = [_known_sources(result) for result in epochs]
     sources = sorted({source for own in known for source in own})
     unit = fmt.energy_unit([sum(own.values()) for own in known])
-    figure = _figure(run_id, "Energy by source", f"energy ({unit.label})")
+    figure = blank_figure(run_id, "Energy by source", f"energy ({unit.label})")
     parts = {source: [own.get(source) for own in known] for source in sources}
     if pue > 1:
         parts["building"] = [(pue - 1) * sum(own.values()) if own else None for own in known]
@@ -119,7 +119,7 @@ def source_figure(run_id: str, epochs: Sequence[EpochResult], *, pue: float) -> 
                 hovertemplate="%{y:.3~g}",
             )
         )
-    figure.update_layout(barmode="stack", bargap=0.15, **_LEGEND_BELOW)
+    figure.update_layout(barmode="stack", bargap=0.15, **LEGEND_BELOW)
     if len(epochs) <= _TICK_EACH_UP_TO:
         figure.update_xaxes(dtick=1)
     return figure
@@ -132,7 +132,7 @@ def _known_sources(result: EpochResult) -> Mapping[str, float]:
 
 def power_figure(run_id: str, points: Sequence[PowerPoint], *, zone: tzinfo) -> go.Figure:
     """Draw the power of each source over time, in the reader's zone."""
-    figure = _figure(run_id, "Power over time", "power (W)")
+    figure = blank_figure(run_id, "Power over time", "power (W)")
     sources = sorted({source for point in points for source in point.power_w})
     # Plotly draws times as they are written, without their zone.
     times = [point.at.astimezone(zone).replace(tzinfo=None) for point in points]
@@ -148,7 +148,7 @@ def power_figure(run_id: str, points: Sequence[PowerPoint], *, zone: tzinfo) -> 
                 hovertemplate="%{y:.1f} W",
             )
         )
-    figure.update_layout(**_LEGEND_BELOW)
+    figure.update_layout(**LEGEND_BELOW)
     figure.update_xaxes(
         title={"text": "time"}, tickformat=None, unifiedhovertitle={"text": "%{x|%H:%M:%S}"}, nticks=6
     )
@@ -164,7 +164,7 @@ def totals_figures(totals: Sequence[Total]) -> list[str]:
         ("Energy", "energy", fmt.energy_unit(energy), energy),
         ("CO₂", "CO₂", fmt.co2_unit(co2), co2),
     ):
-        figure = _figure("totals", f"{title} per day", f"{name} ({unit.label})")
+        figure = blank_figure("totals", f"{title} per day", f"{name} ({unit.label})")
         figure.add_trace(
             go.Bar(
                 x=[total.name for total in totals],
@@ -192,7 +192,7 @@ def _cost_figure(
     unit: fmt.Unit,
     values: Sequence[float | None],
 ) -> go.Figure:
-    figure = _figure(run_id, f"{title} per epoch", f"{name} ({unit.label})")
+    figure = blank_figure(run_id, f"{title} per epoch", f"{name} ({unit.label})")
     shown = [None if value is None else value * unit.factor for value in values]
     _add(figure, run_id, epochs, name, shown, ".3~g")
     figure.update_layout(showlegend=False)
@@ -205,7 +205,8 @@ def _cost_figure(
     return figure
 
 
-def _figure(run_id: str, title: str, y_title: str) -> go.Figure:
+def blank_figure(run_id: str, title: str, y_title: str) -> go.Figure:
+    """Return what all figures share; ``uirevision`` is the run, or whatever a reader's zoom belongs to."""
     return go.Figure(
         layout=go.Layout(
             template=go.layout.Template(),

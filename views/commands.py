@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from errors import ApiError
 from schema import DeletionReply, Outcome, RerunRequest, RunReply, Status, WorkerReply
 from views import source
-from views.actions import Action
+from views.actions import RUN_NOW, Action
 
 # 500 runs each: beyond that the reader presses again.
 _MOST_REQUESTS = 20
@@ -34,6 +34,8 @@ def act(iid: str, action: Action) -> RunReply:
                 return api.cancel_run(iid)
             case "pause":
                 return api.pause_run(iid)
+            case "resume" if action is RUN_NOW:
+                return api.run_now(iid)
             case "resume":
                 return api.resume_run(iid)
             case "preempt":

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 import streamlit as st
 from pydantic import JsonValue
 
-from errors import ApiError, FieldError
+from errors import ApiError, ApiRefused, FieldError
 from schema import RunOptions, TrainerReply
 from views import format as fmt
-from views import source, submit_options
+from views import source, submit_carbon, submit_options
 from views.form import FormField, is_unreadable, number_text, show_fields
+from views.plan import show_plan
 from views.predicted import prediction_tiles
 
 _COLUMNS = 3
@@ -49,6 +50,12 @@ def show_form(
         with st.expander("Advanced", expanded=has_error, icon=":material/tune:"):
             hyper_params |= show_fields(advanced, prefix=key, errors=errors, columns=_COLUMNS)
     with st.expander(
+        "Clean electricity: wait for it",
+        icon=":material/energy_savings_leaf:",
+        expanded="carbon" in errors or options.carbon is not None,
+    ):
+        carbon = submit_carbon.show(errors, prefix=prefix, first=options.carbon)
+    with st.expander(
         "Options: queue, priority, project, needs, start",
         icon=":material/low_priority:",
         expanded="options" in errors,
@@ -56,21 +63,35 @@ def show_form(
         chosen = submit_options.show(errors, prefix=prefix, first=options)
     if form_error := errors.get(""):
         st.error(fmt.plain_lines(form_error), icon=":material/error:")
-    if chosen is None or any(is_unreadable(field, hyper_params.get(field.name)) for field in fields):
+    if (
+        chosen is None
+        or not carbon.is_valid
+        or any(is_unreadable(field, hyper_params.get(field.name)) for field in fields)
+    ):
         return None
-    return Draft(trainer, fields, {"trainer": trainer.name, **hyper_params}, chosen)
+    return Draft(
+        trainer,
+        fields,
+        {"trainer": trainer.name, **hyper_params},
+        chosen.model_copy(update={"carbon": carbon.options}),
+    )
 
 
 def show_prediction(draft: Draft) -> None:
     """Show what the run will probably take, before it is spent."""
     try:
         predicted = source.predict(draft.hyper_params, draft.options)
-    except ApiError:
-        # What is wrong with the values, or the API, is said where the run is queued.
+    except ApiError as error:
+        # What else is wrong with the values, or the API, is said where the run is queued.
+        if draft.options.carbon is not None and isinstance(error, ApiRefused):
+            st.warning(fmt.plain_lines(str(error)), icon=":material/schedule:")
         return
     if predicted.energy_kwh is not None or predicted.duration_s is not None:
         prediction_tiles(predicted)
     st.caption(fmt.plain(predicted.basis), text_alignment="left")
+    if predicted.plan is not None:
+        st.subheader("Plan", anchor=False)
+        show_plan(predicted.plan, name="draft-plan")
 
 
 def value_rows(fields: Sequence[FormField], values: Mapping[str, JsonValue]) -> list[dict[str, str]]:
@@ -91,7 +112,11 @@ def errors_by_field(details: Sequence[FieldError]) -> dict[str, str]:
     errors: dict[str, str] = {}
     for detail in details:
         head, _, name = detail.field.partition(".")
-        place = name if head == "hyper_params" else "options" if head == "options" else ""
-        message = detail.message if place not in ("", "options") else f"{detail.field}: {detail.message}"
+        place = name if head == "hyper_params" else _place(name) if head == "options" else ""
+        message = detail.message if head == "hyper_params" else f"{detail.field}: {detail.message}"
         errors[place] = f"{errors[place]}; {message}" if place in errors else message
     return errors
+
+
+def _place(option: str) -> str:
+    return "carbon" if option.partition(".")[0] == "carbon" else "options"

@@ -13,7 +13,7 @@ from streamlit.navigation.page import Page
 from errors import ApiError, ApiUnavailable
 from schema import HealthReply, Run
 from views import format as fmt
-from views.actions import DOING
+from views.actions import doing
 from views.look import SIMULATED, SIMULATED_COLOR, SIMULATED_ICON, STATUS_COLORS, STATUS_ICONS
 from views.source import Snapshot
 
@@ -78,6 +78,13 @@ def reader_zone() -> tzinfo:
         return UTC
 
 
+def near_time(time: datetime) -> str:
+    """Write a time in the reader's zone: Sat 14:00, with its date where that is days away."""
+    zone = reader_zone()
+    shown, today = time.astimezone(zone), datetime.now(zone)
+    return f"{shown:%a %H:%M}" if abs((shown.date() - today.date()).days) < 6 else f"{shown:%d %b %H:%M}"
+
+
 def field_error(message: str) -> None:
     """Say below a field why its value is not accepted."""
     st.markdown(f":small[:red[:material/error: {fmt.plain(message)}]]")
@@ -92,7 +99,7 @@ def tiles(count: int, name: str) -> Sequence[DeltaGenerator]:
 def run_pill(run: Run, place: DeltaGenerator) -> None:
     """Show the status of a run as its word in its colour, or what it is about to do because it was asked."""
     if run.request:
-        place.badge(f"{DOING[run.request]} …", icon=":material/pending:", color="orange")
+        place.badge(f"{doing(run)} …", icon=":material/pending:", color="orange")
     else:
         place.badge(run.status.value, icon=STATUS_ICONS[run.status], color=STATUS_COLORS[run.status])
 

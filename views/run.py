@@ -16,6 +16,7 @@ from views import format as fmt
 from views import (
     parts,
     rerun,
+    run_carbon,
     run_control,
     run_details,
     run_energy,
@@ -175,6 +176,7 @@ def _body(iid: str, run: RunReply, shown: Shown) -> None:
         live_charts(figures, key=f"charts:{iid}")
     if epochs.epochs and shown.account.value is not None:
         run_energy.show(run, epochs, shown.account.value, shown.power.value or PowerReply(points=()))
+    run_carbon.show(run)
     suggestions.show(run, epochs)
     run_models.show(run)
     run_details.show(run, epochs)

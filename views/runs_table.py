@@ -11,7 +11,7 @@ import streamlit as st
 
 from schema import RunReply, Status
 from views import format as fmt
-from views.actions import DOING, pill_words
+from views.actions import DOING, POSTPONING, pill_words
 from views.columns import scaled
 from views.look import SIMULATED, SIMULATED_COLOR, STATUS_COLORS, run_swatch, run_title, short_id, status_text
 
@@ -31,7 +31,7 @@ _FACES: Final[Mapping[Status, Face]] = {
 }
 _PILLS: Final = {
     **{status.value: STATUS_COLORS[status] for status in Status},
-    **dict.fromkeys(DOING.values(), "orange"),
+    **dict.fromkeys((*DOING.values(), POSTPONING), "orange"),
     SIMULATED: SIMULATED_COLOR,
 }
 

@@ -42,10 +42,10 @@ def _accepted_note() -> None:
     accepted = st.session_state.get(_ACCEPTED)
     if accepted is None:
         return
-    iid, is_new = accepted
+    iid, is_new, reason = accepted
     if is_new:
         st.toast(f"Run queued. [Open it](/run?iid={iid})", icon=":material/check_circle:", duration="long")
-        st.session_state[_ACCEPTED] = (iid, False)
+        st.session_state[_ACCEPTED] = (iid, False, reason)
     with st.container(border=True, horizontal=True, vertical_alignment="center"):
         st.markdown(f":green[:material/check_circle:] Run `{iid[:8]}` is queued.", width="content")
         st.page_link(
@@ -54,6 +54,8 @@ def _accepted_note() -> None:
             icon=":material/arrow_forward:",
             query_params={"iid": iid},
         )
+        if reason:
+            st.caption(fmt.plain(reason))
 
 
 def _choose_trainer(trainers: Sequence[TrainerReply]) -> TrainerReply:
@@ -145,5 +147,5 @@ def _queue(draft: Draft) -> None:
     except ApiError as error:
         parts.silence_banner(error)
     else:
-        st.session_state[_ACCEPTED] = (reply.iid, True)
+        st.session_state[_ACCEPTED] = (reply.iid, True, reply.plan.reason if reply.plan else "")
         st.rerun()

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from schema import DEFAULT_PROJECT, Requires, RunOptions
 from views import format as fmt
-from views import parts
+from views import parts, submit_carbon
 from views.look import requirement_text
 
 _MINUTE_S = 60
@@ -40,6 +40,8 @@ def describe(options: RunOptions, zone: tzinfo) -> str:
         sentences.append(f"It does not start before **{options.start_at.astimezone(zone):%Y-%m-%d %H:%M}**.")
     if options.timeout_s is not None:
         sentences.append(f"It may train for **{fmt.duration(options.timeout_s)}**.")
+    if options.carbon is not None:
+        sentences.append(submit_carbon.describe(options.carbon, zone))
     if options.project != DEFAULT_PROJECT:
         sentences.append(f"Project **{fmt.plain(options.project)}**.")
     if options.tags:
@@ -59,6 +61,7 @@ def texts(options: RunOptions, zone: tzinfo) -> dict[str, str]:
         "Tries after a failure": str(options.max_failures),
         "Not before": fmt.MISSING if start_at is None else f"{start_at.astimezone(zone):%Y-%m-%d %H:%M}",
         "Time limit": fmt.MISSING if timeout_s is None else fmt.duration(timeout_s),
+        "Clean electricity": submit_carbon.text(options.carbon, zone),
     }
 
 

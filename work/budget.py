@@ -33,6 +33,8 @@ class Budget:
             for limit in (_ENERGY, _CO2, _DURATION)
             if isinstance(value := run.hyper_params.get(limit.hyper_param), int | float)
         }
+        if (carbon := run.options.carbon) and carbon.max_co2_g is not None:
+            self._limits[_CO2] = min(carbon.max_co2_g, self._limits.get(_CO2, carbon.max_co2_g))
         self._used = _amounts(run.energy_kwh, run.co2_g, run.duration_s)
 
     def note(self, cost: ExtraCost) -> None:

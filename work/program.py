@@ -19,6 +19,7 @@ from carbon_aware_trainer.records import Intensity
 from errors import InvalidInput, StoreUnavailable, TrainingFailed, WattleError
 from housekeeping import tick
 from redis_db import RedisDB
+from scheduling import Rounds, open_rounds
 from schema import GpuState, Validate, Worker
 from settings import Settings, load_settings
 from trainers import validator
@@ -73,6 +74,7 @@ def _work(options: Arguments) -> int:
         check_meters(settings.meter, machine.device)
         intensity = country_intensity(settings.country)
         store = RedisDB(settings.redis_url)
+        planning = open_rounds(settings, store)
     except (WattleError, CarbonError) as error:
         sys.stderr.write(f"worker: {error}\n")
         return choose_exit_code(error)
@@ -80,9 +82,9 @@ def _work(options: Arguments) -> int:
         log.warning("torch is not installed: runs that need it are put back, and this worker ends then")
     measured = _meter_options(settings, machine.device)
     with store as db, EnergyMonitor(measured) as sampler:
-        worker = _describe_worker(options, machine, sampler.describe(), intensity)
+        worker = _describe_worker(options, machine, sampler.describe(), intensity, settings.effective_zone)
         threads = ThreadShare(db, host=worker.host, cores=count_usable_cores(), fixed=options.threads)
-        place = _workplace(settings, db, worker, threads, sampler, intensity, stop)
+        place = _workplace(settings, db, worker, threads, sampler, intensity, stop, planning)
         log.info(
             "worker ready worker_id=%s device=%s queues=%s meter=%r",
             *(worker.worker_id, worker.device, ",".join(worker.queues), worker.energy_source),
@@ -124,10 +126,10 @@ def _check_places(settings: Settings) -> None:
 
 
 def _describe_worker(
-    options: Arguments, machine: Machine, energy_source: str, intensity: Intensity
+    options: Arguments, machine: Machine, energy_source: str, intensity: Intensity, zone: str
 ) -> Worker:
     now = datetime.now(UTC)
-    host, zone = platform.node(), intensity.zone
+    host = platform.node()
     queues = default_queues(host=host, gpu_name=machine.gpu_name, zone=zone)
     return Worker(
         # Unique for each process, so that a restarted worker of the same name is never taken for the old one.
@@ -157,6 +159,7 @@ def _workplace(
     sampler: EnergyMonitor,
     intensity: Intensity,
     stop: Stop,
+    planning: Rounds,
 ) -> Workplace:
     return Workplace(
         db=db,
@@ -167,7 +170,7 @@ def _workplace(
         intensity=intensity,
         facts=collect_facts(energy_source=worker.energy_source or "", intensity=intensity),
         stop=stop,
-        on_beat=_beat(db, worker, threads, settings, sampler),
+        on_beat=_beat(db, worker, threads, settings, sampler, planning),
     )
 
 
@@ -181,7 +184,12 @@ def _meter_options(settings: Settings, device: str) -> MeterOptions:
 
 
 def _beat(
-    db: RedisDB, worker: Worker, threads: ThreadShare, settings: Settings, sampler: EnergyMonitor
+    db: RedisDB,
+    worker: Worker,
+    threads: ThreadShare,
+    settings: Settings,
+    sampler: EnergyMonitor,
+    planning: Rounds,
 ) -> OnBeat:
     validate = validator(settings)
     is_draining = False
@@ -198,15 +206,15 @@ def _beat(
             "is_draining": is_draining,
         }
         is_draining = db.workers.beat(worker.model_copy(update=live), ttl_s=BEAT_TTL_S)
-        _keep_house(db, settings.lease_s, validate)
+        _keep_house(db, settings.lease_s, validate, planning)
         return is_draining
 
     return beat
 
 
-def _keep_house(db: RedisDB, lease_s: float, validate: Validate) -> None:
+def _keep_house(db: RedisDB, lease_s: float, validate: Validate, planning: Rounds) -> None:
     try:
-        tick(db, lease_s=lease_s, validate=validate)
+        tick(db, lease_s=lease_s, validate=validate, planning=planning)
     except StoreUnavailable:
         raise
     except WattleError as error:

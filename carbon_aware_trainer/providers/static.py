@@ -7,9 +7,12 @@ import json
 from pathlib import Path
 
 from carbon_aware_trainer.codecarbon_data import COUNTRIES, codecarbon_name, find_codecarbon_file
-from carbon_aware_trainer.errors import IntensityUnavailable, UnknownZone
-from carbon_aware_trainer.records import Intensity
+from carbon_aware_trainer.errors import IntensityUnavailable, MixUnavailable, UnknownZone
+from carbon_aware_trainer.records import EnergyMix, Intensity
 
+_RENEWABLE = {"hydro": "hydroelectricity", "wind": "wind", "solar": "solar", "biomass": "biofuel",
+              "other renewable": "other_renewable_exc_biofuel"}  # fmt: skip
+_SOURCES = {"coal": "coal", "gas": "gas", "oil": "oil", "nuclear": "nuclear", **_RENEWABLE}
 _BASIS = "yearly average of generation, life cycle"
 
 
@@ -20,16 +23,7 @@ def country_intensity(country: str, *, file: Path | None = None) -> Intensity:
     CodeCarbon ships it in global_energy_mix.json; ``file`` replaces that file.
     Raises UnknownZone, naming near codes; IntensityUnavailable when there is no file or no figure in it.
     """
-    path = file or find_codecarbon_file(COUNTRIES)
-    if path is None:
-        raise IntensityUnavailable(
-            "The intensity of countries comes with CodeCarbon, which is not installed. "
-            "Run: pip install codecarbon"
-        )
-    countries: dict[str, dict[str, float | str]] = json.loads(path.read_text(encoding="utf-8"))
-    mix = countries.get(country)
-    if mix is None:
-        raise UnknownZone(_unknown(country, countries))
+    mix = _row(country, file)
     g_per_kwh = mix.get("carbon_intensity")
     # tiny grids are rounded to 0.0 there; no country's life-cycle average is really zero
     if not isinstance(g_per_kwh, int | float) or g_per_kwh <= 0:
@@ -42,6 +36,34 @@ def country_intensity(country: str, *, file: Path | None = None) -> Intensity:
         year=int(mix["year"]) if "year" in mix else None,
         source="Our World in Data" + ("" if file else f", in {codecarbon_name()}"),
     )
+
+
+def country_mix(country: str, *, file: Path | None = None) -> EnergyMix:
+    """Return what the electricity of ``country`` was made from in a year. Source and errors as above.
+
+    Raises MixUnavailable when the sources are not given.
+    """
+    row = _row(country, file)
+    twh = {name: float(row.get(f"{key}_TWh") or 0.0) for name, key in _SOURCES.items()}
+    total = sum(twh.values())
+    if total <= 0:
+        raise MixUnavailable(f"It is not known what the electricity of {country} is made from.")
+    shares = {name: value / total for name, value in twh.items() if value > 0}
+    renewable = sum(shares.get(name, 0.0) for name in _RENEWABLE)
+    return EnergyMix(country, "static", None, shares, renewable)
+
+
+def _row(country: str, file: Path | None) -> dict[str, float | str]:
+    path = file or find_codecarbon_file(COUNTRIES)
+    if path is None:
+        raise IntensityUnavailable(
+            "The intensity of countries comes with CodeCarbon, which is not installed. "
+            "Run: pip install codecarbon"
+        )
+    countries: dict[str, dict[str, float | str]] = json.loads(path.read_text(encoding="utf-8"))
+    if country not in countries:
+        raise UnknownZone(_unknown(country, countries))
+    return countries[country]
 
 
 def _unknown(country: str, countries: dict[str, dict[str, float | str]]) -> str:

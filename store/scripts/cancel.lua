@@ -1,7 +1,8 @@
 -- cancel: end a run without a result, or ask the worker of a running one to. Returns its hash; nil when there is none.
 -- KEYS 1 run:<id> (hash)
 -- ARGV 1 run_id
--- Also: its waiting list, queue:deferred, queue:paused (zsets), queue:demand (set), runs:* (zsets), events (stream)
+-- Also: its waiting list, queue:deferred, queue:paused, queue:carbon, carbon:unsettled (zsets),
+--       queue:demand (set), runs:* (zsets), events (stream)
 local run_id = ARGV[1]
 local status, request = unpack(redis.call("HMGET", KEYS[1], "status", "request"))
 if not status then

@@ -3,7 +3,7 @@
 -- KEYS 1 run:<id>  2 run:<id>:epochs  3 run:<id>:superseded  4 run:<id>:extras  5 run:<id>:attempts (hashes)
 --      6 run:<id>:log (stream)  7 run:<id>:power (list)
 -- ARGV 1 run_id  2 preview or delete
--- Also: runs:* (zsets), events (stream)
+-- Also: runs:*, carbon:unsettled (zsets), events (stream)
 local run_id = ARGV[1]
 local status, simulated, energy, co2 = unpack(redis.call("HMGET", KEYS[1], "status", "simulated", "energy_kwh", "co2_g"))
 if not status then
@@ -31,6 +31,7 @@ redis.call("ZREM", key(kind .. "blank", status), run_id)
 for _, field in ipairs(SORT_FIELDS) do
   redis.call("ZREM", key((field == "time_added" and "" or kind) .. "by", field, status), run_id)
 end
+redis.call("ZREM", key("unsettled"), run_id)
 redis.call("UNLINK", unpack(KEYS))
 publish("deleted", run_id)
 return going

@@ -6,7 +6,7 @@
 --      7 the error in short or ""  8 failures after which it is tried again  9 first pause, s, jitter included
 --      10 longest pause, s; 0 after a failure that is not worth another try
 -- Also: queue:deferred, queue:paused, queue:leases (zsets), queue:holders (hash), queue:demand (set),
---       run:<id>:attempts (hash), runs:* (zsets), events (stream)
+--       run:<id>:attempts (hash), runs:*, queue:carbon, carbon:unsettled (zsets), events (stream)
 local run_id, attempt, worker, status = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 local refusal, request = fence(run_id, attempt, worker)
 if refusal then
@@ -39,7 +39,7 @@ if failures > tonumber(ARGV[8]) then
   return status
 end
 redis.call("HSET", KEYS[1], "error", ARGV[6])
-local due = time + math.min(ARGV[9] * 2 ^ (failures - 1), ARGV[10])
+local due = hold_back(run_id, request, time + math.min(ARGV[9] * 2 ^ (failures - 1), ARGV[10]))
 local clock = string.format("%02d:%02d:%02d UTC", due / 3600 % 24, due / 60 % 60, due % 60)
 shelve(run_id, "running", "deferred", digits(due),
   "attempt " .. attempt .. " failed: " .. ARGV[7] .. "; tried again at " .. clock)

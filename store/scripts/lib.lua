@@ -39,11 +39,19 @@ local function ring(queue)
   end
 end
 
+-- What a running run is asked for: its worker has to preempt it for a plan that postpones it, too. nil for nothing.
+local function wish_of(request, is_postponed)
+  if request == "preempt" and is_postponed then
+    return "postpone"
+  end
+  return request or nil
+end
+
 -- Refuses whoever does not hold the run: returns the error to answer with, or nil and what the run is asked for.
 local function fence(run_id, attempt, worker)
-  local held = redis.call("HMGET", key("run", run_id), "status", "attempt", "worker", "request")
+  local held = redis.call("HMGET", key("run", run_id), "status", "attempt", "worker", "request", "is_postponed")
   if held[1] == "running" and held[2] == attempt and held[3] == worker then
-    return nil, held[4] or nil
+    return nil, wish_of(held[4], held[5])
   end
   local state = "it does not exist"
   if held[1] then
@@ -198,7 +206,7 @@ local function end_attempt(run_id, attempt, worker, request, end_reason, time, m
   redis.call("ZREM", key("leases"), run_id)
   redis.call("HDEL", key("holders"), worker)
   if request then
-    redis.call("HDEL", key("run", run_id), "request")
+    redis.call("HDEL", key("run", run_id), "request", "is_postponed")
   end
   local record = read_attempt(run_id, attempt)
   if record then
@@ -241,8 +249,57 @@ local function withdraw(run_id, status)
     redis.call("SREM", key("demand"), run_id)
   elseif status == "deferred" or status == "paused" then
     redis.call("ZREM", key(status), run_id)
-    redis.call("HDEL", key("run", run_id), "due_at", "paused_at")
+    redis.call("HDEL", key("run", run_id), "due_at", "paused_at", "not_before")
   end
+end
+
+-- The plan of a run that follows the grid, its times in seconds; nil when it has none.
+local function plan_of(run_id)
+  local stored = redis.call("HGET", key("run", run_id), "carbon")
+  return stored and cjson.decode(stored) or nil
+end
+
+-- Notes when a run is planned again, if it follows the grid and nobody asked to run it now.
+local function plan_again(run_id, time)
+  if redis.call("HGET", key("run", run_id), "planning") == "carbon" then
+    redis.call("ZADD", key("carbon"), time, run_id)
+  end
+end
+
+-- Ends the planning of a run that follows the grid: it runs as soon as it can. False for one that is not planned.
+local function override(run_id)
+  if redis.call("HGET", key("run", run_id), "planning") ~= "carbon" then
+    return false
+  end
+  redis.call("HSET", key("run", run_id), "planning", "override")
+  redis.call("ZREM", key("carbon"), run_id)
+  return true
+end
+
+-- Keeps plans from starting a run before ``time``. Returns when it starts: later, where it is postponed for longer.
+local function hold_back(run_id, request, time)
+  if redis.call("HEXISTS", key("run", run_id), "planning") == 1 then
+    redis.call("HSET", key("run", run_id), "not_before", digits(time))
+  end
+  return request == "postpone" and math.max(time, plan_of(run_id).start_at) or time
+end
+
+-- Takes over a plan, JSON, and the queue it leads to. queue, requirement: "" for the default one and for none.
+local function take_plan(run_id, plan, next_time, queue, requirement)
+  for name, value in pairs({queue = queue, requirement = requirement}) do
+    if value == "" then
+      redis.call("HDEL", key("run", run_id), name)
+    else
+      redis.call("HSET", key("run", run_id), name, value)
+    end
+  end
+  redis.call("HSET", key("run", run_id), "carbon", plan)
+  redis.call("ZADD", key("carbon"), next_time, run_id)
+end
+
+-- Adds a line to the log of a run that no worker wrote.
+local function note(run_id, line)
+  redis.call("XADD", key("log", run_id), "MAXLEN", "~", 10000, "*", "text", line)
 end
 
 -- Lets a run that is kept nowhere wait. reason: for a person, or nil to keep none.
@@ -262,6 +319,9 @@ local function shelve(run_id, from, to, time, reason)
   set_status(run_id, from, to, to == "paused" and "paused_at" or "due_at", time, "status_reason", reason)
   redis.call("ZADD", key(to), time, run_id)
   redis.call("SREM", key("demand"), run_id)
+  if to == "paused" then
+    redis.call("ZREM", key("carbon"), run_id)
+  end
 end
 
 -- Ends a run that is kept nowhere for good. detail: its error as JSON, or "".
@@ -275,6 +335,10 @@ local function close_run(run_id, from, status, reason, detail, time)
   end
   set_status(run_id, from, status, unpack(fields))
   redis.call("SREM", key("demand"), run_id)
+  if redis.call("HEXISTS", key("run", run_id), "planning") == 1 then
+    redis.call("ZREM", key("carbon"), run_id)
+    redis.call("ZADD", key("unsettled"), time, run_id)
+  end
 end
 
 -- Does with a run that its worker stopped what was asked for; otherwise it is claimed next. Returns its status.
@@ -289,6 +353,12 @@ local function settle(run_id, request, attempt, time, reason, kind)
     publish("paused", run_id, "attempt", attempt)
     return "paused"
   end
+  local plan = request == "postpone" and plan_of(run_id)
+  if plan and plan.start_at > tonumber(time) then
+    shelve(run_id, "running", "deferred", digits(plan.start_at), plan.reason)
+    publish("postponed", run_id, "attempt", attempt)
+    return "deferred"
+  end
   await(run_id, "running", "RPUSH", reason)
   publish(kind, run_id, "attempt", attempt)
   return "waiting"
@@ -296,6 +366,7 @@ end
 
 -- Notes what a running run is asked for, for its worker to hear when it renews.
 local function ask(run_id, request)
+  redis.call("HDEL", key("run", run_id), "is_postponed")
   redis.call("HSET", key("run", run_id), "request", request)
   publish("asked", run_id)
 end

@@ -1,7 +1,8 @@
 -- pause: keep a run from being claimed, or ask the worker of a running one to stop. Returns its hash; nil without one.
 -- KEYS 1 run:<id> (hash)
 -- ARGV 1 run_id
--- Also: its waiting list, queue:deferred, queue:paused (zsets), queue:demand (set), runs:* (zsets), events (stream)
+-- Also: its waiting list, queue:deferred, queue:paused, queue:carbon (zsets), queue:demand (set),
+--       runs:* (zsets), events (stream)
 local run_id = ARGV[1]
 local status, request = unpack(redis.call("HMGET", KEYS[1], "status", "request"))
 if not status then

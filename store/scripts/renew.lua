@@ -7,4 +7,4 @@ if refusal then
   return refusal
 end
 redis.call("ZADD", KEYS[2], digits(now() + ARGV[4]), ARGV[1])
-return request
+return request == "postpone" and "preempt" or request

@@ -1,26 +1,32 @@
--- resume: let a paused or deferred run wait, to be claimed next; withdraw the wish to pause or preempt a running one.
--- Returns its hash; nil when there is none.
+-- resume: let a paused or deferred run wait, to be claimed next; withdraw the wish to pause, preempt or postpone a
+-- running one. What was deferred or postponed for clean electricity is not planned any more, and neither is any run
+-- that is to run now. Returns its hash; nil when there is none.
 -- KEYS 1 run:<id> (hash)
--- ARGV 1 run_id
--- Also: its waiting list, queue:wake:<queue> (lists), queue:requirements (hash), queue:deferred, queue:paused (zsets),
---       queue:demand (set), runs:* (zsets), events (stream)
-local run_id = ARGV[1]
-local status, request = unpack(redis.call("HMGET", KEYS[1], "status", "request"))
+-- ARGV 1 run_id  2 resume or run_now
+-- Also: its waiting list, queue:wake:<queue> (lists), queue:requirements (hash), queue:deferred, queue:paused,
+--       queue:carbon (zsets), queue:demand (set), runs:* (zsets), events (stream)
+local run_id, is_run_now = ARGV[1], ARGV[2] == "run_now"
+local status, request, is_postponed = unpack(redis.call("HMGET", KEYS[1], "status", "request", "is_postponed"))
 if not status then
   return nil
 end
-if status == "paused" or status == "deferred" then
-  withdraw(run_id, status)
-  await(run_id, status, "RPUSH")
-  publish("resumed", run_id)
-elseif status == "running" and request == "cancel" then
+if status == "running" and request == "cancel" then
   return conflict(run_id, "being cancelled", "it cannot go on. Retry it once it is cancelled.")
-elseif status == "running" and request then
-  redis.call("HDEL", KEYS[1], "request")
-  publish("resumed", run_id)
 elseif status == "failed" or status == "cancelled" then
   return conflict(run_id, status, "retry it instead; it goes on from its last checkpoint.")
 elseif status == "done" then
   return conflict(run_id, status, "rerun it instead, which makes a new run.")
+end
+local is_overridden = (is_run_now or status == "deferred" or is_postponed) and override(run_id)
+if status == "paused" or status == "deferred" then
+  withdraw(run_id, status)
+  await(run_id, status, "RPUSH", is_overridden and "run now was asked for" or nil)
+  plan_again(run_id, now())
+  publish("resumed", run_id)
+elseif request then
+  redis.call("HDEL", KEYS[1], "request", "is_postponed")
+  publish("resumed", run_id)
+elseif is_overridden then
+  publish("resumed", run_id)
 end
 return redis.call("HGETALL", KEYS[1])

@@ -1,9 +1,10 @@
 -- submit: add a run and push it onto its waiting list, or defer it. Returns {run_id, its whole hash}.
 -- A known idempotency key answers with its run, or CONFLICT when the body differs; a known run_id is a no-op.
 -- KEYS 1 run:<id> (hash)  2 idempotency:<key> (string "run_id digest"), or absent
--- ARGV 1 run_id  2 digest of the body  3 seconds an idempotency key is kept  4 due_s, or 0  5.. fields of the hash
--- Also: its waiting list, queue:wake:<queue> (lists), queue:requirements (hash), queue:deferred (zset), queue:demand
---       (set), runs:by:time_added, runs:blank:<status> (zsets), events (stream)
+-- ARGV 1 run_id  2 digest of the body  3 seconds an idempotency key is kept  4 due_s, or 0
+--      5 when it is planned for clean electricity, s, or ""  6 its reason for the log, or ""  7.. fields of the hash
+-- Also: its waiting list, queue:wake:<queue> (lists), queue:requirements (hash), queue:deferred, queue:carbon (zsets),
+--       run:<id>:log (stream), queue:demand (set), runs:by:time_added, runs:blank:<status> (zsets), events (stream)
 local run_id = ARGV[1]
 if KEYS[2] then
   local known = redis.call("GET", KEYS[2])
@@ -23,7 +24,7 @@ if redis.call("EXISTS", KEYS[1]) == 0 then
   local time = now()
   local is_deferred = tonumber(ARGV[4]) > tonumber(time)
   local status = is_deferred and "deferred" or "waiting"
-  redis.call("HSET", KEYS[1], "status", status, "time_added", time, unpack(ARGV, 5))
+  redis.call("HSET", KEYS[1], "status", status, "time_added", time, unpack(ARGV, 7))
   local kind = kind_of(redis.call("HEXISTS", KEYS[1], "simulated") == 1)
   redis.call("ZADD", key("by_time"), time, run_id)
   redis.call("ZADD", key(kind .. "blank", status), time, run_id)
@@ -32,6 +33,12 @@ if redis.call("EXISTS", KEYS[1]) == 0 then
     redis.call("ZADD", key("deferred"), ARGV[4], run_id)
   else
     enqueue(run_id, "LPUSH")
+  end
+  if ARGV[5] ~= "" then
+    plan_again(run_id, ARGV[5])
+  end
+  if ARGV[6] ~= "" then
+    note(run_id, ARGV[6])
   end
   publish("submitted", run_id)
 end

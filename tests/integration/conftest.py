@@ -21,13 +21,18 @@ STORE_TESTS: Final = frozenset(
     f"tests.integration.test_{name}"
     for name in (
         "accounts",
+        "carbon_outcomes",
+        "carbon_store",
         "controls",
+        "intensities_store",
         "log_store",
+        "postponing",
         "power_store",
         "queue",
         "recomputing",
         "retries",
         "run_list",
+        "run_now",
         "runs_store",
         "workers_store",
     )

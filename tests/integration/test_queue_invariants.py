@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import ClassVar, Literal
 
@@ -19,16 +19,36 @@ from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_a
 
 from errors import Conflict, LeaseLost, NotFound
 from redis_db import RedisDB
-from schema import Lease, Requires, Run, RunError, RunOptions, SortField, Status, requirement_queue
-from tests.records import epoch, extra
+from schema import (
+    CarbonOptions,
+    CarbonPlan,
+    Lease,
+    Requires,
+    Run,
+    RunError,
+    RunOptions,
+    SortField,
+    Status,
+    planned_queue,
+    requirement_queue,
+)
+from tests.records import epoch, extra, plan
 
 NEEDS = Requires(gpus=2, zone="DE")
-QUEUES = ("default", "gpu", requirement_queue("gpu", NEEDS))
-LISTS = [f"queue:requests{name}{high}" for name in ("", ":gpu", f":{QUEUES[2]}") for high in ("", ":high")]
+ZONES = ("DE", "FR")
+NAMES = ("default", "gpu", "zone-de", "zone-fr")
+QUEUES = (*NAMES, *(requirement_queue(name, NEEDS) for name in NAMES[1:]))
+LISTS = [
+    f"queue:requests{'' if name == 'default' else f':{name}'}{high}"
+    for name in QUEUES
+    for high in ("", ":high")
+]
 LATER = datetime(2100, 1, 1, tzinfo=UTC)
+PAST = datetime(2026, 1, 1, tzinfo=UTC)
 RETRYABLE = RunError(kind="OSError", message="the disk is full", is_retryable=True)
 Ending = Literal[Status.DONE, Status.FAILED, Status.CANCELLED]
-WISHES = ("cancel", "pause", "resume", "preempt", "retry", "delete")
+WISHES = ("cancel", "pause", "resume", "run_now", "preempt", "retry", "delete")
+GREEN = (CarbonOptions(), CarbonOptions(zones=ZONES), CarbonOptions(interruptible=False))
 
 # What hypothesis draws is a few steps at once: of single ones it would not draw 2,000.
 BURST = 5
@@ -46,6 +66,9 @@ class Workers(RuleBasedStateMachine):
         self.leases: list[Lease] = []
         self.accepted: set[str] = set()
         self.done: set[str] = set()
+        self.run_now: set[str] = set()
+        self.seen: dict[str, Run] = {}
+        self.plans = 0
         self.attempts: Counter[str] = Counter()
         self.random = Random(0)  # noqa: S311 # chooses steps, hides nothing
         self.kinds: dict[Callable[[], None], int] = {
@@ -59,6 +82,9 @@ class Workers(RuleBasedStateMachine):
             self.jump_to_due: 2,
             self.control: 5,
             self.prioritise: 1,
+            self.look: 2,
+            self.replan: 5,
+            self.postpone: 5,
         }
 
     @rule(seed=st.integers(0, 2**32 - 1))
@@ -86,14 +112,16 @@ class Workers(RuleBasedStateMachine):
             requires=NEEDS if kind == 2 else None,
             start_at=LATER if kind == 1 and self.is_so() else None,
             max_failures=1 + kind,
+            carbon=self.random.choice([None, *GREEN]),
         )
-        self.db.queue.submit({"num_epochs": 3, "simulated": self.is_so()}, options, run_id=run_id)
+        made = self.plan() if self.is_so() else None
+        self.db.queue.submit({"num_epochs": 3, "simulated": self.is_so()}, options, run_id=run_id, plan=made)
         self.accepted.add(run_id)
 
     def claim(self) -> None:
         worker_id = f"w{self.random.randrange(3)}"
         for _ in range(1 + self.is_so()):  # the second time as if the reply had been lost
-            queues = self.random.sample(QUEUES, 3)
+            queues = self.random.sample(QUEUES, len(QUEUES))
             if lease := self.db.queue.claim(queues, worker_id=worker_id, lease_s=60):
                 self.leases.append(lease)
 
@@ -140,16 +168,60 @@ class Workers(RuleBasedStateMachine):
     def control(self) -> None:
         run_id, wish = self.run_id(), self.random.choice(WISHES)
         with suppress(Conflict, NotFound):
+            before = self.db.runs.get(run_id)
             getattr(self.db.controls, wish)(run_id)
+            is_stopped = before.status is Status.DEFERRED or before.is_postponed
+            if wish == "run_now" or (wish == "resume" and is_stopped):
+                self.run_now.add(run_id)
             if wish == "delete":
                 self.accepted.discard(run_id)
                 self.done.discard(run_id)
+                self.run_now.discard(run_id)
+                self.seen.pop(run_id, None)
                 self.leases = [lease for lease in self.leases if lease.run_id != run_id]
                 del self.attempts[run_id]
 
     def prioritise(self) -> None:
         with suppress(Conflict, NotFound):
             self.db.controls.set_priority(self.run_id(), "high" if self.is_so() else "normal")
+
+    def plan(self) -> CarbonPlan:
+        """A plan for now, later or much later, in one of two zones."""
+        start_at = self.random.choice([PAST, LATER, LATER + timedelta(days=1)])
+        self.plans += 1
+        made_at = PAST + timedelta(hours=self.plans)
+        next_at = made_at + timedelta(hours=1)
+        return plan(start_at, zone=self.random.choice(ZONES), made_at=made_at, next_at=next_at)
+
+    def look(self) -> None:
+        """See runs as they are now, to plan them later, when they may be as they were no more."""
+        self.seen |= {run.run_id: run for run in self.db.carbon.list_due() if self.is_so()}
+
+    def sight(self) -> Run | None:
+        """A run as it is, or as it was."""
+        run_id = self.run_id()
+        return self.seen.get(run_id) if self.is_so() else self.db.runs.find(run_id)
+
+    def replan(self) -> None:
+        if seen := self.sight():
+            made, before = self.plan(), self.db.runs.get(seen.run_id)
+            for _ in range(1 + self.is_so()):  # the second time as if the reply had been lost
+                after = self.db.carbon.replan(seen, made)
+            assert self.db.runs.get(seen.run_id) == (after or before)
+            if after and after.status is not Status.RUNNING:
+                assert (after.status is Status.WAITING) == (after.due_at is None)
+                assert after.due_at is None or after.due_at >= made.start_at
+
+    def postpone(self) -> None:
+        if seen := self.sight():
+            made, before = self.plan(), self.db.runs.get(seen.run_id)
+            for _ in range(1 + self.is_so()):
+                after = self.db.carbon.postpone(seen, made)
+            assert self.db.runs.get(seen.run_id) == (after or before)
+            if after:
+                assert after.options.carbon
+                assert after.is_postponed
+                assert after.options.carbon.interruptible
 
     def check(self) -> None:
         found = {run.run_id: run for run in self.db.runs.list().runs}
@@ -160,6 +232,17 @@ class Workers(RuleBasedStateMachine):
         for key, run in found.items():
             assert run.attempt >= self.attempts[key], "an attempt only rises"
             self.attempts[key] = run.attempt
+        self.check_plans(found)
+
+    def check_plans(self, found: dict[str, Run]) -> None:
+        follow = {key for key, run in found.items() if run.options.carbon is not None}
+        ended = {key for key in follow if found[key].status.is_final}
+        paused = {key for key in follow if found[key].status is Status.PAUSED}
+        assert set(self.raw.zrange("queue:carbon", 0, -1)) == follow - ended - paused - self.run_now
+        assert set(self.raw.zrange("carbon:unsettled", 0, -1)) == ended
+        for key, run in found.items():
+            assert run.carbon is None or (key in follow and run.carbon.is_override == (key in self.run_now))
+            assert not run.is_postponed or (run.request == "preempt" and key in follow - self.run_now)
 
     def teardown(self) -> None:
         check_summaries(self.db, self.raw)
@@ -178,7 +261,7 @@ def check_places(found: dict[str, Run], raw: redis.Redis) -> None:
     assert raw.smembers("queue:demand") == by_status[Status.WAITING] | by_status[Status.RUNNING]
     for key in by_status[Status.WAITING]:
         options = found[key].options
-        queue = requirement_queue(options.queue, options.requires)
+        queue = requirement_queue(planned_queue(options, found[key].carbon), options.requires)
         suffix = ("" if queue == "default" else f":{queue}") + (":high" if options.priority == "high" else "")
         assert key in raw.lrange(f"queue:requests{suffix}", 0, -1)
         assert options.requires is None or raw.hexists("queue:requirements", queue)

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from schema import EpochResult, Run, Status
+from schema import CarbonOptions, EpochResult, Run, RunOptions, Status
 from work.budget import Budget
 
 
@@ -66,3 +66,16 @@ def test_the_time_of_the_earlier_part_of_a_resumed_epoch_is_counted_once() -> No
     resumed = epoch(3).model_copy(update={"duration_s": 40.0, "resumed_after_s": 30.0})
     assert Budget(run_with(used_s=30, max_duration_s=81)).spend(resumed) is None
     assert Budget(run_with(used_s=30, max_duration_s=79)).spend(resumed) is not None
+
+
+@pytest.mark.parametrize(
+    ("limit_g", "option_g", "last_epoch"), [(None, 0.9, 2), (0.9, 9.0, 2), (9.0, 0.9, 2), (0.9, None, 2)]
+)
+def test_of_two_budgets_of_co2_the_smaller_one_counts(
+    limit_g: float | None, option_g: float | None, last_epoch: int
+) -> None:
+    options = RunOptions(carbon=CarbonOptions(max_co2_g=option_g))
+    budget = Budget(run_with(max_co2_g=limit_g).model_copy(update={"options": options}))
+    reasons = [budget.spend(epoch(number)) for number in range(1, last_epoch + 1)]
+    assert reasons[0] is None
+    assert "max_co2_g 0.9" in str(reasons[1])

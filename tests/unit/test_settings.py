@@ -27,6 +27,13 @@ VALUES = {
     "model_licence": "CC-BY-4.0",
     "lease_s": "3.5",
     "country": "DEU",
+    "zone": "US-CA",
+    "carbon_model": "uk",
+    "carbon_api_key": "secret",
+    "carbon_url": "http://example:1",
+    "carbon_fallback": "static",
+    "carbon_file": "/srv/traces.json",
+    "carbon_stale_s": "60",
     "default_dataset": "mnist",
     "meter": "rapl",
     "energy_dir": "/tmp/energy",  # noqa: S108 - never opened

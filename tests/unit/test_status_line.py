@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from api.status_line import status_line
-from schema import Ahead, Requires, Run, RunError, RunOptions, Status, Worker
+from schema import Ahead, CarbonPlan, Requires, Run, RunError, RunOptions, Status, Worker
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
@@ -153,6 +153,32 @@ def test_a_deferred_run_says_until_when_and_why() -> None:
     )
     clean = run(Status.DEFERRED, status_reason="the grid is cleaner at night")
     assert status_line(clean, workers=[], ahead=None) == "deferred: the grid is cleaner at night"
+
+
+PLAN = CarbonPlan.model_validate(
+    {
+        "made_at": NOON, "next_at": NOON, "policy": "adaptive", "method": "m", "zone": "FR", "start_at": NOON,
+        "end_at": NOON, "deadline": NOON, "duration_s": 1, "duration_from": "", "reason": "Moves to FR.",
+    }
+)  # fmt: skip
+CARBON = RunOptions.model_validate({"carbon": {"zones": ["DE", "FR"]}})
+
+
+def test_a_run_that_follows_the_grid_says_why_it_does_not_wait_for_it() -> None:
+    waits = run(Status.WAITING, options=CARBON, carbon=PLAN)
+    taker = worker(queues=("zone-fr",))
+    line = status_line(waits, workers=[taker], ahead=Ahead(1))
+    assert line == "waiting: 1 run before it in the queue zone-fr. Moves to FR."
+    assert "--queues zone-fr" in status_line(waits, workers=[worker()], ahead=None)
+    override = waits.model_copy(update={"carbon": PLAN.model_copy(update={"is_override": True})})
+    assert "Moves" not in status_line(override, workers=[taker], ahead=Ahead(1))
+
+
+def test_a_run_that_is_postponed_says_why_it_stops() -> None:
+    changes = {"worker": "one-1", "attempt": 1, "request": "preempt", "is_postponed": True}
+    stops = run(Status.RUNNING, options=CARBON, carbon=PLAN, **changes)
+    line = status_line(stops, workers=[worker()], ahead=None)
+    assert line == "running, stops at the next step with a checkpoint: Moves to FR."
 
 
 def test_a_paused_run_says_how_it_goes_on() -> None:

@@ -83,6 +83,7 @@ function draw(Plotly, root) {
     const figure = JSON.parse(json);
     const chart = root.children[index];
     chart.setAttribute("aria-label", figure.layout.title.text);
+    chart.style.height = `${figure.layout.height + 2}px`;
     Plotly.react(chart, figure.data, themed(figure.layout, root), CONFIG);
   });
 }

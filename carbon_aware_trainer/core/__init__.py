@@ -1,0 +1,1 @@
+"""What people who use the library alone hold in their hands."""

@@ -1,0 +1,118 @@
+"""Looks at regions again and again, in a thread or a task, and tells whoever wants to know."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import inspect
+import logging
+import threading
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from dataclasses import dataclass
+
+from carbon_aware_trainer.errors import CarbonError
+from carbon_aware_trainer.providers.provider import Provider
+from carbon_aware_trainer.records import Intensity
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Update:
+    """What a look at a region brought: an intensity, or why there is none."""
+
+    region: str
+    intensity: Intensity | None
+    error: str | None = None
+
+
+Callback = Callable[[Update], Awaitable[None] | None]
+
+
+class Watch:
+    """One look at each region every so many seconds. A provider or a callback that fails never ends it."""
+
+    def __init__(self, provider: Provider, regions: Sequence[str], interval_s: float) -> None:
+        """Take whom to ask, about what and how often."""
+        self._provider, self._regions, self._interval_s = provider, tuple(regions), interval_s
+        self.callbacks: list[Callback] = []
+        self._latest: dict[str, Update] = {}
+        self._is_over = threading.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    @property
+    def latest(self) -> Mapping[str, Update]:
+        """What the last look at each region brought."""
+        return dict(self._latest)
+
+    def start(self) -> None:
+        """Look from a thread of its own."""
+        self._is_over.clear()
+        threading.Thread(target=self._repeat, name="carbon-monitor", daemon=True).start()
+
+    def stop(self) -> None:
+        """Look no more. A question under way ends by itself, and nobody is told of its answer."""
+        self._is_over.set()
+
+    async def astart(self) -> None:
+        """Look from a task of the running event loop."""
+        self._is_over.clear()
+        self._task = asyncio.create_task(self._arepeat(), name="carbon-monitor")
+
+    async def astop(self) -> None:
+        """Look no more, and wait for the task to end."""
+        self._is_over.set()
+        if self._task is not None:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+
+    def look(self) -> None:
+        """Look at every region once; a callback that is async runs to its end in here."""
+        for region in self._regions:
+            try:
+                update = Update(region, self._provider.fetch_latest(region))
+            except CarbonError as err:
+                update = Update(region, None, str(err))
+            for told in self._keep(update):
+                asyncio.run(told)
+
+    async def alook(self) -> None:
+        """Look at every region once, at all at the same time."""
+        for update in await asyncio.gather(*(self._aask(region) for region in self._regions)):
+            for told in self._keep(update):
+                await told
+
+    async def _aask(self, region: str) -> Update:
+        try:
+            return Update(region, await self._provider.afetch_latest(region))
+        except CarbonError as err:
+            return Update(region, None, str(err))
+
+    def _repeat(self) -> None:
+        while not self._is_over.is_set():
+            self.look()
+            self._is_over.wait(self._interval_s)
+
+    async def _arepeat(self) -> None:
+        while True:
+            await self.alook()
+            await asyncio.sleep(self._interval_s)
+
+    def _keep(self, update: Update) -> list[Coroutine[None, None, None]]:
+        """Keep an update, and return the calls to come; none once it is over."""
+        if self._is_over.is_set():
+            return []
+        self._latest[update.region] = update
+        if update.error is not None:
+            log.warning("no intensity region=%s: %s", update.region, update.error)
+        return [_tell(callback, update) for callback in self.callbacks]
+
+
+async def _tell(callback: Callback, update: Update) -> None:
+    try:
+        outcome = callback(update)
+        if inspect.isawaitable(outcome):
+            await outcome
+    except Exception:  # foreign code: what it raises is not to end the watch
+        log.exception("a callback failed region=%s", update.region)

@@ -1,0 +1,151 @@
+"""Opens a provider by its name."""
+
+from __future__ import annotations
+
+import difflib
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import httpx
+
+from carbon_aware_trainer.errors import BasesMixed, CarbonError, IntensityUnavailable, UnknownModel
+from carbon_aware_trainer.providers import electricitymaps, uk, watttime
+from carbon_aware_trainer.providers.adapter import Adapter
+from carbon_aware_trainer.providers.asking import Asker, utc_now
+from carbon_aware_trainer.providers.cache import Cache, ProcessCache
+from carbon_aware_trainer.providers.cached import Cached
+from carbon_aware_trainer.providers.chain import Chain
+from carbon_aware_trainer.providers.client import AdaptedProvider
+from carbon_aware_trainer.providers.countries import Countries
+from carbon_aware_trainer.providers.desk import Desk, Key
+from carbon_aware_trainer.providers.electricitymaps import ElectricityMaps
+from carbon_aware_trainer.providers.exchange import LoopRunner, ThreadRunner
+from carbon_aware_trainer.providers.keys import HeaderKey, clean_key
+from carbon_aware_trainer.providers.patience import Patience
+from carbon_aware_trainer.providers.provider import Provider
+from carbon_aware_trainer.providers.uk import Uk
+from carbon_aware_trainer.providers.watttime import Login, WattTime
+from carbon_aware_trainer.providers.wire import AnyTransport, Wire
+from carbon_aware_trainer.records import Basis
+
+# An hourly value may be published two hours after its hour began.
+STALE_AFTER = timedelta(hours=3)
+ALIASES = {"electricitymap": "electricitymaps"}
+
+
+@dataclass(frozen=True, slots=True)
+class _Setup:
+    """All that an adapter may need."""
+
+    api_key: str | None
+    base_url: str | None
+    basis: Basis | None
+    stale_after: timedelta
+    asker: Callable[[str], Asker]
+    cache: Cache
+
+    def desk(self, name: str, key: Key | None = None) -> Desk:
+        return Desk(self.asker(name), self.cache, key)
+
+
+def open_provider(
+    carbon_model: str,
+    *,
+    region: str | None = None,
+    api_key: str | None = None,
+    fallback: Provider | None = None,
+    cache: Cache | None = None,
+    transport: AnyTransport | None = None,
+    base_url: str | None = None,
+    basis: Basis | None = None,
+    stale_after: timedelta = STALE_AFTER,
+    patience: Patience | None = None,
+    now: Callable[[], datetime] = utc_now,
+    clock: Callable[[], float] = time.monotonic,
+    sleep: Callable[[float], None] = time.sleep,
+) -> Provider:
+    """Return the provider of a model: electricitymaps, watttime, uk, static or cached.
+
+    api_key: the key of Electricity Maps, ``user:password`` of WattTime, the path of cached data. basis: what
+    to ask of a provider that has several, or what a file is on that does not say. region: checked at once.
+    fallback: asked when the provider fails; it must be on the same basis. now: of a replay, another clock.
+    Raises UnknownModel and UnknownZone, naming near ones; KeyRefused without a key; BasesMixed.
+    """
+    model = ALIASES.get(carbon_model.strip().lower(), carbon_model.strip().lower())
+    if model not in _ADAPTERS:
+        near = difflib.get_close_matches(model, _ADAPTERS, n=2) or list(_ADAPTERS)
+        raise UnknownModel(f"{carbon_model!r} is no carbon model. Use {' or '.join(near)}.")
+    cache = ProcessCache(clock=clock) if cache is None else cache
+    setup = _Setup(
+        api_key, _checked_url(base_url), basis, stale_after, cache=cache,
+        asker=lambda name: Asker(name, patience or Patience(), now=now, clock=clock),
+    )  # fmt: skip
+    wire = Wire(transport, clock=clock)
+    provider: Provider = AdaptedProvider(
+        _ADAPTERS[model](setup), threads=ThreadRunner(wire, sleep), loops=LoopRunner(wire)
+    )
+    if basis is not None and provider.basis != basis:
+        raise BasesMixed(f"{model} is on the basis {provider.basis}; it has none that is {basis}.")
+    if fallback is not None:
+        provider = Chain(provider, fallback)
+    if region is not None:
+        provider.check_zone(region)
+    return provider
+
+
+def _checked_url(base_url: str | None) -> str | None:
+    try:
+        url = None if base_url is None else httpx.URL(base_url)
+    except httpx.InvalidURL:
+        url = httpx.URL("")
+    if url is not None and not (url.scheme in ("http", "https") and url.host):
+        raise CarbonError(
+            "The provider's URL is no address. Set one such as https://api.electricitymaps.com/v4"
+        )
+    return base_url
+
+
+def _open_electricitymaps(setup: _Setup) -> Adapter:
+    key = HeaderKey(electricitymaps.HEADER, clean_key(setup.api_key, "Electricity Maps", electricitymaps.HOW))
+    return ElectricityMaps(
+        setup.desk(ElectricityMaps.name, key),
+        base_url=setup.base_url or electricitymaps.BASE_URL,
+        basis=setup.basis,
+        stale_after=setup.stale_after,
+    )
+
+
+def _open_watttime(setup: _Setup) -> Adapter:
+    base_url = setup.base_url or watttime.BASE_URL
+    desk = setup.desk(WattTime.name, Login(setup.api_key, base_url=base_url))
+    return WattTime(desk, base_url=base_url, stale_after=setup.stale_after)
+
+
+def _open_uk(setup: _Setup) -> Adapter:
+    return Uk(setup.desk(Uk.name), base_url=setup.base_url or uk.BASE_URL, stale_after=setup.stale_after)
+
+
+def _open_static(_setup: _Setup) -> Adapter:
+    return Countries()
+
+
+def _open_cached(setup: _Setup) -> Adapter:
+    if not setup.api_key:
+        raise IntensityUnavailable(
+            "Cached data needs its file: api_key is the path of a JSON, CSV or Parquet file, or of a folder."
+        )
+    path = Path(setup.api_key).expanduser()
+    return Cached(path, now=setup.asker(Cached.name).now, stale_after=setup.stale_after, basis=setup.basis)
+
+
+_ADAPTERS: dict[str, Callable[[_Setup], Adapter]] = {
+    "electricitymaps": _open_electricitymaps,
+    "watttime": _open_watttime,
+    "uk": _open_uk,
+    "static": _open_static,
+    "cached": _open_cached,
+}
+MODELS = tuple(_ADAPTERS)

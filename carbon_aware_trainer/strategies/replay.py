@@ -1,0 +1,119 @@
+"""Policies replayed over recorded hours, many starts at once, at constant power."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from carbon_aware_trainer.strategies import adaptive, oracle
+
+Floats = npt.NDArray[np.float64]
+Rows = npt.NDArray[np.float32]
+Bools = npt.NDArray[np.bool_]
+Ints = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Replay:
+    """Recorded hours and what was forecast in each of them.
+
+    actual: [n], gCO2eq/kWh. expected: [n, hours ahead]; column 0 is the hour itself, known. failed: [n], the
+    provider gave nothing in this hour.
+    """
+
+    actual: Floats
+    expected: Rows
+    failed: Bools
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """A length of jobs and the slack they have, and whether they may be interrupted."""
+
+    job_h: int
+    slack_h: int
+    is_interruptible: bool
+
+    @property
+    def total_h(self) -> int:
+        """Hours from the submission to the deadline."""
+        return self.job_h + self.slack_h
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Moment:
+    """What a policy sees: [n, hours until the deadline] expected, [n] hours of work left."""
+
+    expected: Rows
+    left_h: Ints
+    cell: Cell
+
+
+Policy = Callable[[Moment], Bools]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a policy saved against running at once, as mean over the starts, and the deadlines it missed."""
+
+    saving: float
+    missed: int
+
+
+def adapt(moment: Moment) -> Bools:
+    """Follow the adaptive strategy."""
+    slots = moment.expected
+    if not moment.cell.is_interruptible:
+        return adaptive.is_cheapest_window(slots, moment.cell.job_h)
+    hours = np.ones(slots.shape[1] - 1, dtype=np.float32)
+    return adaptive.is_among_cheapest(slots[:, 0], slots[:, 1:], hours, moment.left_h.astype(np.float64))
+
+
+def below(threshold_g_per_kwh: float) -> Policy:
+    """Return the policy that runs in every hour of at most a fixed intensity."""
+    return lambda moment: np.asarray(moment.expected[:, 0] <= threshold_g_per_kwh)
+
+
+def run(replay: Replay, policy: Policy, cell: Cell, starts: Ints) -> Outcome:
+    """Replay a policy for jobs submitted in the hours ``starts``; it is asked every hour and the deadline wins."""
+    left = np.full(len(starts), cell.job_h, dtype=np.int64)
+    grams = np.zeros(len(starts))
+    for passed in range(cell.total_h):
+        pending = np.flatnonzero(left > 0)
+        if not len(pending):
+            break
+        at = starts[pending] + passed
+        runs = _runs(replay, policy, cell, at, left[pending], cell.total_h - passed)
+        chosen = pending[runs]
+        grams[chosen] += replay.actual[at[runs]]
+        left[chosen] -= 1
+    now = sums(replay.actual, starts, cell.job_h)
+    return Outcome(float(np.mean(1 - grams / now)), int((left > 0).sum()))
+
+
+def best(replay: Replay, cell: Cell, starts: Ints) -> float:
+    """Return the mean saving of the oracle."""
+    actual = replay.actual[starts[:, None] + np.arange(cell.total_h)]
+    lowest = oracle.cheapest_slots if cell.is_interruptible else oracle.cheapest_window
+    return float(np.mean(1 - lowest(actual, cell.job_h) / sums(replay.actual, starts, cell.job_h)))
+
+
+def sums(actual: Floats, starts: Ints, length: int) -> Floats:
+    """Return the sums of ``length`` hours from each start on: what running at once emits."""
+    total = np.concatenate([[0.0], np.cumsum(actual)])
+    return np.asarray(total[starts + length] - total[starts])
+
+
+def _runs(replay: Replay, policy: Policy, cell: Cell, at: Ints, left: Ints, hours: int) -> Bools:
+    """Say which of the jobs run in this hour: all that have to or do not know better, and whom the policy says."""
+    runs = (hours <= left) | replay.failed[at]
+    if not cell.is_interruptible:
+        runs |= left < cell.job_h
+    asked = np.flatnonzero(~runs)
+    if len(asked):
+        moment = Moment(replay.expected[at[asked], :hours], left[asked], cell)
+        runs[asked] = policy(moment)
+    return runs

@@ -1,0 +1,316 @@
+"""The electricity of zones as it is, was and will be: from a provider, kept in the store for all programs.
+
+Whoever asks first in a slot of time fetches; the others read the store. A fetch is bounded in time and runs
+in a thread of its own, so that no caller waits longer than it says.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import partial
+
+import numpy as np
+
+from carbon_aware_trainer.errors import CarbonError, ForecastUnavailable, IntensityUnavailable, KeyRefused
+from carbon_aware_trainer.providers import Patience, Provider, open_provider
+from carbon_aware_trainer.traces import HOUR, Forecast, Trace
+from errors import InvalidInput, StoreUnavailable
+from scheduling.forecasters import Forecasters, key_of_provider
+from scheduling.ports import Answers, Recordings
+from schema import RecordedIntensities
+from settings import Settings
+
+log = logging.getLogger(__name__)
+
+# A caller of the API waits 5 s for an answer.
+FETCH_LIMIT_S = 4.0
+PATIENCE = Patience(attempt_s=3.0, total_s=FETCH_LIMIT_S, attempts=2)
+# A forecaster learns from a year; with less than this more is asked for, once a day.
+HISTORY = timedelta(days=400)
+_LEAST_HISTORY, _CHUNK = timedelta(days=360), timedelta(days=9)
+_LAST_DAY = timedelta(hours=24)
+# The longest that passes between the moment that is planned and an answer about it.
+_FETCHING = timedelta(minutes=1)
+# A provider of yearly averages: there is nothing to learn from these.
+_ONE_FIGURE = "static"
+_PROVIDER_TTL_S = 30 * 86_400.0
+
+
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """What is known of a zone at a moment. reason: why there is no forecast, a sentence."""
+
+    zone: str
+    at: datetime
+    trace: Trace | None
+    forecast: Forecast | None
+    reason: str | None
+
+    @property
+    def g_per_kwh(self) -> float | None:
+        """What is in force; None when unknown."""
+        if self.forecast is not None:
+            return float(self.forecast.g_per_kwh[0])
+        return None
+
+    @property
+    def step(self) -> timedelta:
+        """How long a slot lasts: how often it is worth planning anew."""
+        known = self.forecast or self.trace
+        return HOUR if known is None else known.step
+
+
+class Intensities:
+    """Intensities of any zone of one provider and its fallback. Threads may share it."""
+
+    def __init__(
+        self,
+        name: str,
+        open_named: Callable[[], Provider],
+        recordings: Recordings,
+        answers: Answers,
+        *,
+        stale_after: timedelta,
+    ) -> None:
+        self.name = name
+        self._open = open_named
+        self._provider: Provider | None = None
+        self._recordings = recordings
+        self._answers = answers
+        self._stale_after = stale_after
+        self._forecasters = Forecasters(recordings)
+
+    def check_zone(self, zone: str) -> None:
+        """Raise UnknownZone, naming near ones, when the provider does not have that zone. Asks nobody.
+
+        Raises another IntensityUnavailable when the provider's file cannot be read now.
+        """
+        self.get_provider().check_zone(zone)
+
+    def get_provider(self) -> Provider:
+        """Return who is asked; a file that was not there is looked for again.
+
+        Raises IntensityUnavailable while it is not.
+        """
+        if self._provider is None:
+            self._provider = self._open()
+        return self._provider
+
+    def outlooks(
+        self, zones: Sequence[str], now: datetime, *, limit_s: float = FETCH_LIMIT_S
+    ) -> dict[str, Outlook]:
+        """Return what is known of zones, after ``limit_s`` at the latest; one without an answer says so."""
+        found: dict[str, Outlook | StoreUnavailable] = {}
+
+        def ask(zone: str) -> None:
+            try:
+                found[zone] = self.outlook(zone, now)
+            except StoreUnavailable as error:
+                found[zone] = error
+
+        # Daemons: a program that ends waits for no provider.
+        asked = [threading.Thread(target=ask, args=(zone,), daemon=True) for zone in dict.fromkeys(zones)]
+        ends_at_s = time.monotonic() + limit_s
+        for thread in asked:
+            thread.start()
+        for thread in asked:
+            thread.join(max(0.0, ends_at_s - time.monotonic()))
+        late = f"its provider gave no answer within {limit_s:g} s"
+        got = {zone: found.get(zone, Outlook(zone, now, None, None, late)) for zone in dict.fromkeys(zones)}
+        for answer in got.values():
+            if isinstance(answer, StoreUnavailable):
+                raise answer
+        return {zone: answer for zone, answer in got.items() if isinstance(answer, Outlook)}
+
+    def outlook(self, zone: str, now: datetime) -> Outlook:
+        """Return what is known of a zone; asks the provider where nobody has in this slot of time.
+
+        Raises StoreUnavailable; whatever else goes wrong is the outlook's ``reason``.
+        """
+        trouble = self.refresh(zone, now)
+        trace = self.find_trace(zone, now - HISTORY, now + timedelta(microseconds=1))
+        if trace is None:
+            return Outlook(zone, now, None, None, trouble or "nothing is recorded of it yet")
+        if (age := now - _known_until(trace)) > self._stale_after:
+            stale = f"its newest value is {_hours(age)} too old to plan with"
+            return Outlook(zone, now, trace, None, f"{stale}; {trouble}" if trouble else stale)
+        forecast, reason = self._forecast(trace, now)
+        return Outlook(zone, now, trace, forecast, reason)
+
+    def find_trace(self, zone: str, start: datetime, end: datetime) -> Trace | None:
+        """Return what is recorded of a zone by whom it was asked last; None without anything."""
+        name = self._provider_of(zone)
+        found = self._recordings.find(zone, key_of_provider(name), start, end)
+        return None if found is None else _to_trace(found, name)
+
+    def learn(self, zone: str, now: datetime) -> None:
+        """Fetch what is missing of a year of history, and fit the forecaster anew, once a day.
+
+        May take a minute and the network: never call it where somebody waits.
+        """
+        trace = self.outlook(zone, now).trace
+        if trace is None or trace.provider == _ONE_FIGURE:
+            return
+        if not self._is_first(f"carbon-learn:{zone}", 86_400.0):
+            return
+        self._fetch_history(zone, now)
+        if (trace := self.find_trace(zone, now - HISTORY, now)) is not None:
+            self._forecasters.refit(trace, now)
+
+    def refresh(self, zone: str, now: datetime) -> str | None:
+        """Fetch what was recorded since the last time, at most once in a slot; returns what went wrong."""
+        known = self.find_trace(zone, now - _CHUNK, now + timedelta(microseconds=1))
+        if known is not None and known.slot(now) < len(known.g_per_kwh):
+            return None
+        if known is not None and not self._is_first(f"carbon-newest:{zone}", known.step.total_seconds() / 10):
+            return None
+        since = now - _LAST_DAY if known is None else max(now - _CHUNK, known.end - 3 * known.step)
+        try:
+            self._keep(self.get_provider().fetch_history(zone, since, now + timedelta(microseconds=1)))
+        except CarbonError as error:
+            log.warning("no intensities zone=%s: %s", zone, error)
+            return str(error)
+        return None
+
+    def _forecast(self, trace: Trace, now: datetime) -> tuple[Forecast | None, str | None]:
+        """Return the provider's own forecast where it has one, else ours; or why there is none."""
+        if trace.provider == _ONE_FIGURE:
+            return _flat(trace, now), None
+        try:
+            theirs = self.get_provider().fetch_forecast(trace.zone)
+            if (theirs.provider, theirs.basis) == (trace.provider, trace.basis) and _holds(theirs, now):
+                return theirs, None
+            trouble = "its provider's forecast is of another time or basis"
+        except CarbonError as error:
+            trouble = str(error)
+            if not isinstance(error, ForecastUnavailable):
+                log.warning("no forecast of the provider zone=%s: %s", trace.zone, error)
+        try:
+            return self._forecasters.forecast(trace, now), None
+        except CarbonError as error:
+            return None, f"{trouble.rstrip('.')}; {error}"
+
+    def _fetch_history(self, zone: str, now: datetime) -> None:
+        """Fetch older values in parts, newest first, until there is a year or the provider has no more."""
+        while True:
+            known = self.find_trace(zone, now - HISTORY, now)
+            if known is None or now - known.start >= _LEAST_HISTORY:
+                return
+            try:
+                older = self.get_provider().fetch_history(zone, known.start - _CHUNK, known.start)
+            except CarbonError as error:
+                log.info("no older intensities zone=%s: %s", zone, error)
+                return
+            if older.provider != known.provider or not np.isfinite(older.g_per_kwh).any():
+                return
+            self._keep(older)
+
+    def _keep(self, trace: Trace) -> None:
+        """Write what was fetched to the store, for all."""
+        recorded = RecordedIntensities(
+            zone=trace.zone,
+            provider=key_of_provider(trace.provider),
+            basis=trace.basis,
+            start=trace.start,
+            step_s=round(trace.step.total_seconds()),
+            g_per_kwh=tuple(float(value) if np.isfinite(value) else None for value in trace.g_per_kwh),
+        )
+        try:
+            self._recordings.put(recorded)
+        except InvalidInput as error:
+            raise IntensityUnavailable(str(error)) from error
+        self._answers.put(_who(trace.zone), trace.provider.encode(), ttl_s=_PROVIDER_TTL_S)
+
+    def _provider_of(self, zone: str) -> str:
+        """Return who gave the newest values of a zone: the fallback while the provider is away."""
+        kept = self._answers.get(_who(zone))
+        return self.name if kept is None else kept.decode()
+
+    def _is_first(self, job: str, ttl_s: float) -> bool:
+        return self._answers.claim(job, ttl_s=max(0.2, ttl_s)) is not None
+
+
+def open_intensities(settings: Settings, recordings: Recordings, answers: Answers) -> Intensities:
+    """Open the provider of the settings and its fallback. Raises InvalidInput, naming the setting.
+
+    A file that is not there now is none of its errors: until it is, runs are not planned and say so.
+    """
+    if "cached" in (settings.carbon_model, settings.carbon_fallback) and settings.carbon_file is None:
+        raise InvalidInput("The carbon model cached needs WATTLE_CARBON_FILE: a file or folder of traces.")
+    found = Intensities(
+        settings.carbon_model,
+        partial(_open, settings, answers),
+        recordings,
+        answers,
+        stale_after=timedelta(seconds=settings.carbon_stale_s),
+    )
+    try:
+        found.get_provider()
+    except CarbonError as error:
+        if isinstance(error, KeyRefused) or not isinstance(error, IntensityUnavailable):
+            text = f"WATTLE_CARBON_MODEL {settings.carbon_model} cannot be used: {error}"
+            raise InvalidInput(text) from error
+        log.warning("no intensities for now: %s", error)
+    return found
+
+
+def _open(settings: Settings, answers: Answers) -> Provider:
+    stale_after = timedelta(seconds=settings.carbon_stale_s)
+    shared = partial(open_provider, cache=answers, stale_after=stale_after, patience=PATIENCE)
+    fallback = None
+    if settings.carbon_fallback is not None:
+        fallback = shared(settings.carbon_fallback, api_key=_api_key(settings, settings.carbon_fallback))
+    return shared(
+        settings.carbon_model,
+        api_key=_api_key(settings, settings.carbon_model),
+        fallback=fallback,
+        base_url=settings.carbon_url,
+    )
+
+
+def _api_key(settings: Settings, model: str) -> str | None:
+    if model == "cached":
+        return None if settings.carbon_file is None else str(settings.carbon_file)
+    return None if settings.carbon_api_key is None else settings.carbon_api_key.get_secret_value()
+
+
+def _who(zone: str) -> str:
+    return f"carbon-provider:{zone}"
+
+
+def _to_trace(found: RecordedIntensities, provider: str) -> Trace:
+    values = np.array([np.nan if value is None else value for value in found.g_per_kwh], dtype=np.float64)
+    basis = found.basis
+    step = timedelta(seconds=found.step_s)
+    return Trace(found.zone, provider, basis, found.start, step, values)  # type: ignore[arg-type] # as it was put
+
+
+def _known_until(trace: Trace) -> datetime:
+    """Return the end of the newest slot with a value."""
+    known = np.flatnonzero(np.isfinite(trace.g_per_kwh))
+    return trace.start + (int(known[-1]) + 1) * trace.step if len(known) else trace.start
+
+
+def _holds(forecast: Forecast, now: datetime) -> bool:
+    """Say whether a forecast is of now; slots may have ended while it was fetched."""
+    return forecast.start - max(forecast.step, _FETCHING) <= now < forecast.end
+
+
+def _flat(trace: Trace, now: datetime) -> Forecast:
+    """Return a yearly average as what is expected of every hour."""
+    start = trace.start + trace.slot(now) * trace.step
+    values = np.full(24 * 14, trace.g_per_kwh[-1])
+    return Forecast(
+        trace.zone, trace.provider, trace.basis, now, start, trace.step,
+        values, values, values, "the yearly average, for every hour",
+    )  # fmt: skip
+
+
+def _hours(age: timedelta) -> str:
+    hours = age / HOUR
+    return f"{hours:.1f} h old," if hours >= 1 else f"{age.total_seconds():.0f} s old,"

@@ -1,0 +1,197 @@
+"""What a run that has ended emitted, against what it would have emitted had it run at once; pure.
+
+Energy is charged with the intensity that was in force, as it was recorded. The run at once is the same energy
+at the same distances, without the pauses in between, from the submission on, in the first of its zones. What
+starting again after a pause used is the plan's own cost: the run at once would not have had it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from carbon_aware_trainer.accounting import Co2, Span, co2_of, sum_co2
+from carbon_aware_trainer.errors import BasesMixed
+from carbon_aware_trainer.records import IntensitySeries
+from carbon_aware_trainer.traces import Trace
+from schema import Attempt, CarbonOutcome, EpochResult, ExtraCost, Run
+
+# What an attempt uses besides everything that has a name: loading, starting, saving.
+_REST = "rest"
+_POSTPONED = "postponed"
+FindTrace = Callable[[str, datetime, datetime], Trace | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Used:
+    """Everything a run used, with the attempts it was used in."""
+
+    run: Run
+    attempts: Sequence[Attempt]
+    epochs: Sequence[EpochResult]
+    superseded: Sequence[EpochResult]
+    extras: Sequence[ExtraCost]
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    attempt: int
+    span: Span
+    is_of_pause: bool = False
+
+
+class NotYet(Exception):
+    """What was in force is not recorded up to the end of the run; it may be soon."""
+
+
+def settle(used: Used, find_trace: FindTrace, *, home: str, is_last_try: bool) -> CarbonOutcome:
+    """Return what the run emitted and saved; what is unknown is None, with the reason.
+
+    home: the zone of the installation. Raises NotYet where the recorded intensities end before the run did,
+    unless is_last_try.
+    """
+    run, attempts = used.run, sorted(used.attempts, key=lambda each: each.attempt)
+    parts = list(_parts(used, {each.attempt: each for each in attempts}))
+    zones = {each.attempt: zone_of(run, each.attempt, home) for each in attempts}
+    first_zone = _baseline_zone(run, home)
+    energy = [part.span.energy_kwh for part in parts]
+    blank = _blank(run, attempts, energy)
+    if not attempts or not parts:
+        return blank("It never ran, so it emitted nothing and saved nothing.")
+    if None in energy or run.energy_kwh is None:
+        return blank("A part of its energy is unknown, so what it saved is unknown.")
+    shifts = _shifts(run, attempts)
+    moved = [(first_zone, _shifted(part, shifts)) for part in parts if not part.is_of_pause]
+    actual = [(zones.get(part.attempt, first_zone), part.span) for part in parts]
+    series: dict[str, IntensitySeries] = {}
+    for zone in dict.fromkeys([*(zone for zone, _ in actual), first_zone]):
+        spans = [span for name, span in (*actual, *moved) if name == zone]
+        trace = find_trace(zone, *_bounds(spans))
+        if trace is None or (trace.end < _bounds(spans)[1] and not is_last_try):
+            if not is_last_try:
+                raise NotYet(zone)
+            return blank(f"No intensities of {zone} were recorded while it ran.")
+        series[zone] = trace.as_series()
+    return _compared(blank, actual, moved, series, zones)
+
+
+def unsettled(run: Run, reason: str) -> CarbonOutcome:
+    """Return an outcome of which nothing is known."""
+    return _blank(run, (), ())(reason)
+
+
+def zone_of(run: Run, attempt: int, home: str) -> str:
+    """Return the zone an attempt was in: that of the stay it falls in, else the plan's."""
+    plan = run.carbon
+    if plan is None:
+        return home
+    stays = sorted(plan.stays, key=lambda stay: stay.until_attempt)
+    return next((stay.zone for stay in stays if attempt <= stay.until_attempt), plan.zone or home)
+
+
+def _baseline_zone(run: Run, home: str) -> str:
+    zones = run.options.carbon.zones if run.options.carbon is not None else None
+    return zones[0] if zones else home
+
+
+def _blank(
+    run: Run, attempts: Sequence[Attempt], energy: Sequence[float | None]
+) -> Callable[[str | None], CarbonOutcome]:
+    """Return an outcome without figures, given its reason."""
+    pauses = [each for each in attempts if each.end_reason == _POSTPONED and each.ended_at is not None]
+    following = {each.attempt - 1: each.started_at for each in attempts}
+    paused_s = sum(
+        max(0.0, (following[each.attempt] - each.ended_at).total_seconds())
+        for each in pauses
+        if each.attempt in following and each.ended_at is not None
+    )
+    known = [kwh for kwh in energy if kwh is not None]
+    year, week, _ = (run.ended_at or run.time_added).isocalendar()
+    total = sum(known) if known and len(known) == len(energy) else None
+
+    def outcome(reason: str | None) -> CarbonOutcome:
+        return CarbonOutcome(
+            week=f"{year}-W{week:02d}",
+            energy_kwh=total,
+            paused_s=paused_s,
+            pauses=len(pauses),
+            reason=reason,
+        )
+
+    return outcome
+
+
+def _compared(
+    blank: Callable[[str | None], CarbonOutcome],
+    actual: Sequence[tuple[str, Span]],
+    moved: Sequence[tuple[str, Span]],
+    series: Mapping[str, IntensitySeries],
+    zones: Mapping[int, str],
+) -> CarbonOutcome:
+    """Charge the energy twice: when it was used, and when it would have been."""
+    providers = {(each.provider, each.basis) for each in series.values()}
+    if len(providers) > 1:
+        return blank("Its zones have intensities of several providers or bases, which are never compared.")
+    provider, basis = next(iter(providers))
+    real = [co2_of(span, series[zone]) for zone, span in actual]
+    at_once = [co2_of(span, series[zone]) for zone, span in moved]
+    reason = next((part.reason for part in (*real, *at_once) if part.reason is not None), None)
+    grams, run_now = _sum(real), _sum(at_once)
+    named = {
+        "zone": ", ".join(dict.fromkeys(zones.values())),
+        "provider": provider,
+        "basis": str(basis),
+    }
+    if grams is None or run_now is None:
+        return blank(reason).model_copy(update=named)
+    return blank(None).model_copy(
+        update={**named, "co2_g": grams, "run_now_co2_g": run_now, "saved_g": run_now - grams}
+    )
+
+
+def _sum(parts: Sequence[Co2]) -> float | None:
+    try:
+        return sum_co2(parts)
+    except BasesMixed:
+        return None
+
+
+def _parts(used: Used, attempts: Mapping[int, Attempt]) -> Iterable[_Part]:
+    """Yield what was used when; the rest of an attempt, which has no time of its own, is spread over it."""
+    for result in (*used.epochs, *used.superseded):
+        attempt = attempts.get(result.attempt or 1)
+        if attempt is None:
+            continue
+        end = result.ended_at or attempt.ended_at or attempt.started_at
+        length = timedelta(seconds=result.duration_s - (result.resumed_after_s or 0.0))
+        yield _Part(attempt.attempt, Span(end - length, end, result.energy_kwh))
+    for cost in used.extras:
+        attempt = attempts.get(cost.attempt)
+        if attempt is None:
+            continue
+        is_rest = cost.name == _REST
+        before = attempts.get(cost.attempt - 1)
+        start = attempt.started_at if is_rest else cost.ended_at - timedelta(seconds=cost.span_s)
+        end = attempt.ended_at or cost.ended_at if is_rest else cost.ended_at
+        is_of_pause = is_rest and before is not None and before.end_reason == _POSTPONED
+        yield _Part(cost.attempt, Span(min(start, end), end, cost.energy_kwh), is_of_pause)
+
+
+def _shifts(run: Run, attempts: Sequence[Attempt]) -> dict[int, timedelta]:
+    """Return by how much each attempt would have been earlier: one after the other from the submission on."""
+    shifts: dict[int, timedelta] = {}
+    at = run.time_added
+    for each in attempts:
+        shifts[each.attempt] = at - each.started_at
+        at += (each.ended_at or each.started_at) - each.started_at
+    return shifts
+
+
+def _shifted(part: _Part, shifts: Mapping[int, timedelta]) -> Span:
+    shift = shifts[part.attempt]
+    return Span(part.span.start + shift, part.span.end + shift, part.span.energy_kwh)
+
+
+def _bounds(spans: Sequence[Span]) -> tuple[datetime, datetime]:
+    return min(span.start for span in spans), max(span.end for span in spans)

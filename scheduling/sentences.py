@@ -1,0 +1,97 @@
+"""Why a run is planned as it is, in sentences for a person; pure."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from scheduling.candidates import Candidate
+from scheduling.durations import Work
+
+LONGEST = 1_000
+
+
+def because(found: Candidate, *, deadline: datetime, start: datetime, is_running: bool) -> str:
+    """Say why it runs now or waits, in the zone of ``found``."""
+    plan, zone = found.plan, found.zone
+    if found.is_forced:
+        verb = "Goes on" if is_running else "Runs now"
+        return f"{verb} in {zone}: it has to, to be done by {moment(deadline)}."
+    if not found.runs_now:
+        verb = "Paused" if is_running else "Waits"
+        return (
+            f"{verb} until {moment(start)} in {zone}: {_figures(found)}"
+            f"{_limit(found)}. It is to be done by {moment(deadline)}."
+        )
+    in_force = found.forecast.g_per_kwh[0]
+    verb = "Goes on" if is_running else "Runs now"
+    if found.limit_g_per_kwh is not None:
+        return f"{verb} in {zone}: {in_force:.0f} g/kWh is clean enough{_limit(found)}."
+    until = min(deadline, found.forecast.end)
+    if len(plan.windows) > 1:
+        return (
+            f"{verb} in {zone}: {in_force:.0f} g/kWh is among the cleanest time before {moment(until)}; "
+            "it pauses when the grid gets dirtier."
+        )
+    return (
+        f"{verb} in {zone}: nothing cleaner than {in_force:.0f} g/kWh now is forecast before {moment(until)}."
+    )
+
+
+def moved(found: Candidate, stay: Candidate, *, start: datetime, at: datetime) -> str:
+    """Say why a run goes to another zone half-way."""
+    when = "now" if start <= at else f"from {moment(start)} on"
+    return (
+        f"Moves from {stay.zone} to {found.zone}: {found.plan.g_per_kwh:.0f} g/kWh are expected there "
+        f"{when}, {stay.plan.g_per_kwh:.0f} g/kWh here, which saves more than starting again costs."
+    )
+
+
+def kept_running(found: Candidate, resume_cost: timedelta) -> str:
+    """Say that a pause would not pay."""
+    return (
+        f"Goes on in {found.zone}: the grid is cleaner soon, but a pause until then would not pay for "
+        f"starting again, which takes {span(resume_cost)}."
+    )
+
+
+def without_forecast(trouble: str, *, is_running: bool) -> str:
+    """Say that it runs for lack of data."""
+    verb = "Goes on" if is_running else "Runs now"
+    return f"{verb}: nothing can be planned, because {trouble.strip().rstrip('.')}."
+
+
+def whole(*sentences: str) -> str:
+    """Join sentences to a reason."""
+    text = " ".join(sentence for sentence in sentences if sentence)
+    return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"
+
+
+def of_work(work: Work) -> str:
+    """Say how long it takes and how that is known."""
+    return f"Its work is taken for {span(work.duration)} ({work.source})."
+
+
+def moment(at: datetime) -> str:
+    """Show a time; to the second where it is not a whole minute."""
+    return f"{at:%Y-%m-%d %H:%M} UTC" if not at.second else f"{at:%Y-%m-%d %H:%M:%S} UTC"
+
+
+def span(length: timedelta) -> str:
+    """Show a length of time."""
+    seconds = length.total_seconds()
+    for unit, size in (("h", 3600.0), ("min", 60.0)):
+        if seconds >= size:
+            return f"{seconds / size:.1f} {unit}"
+    return f"{seconds:.0f} s"
+
+
+def _figures(found: Candidate) -> str:
+    plan = found.plan
+    then, now = f"{plan.g_per_kwh:.0f} g/kWh are expected then", f"{plan.run_now_g_per_kwh:.0f} g/kWh"
+    if plan.saving > 0:
+        return f"{then}, {100 * plan.saving:.0f} % less than the {now} of a start now"
+    return f"{then}, {now} for a start now"
+
+
+def _limit(found: Candidate) -> str:
+    return "" if found.limit_g_per_kwh is None else f" (threshold {found.limit_g_per_kwh:.0f} g/kWh)"

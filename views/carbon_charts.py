@@ -1,0 +1,203 @@
+"""The Plotly figures of the page Carbon. Times are the reader's, without their zone, as Plotly wants them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta, tzinfo
+
+import plotly.graph_objects as go
+
+from schema import ForecastReply, HistoryReply, PlannedWindow, RunReply, SavedWeek, WindowReply
+from views import format as fmt
+from views.charts import LEGEND_BELOW, blank_figure
+from views.look import RUN_COLORS, TOTAL_COLOR, run_color, short_id
+
+_FORECAST_COLOR = RUN_COLORS[0]
+_BAND_COLOR = "rgba(47, 125, 225, 0.16)"
+_WINDOW_COLOR = "rgba(18, 144, 111, 0.20)"
+_QUIET_COLOR = "#8a8f98"
+# Clean is light and green, dirty dark and brown: the order is seen without colours, too.
+_CLEAN_TO_DIRTY = ((0.0, "#c3ead2"), (0.4, "#e9c873"), (0.75, "#c4641f"), (1.0, "#6d2813"))
+_COLOR_BAR = {"title": {"text": "g/kWh"}, "thickness": 12, "outlinewidth": 0}
+_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+_FORECAST_PX, _ROW_PX, _AROUND_ROWS_PX = 360, 30, 104
+_HOUR = timedelta(hours=1)
+
+
+def forecast_figure(forecast: ForecastReply, window: WindowReply | None, *, zone: tzinfo) -> str:
+    """Draw what is expected with its interval, and the best window, as Plotly JSON."""
+    figure = blank_figure(f"forecast:{forecast.zone}", "Forecast", "gCO₂e per kWh")
+    times = [_local(time, zone) for time in _edges(forecast)]
+    values = [point.g_per_kwh for point in forecast.points]
+    if all(point.low is not None and point.high is not None for point in forecast.points):
+        low, high = [point.low for point in forecast.points], [point.high for point in forecast.points]
+        edge = {"width": 0, "shape": "hv"}
+        figure.add_trace(
+            go.Scatter(
+                x=times, y=_held(low), line=edge, showlegend=False, hovertemplate="%{y:.0f}", name="low"
+            )
+        )
+        figure.add_trace(
+            go.Scatter(
+                x=times, y=_held(high), line=edge, fill="tonexty", fillcolor=_BAND_COLOR,
+                name="8 in 10 lie here", hovertemplate="up to %{y:.0f}",
+            )
+        )  # fmt: skip
+    line = {"color": _FORECAST_COLOR, "width": 2.2, "shape": "hv"}
+    figure.add_trace(
+        go.Scatter(x=times, y=_held(values), name="expected", line=line, hovertemplate="%{y:.0f} g/kWh")
+    )
+    figure.data = _lines_only(figure)
+    for planned in window.windows if window else ():
+        _mark(figure, planned, zone)
+    if window is not None:
+        _name_window(figure, window, zone)
+    _time_axis(figure)
+    figure.update_yaxes(rangemode="tozero")
+    figure.update_layout(height=_FORECAST_PX)
+    return str(figure.to_json())
+
+
+def windows_figure(runs: Sequence[RunReply], *, until: datetime, now: datetime, zone: tzinfo) -> str:
+    """Draw when each run is planned to run, a row each, as Plotly JSON; from now on ``until`` at least."""
+    figure = blank_figure("planned", "Planned", "")
+    for run in runs:
+        windows = run.carbon.windows if run.carbon else ()
+        figure.add_trace(
+            go.Bar(
+                orientation="h",
+                y=[_row_name(run)] * len(windows),
+                base=[_local(window.start, zone) for window in windows],
+                x=[(window.end - window.start) / timedelta(milliseconds=1) for window in windows],
+                customdata=[[_span_text(window, zone), window.g_per_kwh] for window in windows],
+                marker={"color": run_color(run.run_id), "line": {"width": 0}},
+                hovertemplate="%{customdata[0]}<br>%{customdata[1]:.0f} g/kWh<extra></extra>",
+            )
+        )
+    last = max([until, *(run.carbon.end_at for run in runs if run.carbon)])
+    _time_axis(figure)
+    figure.update_xaxes(type="date", range=[_local(now, zone), _local(last, zone)], showgrid=True)
+    figure.update_yaxes(title=None, autorange="reversed", type="category", showgrid=False)
+    figure.update_layout(
+        height=_AROUND_ROWS_PX + _ROW_PX * len(runs),
+        showlegend=False, barmode="overlay", bargap=0.4, hovermode="closest",
+    )  # fmt: skip
+    return str(figure.to_json())
+
+
+def savings_figure(weeks: Sequence[SavedWeek]) -> str:
+    """Draw what runs emitted each week beside what they would have at once, as Plotly JSON."""
+    unit = fmt.co2_unit([week.run_now_co2_g for week in weeks] + [week.co2_g for week in weeks])
+    figure = blank_figure("savings", "Emitted, by week", f"CO₂ ({unit.label})")
+    for name, color, values in (
+        ("run at once", _QUIET_COLOR, [week.run_now_co2_g for week in weeks]),
+        ("as they ran", TOTAL_COLOR, [week.co2_g for week in weeks]),
+    ):
+        figure.add_trace(
+            go.Bar(
+                x=[week.week for week in weeks],
+                y=[value * unit.factor for value in values],
+                name=name,
+                marker={"color": color, "line": {"width": 0}},
+                hovertemplate="%{y:.3~g} " + unit.label,
+            )
+        )  # fmt: skip
+    figure.update_layout(barmode="group", bargap=0.35, bargroupgap=0.08, **LEGEND_BELOW)
+    figure.update_xaxes(
+        title={"text": "week (UTC)"}, type="category", unifiedhovertitle={"text": "week %{x}"}
+    )
+    figure.update_yaxes(rangemode="tozero")
+    return str(figure.to_json())
+
+
+def history_figure(history: HistoryReply) -> str:
+    """Draw the mean of each hour of each month as coloured cells, as Plotly JSON.
+
+    Cells are bars: the chart library is served without its heatmaps, which would double it.
+    """
+    months = [month for month in range(12) if any(value is not None for value in history.means[month])]
+    cells = [
+        (row, hour, value)
+        for row, month in enumerate(months)
+        for hour, value in enumerate(history.means[month])
+        if value is not None
+    ]
+    figure = blank_figure(f"history:{history.zone}", "By month and hour", "")
+    figure.add_trace(
+        go.Bar(
+            x=[hour for _, hour, _ in cells],
+            base=[row for row, _, _ in cells],
+            y=[0.94] * len(cells),
+            customdata=[[_MONTHS[months[row]], f"{hour:02d} to {hour + 1:02d} h"] for row, hour, _ in cells],
+            marker={"color": [value for *_, value in cells], "coloraxis": "coloraxis", "line": {"width": 0}},
+            hovertemplate="%{customdata[0]}, %{customdata[1]}<br>%{marker.color:.0f} g/kWh<extra></extra>",
+        )
+    )  # fmt: skip
+    figure.update_layout(
+        height=_AROUND_ROWS_PX + 22 * len(months),
+        hovermode="closest", bargap=0.05, barmode="overlay", showlegend=False,
+        coloraxis={"colorscale": _CLEAN_TO_DIRTY, "colorbar": _COLOR_BAR},
+    )  # fmt: skip
+    figure.update_xaxes(
+        title={"text": "hour of the day (UTC)"}, tickvals=list(range(0, 24, 3)), range=[-0.5, 23.5]
+    )
+    figure.update_yaxes(
+        title=None, showgrid=False, range=[len(months), 0],
+        tickvals=[row + 0.47 for row in range(len(months))], ticktext=[_MONTHS[month] for month in months],
+    )  # fmt: skip
+    return str(figure.to_json())
+
+
+def _edges(forecast: ForecastReply) -> list[datetime]:
+    starts = [point.start for point in forecast.points]
+    return [*starts, starts[-1] + timedelta(seconds=forecast.step_s)]
+
+
+def _held(values: Sequence[float | None]) -> list[float | None]:
+    """Repeat the last value, which holds to the end of its step."""
+    return [*values, values[-1]]
+
+
+def _lines_only(figure: go.Figure) -> tuple[go.Scatter, ...]:
+    for trace in figure.data:
+        trace.mode = "lines"
+    return tuple(figure.data)
+
+
+def _mark(figure: go.Figure, window: PlannedWindow, zone: tzinfo) -> None:
+    figure.add_shape(
+        type="rect", xref="x", yref="paper", y0=0, y1=1, layer="below",
+        x0=_local(window.start, zone), x1=_local(window.end, zone),
+        fillcolor=_WINDOW_COLOR, line={"width": 0},
+    )  # fmt: skip
+
+
+def _name_window(figure: go.Figure, window: WindowReply, zone: tzinfo) -> None:
+    """Write what the window is for above it; at the end of the chart, to its left."""
+    is_late = window.end_at > window.horizon_end - 12 * _HOUR
+    figure.add_annotation(
+        text=f"best {window.duration_h:g} h", showarrow=False, yref="paper", y=1, yanchor="bottom",
+        x=_local(window.end_at if is_late else window.start_at, zone), xanchor="right" if is_late else "left",
+        font={"color": TOTAL_COLOR, "size": 12},
+    )  # fmt: skip
+
+
+def _time_axis(figure: go.Figure) -> None:
+    figure.update_xaxes(
+        title=None, tickformat="%H:%M\n%a %d %b", unifiedhovertitle={"text": "%{x|%a %d %b, %H:%M}"}, nticks=9
+    )
+
+
+def _row_name(run: RunReply) -> str:
+    zone = run.carbon.zone if run.carbon else None
+    return f"{short_id(run.run_id)} · {zone}" if zone else short_id(run.run_id)
+
+
+def _span_text(window: PlannedWindow, zone: tzinfo) -> str:
+    start, end = window.start.astimezone(zone), window.end.astimezone(zone)
+    last = f"{end:%H:%M}" if start.date() == end.date() else f"{end:%a %d %b, %H:%M}"
+    return f"{start:%a %d %b, %H:%M}–{last}"
+
+
+def _local(time: datetime, zone: tzinfo) -> str:
+    return time.astimezone(zone).replace(tzinfo=None).isoformat()
