@@ -1,0 +1,1 @@
+"""The classes people use in their own programs."""
