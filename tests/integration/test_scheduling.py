@@ -257,6 +257,7 @@ def test_what_a_run_saved_is_settled_and_counted_once(db: RedisDB, program: Prog
     assert outcome is not None
     assert outcome.reason is None
     assert outcome.co2_g in (pytest.approx(200), pytest.approx(1200))
+    assert log_of(db, run_id).count("It saved 0 %") == 1
     week = db.carbon.list_savings(db.now().date(), 1)[0]
     assert week.runs == 1
     assert week.energy_kwh == pytest.approx(2.0)
