@@ -17,8 +17,8 @@ from carbon_aware_trainer.errors import CarbonError
 
 _EPILOG = (
     "Also from the environment: WATTLE_ZONE, WATTLE_CARBON_MODEL, WATTLE_CARBON_API_KEY (which others on "
-    "this machine cannot see, unlike --api-key) and WATTLE_CARBON_FILE. Exit status: 0, or 1 with the reason on "
-    "standard error; wait ends with that of its command."
+    "this machine cannot see, unlike --api-key) and WATTLE_CARBON_FILE. Exit status: 0, or 1 with the reason "
+    "on standard error; wait ends with that of its command."
 )
 
 

@@ -9,7 +9,7 @@ from typing import Protocol
 from carbon_aware_trainer.core.config import BAND, TrainingConfig
 from carbon_aware_trainer.core.decisions import DecisionLog
 from carbon_aware_trainer.core.histories import History, as_trace
-from carbon_aware_trainer.errors import CarbonError, IntensityUnavailable
+from carbon_aware_trainer.errors import CarbonError, IntensityUnavailable, NoFeasibleStart
 from carbon_aware_trainer.forecasting import Fitted, fit
 from carbon_aware_trainer.plans import Decision, Job, Plan
 from carbon_aware_trainer.providers.asking import utc_now
@@ -198,6 +198,10 @@ class AdaptiveScheduler:
             raise CarbonError("Give the deadline with its offset, such as datetime(…, tzinfo=UTC).")
         duration = job_duration if isinstance(job_duration, timedelta) else job_duration * HOUR
         at = now or (utc_now() if self._history is None else min(utc_now(), self._history.end))
+        if at + duration > deadline:
+            raise NoFeasibleStart(
+                f"{duration / HOUR:g} h of work do not fit before {deadline:%Y-%m-%d %H:%M}. Allow more time."
+            )
         job = Job(duration, deadline, is_interruptible=interruptible)
         seen = Seen(forecast=forecast or self._expect(at, deadline))
         decision = self.decide(seen, job, now=at)

@@ -38,7 +38,8 @@ def save_state(path: Path, state: Mapping[str, Any]) -> Path:
     except (OSError, SafetensorError) as err:
         raise CarbonError(f"{path} cannot be written: {err}. Choose another place.") from err
     finally:
-        half.unlink(missing_ok=True)
+        if half.exists():
+            half.unlink()
     return path
 
 

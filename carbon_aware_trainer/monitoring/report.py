@@ -18,7 +18,8 @@ _UNKNOWN = "unknown"
 _STYLE = (
     "body{font:16px/1.5 system-ui,sans-serif;max-width:52rem;margin:2rem auto;padding:0 1rem;color:#1e293b}"
     "table{border-collapse:collapse;font-variant-numeric:tabular-nums}"
-    "td,th{padding:.25rem .75rem;text-align:left;border-bottom:1px solid #e2e8f0}.wide{overflow-x:auto}svg{width:100%;height:auto}"
+    "td,th{padding:.25rem .75rem;text-align:left;border-bottom:1px solid #e2e8f0}"
+    ".wide{overflow-x:auto}svg{width:100%;height:auto}"
 )
 
 

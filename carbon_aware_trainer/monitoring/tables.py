@@ -32,7 +32,8 @@ def write_rows(path: Path, rows: Iterable[Row], *, columns: Sequence[str]) -> Pa
     except OSError as err:
         raise CarbonError(f"{path} cannot be written: {err.strerror}. Choose another place.") from err
     finally:
-        half.unlink(missing_ok=True)
+        if half.exists():
+            half.unlink()
     return path
 
 

@@ -58,8 +58,12 @@ def test_it_waits_for_its_start_and_pauses_and_resumes_where_the_thresholds_say(
     with used:
         work(used, clock, 180)
     assert [(change.state, change.at - START) for change in heard] == [
-        ("paused", 0 * HOUR), ("running", HOUR), ("paused", 3 * HOUR), ("running", 5 * HOUR), ("stopped", 6 * HOUR),
-    ]  # fmt: skip
+        ("paused", 0 * HOUR),
+        ("running", HOUR),
+        ("paused", 3 * HOUR),
+        ("running", 5 * HOUR),
+        ("stopped", 6 * HOUR),
+    ]
     assert [change.intensity for change in heard] == [101, 100, 151, 80, 80]
     assert heard[2].reason == "151 g/kWh is above the threshold of 150."
     metrics = used.get_carbon_metrics()
