@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Literal, Protocol
 
 from carbon_aware_trainer.records import Reading
@@ -9,6 +10,7 @@ from carbon_aware_trainer.records import Reading
 if TYPE_CHECKING:
     from carbon_aware_trainer.energy import EnergyMonitor
 
+FIRST_SAMPLE_S = 5.0
 Choice = Literal["auto", "nvml", "rapl", "estimate", "codecarbon"]
 
 
@@ -33,9 +35,11 @@ class MachineGauge:
         self._monitor, self._gpus = monitor, gpus
 
     def start(self) -> None:
-        """Begin to measure."""
+        """Begin to measure, and wait for the first sample: what is used before it is not known."""
         self._monitor.start()
         self._monitor.begin(gpus=self._gpus)
+        now_ns = time.monotonic_ns()
+        self._monitor.reading(now_ns - 1, now_ns, timeout_s=FIRST_SAMPLE_S)
 
     def reading(self, start_ns: int, end_ns: int) -> Reading:
         """Return what was used between two moments."""

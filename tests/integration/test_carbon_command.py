@@ -18,14 +18,15 @@ from carbon_aware_trainer.commands.main import parser
 from tests.carbon_parts import HOUR, START, Clock, write_grid
 
 ROOT = Path(__file__).parents[2]
-# clean from 18 to 22 h every day
-VALUES: list[float | None] = [100.0 if 18 <= (12 + i) % 24 < 22 else 300.0 for i in range(24 * 42)]
+# clean from 18 to 4 h every day
+VALUES: list[float | None] = [100.0 if 6 <= i % 24 < 16 else 300.0 for i in range(24 * 42)]
 
 
 def start(*words: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, "-W", "error", "-m", "carbon_aware_trainer.commands.main", *words],
-        env={**os.environ, "PYTHONPATH": str(ROOT)}, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
 
 

@@ -20,8 +20,9 @@ from tests.carbon_parts import HOUR, START, Clock
 
 NOTHING = CarbonMetrics(
     total_carbon_kg=0.0, total_energy_kwh=0.0, carbon_saved_kg=0.0, run_now_carbon_kg=0.0,
-    paused_duration=0.0, running_duration=0.0, current_intensity=100.0, average_intensity=None, pauses=0, steps=0, state="running",
-    region="US-CA", provider="cached", basis="average lifecycle", energy_quality="measured", reason=None,
+    paused_duration=0.0, running_duration=0.0, current_intensity=100.0, average_intensity=None,
+    pauses=0, steps=0, state="running", region="US-CA", provider="cached", basis="average lifecycle",
+    energy_quality="measured", reason=None,
 )  # fmt: skip
 
 
