@@ -7,7 +7,9 @@ import threading
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
-from carbon_aware_trainer.errors import KeyRefused
+import numpy as np
+
+from carbon_aware_trainer.errors import ForecastUnavailable, KeyRefused
 from carbon_aware_trainer.forecasting import Fitted, fit
 from carbon_aware_trainer.providers.provider import Provider
 from carbon_aware_trainer.traces import HOUR, Forecast, Trace
@@ -54,7 +56,7 @@ class OwnForecasts:
             history = self._provider.fetch_history(zone, at - HISTORY, end)
         except KeyRefused:
             history = self._provider.fetch_history(zone, at - LAST_DAY, end)
-        return self._forecaster(history, at, horizon)
+        return self._forecaster(_varied(history), at, horizon)
 
     async def amake(self, zone: str, at: datetime, horizon: timedelta) -> Forecast:
         """Return a forecast of a zone. Raises IntensityUnavailable without a history to make it of."""
@@ -63,4 +65,15 @@ class OwnForecasts:
             history = await self._provider.afetch_history(zone, at - HISTORY, end)
         except KeyRefused:
             history = await self._provider.afetch_history(zone, at - LAST_DAY, end)
-        return await asyncio.to_thread(self._forecaster, history, at, horizon)
+        return await asyncio.to_thread(self._forecaster, _varied(history), at, horizon)
+
+
+def _varied(history: Trace) -> Trace:
+    """Return a history that says something of one hour against another. Raises ForecastUnavailable."""
+    known = history.g_per_kwh[np.isfinite(history.g_per_kwh)]
+    if len(known) > 1 and known.min() == known.max():
+        raise ForecastUnavailable(
+            f"{history.provider} has the same intensity of {history.zone} for every hour; of that no "
+            "forecast can be made. Use a provider with hours."
+        )
+    return history

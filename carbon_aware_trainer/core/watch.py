@@ -10,7 +10,7 @@ import threading
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 
-from carbon_aware_trainer.errors import IntensityUnavailable
+from carbon_aware_trainer.errors import CarbonError
 from carbon_aware_trainer.providers.provider import Provider
 from carbon_aware_trainer.records import Intensity
 
@@ -72,7 +72,7 @@ class Watch:
         for region in self._regions:
             try:
                 update = Update(region, self._provider.fetch_latest(region))
-            except IntensityUnavailable as err:
+            except CarbonError as err:
                 update = Update(region, None, str(err))
             for told in self._keep(update):
                 asyncio.run(told)
@@ -86,7 +86,7 @@ class Watch:
     async def _aask(self, region: str) -> Update:
         try:
             return Update(region, await self._provider.afetch_latest(region))
-        except IntensityUnavailable as err:
+        except CarbonError as err:
             return Update(region, None, str(err))
 
     def _repeat(self) -> None:

@@ -8,7 +8,7 @@ from typing import Protocol
 from carbon_aware_trainer.errors import AnswerRefused, ForecastUnavailable, MixUnavailable
 from carbon_aware_trainer.providers.exchange import Exchange
 from carbon_aware_trainer.records import Basis, EnergyMix, Intensity
-from carbon_aware_trainer.traces import Forecast, Trace
+from carbon_aware_trainer.traces import HOUR, Forecast, Trace
 
 # Values are published every five minutes at the most; what was long ago changes when it is revised.
 TTL_S, PAST_TTL_S = 300.0, 24 * 3600.0
@@ -52,12 +52,17 @@ def no_mix(name: str, zone: str) -> MixUnavailable:
 
 
 def check_age(value: Intensity, *, now: datetime, limit: timedelta) -> Intensity:
-    """Return a value that is not too old. Raises AnswerRefused for one that is."""
+    """Return a value that is neither too old nor of the future. Raises AnswerRefused for one that is."""
+    if value.at is not None and value.at > now + HOUR:
+        raise AnswerRefused(
+            f"{value.provider}'s newest value of {value.zone} is of {value.at:%Y-%m-%d %H:%M} UTC, which is "
+            f"to come. Check the clock of this machine: it says {now:%Y-%m-%d %H:%M} UTC."
+        )
     if value.at is not None and now - value.at > limit:
-        hours = (now - value.at) / timedelta(hours=1)
+        hours = (now - value.at) / HOUR
         raise AnswerRefused(
             f"{value.provider}'s newest value of {value.zone} is of {value.at:%Y-%m-%d %H:%M} UTC, "
-            f"{hours:.1f} h ago; {limit / timedelta(hours=1):g} h are allowed. "
+            f"{hours:.1f} h ago; {limit / HOUR:g} h are allowed. "
             "Wait for a newer one, or name a fallback."
         )
     return value

@@ -14,6 +14,8 @@ from carbon_aware_trainer.providers.patience import TOO_MANY, Patience, is_passi
 from carbon_aware_trainer.providers.wire import Answer, Question
 
 _KEY_STATUSES = (401, 403)
+# A server that says to wait for a year is asked again tomorrow.
+LONGEST_PAUSE_S = 24 * 3600.0
 
 
 def utc_now() -> datetime:
@@ -73,7 +75,7 @@ class Asker:
         )
 
     def _busy(self, status: int, after_s: float | None) -> Failure:
-        pause_s = self.patience.pause_s if after_s is None else after_s
+        pause_s = self.patience.pause_s if after_s is None else min(after_s, LONGEST_PAUSE_S)
         when = f" It says to wait {after_s:.0f} s." if after_s else " Try again later."
         if status == TOO_MANY:
             text = f"{self.provider} gets too many requests with this key (429).{when}"

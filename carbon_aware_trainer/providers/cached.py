@@ -17,7 +17,7 @@ from carbon_aware_trainer.providers.exchange import Exchange, block
 from carbon_aware_trainer.providers.points import Origin, Point
 from carbon_aware_trainer.providers.zones import Zone, canonical, near
 from carbon_aware_trainer.records import Basis, EnergyMix, Intensity
-from carbon_aware_trainer.traces import Forecast, Trace
+from carbon_aware_trainer.traces import HOUR, Forecast, Trace
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ class Cached:
         self, path: Path, *, now: Callable[[], datetime], stale_after: timedelta, basis: Basis | None = None
     ) -> None:
         """Read the file. Raises IntensityUnavailable when it cannot be used."""
-        self._path, self._now, self._stale_after, self._basis = path, now, stale_after, basis
+        self._path, self._now, self._stale_after = path, now, stale_after
         self._stamp = 0.0
         self._zones: dict[str, _Traces] = {}
         self.basis: Basis = basis or "average lifecycle"
@@ -71,13 +71,14 @@ class Cached:
             trace.provider,
             f"recorded, {self.basis}",
             None,
-            str(self._path),
+            self._path.name,
             self.basis,
             at=at,
             is_estimated=trace is not traces.past,
             renewable_share=traces.renewable.get(at),
         )
-        return check_age(value, now=now - trace.step, limit=self._stale_after)
+        longer = max(timedelta(), trace.step - HOUR)
+        return check_age(value, now=now, limit=self._stale_after + longer)
 
     def history(self, zone: str, start: datetime, end: datetime) -> Exchange[Trace]:
         """Return what is recorded up to now."""
@@ -127,9 +128,9 @@ class Cached:
         if self._zones and stamp == self._stamp:
             return
         content = files.read(self._path)
-        if content.basis is not None and self._basis is not None and content.basis != self._basis:
+        if self._zones and content.basis not in (None, self.basis):
             raise BasesMixed(
-                f"{self._path} is on the basis {content.basis}, not {self._basis}. Ask for its own."
+                f"{self._path} was on the basis {self.basis} and is now on {content.basis}. Open it anew."
             )
         self.basis = content.basis or self.basis
         self._zones = {zone: self._build(zone, recorded) for zone, recorded in content.zones.items()}

@@ -107,7 +107,10 @@ class Desk:
             return parse(decode(asker.provider, kept.body))
         try:
             body = yield from self._flights.share(
-                key, lambda: self._lead(key, query, parse, end_s), left_s=lambda: end_s - asker.clock()
+                key,
+                partial(self._lead, key, query, parse, end_s),
+                alone=partial(self._fetch, key, query, parse, end_s),
+                left_s=lambda: end_s - asker.clock(),
             )
         except TimeoutError as err:
             raise asker.too_slow() from err
@@ -130,16 +133,27 @@ class Desk:
                 return self._instead(kept, self._asker.too_slow())
             yield Wait(POLL_S)
         try:
-            answer = yield from self._ask(query, end_s)
-            if isinstance(answer, Failure):
-                yield from self._take_pause(key, answer)
-                return self._instead(kept, answer.error)
-            parse(decode(self._asker.provider, answer.body))
-            fresh = _Kept(self.now, answer.body).pack()
-            yield from block(partial(self._cache.put, key, fresh, ttl_s=max(query.ttl_s, KEPT_FOR_S)))
-            return answer.body
+            return (yield from self._fetch(key, query, parse, end_s, kept))
         finally:  # called, not yielded: who is cancelled takes no more steps
             self._cache.release(key, token)
+
+    def _fetch(
+        self,
+        key: str,
+        query: Query,
+        parse: Callable[[object], object],
+        end_s: float,
+        kept: _Kept | None = None,
+    ) -> Exchange[bytes]:
+        """Ask, and keep the answer once it parsed."""
+        answer = yield from self._ask(query, end_s)
+        if isinstance(answer, Failure):
+            yield from self._take_pause(key, answer)
+            return self._instead(kept, answer.error)
+        parse(decode(self._asker.provider, answer.body))
+        fresh = _Kept(self.now, answer.body).pack()
+        yield from block(partial(self._cache.put, key, fresh, ttl_s=max(query.ttl_s, KEPT_FOR_S)))
+        return answer.body
 
     def _ask(self, query: Query, end_s: float) -> Exchange[Answer | Failure]:
         """Ask with the key, once more with a new one where that can help."""
@@ -165,7 +179,11 @@ class Desk:
 
     def _kept(self, key: str) -> Exchange[_Kept | None]:
         packed = yield from block(partial(self._cache.get, key))
-        return None if packed is None else _Kept.unpack(packed)
+        try:
+            return None if packed is None else _Kept.unpack(packed)
+        except ValueError:
+            log.warning("what is kept of %s cannot be read; it is fetched again", self._asker.provider)
+            return None
 
     def _is_fresh(self, kept: _Kept, query: Query) -> bool:
         # another process of the store may have a clock that is ahead

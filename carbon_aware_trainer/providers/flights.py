@@ -29,11 +29,17 @@ class Flights:
         self._flights: dict[str, _Flight] = {}
 
     def share(
-        self, key: str, fetch: Callable[[], Exchange[bytes]], *, left_s: Callable[[], float]
+        self,
+        key: str,
+        fetch: Callable[[], Exchange[bytes]],
+        *,
+        alone: Callable[[], Exchange[bytes]],
+        left_s: Callable[[], float],
     ) -> Exchange[bytes]:
         """Return what ``fetch`` brings, or what another caller's is bringing already.
 
-        A failure is everybody's. Raises TimeoutError when ``left_s`` is over before another has landed.
+        ``alone`` is for a plain call in an event loop, which must wait for no other task of that loop. A
+        failure is everybody's. Raises TimeoutError when ``left_s`` is over before another has landed.
         """
         while True:
             with self._lock:
@@ -46,7 +52,7 @@ class Flights:
             except Abandoned:
                 continue
             except WouldBlock:
-                return (yield from fetch())
+                return (yield from alone())
             return body
 
     def _lead(self, key: str, flight: _Flight, fetch: Callable[[], Exchange[bytes]]) -> Exchange[bytes]:

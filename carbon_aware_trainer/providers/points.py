@@ -42,11 +42,11 @@ class Origin:
 
 def intensity(value: object, who: str) -> float:
     """Return a value in g/kWh. Raises AnswerRefused for what is no number, negative or above 3000."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise AnswerRefused(f"{who} gave {value!r} as an intensity, which is no number.")
-    if not 0 <= value <= LARGEST_G_PER_KWH:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise AnswerRefused(f"{who} gave {repr(value)[:20]} as an intensity, which is no number.")
+    if not 0 <= value <= LARGEST_G_PER_KWH:  # nor NaN
         raise AnswerRefused(
-            f"{who} gave an intensity of {value:g} g/kWh; 0 to {LARGEST_G_PER_KWH:g} can be true."
+            f"{who} gave an intensity of {repr(value)[:20]} g/kWh; 0 to {LARGEST_G_PER_KWH:g} can be true."
         )
     return float(value)
 

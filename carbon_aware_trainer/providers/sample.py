@@ -43,7 +43,9 @@ def write_sample(path: Path, zones: Sequence[str], *, days: int, now: datetime) 
     }
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
+        half = path.with_name(f"{path.name}.part")  # who reads the file meanwhile has the old one, whole
+        half.write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
+        half.replace(path)
     except OSError as err:
         raise CarbonError(f"{path} cannot be written: {err.strerror}. Choose another place.") from err
     return path

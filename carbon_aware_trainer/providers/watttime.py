@@ -6,6 +6,7 @@ import base64
 import math
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 from carbon_aware_trainer.errors import AnswerRefused, KeyRefused
@@ -54,8 +55,9 @@ class Login:
     def headers(self, asker: Asker, end_s: float, *, is_again: bool) -> Exchange[Mapping[str, str]]:
         """Return the header with a token; a new one once the last is old or was refused."""
         if is_again or self._token is None or asker.clock() - self._token[0] > TOKEN_S:
+            fetch = partial(self._fetch_token, asker, end_s)
             body = yield from self._flights.share(
-                "login", lambda: self._fetch_token(asker, end_s), left_s=lambda: end_s - asker.clock()
+                "login", fetch, alone=fetch, left_s=lambda: end_s - asker.clock()
             )
             self._token = (asker.clock(), body.decode())
         return {"Authorization": f"Bearer {self._token[1]}"}
@@ -175,8 +177,9 @@ class WattTime:
 
 
 def _g_per_kwh(value: object) -> float | None:
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        value = value * G_PER_KWH
+    # a number that fits no float is refused below as it is
+    if isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e9:
+        return points.intensity(value * G_PER_KWH, _WHO)
     return points.optional_intensity(value, _WHO)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import socket
 import threading
 import time
@@ -73,9 +74,14 @@ def in_turn(site: Site, *replies: Reply) -> None:
     site.answer = lambda _path, _params: left.pop(0) if len(left) > 1 else left[0]
 
 
-def test_an_answer_comes_through_with_the_key_in_its_header(site: Site, way: Way) -> None:
+def test_an_answer_comes_through_with_the_key_in_its_header_and_in_no_log(
+    site: Site, way: Way, caplog: pytest.LogCaptureFixture
+) -> None:
     in_turn(site, Reply(latest()))
-    assert fetch_latest(opened(site), way).g_per_kwh == 302
+    with caplog.at_level(logging.DEBUG):
+        assert fetch_latest(opened(site), way).g_per_kwh == 302
+    assert "GET" in caplog.text
+    assert TOKEN not in caplog.text
     path, params, headers = site.asked[0]
     assert (path, params["disableCallerLookup"]) == ("/carbon-intensity/latest", "true")
     assert headers["auth-token"] == TOKEN
@@ -271,19 +277,26 @@ def test_who_joined_may_give_up_alone(site: Site) -> None:
 
 
 def test_a_plain_call_inside_a_loop_does_not_wait_for_a_task_it_holds_up(site: Site) -> None:
-    in_turn(site, Reply(latest()))
+    is_second = threading.Event()
+
+    def answer(_path: str, _params: dict[str, str]) -> Reply:
+        if len(site.asked) > 1:
+            is_second.set()
+        is_second.wait(10)
+        return Reply(latest())
+
+    site.answer = answer
 
     async def mixed() -> list[float]:
-        provider = opened(site, patience=Patience(total_s=5))
+        provider = opened(site, patience=Patience(attempt_s=5, total_s=5, attempts=1))
         task = asyncio.create_task(provider.afetch_latest("DE"))
-        await asyncio.sleep(0)
-        await asyncio.sleep(0)
-        began = time.monotonic()
+        while not site.asked:
+            await asyncio.sleep(0.01)
         plain = provider.fetch_latest("DE")
-        assert time.monotonic() - began < 3
         return [plain.g_per_kwh, (await task).g_per_kwh]
 
     assert asyncio.run(mixed()) == [302, 302]
+    assert len(site.asked) == 2
 
 
 def test_two_providers_of_one_cache_ask_once(site: Site) -> None:
@@ -306,18 +319,33 @@ def test_two_providers_of_one_cache_ask_once(site: Site) -> None:
     assert len(site.asked) == 1
 
 
-def test_a_transport_is_used_again_and_again_and_has_to_fit(site: Site) -> None:
+class Counted(httpx.HTTPTransport):
+    closed = 0
+
+    def __exit__(self, *args: Any) -> None:
+        self.closed += 1
+        super().__exit__(*args)
+
+    def close(self) -> None:
+        self.closed += 1
+        super().close()
+
+
+def test_a_transport_stays_its_owners(site: Site) -> None:
     in_turn(site, Reply(latest()))
-    with httpx.HTTPTransport() as transport:
-        provider = opened(site, transport=transport, cache=None)
-        assert provider.fetch_latest("DE").g_per_kwh == 302
-        with pytest.raises(CarbonError, match="sync calls only"):
-            asyncio.run(opened(site, transport=transport).afetch_latest("DE"))
-        site.answer = lambda _path, _params: Reply(status=401)
-        with pytest.raises(KeyRefused):
-            opened(site, transport=transport).fetch_latest("DE")
+    transport = Counted()
+    provider = opened(site, transport=transport)
+    assert provider.fetch_latest("DE").g_per_kwh == 302
+    assert transport.closed == 0
+    transport.close()
+
+
+def test_a_transport_has_to_fit_the_call(site: Site) -> None:
+    with pytest.raises(CarbonError, match="sync calls only"):
+        asyncio.run(opened(site, transport=httpx.HTTPTransport()).afetch_latest("DE"))
     with pytest.raises(CarbonError, match="async calls only"):
         opened(site, transport=httpx.AsyncHTTPTransport()).fetch_latest("DE")
+    assert site.asked == []
 
 
 def test_a_fallback_answers_when_the_primary_is_down(site: Site, way: Way) -> None:

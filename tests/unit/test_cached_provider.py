@@ -180,8 +180,8 @@ def test_an_hour_that_local_time_has_twice_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_time_off_the_grid_is_refused(tmp_path: Path) -> None:
-    rows = ["2026-06-01T10:00Z,1", "2026-06-01T11:00Z,2", "2026-06-01T12:00Z,2", "2026-06-01T12:07Z,3"]
-    with pytest.raises(AnswerRefused, match="12:07:00 UTC, which is not on its grid of 60 minutes"):
+    rows = ["2026-06-01T10:00Z,1", "2026-06-01T11:00Z,2", "2026-06-01T12:00Z,2", "2026-06-01T13:07Z,3"]
+    with pytest.raises(AnswerRefused, match="13:07:00 UTC, which is not on its grid of 60 minutes"):
         opened(as_csv(tmp_path / "DE.csv", rows))
 
 
@@ -230,6 +230,15 @@ def test_a_basis_that_is_asked_for_must_be_the_files(tmp_path: Path) -> None:
         opened(file, basis="average lifecycle")
     silent = as_json(tmp_path / "silent.json", entries(NOON, [1]))
     assert opened(silent, basis="marginal direct").fetch_latest("US-CA").kind == "marginal direct"
+
+
+def test_a_file_that_changes_its_basis_is_not_read_on(tmp_path: Path) -> None:
+    file = as_json(tmp_path / "carbon.json", entries(NOON, [1]), basis="marginal direct")
+    provider = opened(file)
+    as_json(file, entries(NOON, [2]), basis="average direct")
+    os.utime(file, (1, 1))
+    with pytest.raises(BasesMixed, match="was on the basis marginal direct and is now on average direct"):
+        provider.fetch_latest("US-CA")
 
 
 def test_a_file_that_changes_is_read_again(tmp_path: Path) -> None:

@@ -208,6 +208,15 @@ def test_another_process_that_never_comes_back_is_waited_for_so_long_only() -> N
     assert clock.seconds() == pytest.approx(30, abs=0.3)
 
 
+def test_what_is_kept_and_cannot_be_read_is_fetched_again(caplog: pytest.LogCaptureFixture) -> None:
+    class Torn(ProcessCache):
+        def get(self, key: str) -> bytes | None:
+            return None if key.startswith("pause") else b"torn"
+
+    assert opened("electricitymaps", Answers(LATEST), cache=Torn()).fetch_latest("DE").g_per_kwh == 302
+    assert "cannot be read" in caplog.text
+
+
 def test_a_claim_is_given_back_after_success_and_failure() -> None:
     clock = Clock()
     cache = ProcessCache(clock=clock.seconds)

@@ -74,7 +74,7 @@ def test_direct_factors_are_another_basis_and_are_checked() -> None:
         opened("electricitymaps", answers, basis="marginal direct")
 
 
-@pytest.mark.parametrize("value", [-1, 3001, math.nan, "302", True])
+@pytest.mark.parametrize("value", [-1, 3001, 10**400, math.nan, math.inf, "302", True])
 def test_a_value_that_cannot_be_true_is_refused(value: object) -> None:
     with pytest.raises(AnswerRefused, match="intensity"):
         opened("electricitymaps", Answers({**LATEST, "carbonIntensity": value})).fetch_latest("DE")
@@ -98,6 +98,12 @@ def test_a_value_that_is_too_old_is_refused() -> None:
     assert opened(
         "electricitymaps", Answers(LATEST), clock=clock, stale_after=timedelta(hours=4)
     ).fetch_latest("DE")
+
+
+def test_a_value_of_the_future_is_refused() -> None:
+    clock = Clock(datetime(2026, 3, 28, 22, 59, tzinfo=UTC))
+    with pytest.raises(AnswerRefused, match=r"which is to come. Check the clock"):
+        opened("electricitymaps", Answers(LATEST), clock=clock).fetch_latest("DE")
 
 
 @pytest.mark.parametrize("body", [{}, [], {"zone": "DE"}, {"zone": "DE", "history": [{}]}, None])

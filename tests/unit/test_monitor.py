@@ -83,7 +83,7 @@ def test_a_forecaster_may_be_given(recorded: Path) -> None:
 
 
 def test_a_key_without_long_histories_still_gets_a_forecast_of_its_last_day() -> None:
-    day = [{"carbonIntensity": 100, "datetime": (NOON - i * HOUR).isoformat()} for i in range(24)]
+    day = [{"carbonIntensity": 100 + i, "datetime": (NOON - i * HOUR).isoformat()} for i in range(24)]
 
     def answer(request: httpx.Request) -> httpx.Response:
         if request.url.path.endswith("/history"):
@@ -118,6 +118,14 @@ def test_the_best_window_is_over_all_regions_and_below_the_maximum(tmp_path: Pat
         watched.find_optimal_window(2, within_hours=1)
     with pytest.raises(IntensityUnavailable, match=r"DE: The forecast ends .* US-CA: The forecast ends"):
         watched.find_optimal_window(6)
+
+
+def test_of_one_figure_for_a_year_no_forecast_is_made() -> None:
+    watched = CarbonMonitor(["DE"])
+    with pytest.raises(IntensityUnavailable, match="same intensity of DE for every hour"):
+        watched.find_optimal_window(2)
+    with pytest.raises(IntensityUnavailable, match="same intensity"):
+        asyncio.run(watched.afind_optimal_window(2))
 
 
 def test_a_region_without_a_forecast_is_left_out(tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ def test_a_sample_is_a_cached_file_that_says_it_is_synthetic(tmp_path: Path) -> 
     assert len(provider.fetch_history("DE", NOW - timedelta(days=30), NOW).g_per_kwh) == 30 * 24
     forecast = provider.fetch_forecast("DE")
     assert forecast.end == NOW.replace(minute=0) + timedelta(hours=97)
+    assert [file.name for file in path.parent.iterdir()] == ["carbon.json"]
     text = json.loads(path.read_text())
     assert "no measurement of any grid" in text["note"]
     assert text["basis"] == "average lifecycle"

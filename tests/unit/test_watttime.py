@@ -117,7 +117,7 @@ def test_an_answer_about_something_else_is_refused(meta: dict[str, Any]) -> None
         opened("watttime", Api(data(NOW, [1000.0], **meta))).fetch_latest("US-CA")
 
 
-@pytest.mark.parametrize("value", [-0.1, 6700.0])
+@pytest.mark.parametrize("value", [-0.1, 6700.0, 10**400, -(10**400)])
 def test_a_value_that_cannot_be_true_is_refused(value: float) -> None:
     with pytest.raises(AnswerRefused, match="can be true"):
         opened("watttime", Api(data(NOW, [value]))).fetch_latest("US-CA")
