@@ -17,12 +17,14 @@ from carbon_aware_trainer.strategies.replay import Cell, Replay
 
 Ints = npt.NDArray[np.int64]
 # The last share of the history is forecast, in this many parts; before each, all ridges are solved anew.
-TESTED_SHARE = 0.4
-PARTS = 3
+TESTED_SHARE = 0.3
+PARTS = 4
 # More than the last year is not forecast.
 MOST_H = 8766
 CELLS = tuple(Cell(job, slack, cut) for cut in (True, False) for job in (4, 24) for slack in (24, 168))
 STARTS = 60
+# The shortest history in which jobs can be replayed.
+LEAST_H = 14 * 24
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -81,7 +83,7 @@ def captured(hours: Hours, at: Ints, expected: npt.NDArray[np.float32]) -> Captu
             continue
         starts = draw.integers(0, len(at) - cell.total_h + 1, size=STARTS)
         got = replay.run(case, replay.adapt, cell, starts).saving
-        saved[cell.is_interruptible].append((got, replay.best(case, cell, starts)))
+        saved[cell.is_interruptible].append((got, replay.best(case, cell, starts).saving))
     return Captured(_share(saved[True]), _share(saved[False]))
 
 
