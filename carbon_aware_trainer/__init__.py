@@ -17,6 +17,7 @@ from carbon_aware_trainer.records import Counter, Counters, Intensity, Reading, 
 if TYPE_CHECKING:
     from carbon_aware_trainer.core.config import TrainingConfig
     from carbon_aware_trainer.core.decisions import DecisionLog
+    from carbon_aware_trainer.core.forecaster import CarbonForecaster, ParallelCarbonForecaster
     from carbon_aware_trainer.core.metrics import CarbonMetrics
     from carbon_aware_trainer.core.monitor import CarbonMonitor
     from carbon_aware_trainer.core.orchestrator import MultiRegionOrchestrator
@@ -30,11 +31,13 @@ if TYPE_CHECKING:
 _LATER = {
     "AdaptiveScheduler": f"{__name__}.core.schedulers",
     "CarbonAwareTrainer": f"{__name__}.core.trainer",
+    "CarbonForecaster": f"{__name__}.core.forecaster",
     "CarbonMetrics": f"{__name__}.core.metrics",
     "CarbonMonitor": f"{__name__}.core.monitor",
     "DecisionLog": f"{__name__}.core.decisions",
     "MetricsCollector": f"{__name__}.monitoring.collector",
     "MultiRegionOrchestrator": f"{__name__}.core.orchestrator",
+    "ParallelCarbonForecaster": f"{__name__}.core.forecaster",
     "ThresholdScheduler": f"{__name__}.core.schedulers",
     "TrainingConfig": f"{__name__}.core.config",
     "open_provider": f"{__name__}.providers.choose",
@@ -46,6 +49,7 @@ __all__ = [
     "AdaptiveScheduler",
     "CarbonAwareTrainer",
     "CarbonError",
+    "CarbonForecaster",
     "CarbonMetrics",
     "CarbonMonitor",
     "Counter",
@@ -56,6 +60,7 @@ __all__ = [
     "MeterUnavailable",
     "MetricsCollector",
     "MultiRegionOrchestrator",
+    "ParallelCarbonForecaster",
     "Reading",
     "Source",
     "SourceReading",

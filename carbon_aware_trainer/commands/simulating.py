@@ -104,7 +104,7 @@ def _saved(past: Replay, cell: Cell, fixed: float, starts: int) -> Saved:
     drawn = np.random.default_rng(SEED).integers(0, len(past.actual) - cell.total_h + 1, size=starts)
     adaptive = replay.run(past, replay.adapt, cell, drawn)
     simple = replay.run(past, replay.below(fixed), cell, drawn)
-    best = replay.best(past, cell, drawn)
+    best = replay.best(past, cell, drawn).saving
     missed = adaptive.missed + simple.missed
     return Saved(
         cell.job_h, cell.slack_h, cell.is_interruptible, adaptive.saving, simple.saving, best, missed

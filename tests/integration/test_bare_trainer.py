@@ -27,7 +27,9 @@ print(json.dumps([name for name in heavy if name in sys.modules]))
 def test_a_training_runs_and_says_what_its_energy_needs(place: Path) -> None:
     program = """
 from datetime import UTC, datetime
-from carbon_aware_trainer import CarbonAwareTrainer, MetricsCollector, TrainingConfig, write_report, write_sample
+from pathlib import Path
+from carbon_aware_trainer import CarbonAwareTrainer, MetricsCollector, TrainingConfig
+from carbon_aware_trainer import write_report, write_sample
 
 class Model:
     def training_step(self, batch):
@@ -36,9 +38,7 @@ class Model:
     def step(self): pass
     def zero_grad(self): pass
 
-write_sample_path = "carbon_data.json"
-from pathlib import Path
-write_sample(Path(write_sample_path), ["US-CA"], days=3, now=datetime.now(UTC))
+write_sample(Path("carbon_data.json"), ["US-CA"], days=3, now=datetime.now(UTC))
 config = TrainingConfig(carbon_threshold=3000.0)
 options = dict(carbon_model="cached", region="US-CA", api_key="carbon_data.json", config=config)
 with CarbonAwareTrainer(Model(), Model(), **options) as trainer:
@@ -54,21 +54,21 @@ print(metrics.steps, metrics.total_energy_kwh, metrics.reason, len(trainer.decis
 
 
 @pytest.mark.parametrize(
-    ("call", "said"),
-    [
-        ("import carbon_aware_trainer.integrations.pytorch", 'torch is not installed. Run: pip install "wattle[pytorch]"'),
-        ("import carbon_aware_trainer.integrations.lightning", 'lightning is not installed. Run: pip install "wattle[lightning]"'),
-        ("import carbon_aware_trainer.integrations.mlflow", 'mlflow is not installed. Run: pip install "wattle[mlflow]"'),
-        ("import carbon_aware_trainer.integrations.optuna", 'optuna is not installed. Run: pip install "wattle[optuna]"'),
-        (
-            "carbon_aware_trainer.DecisionLog().export('decisions.parquet')",
-            'Parquet files need pyarrow. Run: pip install "wattle[parquet]", or use CSV.',
-        ),
-    ],
-)  # fmt: skip
-def test_what_is_missing_names_its_extra(place: Path, call: str, said: str) -> None:
+    ("module", "library"),
+    [("pytorch", "torch"), ("lightning", "lightning"), ("mlflow", "mlflow"), ("optuna", "optuna")],
+)
+def test_an_integration_without_its_library_names_its_extra(place: Path, module: str, library: str) -> None:
+    call = f"import carbon_aware_trainer.integrations.{module}"
     program = "import carbon_aware_trainer" + MISSING.format(call=call)
-    assert run(place, program, *HTTPX, *NUMPY) == f"ExtraMissing {said}"
+    said = f'ExtraMissing {library} is not installed. Run: pip install "wattle[{module}]"'
+    assert run(place, program, *HTTPX, *NUMPY) == said
+
+
+def test_an_export_as_parquet_without_pyarrow_names_its_extra(place: Path) -> None:
+    call = "carbon_aware_trainer.DecisionLog().export('decisions.parquet')"
+    program = "import carbon_aware_trainer" + MISSING.format(call=call)
+    said = run(place, program, *HTTPX, *NUMPY)
+    assert said.startswith('ExtraMissing Parquet files need pyarrow. Run: pip install "wattle[parquet]"')
 
 
 def test_cross_entropy_without_torch_names_its_extra(place: Path) -> None:

@@ -66,7 +66,8 @@ def test_an_epoch_is_what_came_since_the_last_one() -> None:
     assert (second.energy_kwh, second.running_s, second.paused_s) == (1.0, 3600.0, 0.0)
     assert second.co2_g == pytest.approx(100.0)
     assert second.g_per_kwh == pytest.approx(100.0)
-    assert (first.saved_g, second.saved_g) == (pytest.approx(100.0), 0.0)
+    assert first.saved_g == pytest.approx(100.0)
+    assert second.saved_g == 0.0
     assert first.ended_at == "2026-06-01T13:00:00+00:00"
 
 
@@ -193,7 +194,8 @@ def test_a_plot_is_valid_svg_whose_points_lie_within() -> None:
 def test_metrics_go_on_from_earlier_ones() -> None:
     training, _ = collected()
     both = training.now.plus(training.now.as_dict())
-    assert (both.total_energy_kwh, both.steps, both.average_intensity) == (4.0, 40, pytest.approx(100.0))
+    assert (both.total_energy_kwh, both.steps) == (4.0, 40)
+    assert both.average_intensity == pytest.approx(100.0)
     unknown = training.now.plus({**training.now.as_dict(), "total_energy_kwh": None, "energy_quality": None})
     assert (unknown.total_energy_kwh, unknown.energy_quality) == (None, None)
     with pytest.raises(BasesMixed):
