@@ -8,7 +8,7 @@ from importlib import import_module
 from carbon_aware_trainer.errors import ExtraMissing
 
 # What an extra brings, where a name cannot do without.
-_EXTRAS = {"numpy": "carbon"}
+_EXTRAS = {"httpx": "carbon", "numpy": "carbon"}
 
 
 def find_later(package: str, names: Mapping[str, str], name: str) -> object:

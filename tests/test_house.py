@@ -63,7 +63,10 @@ OWNERS = {
     "codecarbon": ("carbon_aware_trainer/energy/",),
     "httpx": ("client.py", "training_monitor/", "carbon_aware_trainer/providers/"),
     "fsspec": ("trainers/",),
-    "safetensors": ("trainers/",),
+    "safetensors": ("trainers/", "carbon_aware_trainer/integrations/"),
+    "lightning": ("carbon_aware_trainer/integrations/",),
+    "mlflow": ("carbon_aware_trainer/integrations/",),
+    "optuna": ("carbon_aware_trainer/integrations/",),
     "plotly": ("views/charts.py", "views/carbon_charts.py"),
     "honcho": ("cli/",),
 }

@@ -1,0 +1,176 @@
+"""Steps that take time, told apart from who takes them: this thread, or a task of an event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import logging
+from collections.abc import Awaitable, Callable, Generator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal, TypeAlias, TypeVar
+
+from carbon_aware_trainer.core.clock import Clock
+from carbon_aware_trainer.core.monitor import CarbonMonitor
+
+log = logging.getLogger(__name__)
+T = TypeVar("T")
+State = Literal["running", "paused", "stopped"]
+
+
+@dataclass(frozen=True, slots=True)
+class StateChange:
+    """What a training does from now on, and why, in a sentence."""
+
+    state: State
+    reason: str
+    at: datetime
+    intensity: float | None = None
+    """In force, g/kWh; None when it is not known."""
+
+
+Listener = Callable[[StateChange], Awaitable[object] | object]
+
+
+@dataclass(frozen=True, slots=True)
+class AskIntensity:
+    """Ask for the intensity in force; the outcome is an Intensity. Raises IntensityUnavailable."""
+
+
+@dataclass(frozen=True, slots=True)
+class AskForecast:
+    """Ask for a forecast; the outcome is one. Raises IntensityUnavailable."""
+
+    hours: float
+
+
+@dataclass(frozen=True, slots=True)
+class AskHistory:
+    """Ask for what was recorded; the outcome is a Trace. Raises IntensityUnavailable."""
+
+    start: datetime
+    end: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Sleep:
+    """Let time pass."""
+
+    wait_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """Call what may block for a moment."""
+
+    call: Callable[[], object]
+
+
+@dataclass(frozen=True, slots=True)
+class Tell:
+    """Tell a listener; one that fails ends nothing."""
+
+    listener: Listener
+    change: StateChange
+
+
+Step: TypeAlias = AskIntensity | AskForecast | AskHistory | Sleep | Call | Tell
+Steps: TypeAlias = Generator[Step, Any, T]
+
+
+@dataclass(frozen=True, slots=True)
+class Taker:
+    """Takes steps, either way."""
+
+    monitor: CarbonMonitor
+    clock: Clock
+
+    def run(self, steps: Steps[T]) -> T:
+        """Take every step in this thread and return the result."""
+        outcome: object = None
+        try:
+            step = steps.send(None)
+            while True:
+                try:
+                    outcome = self._take(step)
+                except BaseException as failure:  # noqa: BLE001 handed on to whom it concerns
+                    step = steps.throw(failure)
+                else:
+                    step = steps.send(outcome)
+        except StopIteration as done:
+            result: T = done.value
+            return result
+
+    async def arun(self, steps: Steps[T]) -> T:
+        """Take every step in this task and return the result."""
+        outcome: object = None
+        try:
+            step = steps.send(None)
+            while True:
+                try:
+                    outcome = await self._atake(step)
+                except BaseException as failure:  # noqa: BLE001 handed on to whom it concerns
+                    step = steps.throw(failure)
+                else:
+                    step = steps.send(outcome)
+        except StopIteration as done:
+            result: T = done.value
+            return result
+
+    def _take(self, step: Step) -> object:
+        match step:
+            case AskIntensity():
+                return self.monitor.get_current_intensity()
+            case AskForecast():
+                return self.monitor.get_forecast(hours=step.hours)
+            case AskHistory():
+                return self.monitor.provider.fetch_history(self.monitor.regions[0], step.start, step.end)
+            case Sleep():
+                self.clock.sleep(step.wait_s)
+                return None
+            case Call():
+                return step.call()
+            case Tell():
+                _tell(step)
+                return None
+
+    async def _atake(self, step: Step) -> object:
+        match step:
+            case AskIntensity():
+                return await self.monitor.aget_current_intensity()
+            case AskForecast():
+                return await self.monitor.aget_forecast(hours=step.hours)
+            case AskHistory():
+                region = self.monitor.regions[0]
+                return await self.monitor.provider.afetch_history(region, step.start, step.end)
+            case Sleep():
+                await self.clock.asleep(step.wait_s)
+                return None
+            case Call():
+                return await asyncio.to_thread(step.call)
+            case Tell():
+                await _atell(step)
+                return None
+
+
+def _tell(step: Tell) -> None:
+    """Tell a listener; one that is async runs to its end in a loop of its own."""
+    try:
+        outcome = step.listener(step.change)
+        if inspect.isawaitable(outcome):
+            asyncio.run(_finish(outcome))
+    except Exception:  # foreign code: what it raises is not to end a training
+        log.exception("a listener failed state=%s", step.change.state)
+
+
+async def _atell(step: Tell) -> None:
+    try:
+        outcome = step.listener(step.change)
+        if inspect.isawaitable(outcome):
+            await outcome
+    except Exception:  # foreign code: what it raises is not to end a training
+        log.exception("a listener failed state=%s", step.change.state)
+
+
+async def _finish(outcome: Awaitable[object]) -> None:
+    await outcome

@@ -1,0 +1,1 @@
+"""Trainings by other libraries, which are imported here and nowhere else in this package."""

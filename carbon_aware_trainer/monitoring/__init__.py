@@ -1,0 +1,1 @@
+"""What a training cost, epoch by epoch: collected, exported and reported."""

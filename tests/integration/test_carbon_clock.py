@@ -1,0 +1,53 @@
+"""The real clock: sleeps that end early, in threads and tasks."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+
+from carbon_aware_trainer.core.clock import SystemClock
+
+
+def test_a_sleep_in_a_thread_ends_when_it_is_woken() -> None:
+    clock, ended = SystemClock(), threading.Event()
+
+    def sleep() -> None:
+        clock.sleep(600)
+        ended.set()
+
+    thread = threading.Thread(target=sleep, daemon=True)
+    thread.start()
+    while not ended.is_set() and thread.is_alive():
+        clock.wake()  # again and again: it may not be asleep yet
+        ended.wait(0.01)
+    thread.join(30)
+    assert ended.is_set()
+
+
+def test_a_sleep_in_a_task_ends_when_another_thread_wakes_it() -> None:
+    clock = SystemClock()
+
+    async def main() -> float:
+        began = time.monotonic()
+        task = asyncio.create_task(clock.asleep(600))
+        await asyncio.sleep(0)  # lets it fall asleep
+        threading.Thread(target=clock.wake).start()
+        await asyncio.wait_for(task, 30)
+        return time.monotonic() - began
+
+    assert asyncio.run(main()) < 30
+
+
+def test_a_sleep_ends_by_itself_and_leaves_nothing_behind() -> None:
+    clock = SystemClock()
+    clock.sleep(0.001)
+    asyncio.run(clock.asleep(0.001))
+    clock.wake()
+    assert (clock._sleepers, clock._tasks) == (set(), set())
+
+
+def test_it_tells_the_time_in_utc_and_counts_up() -> None:
+    clock = SystemClock()
+    assert str(clock.now().tzinfo) == "UTC"
+    assert clock.monotonic_ns() <= time.monotonic_ns()
