@@ -67,7 +67,7 @@ class CarbonForecaster:
         return float(np.polyfit(np.arange(whole), means, 1)[0])
 
     def seasonality(self) -> tuple[Floats, Floats]:
-        """Return the means by hour of the day [24] and weekday [7], from Monday on, over the mean of all; UTC."""
+        """Return the means by hour of the day [24] and weekday [7], Monday first, over that of all; UTC."""
         hours = to_hours(self.history)
         number = hours.first + np.arange(len(hours))
         # 1970 began on a Thursday, the fourth day of a week.

@@ -31,8 +31,8 @@ class Threshold:
         """Check the order."""
         if not self.resume_g_per_kwh <= self.pause_g_per_kwh:
             raise ValueError(
-                f"It would pause above {self.pause_g_per_kwh:g} g/kWh and resume at {self.resume_g_per_kwh:g}, "
-                "which is more. Set the threshold to resume to at most the one to pause."
+                f"It would pause above {self.pause_g_per_kwh:g} g/kWh and resume at the higher "
+                f"{self.resume_g_per_kwh:g}. Set the threshold to resume to at most the one to pause."
             )
 
 

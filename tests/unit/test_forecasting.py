@@ -255,3 +255,9 @@ def test_another_blend_is_chosen_only_where_it_is_clearly_better() -> None:
     assert blend.choose(hours, even)[0] == (first, second, 0.0)
     assert first < 0.1
     assert blend.choose(hours, even)[1].interruptible == pytest.approx(1.0)
+    noise = np.random.default_rng(0).normal(0, 3, right.shape)
+    nearly: npt.NDArray[np.float32] = (right + noise).astype(np.float32)
+    close = backtest.Tested(at, (nearly, nearly, right), ())
+    chosen, captured = blend.choose(hours, close)
+    assert chosen == (first, second, 0.0)
+    assert 1 - blend.CLEARLY < captured.mean < 1

@@ -132,16 +132,17 @@ def test_the_last_line_of_the_bench_has_the_keys_that_are_read(
     )
 
 
-def test_no_forecast_of_the_bench_knows_an_hour_that_has_not_begun(folder: Path) -> None:
-    case = carbon_traces.cases(folder, [])[0]
-    cut = case.first + 300
-    changed = case.trace.g_per_kwh.copy()
-    changed[cut:] = 5000.0
-    path = folder / "YY__made.csv"
-    lines = (f"{START + i * HOUR:%Y-%m-%dT%H:%M:%SZ},{v}" for i, v in enumerate(changed))
-    path.write_text("datetime,carbon_intensity\n" + "\n".join(lines).replace("nan", "") + "\n")
-    other = carbon_traces.cases(folder, ["YY"])[0]
-    rows = [carbon.forecasts(one, refit_h=168)[:300] for one in (case, other)]
+def test_no_forecast_of_the_bench_knows_an_hour_that_has_not_begun(tmp_path: Path) -> None:
+    hour = np.arange(24 * 400)
+    weather = np.random.default_rng(0).normal(0, 5, len(hour)).cumsum() * 0.1
+    for name, later in (("XX", 0.0), ("YY", 3000.0)):
+        values = 300 + 80 * np.sin(hour / 24 * 2 * np.pi) + weather + np.where(hour >= 5100, later, 0.0)
+        pairs = zip(hour, values, strict=True)
+        lines = [f"{START + int(i) * HOUR:%Y-%m-%dT%H:%M:%SZ},{value:.3f}" for i, value in pairs]
+        (tmp_path / f"{name}__made.csv").write_text("\n".join(["datetime,carbon_intensity", *lines]) + "\n")
+    found = carbon_traces.cases(tmp_path, [])
+    rows = [carbon.forecasts(case, refit_h=4800)[: 5100 - 4800] for case in found]
+    assert [case.first for case in found] == [4800, 4800]
     np.testing.assert_array_equal(rows[0], rows[1])
 
 
