@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import socket
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
@@ -20,7 +21,7 @@ from tests.grid import STEP_S, slot_of, write_replay
 from tests.programs import Programs, wait_until
 from trainers.saved_models import MODEL_FILE
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]  # three trainings, on a machine that may be busy
 
 DIRTY, CLEAN = 600.0, 50.0
 HYPER_PARAMS: dict[str, JsonValue] = {
@@ -28,6 +29,8 @@ HYPER_PARAMS: dict[str, JsonValue] = {
     "learning_rate": 0.002, "num_epochs": 12, "batch_size": 32, "seed": 3,
 }  # fmt: skip
 FOREVER = 3_000.0
+# Several slots, also when the machine gets four times as fast meanwhile.
+TRAIN_S = 16.0
 
 
 class Place:
@@ -62,6 +65,12 @@ class Place:
         """Train without a plan: what later runs are estimated from, and compared with."""
         iid = self.client.submit({**HYPER_PARAMS, **changes}).iid
         return self.wait_for_end(iid)
+
+    def train_for(self, seconds: float) -> Run:
+        """Train undisturbed for about so long, however fast this machine is now."""
+        probe = self.train_undisturbed()
+        epoch_s = (probe.duration_s or 1.0) / probe.num_epochs
+        return self.train_undisturbed(num_epochs=max(12, math.ceil(seconds / epoch_s)))
 
     def wait_for_end(self, iid: str) -> Run:
         wait_until(lambda: self.client.get_run(iid).status.is_final, timeout_s=240, what="the run has ended")
@@ -103,17 +112,17 @@ def length_of(run: Run) -> float:
 
 def test_a_run_waits_for_clean_hours_pauses_in_dirty_ones_and_is_done_in_time(place: Place) -> None:
     place.start_worker()
-    undisturbed = place.train_undisturbed()
+    undisturbed = place.train_for(TRAIN_S)
     length_s = length_of(undisturbed)
     start_s = length_s - (undisturbed.duration_s or 0.0)
 
     first_dirty_s = length_s + 4  # so that the run at once would have had no clean hour
-    first_clean_s, pause_s = start_s + 0.35 * (length_s - start_s), 2 * start_s + 12
+    first_clean_s, pause_s = start_s + TRAIN_S / 4, 2 * start_s + 12
     phases = [(first_dirty_s, DIRTY), (first_clean_s, CLEAN), (pause_s, DIRTY), (FOREVER, CLEAN)]
     began = place.set_grid({"DE": phases})
     clean_again_s = first_dirty_s + first_clean_s + pause_s
     deadline = began + timedelta(seconds=clean_again_s + 3 * length_s + 60)
-    iid = submit(place, deadline=deadline)
+    iid = submit(place, num_epochs=undisturbed.num_epochs, deadline=deadline)
 
     waiting = place.client.get_run(iid)
     assert waiting.status is Status.DEFERRED, place.log_of(iid)
@@ -195,12 +204,12 @@ def test_run_now_overrides_the_plan(place: Place) -> None:
 
 def test_a_run_moves_to_the_zone_that_has_become_cleaner(place: Place) -> None:
     place.start_worker(zone="DE")
-    undisturbed = place.train_undisturbed(num_epochs=30)
+    undisturbed = place.train_for(TRAIN_S)
     place.start_worker(zone="FR")
     wait_until(lambda: len(place.client.list_workers().workers) == 2, what="two workers")
     zones = {worker.worker_id: worker.zone for worker in place.client.list_workers().workers}
     place.set_grid({"DE": [(FOREVER, CLEAN)], "FR": [(FOREVER, DIRTY)]})
-    iid = submit(place, num_epochs=30, zones=("DE", "FR"), max_delay_h=0.05)
+    iid = submit(place, num_epochs=undisturbed.num_epochs, zones=("DE", "FR"), max_delay_h=0.05)
     wait_until(lambda: place.client.get_run(iid).epochs_done >= 1, what="an epoch in the first zone")
 
     place.set_grid({"DE": [(FOREVER, DIRTY)], "FR": [(FOREVER, CLEAN)]})
