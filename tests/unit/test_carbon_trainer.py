@@ -150,6 +150,29 @@ def test_a_gap_of_the_provider_is_filled_from_its_record_at_the_end(tmp_path: Pa
     assert used.get_carbon_metrics().total_carbon_kg == pytest.approx((50 + 45) / 1000)
 
 
+def test_a_value_counts_no_longer_than_three_hours_after_it_was_confirmed(tmp_path: Path) -> None:
+    clock = Clock()
+    # the provider gives its last value, of 14:00 to 15:00, for another three hours
+    with trainer(tmp_path, [90.0, 90.0, 90.0, *[None] * 12, 90.0], clock) as used:
+        work(used, clock, 60 * 8)
+        assert used.get_carbon_metrics().total_carbon_kg == pytest.approx(0.72)
+        work(used, clock, 60 * 2)
+    metrics = used.get_carbon_metrics()
+    assert metrics.total_energy_kwh == pytest.approx(10.0)
+    assert metrics.total_carbon_kg is None
+    assert metrics.reason is not None
+    assert metrics.reason.startswith("cached has no intensity of US-CA from 2026-06-01 21:00:00 to")
+
+
+def test_between_two_looks_a_step_asks_nobody(tmp_path: Path) -> None:
+    clock = Clock()
+    with trainer(tmp_path, [90.0, 90.0], clock) as used:
+        for _ in range(100):
+            used.train_step_sync((1.0, 0.0))
+            clock.pass_by(6)
+    assert len(used.decisions) == 2, "one at the begin, one after five of ten minutes"
+
+
 def test_the_deadline_wins_over_the_threshold(tmp_path: Path) -> None:
     clock = Clock()
     config = TrainingConfig(
