@@ -152,7 +152,7 @@ def test_a_gap_of_the_provider_is_filled_from_its_record_at_the_end(tmp_path: Pa
 
 def test_a_value_counts_no_longer_than_three_hours_after_it_was_confirmed(tmp_path: Path) -> None:
     clock = Clock()
-    # the provider gives its last value, of 14:00 to 15:00, for another three hours
+    # the provider gives its last value, of 14:00, until 17:00
     with trainer(tmp_path, [90.0, 90.0, 90.0, *[None] * 12, 90.0], clock) as used:
         work(used, clock, 60 * 8)
         assert used.get_carbon_metrics().total_carbon_kg == pytest.approx(0.72)
@@ -161,7 +161,7 @@ def test_a_value_counts_no_longer_than_three_hours_after_it_was_confirmed(tmp_pa
     assert metrics.total_energy_kwh == pytest.approx(10.0)
     assert metrics.total_carbon_kg is None
     assert metrics.reason is not None
-    assert metrics.reason.startswith("cached has no intensity of US-CA from 2026-06-01 21:00:00 to")
+    assert metrics.reason.startswith("cached has no intensity of US-CA from 2026-06-01 20:00:00 to")
 
 
 def test_between_two_looks_a_step_asks_nobody(tmp_path: Path) -> None:
