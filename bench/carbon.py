@@ -8,11 +8,12 @@ and 48 h) and slack (0.5, 1 and 2 times the job, 24 h, 168 h), constant power, t
 Saving of a start = 1 - emissions(policy) / emissions(run now); of a cell: the mean over its 240 starts.
 Captured by a zone = mean saving of all 20 cells / mean saving of the oracle in them, each cell counted once,
 also 24 h of slack of a 24 h job, which appears twice (1 time the job, and 24 h) as it does for 48 h.
-``int``: the job may be interrupted, and so may the oracle's. ``ni``: neither may. The figures of the last line
-are means over zones. ``of_totals`` is the same with the emissions of a cell's starts added up before they are
-compared, which weighs starts in dirty hours more and comes out higher. ``missed_deadlines`` counts all replayed jobs: adaptive and threshold, and adaptive with a
-provider that fails in a fifth of all hours. An hour missing at the source counts as the same hour of the day
-before.
+``int``: the job may be interrupted, and so may the oracle's. ``ni``: neither may. The figures of the last
+line are means over zones. ``of_totals`` is the same with the emissions of a cell's starts added up before
+they are compared, which weighs starts in dirty hours more and comes out higher. ``missed_deadlines`` counts
+all replayed jobs: of adaptive, of the fixed threshold (33rd percentile of the history before the unseen
+part), and of adaptive with a provider that fails in a fifth of all hours. An hour missing at the source
+counts as the same hour of the day before.
 """
 
 from __future__ import annotations
@@ -179,7 +180,7 @@ def _row(name: str, result: Result, seconds: float) -> str:
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m bench.carbon",
-        description="Columns: share of the oracle's saving, int and ni, by adaptive, the fixed threshold, and "
+        description="Columns: share of the oracle's saving, int and ni, by adaptive, the fixed threshold and "
         "adaptive with a provider that fails in a fifth of all hours.",
     )
     parser.add_argument("--quick", action="store_true", help="half the starts, fitted every four weeks")

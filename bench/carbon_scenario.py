@@ -1,10 +1,11 @@
-"""Scenario II of "Let's Wait Awhile" (Wiesner et al., Middleware 2021) on a trace of 2020, with our window search.
+"""Scenario II of "Let's Wait Awhile" (Wiesner et al., Middleware 2021), planned with our window search.
 
-3387 trainings of 4 to 90 h are submitted on workdays of 2020 between 9 and 17 h, at constant power. A result that
-would be there outside working hours may come at 9 h of the next workday (``next workday``), any result at 9 h of
-the next Monday or Thursday (``semi-weekly``). The forecast is the truth with normal noise of 5 % of the year's mean on
-each half hour. Printed is the share of CO2 saved against starting at once, over three draws of the noise, in one
-piece and interruptible; the paper has 5.91 and 7.93 % for Germany.
+3387 trainings of 4 to 90 h are submitted on workdays of 2020 between 9 and 17 h, at constant power. A
+result that would be there outside working hours may come at 9 h of the next workday (``next_workday``); or
+any result at 9 h of the next Monday or Thursday (``semi_weekly``). The forecast is the truth with normal
+noise of 5 % of the year's mean on each half hour. Printed is the share of CO2 saved against starting at
+once, over three draws of the noise, in one piece and interruptible. The paper has 5.91 and 7.93 % for
+Germany, on intensities of its own by the half hour; an hourly trace has each value twice.
 """
 
 from __future__ import annotations
@@ -81,7 +82,7 @@ def trainings(count: int) -> list[Training]:
 
 
 def next_workday(done: datetime) -> datetime:
-    """Return by when a result has to be there that could be there at ``done``: then, or when work begins again.
+    """Return by when a result has to be there that may be there at ``done``: then, or when work begins.
 
     As the authors' simulator has it, after work on a Friday that is Saturday 9 h.
     """
@@ -100,11 +101,15 @@ def semi_weekly(done: datetime) -> datetime:
     return next(day for day in later if day >= done and day.weekday() in (MONDAY, THURSDAY))
 
 
-def saving(truth: Floats, jobs: Sequence[Training], search: Search, deadline: Callable[[datetime], datetime]) -> float:
+def saving(
+    truth: Floats, jobs: Sequence[Training], search: Search, deadline: Callable[[datetime], datetime]
+) -> float:
     """Return the share of all emissions saved by planning each job once, over the draws of the noise."""
     emitted, at_once = 0.0, 0.0
     for seed in range(DRAWS):
-        noisy = truth + np.random.default_rng(seed).normal(0, NOISE * truth[: 366 * 48].mean(), size=len(truth))
+        noisy = truth + np.random.default_rng(seed).normal(
+            0, NOISE * truth[: 366 * 48].mean(), size=len(truth)
+        )
         for job in jobs:
             until = deadline(job.at + job.duration)
             plan = search(_forecast(noisy, job.at, until), now=job.at, duration=job.duration, deadline=until)

@@ -21,8 +21,8 @@ _WEEK_D = 7
 class Evaluation:
     """How good forecasts were that were made every hour of a history they did not know.
 
-    mape: mean of error / actual, 0-1, and mae: g/kWh, over one hour to four days ahead. captured: what share of
-    the saving of a perfect forecast the adaptive strategy got with them, interruptible and in one piece.
+    mape: mean of error / actual, 0-1, and mae: g/kWh, over one hour to four days ahead. captured: what share
+    of the saving of a perfect forecast the adaptive strategy got with them, interruptible and in one piece.
     """
 
     mape: float
@@ -55,7 +55,7 @@ class CarbonForecaster:
         return self.fitted.shares
 
     def trend(self, days: int = 28) -> float:
-        """Return by how much the daily mean changed per day over the last days, in g/kWh; negative is cleaner.
+        """Return by how much the daily mean changed per day over the last days, g/kWh; negative is cleaner.
 
         Raises IntensityUnavailable with less than two days of history.
         """
@@ -67,7 +67,7 @@ class CarbonForecaster:
         return float(np.polyfit(np.arange(whole), means, 1)[0])
 
     def seasonality(self) -> tuple[Floats, Floats]:
-        """Return the mean by hour of the day [24] and by day of the week from Monday on [7], UTC, over the mean."""
+        """Return the means by hour of the day [24] and weekday [7], Monday first, over that of all; UTC."""
         hours = to_hours(self.history)
         number = hours.first + np.arange(len(hours))
         # 1970 began on a Thursday, the fourth day of a week.
@@ -87,7 +87,9 @@ class CarbonForecaster:
             raise ValueError(f"{duration_h:g} h is no duration. Send one above zero.")
         now = _last(self.history)
         if start < now:
-            raise IntensityUnavailable(f"The span begins before {now:%Y-%m-%d %H:%M} UTC, the last known slot.")
+            raise IntensityUnavailable(
+                f"The span begins before {now:%Y-%m-%d %H:%M} UTC, the last known slot."
+            )
         forecast = self.forecast((start - now) / HOUR + duration_h, at=now)
         begins = (start - forecast.start) / HOUR
         edges = np.arange(len(forecast.g_per_kwh) + 1) * (forecast.step / HOUR)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -63,7 +64,7 @@ def test(hours: Hours, shapes: Sequence[Shape]) -> Tested:
         fitting = Fitting(shape, hours, scaled_by=first)
         parts = [
             fitting.ridge(int(cut)).rows(hours, np.arange(cut, until)).astype(np.float32)
-            for cut, until in zip(cuts[:-1], cuts[1:], strict=True)
+            for cut, until in itertools.pairwise(cuts)
         ]
         expected.append(np.concatenate(parts))
         ridges.append(fitting.ridge(len(hours)))
@@ -72,7 +73,7 @@ def test(hours: Hours, shapes: Sequence[Shape]) -> Tested:
 
 
 def captured(hours: Hours, at: Ints, expected: npt.NDArray[np.float32]) -> Captured:
-    """Return what the adaptive strategy gets with a forecast. expected: [n, HORIZON_H] for the hours ``at``."""
+    """Return what the adaptive strategy gets. expected: [n, HORIZON_H] for the hours ``at``."""
     actual = hours.g_per_kwh[at]
     now = actual[:, None].astype(np.float32)
     case = Replay(actual, np.concatenate([now, expected], axis=1), np.zeros(len(at), dtype=bool))

@@ -20,8 +20,8 @@ CLEARLY = 0.03
 def usual(known_h: int) -> tuple[float, float]:
     """Return the weights of a ridge by the hour of the day and of one of all hours, for a length of history.
 
-    The first has 24 times the weights to learn: after a year it counts as much as the other, after three years
-    three times as much.
+    The first has more weights to learn: after a year it counts as much as the other, after three years three
+    times as much.
     """
     years = known_h / YEAR_H
     return years / (years + 1), 1 / (years + 1)

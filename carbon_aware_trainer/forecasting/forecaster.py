@@ -52,7 +52,9 @@ class Fitted:
     def method(self) -> str:
         """What is averaged, for a person."""
         shares = self.shares
-        return " + ".join(name if len(shares) == 1 else f"{weight:.0%} {name}" for name, weight in shares.items())
+        return " + ".join(
+            name if len(shares) == 1 else f"{weight:.0%} {name}" for name, weight in shares.items()
+        )
 
     @property
     def shares(self) -> dict[str, float]:
@@ -122,8 +124,8 @@ class Fitted:
 def fit(trace: Trace, *, at: datetime | None = None) -> Fitted:
     """Fit a zone on what is known at a moment, by default on all of it.
 
-    The forecasts are chosen by a rolling back-test of the saving they capture; with under 6 months the profile
-    is. Raises IntensityUnavailable when nothing is known.
+    Which forecasts are averaged is chosen by a rolling back-test of the saving they capture; with under 6
+    months it is the profile alone. Raises IntensityUnavailable when nothing is known.
     """
     hours = to_hours(trace if at is None else trace.known_at(at))
     if int(hours.is_known.sum()) < LEAST_KNOWN_H:

@@ -23,7 +23,10 @@ Weights = npt.NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Ridge:
-    """A linear forecast. weights: float32 [hours of day or 1, inputs, HORIZON_H]; mean, scale: of the history."""
+    """A linear forecast.
+
+    weights: float32 [hours of the day or 1, inputs, HORIZON_H]. mean, scale: of the history.
+    """
 
     shape: Shape
     mean: float
@@ -103,7 +106,7 @@ class Fitting:
 def _inputs(
     ridge: Ridge, hours: Hours, at: npt.NDArray[np.int64]
 ) -> tuple[Floats, Floats, npt.NDArray[np.int64]]:
-    """Return inputs, level and hour numbers of the hours ``at``; what lies before the history is its first hour."""
+    """Return inputs, level and numbers of the hours ``at``; before the history lies its first value."""
     first = int(at.min()) - ridge.shape.past_h + 1
     values = hours.g_per_kwh[max(0, first) : int(at.max()) + 1]
     scaled = _scaled(ridge, np.concatenate([np.full(max(0, -first), values[0]), values]))

@@ -82,7 +82,7 @@ def below(threshold_g_per_kwh: float) -> Policy:
 
 
 def run(replay: Replay, policy: Policy, cell: Cell, starts: Ints) -> Outcome:
-    """Replay a policy for jobs submitted in the hours ``starts``; it is asked every hour and the deadline wins."""
+    """Replay a policy, asked every hour, for jobs submitted in the hours ``starts``; the deadline wins."""
     left = np.full(len(starts), cell.job_h, dtype=np.int64)
     grams = np.zeros(len(starts))
     for passed in range(cell.total_h):
@@ -116,7 +116,7 @@ def _outcome(replay: Replay, cell: Cell, starts: Ints, grams: Floats, missed: in
 
 
 def _runs(replay: Replay, policy: Policy, cell: Cell, at: Ints, left: Ints, hours: int) -> Bools:
-    """Say which of the jobs run in this hour: all that have to or do not know better, and whom the policy says."""
+    """Say which jobs run in this hour: all that have to or know no better, and those the policy lets."""
     runs = (hours <= left) | replay.failed[at]
     if not cell.is_interruptible:
         runs |= left < cell.job_h

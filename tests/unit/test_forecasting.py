@@ -7,12 +7,14 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 
 from bench import carbon_traces
 from carbon_aware_trainer.errors import IntensityUnavailable
 from carbon_aware_trainer.forecasting import Fitted, backtest, blend, fit, profile
 from carbon_aware_trainer.forecasting.hours import start_of, to_hours
+from carbon_aware_trainer.forecasting.ridge import HORIZON_H
 from carbon_aware_trainer.traces import HOUR, INTERVAL_LEVEL, Forecast, Trace
 
 START = datetime(2022, 1, 1, tzinfo=UTC)
@@ -87,7 +89,7 @@ def test_what_is_learned_beats_the_profile(year: Trace, fitted: Fitted) -> None:
     hours = to_hours(year)
     at = np.arange(301 * 24, 320 * 24)
     actual = backtest.actual_ahead(hours, at)
-    plain = profile.rows(hours, at, horizon_h=backtest.HORIZON_H)
+    plain = profile.rows(hours, at, horizon_h=HORIZON_H)
     error = np.nanmean(np.abs(fitted.rows(hours, at) - actual))
     assert error < 0.9 * np.nanmean(np.abs(plain - actual))
     assert fitted.method == "45% by hour of day + 55% all hours"
@@ -242,10 +244,10 @@ def test_a_saved_forecast_of_another_version_is_refused(
 def test_another_blend_is_chosen_only_where_it_is_clearly_better() -> None:
     trace = grid(30)
     hours = to_hours(trace)
-    at = np.arange(240, len(hours) - backtest.HORIZON_H)
-    right = np.lib.stride_tricks.sliding_window_view(hours.g_per_kwh, backtest.HORIZON_H)[at + 1]
-    right = right.astype(np.float32)
-    wrong = 800 - right
+    at = np.arange(240, len(hours) - HORIZON_H)
+    ahead = np.lib.stride_tricks.sliding_window_view(hours.g_per_kwh, HORIZON_H)[at + 1]
+    right: npt.NDArray[np.float32] = ahead.astype(np.float32)
+    wrong: npt.NDArray[np.float32] = np.asarray(800 - right, dtype=np.float32)
     tested = backtest.Tested(at, (right, wrong, wrong), ())
     assert blend.choose(hours, tested)[0] == (1.0, 0.0, 0.0)
     even = backtest.Tested(at, (right, right, right), ())
@@ -253,3 +255,9 @@ def test_another_blend_is_chosen_only_where_it_is_clearly_better() -> None:
     assert blend.choose(hours, even)[0] == (first, second, 0.0)
     assert first < 0.1
     assert blend.choose(hours, even)[1].interruptible == pytest.approx(1.0)
+    noise = np.random.default_rng(0).normal(0, 3, right.shape)
+    nearly: npt.NDArray[np.float32] = (right + noise).astype(np.float32)
+    close = backtest.Tested(at, (nearly, nearly, right), ())
+    chosen, captured = blend.choose(hours, close)
+    assert chosen == (first, second, 0.0)
+    assert 1 - blend.CLEARLY < captured.mean < 1
