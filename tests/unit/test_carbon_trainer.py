@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,8 @@ import pytest
 from carbon_aware_trainer.core.taking import StateChange
 from carbon_aware_trainer.core.trainer import CarbonAwareTrainer, TrainingConfig
 from carbon_aware_trainer.errors import CarbonError, KeyRefused, UnknownModel, UnknownZone
+from carbon_aware_trainer.providers import Provider, open_provider
+from carbon_aware_trainer.traces import Trace
 from tests.carbon_parts import HOUR, START, Clock, SteadyGauge, Weight, distance, write_grid
 
 CONFIG = TrainingConfig(carbon_threshold=100.0, pause_threshold=150.0, resume_threshold=80.0)
@@ -228,6 +230,32 @@ def test_without_thresholds_a_percentile_of_the_zones_own_past_is_taken(tmp_path
     with trainer(tmp_path, [], clock, api_key=file, config=TrainingConfig(percentile=50)) as used:
         work(used, clock, 1)
     assert used.decisions[0].threshold_g_per_kwh == pytest.approx(147.5, abs=5)
+
+
+class FreeKey:
+    """A provider that shows a day of its past."""
+
+    def __init__(self, provider: Provider) -> None:
+        self.provider = provider
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.provider, name)
+
+    def fetch_history(self, zone: str, start: datetime, end: datetime) -> Trace:
+        if end - start > timedelta(days=1):
+            raise KeyRefused("Your key shows the last day.")
+        return self.provider.fetch_history(zone, start, end)
+
+
+def test_a_key_that_shows_a_day_gives_the_percentile_of_that_day(tmp_path: Path) -> None:
+    clock = Clock()
+    file = write_grid(
+        tmp_path / "past.json", [*[500.0] * 24 * 9, *[100.0] * 25], start=START - 10 * 24 * HOUR
+    )
+    provider: Any = FreeKey(open_provider("cached", api_key=file, now=clock.now))
+    with trainer(tmp_path, [], clock, provider=provider, config=TrainingConfig()) as used:
+        work(used, clock, 1)
+    assert used.decisions[0].threshold_g_per_kwh == 100.0
 
 
 def test_without_a_threshold_or_a_past_it_runs_and_says_why(tmp_path: Path) -> None:
