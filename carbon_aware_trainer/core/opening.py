@@ -41,9 +41,10 @@ def open_session(device: str, options: Options, *, gpus: int = 1) -> CarbonSessi
     clock = options.get("clock") or SystemClock()
     model, key, region = options.get("carbon_model"), options.get("api_key"), options["region"]
     provider = options.get("provider")
-    if provider is None and model is not None:
+    if provider is None:
+        model = model or CarbonMonitor([region], api_key=key).provider.name
         provider = open_provider(model, region=region, api_key=key, patience=PATIENCE, now=clock.now)
-    monitor = CarbonMonitor([region], api_key=key, provider=provider, now=clock.now)
+    monitor = CarbonMonitor([region], provider=provider, now=clock.now)
     gauge = options.get("gauge") or open_gauge(config.device or device, config.meter, gpus=gpus)
     scheduler = options.get("scheduler") or scheduler_of(config)
     return CarbonSession(monitor, scheduler, config, gauge=gauge, clock=clock)

@@ -14,7 +14,7 @@ from carbon_aware_trainer.core.decisions import DecisionLog
 from carbon_aware_trainer.core.gauge import Gauge
 from carbon_aware_trainer.core.metrics import CarbonMetrics, amounts_of
 from carbon_aware_trainer.core.monitor import CarbonMonitor
-from carbon_aware_trainer.core.own_forecast import HISTORY
+from carbon_aware_trainer.core.own_forecast import HISTORY, LAST_DAY
 from carbon_aware_trainer.core.schedulers import RunNow, Scheduler, Seen
 from carbon_aware_trainer.core.taking import (
     AskForecast,
@@ -29,7 +29,7 @@ from carbon_aware_trainer.core.taking import (
     Taker,
     Tell,
 )
-from carbon_aware_trainer.errors import CarbonError
+from carbon_aware_trainer.errors import CarbonError, KeyRefused
 from carbon_aware_trainer.plans import Action, Decision, Job
 from carbon_aware_trainer.records import Intensity
 from carbon_aware_trainer.traces import HOUR, Forecast, Trace
@@ -164,12 +164,19 @@ class CarbonSession:
         self._mark = _Mark(self._clock.now(), self._clock.monotonic_ns())
         if not self.scheduler.needs_history:
             return
-        now = self._mark.at
         try:
-            history: Trace = yield AskHistory(now - HISTORY, now + HOUR)
+            history = yield from self._history(self._mark.at)
             self.scheduler.train(history)
         except CarbonError as err:
             log.warning("no threshold region=%s: %s", self._monitor.regions[0], err)
+
+    def _history(self, now: datetime) -> Steps[Trace]:
+        """Ask for the last year, or for the last day where the key does not show more."""
+        try:
+            history: Trace = yield AskHistory(now - HISTORY, now + HOUR)
+        except KeyRefused:
+            history = yield AskHistory(now - LAST_DAY, now + HOUR)
+        return history
 
     def _wait_until_clean(self) -> Steps[None]:
         while (yield from self._poll()) == "wait":

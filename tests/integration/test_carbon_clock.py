@@ -5,8 +5,12 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
+from datetime import UTC, datetime
+from pathlib import Path
 
 from carbon_aware_trainer.core.clock import SystemClock
+from carbon_aware_trainer.core.trainer import CarbonAwareTrainer, TrainingConfig
+from tests.carbon_parts import HOUR, SteadyGauge, Weight, distance, write_grid
 
 
 def test_a_sleep_in_a_thread_ends_when_it_is_woken() -> None:
@@ -51,3 +55,27 @@ def test_it_tells_the_time_in_utc_and_counts_up() -> None:
     clock = SystemClock()
     assert str(clock.now().tzinfo) == "UTC"
     assert clock.monotonic_ns() <= time.monotonic_ns()
+
+
+def test_an_event_loop_goes_on_while_a_training_waits_and_run_now_wakes_it(tmp_path: Path) -> None:
+    now = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
+    file = write_grid(tmp_path / "grid.json", [200.0] * 4, start=now - HOUR)
+    model = Weight()
+    used = CarbonAwareTrainer(
+        model, model, distance, carbon_model="cached", region="US-CA", api_key=file, gauge=SteadyGauge(),
+        config=TrainingConfig(carbon_threshold=100.0),
+    )  # fmt: skip
+
+    async def main() -> str:
+        async with used:
+            step = asyncio.create_task(used.train_step((1.0, 0.0)))
+            while used.session.state != "paused":
+                await asyncio.sleep(0)
+            assert model.steps == 0
+            await asyncio.sleep(0)  # it may not be asleep yet, but run_now holds for what follows
+            used.run_now()
+            await asyncio.wait_for(step, 30)
+            return used.decisions[-1].reason
+
+    assert asyncio.run(main()) == "Run now was asked for."
+    assert model.steps == 1

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,8 @@ import pytest
 from carbon_aware_trainer.core.taking import StateChange
 from carbon_aware_trainer.core.trainer import CarbonAwareTrainer, TrainingConfig
 from carbon_aware_trainer.errors import CarbonError, KeyRefused, UnknownModel, UnknownZone
+from carbon_aware_trainer.providers import Provider, open_provider
+from carbon_aware_trainer.traces import Trace
 from tests.carbon_parts import HOUR, START, Clock, SteadyGauge, Weight, distance, write_grid
 
 CONFIG = TrainingConfig(carbon_threshold=100.0, pause_threshold=150.0, resume_threshold=80.0)
@@ -150,6 +152,29 @@ def test_a_gap_of_the_provider_is_filled_from_its_record_at_the_end(tmp_path: Pa
     assert used.get_carbon_metrics().total_carbon_kg == pytest.approx((50 + 45) / 1000)
 
 
+def test_a_value_counts_no_longer_than_three_hours_after_it_was_confirmed(tmp_path: Path) -> None:
+    clock = Clock()
+    # the provider gives its last value, of 14:00, until 17:00
+    with trainer(tmp_path, [90.0, 90.0, 90.0, *[None] * 12, 90.0], clock) as used:
+        work(used, clock, 60 * 8)
+        assert used.get_carbon_metrics().total_carbon_kg == pytest.approx(0.72)
+        work(used, clock, 60 * 2)
+    metrics = used.get_carbon_metrics()
+    assert metrics.total_energy_kwh == pytest.approx(10.0)
+    assert metrics.total_carbon_kg is None
+    assert metrics.reason is not None
+    assert metrics.reason.startswith("cached has no intensity of US-CA from 2026-06-01 20:00:00 to")
+
+
+def test_between_two_looks_a_step_asks_nobody(tmp_path: Path) -> None:
+    clock = Clock()
+    with trainer(tmp_path, [90.0, 90.0], clock) as used:
+        for _ in range(100):
+            used.train_step_sync((1.0, 0.0))
+            clock.pass_by(6)
+    assert len(used.decisions) == 2, "one at the begin, one after five of ten minutes"
+
+
 def test_the_deadline_wins_over_the_threshold(tmp_path: Path) -> None:
     clock = Clock()
     config = TrainingConfig(
@@ -205,6 +230,32 @@ def test_without_thresholds_a_percentile_of_the_zones_own_past_is_taken(tmp_path
     with trainer(tmp_path, [], clock, api_key=file, config=TrainingConfig(percentile=50)) as used:
         work(used, clock, 1)
     assert used.decisions[0].threshold_g_per_kwh == pytest.approx(147.5, abs=5)
+
+
+class FreeKey:
+    """A provider that shows a day of its past."""
+
+    def __init__(self, provider: Provider) -> None:
+        self.provider = provider
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.provider, name)
+
+    def fetch_history(self, zone: str, start: datetime, end: datetime) -> Trace:
+        if end - start > timedelta(days=1):
+            raise KeyRefused("Your key shows the last day.")
+        return self.provider.fetch_history(zone, start, end)
+
+
+def test_a_key_that_shows_a_day_gives_the_percentile_of_that_day(tmp_path: Path) -> None:
+    clock = Clock()
+    file = write_grid(
+        tmp_path / "past.json", [*[500.0] * 24 * 9, *[100.0] * 25], start=START - 10 * 24 * HOUR
+    )
+    provider: Any = FreeKey(open_provider("cached", api_key=file, now=clock.now))
+    with trainer(tmp_path, [], clock, provider=provider, config=TrainingConfig()) as used:
+        work(used, clock, 1)
+    assert used.decisions[0].threshold_g_per_kwh == 100.0
 
 
 def test_without_a_threshold_or_a_past_it_runs_and_says_why(tmp_path: Path) -> None:
