@@ -100,8 +100,11 @@ class SentinelTrio:
         is_known = all(
             state.get("num-other-sentinels") == 2 and state.get("num-slaves") == 1 for state in known
         )
-        with client_of(self.replica.port) as client:
-            return is_known and client.info("replication")["master_link_status"] == "up"
+        # The primary calls it online somewhat later than the replica calls the link up.
+        with client_of(self.replica.port) as client, client_of(self.primary.port) as admin:
+            is_up = client.info("replication")["master_link_status"] == "up"
+            seen = admin.info("replication").get("slave0", {})
+            return is_known and is_up and seen.get("state") == "online"
 
 
 @contextmanager

@@ -97,8 +97,7 @@ def _facts(session: SessionSummary) -> list[tuple[str, str]]:
         ("Best validation accuracy", _amount(session.best_val_accuracy, "")),
     ]
     facts += [
-        (each.name.capitalize(), f"{each.amount:.3g} {each.unit}")
-        for each in equivalents_of(session.co2_g)
+        (each.name.capitalize(), f"{each.amount:.3g} {each.unit}") for each in equivalents_of(session.co2_g)
     ]
     return facts + ([("Why something is unknown", session.reason)] if session.reason else [])
 
