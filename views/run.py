@@ -168,6 +168,9 @@ def _body(iid: str, run: RunReply, shown: Shown) -> None:
     _progress(run, epochs)
     _prediction(run, shown.account.value)
     run_failure.show(run, epochs)
+    is_for_grid = run.status is Status.DEFERRED or run.is_postponed
+    if is_for_grid:
+        run_carbon.show(run)
     _tiles(run, epochs)
     if epochs.epochs:
         # Their number too: while the API is silent they can be older than the run.
@@ -176,7 +179,8 @@ def _body(iid: str, run: RunReply, shown: Shown) -> None:
         live_charts(figures, key=f"charts:{iid}")
     if epochs.epochs and shown.account.value is not None:
         run_energy.show(run, epochs, shown.account.value, shown.power.value or PowerReply(points=()))
-    run_carbon.show(run)
+    if not is_for_grid:
+        run_carbon.show(run)
     suggestions.show(run, epochs)
     run_models.show(run)
     run_details.show(run, epochs)
@@ -224,6 +228,8 @@ def standing(run: RunReply) -> str | None:
         return None
     if run.status.is_final:
         return run.status_reason
+    if (plan := run.carbon) and run.status is Status.DEFERRED and run.status_reason == plan.reason:
+        return f"waits for clean electricity until {parts.near_time(plan.start_at)}"
     text = status_text(run)
     return None if text.startswith(f"{Status.RUNNING} ") else text
 
