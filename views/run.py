@@ -11,7 +11,7 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from errors import ApiRefused
-from schema import AccountReply, Co2Source, EpochsReply, PowerReply, RunReply, Status
+from schema import AccountReply, Co2Source, EpochsReply, PowerReply, RunReply, Status, planned_queue
 from views import format as fmt
 from views import (
     parts,
@@ -216,7 +216,8 @@ def _progress(run: RunReply, epochs: EpochsReply) -> None:
     if is_to_end and (left_s := remaining_s(run, epochs)) is not None:
         text += f" · about {fmt.duration(left_s)} left"
     if run.status is Status.WAITING:
-        text = f"Queue **{fmt.plain(run.options.queue)}** · added {fmt.ago(run.time_added, now)}"
+        queue = fmt.plain(planned_queue(run.options, run.carbon))
+        text = f"Queue **{queue}** · added {fmt.ago(run.time_added, now)}"
     if line := standing(run):
         text += f" · {fmt.plain(line)}"
     st.progress(run.progress, text=text)
