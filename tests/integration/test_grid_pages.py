@@ -199,8 +199,8 @@ def zone(
 
 def test_zones_are_compared_on_one_provider_and_basis_only() -> None:
     zones = [
-        zone("DE", 400), zone("FR", 50), zone("US-CA", 300, "marginal direct"), zone("GB", 200, provider="uk"),
-        zone("XK", None),
+        zone("DE", 400), zone("FR", 50), zone("US-CA", 300, "marginal direct"),
+        zone("GB", 200, provider="uk"), zone("XK", None),
     ]  # fmt: skip
     same, others = split(zones, "DE")
     assert [found.zone for found in same] == ["FR", "DE"]
