@@ -31,7 +31,10 @@ class Case:
 
 
 def read(path: Path) -> Trace:
-    """Read ``<zone>__<source>.csv`` with the columns datetime and carbon_intensity. Raises IntensityUnavailable."""
+    """Read ``<zone>__<source>.csv`` with the columns datetime and carbon_intensity.
+
+    Raises IntensityUnavailable for a file of another form.
+    """
     zone, _, source = path.stem.partition("__")
     with path.open(newline="") as file:
         rows = list(csv.DictReader(file))

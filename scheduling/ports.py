@@ -35,6 +35,9 @@ class Plans(Protocol):
     def postpone(self, run: Run, plan: CarbonPlan) -> Run | None:
         """Ask the worker of a running run to give it back, for later or elsewhere."""
 
+    def log(self, run_id: str, line: str) -> None:
+        """Add a line to the log of a run."""
+
     def set_outcome(self, run: Run, outcome: CarbonOutcome) -> bool:
         """Note what a run that has ended saved."""
 

@@ -15,6 +15,7 @@ from functools import partial
 from carbon_aware_trainer.errors import CarbonError
 from carbon_aware_trainer.traces import HOUR, Trace
 from errors import StoreUnavailable, WattleError
+from scheduling import sentences
 from scheduling.intensities import Intensities
 from scheduling.outcomes import NotYet, Used, settle, unsettled
 from scheduling.planner import Planner
@@ -133,7 +134,8 @@ class Rounds:
             # One run that cannot be settled keeps no other from it.
             log.exception("a run could not be settled run_id=%s", run.run_id)
             outcome = unsettled(run, f"What it saved could not be computed: {error}")
-        self._store.carbon.set_outcome(run, outcome)
+        if self._store.carbon.set_outcome(run, outcome):
+            self._store.carbon.log(run.run_id, sentences.of_outcome(outcome))
 
     def _recorded(self, zone: str, start: datetime, end: datetime, *, now: datetime) -> Trace | None:
         """Return what is recorded of a zone in a span, from the slot that holds its start on."""

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 
 from scheduling.candidates import Candidate
 from scheduling.durations import Work
+from schema import CarbonOutcome
 
 LONGEST = 1_000
 
@@ -58,6 +59,15 @@ def without_forecast(trouble: str, *, is_running: bool) -> str:
     """Say that it runs for lack of data."""
     verb = "Goes on" if is_running else "Runs now"
     return f"{verb}: nothing can be planned, because {trouble.strip().rstrip('.')}."
+
+
+def of_outcome(outcome: CarbonOutcome) -> str:
+    """Say what a run saved, or why that is unknown."""
+    if outcome.saved_g is None or outcome.run_now_co2_g is None or outcome.co2_g is None:
+        return outcome.reason or "What it saved is unknown."
+    share = outcome.saved_g / outcome.run_now_co2_g if outcome.run_now_co2_g > 0 else 0.0
+    figures = f"{outcome.co2_g:.3g} g emitted, {outcome.run_now_co2_g:.3g} g had it run at once"
+    return f"It saved {100 * share:.0f} %: {figures}."
 
 
 def whole(*sentences: str) -> str:

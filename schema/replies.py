@@ -27,7 +27,9 @@ class TrainReply(Record):
     iid: str
     success: Literal[True] = True
     plan: CarbonPlan | None = Field(
-        None, description="when and where it is to run; null unless options.carbon is given"
+        None,
+        exclude_if=lambda plan: plan is None,  # who knows of no plans is answered as ever
+        description="when and where it is to run; with options.carbon only",
     )
 
 

@@ -38,7 +38,20 @@ class Site:
 def serving() -> Iterator[Site]:
     """Serve on a free port until the block ends; ``answer`` may be set any time."""
     site = Site("", lambda _path, _params: Reply(status=404))
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _handler_of(site))
+    site.url = f"http://127.0.0.1:{server.server_port}"
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    try:
+        yield site
+    finally:
+        site.stopped.set()
+        server.shutdown()
+        thread.join()
+        server.server_close()
 
+
+def _handler_of(site: Site) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             parts = urlsplit(self.path)
@@ -70,14 +83,4 @@ def serving() -> Iterator[Site]:
             except (BrokenPipeError, ConnectionResetError):
                 self.close_connection = True
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    site.url = f"http://127.0.0.1:{server.server_port}"
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    try:
-        yield site
-    finally:
-        site.stopped.set()
-        server.shutdown()
-        thread.join()
-        server.server_close()
+    return Handler

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -17,12 +18,14 @@ from carbon_aware_trainer.strategies.replay import Cell, Replay
 
 Ints = npt.NDArray[np.int64]
 # The last share of the history is forecast, in this many parts; before each, all ridges are solved anew.
-TESTED_SHARE = 0.4
-PARTS = 3
+TESTED_SHARE = 0.3
+PARTS = 4
 # More than the last year is not forecast.
 MOST_H = 8766
 CELLS = tuple(Cell(job, slack, cut) for cut in (True, False) for job in (4, 24) for slack in (24, 168))
 STARTS = 60
+# The shortest history in which jobs can be replayed.
+LEAST_H = 14 * 24
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -61,7 +64,7 @@ def test(hours: Hours, shapes: Sequence[Shape]) -> Tested:
         fitting = Fitting(shape, hours, scaled_by=first)
         parts = [
             fitting.ridge(int(cut)).rows(hours, np.arange(cut, until)).astype(np.float32)
-            for cut, until in zip(cuts[:-1], cuts[1:], strict=True)
+            for cut, until in itertools.pairwise(cuts)
         ]
         expected.append(np.concatenate(parts))
         ridges.append(fitting.ridge(len(hours)))
@@ -70,7 +73,7 @@ def test(hours: Hours, shapes: Sequence[Shape]) -> Tested:
 
 
 def captured(hours: Hours, at: Ints, expected: npt.NDArray[np.float32]) -> Captured:
-    """Return what the adaptive strategy gets with a forecast. expected: [n, HORIZON_H] for the hours ``at``."""
+    """Return what the adaptive strategy gets. expected: [n, HORIZON_H] for the hours ``at``."""
     actual = hours.g_per_kwh[at]
     now = actual[:, None].astype(np.float32)
     case = Replay(actual, np.concatenate([now, expected], axis=1), np.zeros(len(at), dtype=bool))
@@ -81,7 +84,7 @@ def captured(hours: Hours, at: Ints, expected: npt.NDArray[np.float32]) -> Captu
             continue
         starts = draw.integers(0, len(at) - cell.total_h + 1, size=STARTS)
         got = replay.run(case, replay.adapt, cell, starts).saving
-        saved[cell.is_interruptible].append((got, replay.best(case, cell, starts)))
+        saved[cell.is_interruptible].append((got, replay.best(case, cell, starts).saving))
     return Captured(_share(saved[True]), _share(saved[False]))
 
 

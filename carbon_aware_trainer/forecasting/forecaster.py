@@ -28,9 +28,8 @@ DEFAULT_HORIZON = timedelta(hours=96)
 # With less history learned models do worse than the profile.
 LEAST_KNOWN_H = 180 * DAY_H
 BY_HOUR = Shape("by hour of day", 24, 7, 0, 2, 2, is_log=True, is_by_hour=True, penalty=5.0)
-BY_HOUR_PLAIN = Shape("by hour of day, plain", 24, 7, 0, 2, 2, is_log=False, is_by_hour=True, penalty=10.0)
 WHOLE = Shape("all hours", 168, 14, 4, 2, 2, is_log=False, is_by_hour=False, penalty=300.0)
-SHAPES = (BY_HOUR, BY_HOUR_PLAIN, WHOLE)
+SHAPES = (BY_HOUR, WHOLE)
 PROFILE = "profile of 7 days"
 _DAYS_OF_SHAPE = 28
 
@@ -52,9 +51,16 @@ class Fitted:
     @property
     def method(self) -> str:
         """What is averaged, for a person."""
+        shares = self.shares
+        return " + ".join(
+            name if len(shares) == 1 else f"{weight:.0%} {name}" for name, weight in shares.items()
+        )
+
+    @property
+    def shares(self) -> dict[str, float]:
+        """The weight of each forecast that is averaged, by its name."""
         names = (*(ridge.shape.name for ridge in self.ridges), PROFILE)
-        used = [(name, weight) for name, weight in zip(names, self.weights, strict=True) if weight]
-        return " + ".join(name if len(used) == 1 else f"{weight:.0%} {name}" for name, weight in used)
+        return {name: weight for name, weight in zip(names, self.weights, strict=True) if weight}
 
     def forecast(self, trace: Trace, at: datetime, horizon: timedelta = DEFAULT_HORIZON) -> Forecast:
         """Forecast from what is known at a moment; the first slot is the one in force then.
@@ -64,7 +70,7 @@ class Fitted:
         per_hour = slots_per_hour(trace.step)
         known = _tail(trace.known_at(at), self._past_h)
         hours = to_hours(known)
-        now, last = hour_of(at), hours.first + int(np.flatnonzero(hours.is_known)[-1])
+        now, last = hour_of(at), hours.first + len(hours) - 1
         needed = -int(-horizon // HOUR) + 1
         if now - last + needed > HORIZON_H + 1:
             raise IntensityUnavailable(
@@ -118,8 +124,8 @@ class Fitted:
 def fit(trace: Trace, *, at: datetime | None = None) -> Fitted:
     """Fit a zone on what is known at a moment, by default on all of it.
 
-    The forecasts are chosen by a rolling back-test of the saving they capture; with under 6 months the profile
-    is. Raises IntensityUnavailable when nothing is known.
+    Which forecasts are averaged is chosen by a rolling back-test of the saving they capture; with under 6
+    months it is the profile alone. Raises IntensityUnavailable when nothing is known.
     """
     hours = to_hours(trace if at is None else trace.known_at(at))
     if int(hours.is_known.sum()) < LEAST_KNOWN_H:

@@ -49,8 +49,9 @@ def start_of(hour: int) -> datetime:
 
 
 def to_hours(trace: Trace) -> Hours:
-    """Return the mean of each hour's known slots. Raises IntensityUnavailable when no slot is known.
+    """Return the mean of each hour's known slots, up to the last known one.
 
+    Raises IntensityUnavailable when no slot is known.
     Raises ValueError for a step that is longer than an hour or does not divide it.
     """
     per_hour = slots_per_hour(trace.step)
@@ -59,11 +60,13 @@ def to_hours(trace: Trace) -> Hours:
         raise IntensityUnavailable(
             f"No intensity of {trace.zone} is known. Fetch its history from {trace.provider} first."
         )
+    last = int(np.flatnonzero(known)[-1]) + 1
+    known, values = known[:last], trace.g_per_kwh[:last]
     first = hour_of(trace.start)
     offset = round((trace.start - start_of(first)) / trace.step)
     hour = (np.arange(len(known)) + offset) // per_hour
     count = np.bincount(hour, known, minlength=hour[-1] + 1)
-    total = np.bincount(hour, np.where(known, trace.g_per_kwh, 0.0), minlength=hour[-1] + 1)
+    total = np.bincount(hour, np.where(known, values, 0.0), minlength=hour[-1] + 1)
     mean = np.divide(total, count, out=np.full(len(count), np.nan), where=count > 0)
     return Hours(first, _filled(mean), count > 0)
 

@@ -18,7 +18,7 @@ _RECENT = (0, 1, 2, 3, 6, 12)
 class Shape:
     """Which inputs a ridge has and how it is shrunk.
 
-    lags: hours of the past taken singly. days: means of 24 h, back from now. daily, weekly, yearly: harmonics.
+    lags: past hours taken singly. days: means of 24 h, back from now. daily, weekly, yearly: harmonics.
     is_by_hour: a set of weights for each hour of the day at which a forecast is made.
     """
 

@@ -27,7 +27,7 @@ def rows(hours: Hours, at: npt.NDArray[np.int64], *, horizon_h: int) -> Floats:
     total = np.where(known, week, 0.0).sum(axis=1)
     last = past[:, -1:]
     profile = np.where(count > 0, total / np.maximum(count, 1), last)
-    # Column 0 of the profile is the hour after ``at``: yesterday's next hour is the oldest of each day's block.
+    # Column 0 is the hour after ``at``: each block of 24 h ends with ``at``, so it begins one hour later.
     ahead = np.arange(1, horizon_h + 1)
     error = last - profile[:, -1:]
     expected: Floats = profile[:, (ahead - 1) % DAY_H] + error * np.exp(-ahead / DECAY_H)

@@ -16,12 +16,17 @@ _LEAST_G_PER_KWH = 1.0
 # A row is no example when more of the hours it is to predict were filled in.
 _MOST_FILLED = 0.1
 _CONSTANT_PENALTY = 1e-3
+# Grids change: an example of a year ago counts half.
+_HALF_LIFE_H = 8766.0
 Weights = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Ridge:
-    """A linear forecast. weights: float32 [hours of day or 1, inputs, HORIZON_H]; mean, scale: of the history."""
+    """A linear forecast.
+
+    weights: float32 [hours of the day or 1, inputs, HORIZON_H]. mean, scale: of the history.
+    """
 
     shape: Shape
     mean: float
@@ -69,6 +74,7 @@ class Fitting:
 
     def _add(self, known: int) -> None:
         at = np.arange(self._next, known - HORIZON_H)
+        self._age(max(0, known - HORIZON_H - self._next))
         self._next = max(self._next, known - HORIZON_H)
         at = at[_is_example(self._hours, at)] if len(at) else at
         if not len(at):
@@ -76,9 +82,15 @@ class Fitting:
         values, level, hour = _inputs(self._empty, self._hours, at)
         scaled = _scaled(self._empty, self._hours.g_per_kwh[:known])
         ahead = np.lib.stride_tricks.sliding_window_view(scaled, HORIZON_H)[at + 1] - level
-        left, right = values.astype(np.float32), ahead.astype(np.float32)
+        weight = 0.5 ** ((self._next - at) / (2 * _HALF_LIFE_H))[:, None]
+        left, right = (values * weight).astype(np.float32), (ahead * weight).astype(np.float32)
         groups = hour % DAY_H if self._empty.shape.is_by_hour else np.zeros(len(hour), dtype=np.int64)
         self._sum(left, right, groups)
+
+    def _age(self, hours: int) -> None:
+        for sums in (self._gram or [], self._cross):
+            for one in sums:
+                one *= 0.5 ** (hours / _HALF_LIFE_H)
 
     def _sum(self, left: Weights, right: Weights, groups: npt.NDArray[np.int64]) -> None:
         count = len(self._empty.weights)
@@ -94,7 +106,7 @@ class Fitting:
 def _inputs(
     ridge: Ridge, hours: Hours, at: npt.NDArray[np.int64]
 ) -> tuple[Floats, Floats, npt.NDArray[np.int64]]:
-    """Return inputs, level and hour numbers of the hours ``at``; what lies before the history is its first hour."""
+    """Return inputs, level and numbers of the hours ``at``; before the history lies its first value."""
     first = int(at.min()) - ridge.shape.past_h + 1
     values = hours.g_per_kwh[max(0, first) : int(at.max()) + 1]
     scaled = _scaled(ridge, np.concatenate([np.full(max(0, -first), values[0]), values]))

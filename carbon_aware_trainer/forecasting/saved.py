@@ -48,7 +48,7 @@ def from_bytes(data: bytes) -> Parts:
             header = json.loads(archive["header"].tobytes())
             if header["version"] != VERSION:
                 raise IntensityUnavailable(
-                    f"The saved forecast is of version {header['version']}, this program reads {VERSION}. Fit it anew."
+                    f"The saved forecast is of version {header['version']}, not {VERSION}. Fit it anew."
                 )
             ridges = tuple(
                 Ridge(Shape(**ridge["shape"]), ridge["mean"], ridge["scale"], archive[f"ridge{i}"])

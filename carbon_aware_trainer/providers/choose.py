@@ -74,10 +74,7 @@ def open_provider(
     fallback: asked when the provider fails; it must be on the same basis. now: of a replay, another clock.
     Raises UnknownModel and UnknownZone, naming near ones; KeyRefused without a key; BasesMixed.
     """
-    model = ALIASES.get(carbon_model.strip().lower(), carbon_model.strip().lower())
-    if model not in _ADAPTERS:
-        near = difflib.get_close_matches(model, _ADAPTERS, n=2) or list(_ADAPTERS)
-        raise UnknownModel(f"{carbon_model!r} is no carbon model. Use {' or '.join(near)}.")
+    model = _model(carbon_model)
     cache = ProcessCache(clock=clock) if cache is None else cache
     setup = _Setup(
         api_key, _checked_url(base_url), basis, stale_after, cache=cache,
@@ -94,6 +91,15 @@ def open_provider(
     if region is not None:
         provider.check_zone(region)
     return provider
+
+
+def _model(carbon_model: str) -> str:
+    name = carbon_model.strip().lower()
+    model = ALIASES.get(name, name)
+    if model not in _ADAPTERS:
+        near = difflib.get_close_matches(model, _ADAPTERS, n=2) or list(_ADAPTERS)
+        raise UnknownModel(f"{carbon_model!r} is no carbon model. Use {' or '.join(near)}.")
+    return model
 
 
 def _checked_url(base_url: str | None) -> str | None:

@@ -128,14 +128,18 @@ def _renewable(entries: Iterable[Mapping[str, object]], path: Path) -> dict[Any,
 def _rows(rows: Iterable[Mapping[str, object]], path: Path) -> dict[str, Recorded]:
     zone_of_file, _, source = path.stem.partition("__")
     zones: dict[str, Recorded] = {}
+    columns: tuple[str | None, ...] = ()
     for number, row in enumerate(rows, start=2):
-        at, zone, value = (_column(row, names) for names in (_TIMES, _ZONES, _VALUES))
+        columns = columns or tuple(_column(row, names) for names in (_TIMES, _ZONES, _VALUES))
+        at, zone, value = columns
         if at is None or value is None:
             raise IntensityUnavailable(f"{path} has no column for it. Use one of these forms: {_FORMS}.")
         who = f"{path}, line {number},"
         point = Point(points.moment(row[at], who), points.optional_intensity(_number(row[value], who), who))
         name = str(row[zone]) if zone else zone_of_file
-        zones.setdefault(name, Recorded("" if zone else source)).historical.append(point)
+        if name not in zones:
+            zones[name] = Recorded("" if zone else source)
+        zones[name].historical.append(point)
     return zones
 
 

@@ -57,9 +57,13 @@ Policy = Callable[[Moment], Bools]
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a policy saved against running at once, as mean over the starts, and the deadlines it missed."""
+    """What was saved against running at once, and the deadlines that were missed.
+
+    saving: the mean of the savings of all starts. saving_of_totals: of their emissions added up.
+    """
 
     saving: float
+    saving_of_totals: float
     missed: int
 
 
@@ -78,7 +82,7 @@ def below(threshold_g_per_kwh: float) -> Policy:
 
 
 def run(replay: Replay, policy: Policy, cell: Cell, starts: Ints) -> Outcome:
-    """Replay a policy for jobs submitted in the hours ``starts``; it is asked every hour and the deadline wins."""
+    """Replay a policy, asked every hour, for jobs submitted in the hours ``starts``; the deadline wins."""
     left = np.full(len(starts), cell.job_h, dtype=np.int64)
     grams = np.zeros(len(starts))
     for passed in range(cell.total_h):
@@ -90,15 +94,14 @@ def run(replay: Replay, policy: Policy, cell: Cell, starts: Ints) -> Outcome:
         chosen = pending[runs]
         grams[chosen] += replay.actual[at[runs]]
         left[chosen] -= 1
-    now = sums(replay.actual, starts, cell.job_h)
-    return Outcome(float(np.mean(1 - grams / now)), int((left > 0).sum()))
+    return _outcome(replay, cell, starts, grams, int((left > 0).sum()))
 
 
-def best(replay: Replay, cell: Cell, starts: Ints) -> float:
-    """Return the mean saving of the oracle."""
+def best(replay: Replay, cell: Cell, starts: Ints) -> Outcome:
+    """Return what the oracle saves."""
     actual = replay.actual[starts[:, None] + np.arange(cell.total_h)]
     lowest = oracle.cheapest_slots if cell.is_interruptible else oracle.cheapest_window
-    return float(np.mean(1 - lowest(actual, cell.job_h) / sums(replay.actual, starts, cell.job_h)))
+    return _outcome(replay, cell, starts, lowest(actual, cell.job_h), 0)
 
 
 def sums(actual: Floats, starts: Ints, length: int) -> Floats:
@@ -107,8 +110,13 @@ def sums(actual: Floats, starts: Ints, length: int) -> Floats:
     return np.asarray(total[starts + length] - total[starts])
 
 
+def _outcome(replay: Replay, cell: Cell, starts: Ints, grams: Floats, missed: int) -> Outcome:
+    now = sums(replay.actual, starts, cell.job_h)
+    return Outcome(float(np.mean(1 - grams / now)), float(1 - grams.sum() / now.sum()), missed)
+
+
 def _runs(replay: Replay, policy: Policy, cell: Cell, at: Ints, left: Ints, hours: int) -> Bools:
-    """Say which of the jobs run in this hour: all that have to or do not know better, and whom the policy says."""
+    """Say which jobs run in this hour: all that have to or know no better, and those the policy lets."""
     runs = (hours <= left) | replay.failed[at]
     if not cell.is_interruptible:
         runs |= left < cell.job_h

@@ -1,7 +1,8 @@
-"""Run while the grid is cleaner than a threshold, with hysteresis, a limit to all pauses, and the deadline."""
+"""Run while the grid is cleaner than a threshold, with hysteresis and a limit to all pauses."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -30,8 +31,8 @@ class Threshold:
         """Check the order."""
         if not self.resume_g_per_kwh <= self.pause_g_per_kwh:
             raise ValueError(
-                f"It would resume at {self.resume_g_per_kwh:g} g/kWh and pause above {self.pause_g_per_kwh:g}. "
-                "Set the threshold to resume to at most the one to pause."
+                f"It would pause above {self.pause_g_per_kwh:g} g/kWh and resume at {self.resume_g_per_kwh:g}, "
+                "which is more. Set the threshold to resume to at most the one to pause."
             )
 
 
@@ -78,20 +79,20 @@ def decide(
     waited = timedelta() if state.is_running or state.at is None else now - state.at
     state = replace(state, at=now, paused=state.paused + waited)
     limit = threshold.pause_g_per_kwh if state.is_running else threshold.resume_g_per_kwh
-    forced = _forced(job, g_per_kwh, threshold, state, now, again_in)
+    current = math.nan if g_per_kwh is None else g_per_kwh
+    forced = _forced(job, current, threshold, state, now, again_in)
     if forced is not None:
         return Decision(now, "run", forced, g_per_kwh, limit), replace(state, is_running=True)
-    assert g_per_kwh is not None
-    is_clean = g_per_kwh <= limit
+    is_clean = current <= limit
     relation = "is at most" if is_clean else "is above"
-    reason = f"{g_per_kwh:.0f} g/kWh {relation} the threshold of {limit:.0f}."
+    reason = f"{current:.0f} g/kWh {relation} the threshold of {limit:.0f}."
     decision = Decision(now, "run" if is_clean else "wait", reason, g_per_kwh, limit)
     return decision, replace(state, is_running=is_clean)
 
 
 def _forced(
     job: Job,
-    g_per_kwh: float | None,
+    g_per_kwh: float,
     threshold: Threshold,
     state: State,
     now: datetime,
@@ -102,7 +103,7 @@ def _forced(
         return f"It has to run to be done by {job.deadline:%Y-%m-%d %H:%M} UTC."
     if job.is_running and not job.is_interruptible:
         return "It is running and cannot be interrupted."
-    if g_per_kwh is None or not np.isfinite(g_per_kwh):
+    if not math.isfinite(g_per_kwh):
         return "The intensity is not known. It runs now."
     if threshold.max_pause is not None and state.paused + again_in > threshold.max_pause:
         return f"It has waited {state.paused / HOUR:.1f} h of at most {threshold.max_pause / HOUR:.1f}."

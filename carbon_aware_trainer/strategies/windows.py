@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -14,6 +14,7 @@ from carbon_aware_trainer.plans import Plan, Window
 from carbon_aware_trainer.traces import HOUR, Forecast
 
 Floats = npt.NDArray[np.float64]
+Search = Callable[..., Plan]
 # Sums of floats about the same hours differ in their last digits; what differs by less is a tie.
 _TIE = 1e-9
 
@@ -31,7 +32,7 @@ class Slots:
 def best_window(forecast: Forecast | None, *, now: datetime, duration: timedelta, deadline: datetime) -> Plan:
     """Return the cleanest single window that ends by the deadline and within the forecast.
 
-    It starts now, at the begin of a slot, or so that it ends with a slot: one of these is always the cleanest.
+    It starts now, with a slot, or so that it ends with one: one of these is always the cleanest.
     Ties go to the earliest start. Source: Wiesner et al. 2021, "Let's Wait Awhile".
     Raises NoFeasibleStart when the work does not fit before the deadline, IntensityUnavailable when the
     forecast is missing or ends before the work could.
@@ -114,7 +115,7 @@ def price_of(slots: Slots, work_h: float) -> float:
 
 
 def trouble_of(forecast: Forecast | None, *, now: datetime, duration: timedelta) -> str | None:
-    """Say in a sentence why a forecast cannot plan work of ``duration`` that may start now; None when it can."""
+    """Say in a sentence why a forecast cannot plan work that may start now; None when it can."""
     if forecast is None:
         return "No forecast is known."
     if now < forecast.start:
@@ -133,7 +134,8 @@ def _checked(forecast: Forecast | None, *, now: datetime, duration: timedelta, d
     if now + duration > deadline:
         hours = duration / HOUR
         raise NoFeasibleStart(
-            f"{hours:.1f} h of work do not fit between now and {deadline:%Y-%m-%d %H:%M} UTC. Set a later deadline."
+            f"{hours:.1f} h of work do not fit between now and {deadline:%Y-%m-%d %H:%M} UTC. "
+            "Set a later deadline."
         )
     trouble = trouble_of(forecast, now=now, duration=duration)
     if forecast is None or trouble is not None:
@@ -146,7 +148,7 @@ def _edges(slots: Slots, now: datetime) -> Floats:
 
 
 def _joined(slots: Slots, taken: Floats) -> tuple[Window, ...]:
-    """Join the taken parts of slots; of a slot that is not needed whole, the part beside a taken one counts."""
+    """Join the taken parts of slots; of a slot that is needed in part, it is the part beside a taken one."""
     windows: list[Window] = []
     for i in np.flatnonzero(taken > _TIE):
         length = timedelta(hours=float(taken[i]))

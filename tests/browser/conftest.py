@@ -20,7 +20,7 @@ from client import Client
 from errors import ApiUnavailable
 from redis_db import RedisDB
 from tests.conftest import start_redis
-from tests.programs import EMPTY, Programs, wait_until
+from tests.programs import Programs, wait_until
 from tests.provide_browser import REMEDY, find_browser
 
 OUTPUT = Path(__file__).with_name("output")
@@ -49,7 +49,7 @@ class Stack:
     api: Client
     api_port: int
     page_port: int
-    environment: Mapping[str, str] = EMPTY
+    environment: Mapping[str, str] = field(default_factory=dict)
     """Of the backend, beside what all programs have."""
     backend: subprocess.Popen[bytes] = field(init=False)
     page: subprocess.Popen[bytes] = field(init=False)

@@ -7,13 +7,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from flask.testing import FlaskClient
 
 from backend import create_app
 from carbon_aware_trainer.traces import HOUR
+from client import Client
+from errors import ApiRefused
 from redis_db import RedisDB
-from schema import CarbonOutcome, Status
+from schema import CarbonOptions, CarbonOutcome, RunOptions, Status
 from settings import Settings
 from tests.records import claim
 
@@ -136,7 +139,7 @@ def test_a_submission_is_answered_with_its_plan(api: FlaskClient, db: RedisDB) -
 
 def test_a_run_without_carbon_options_has_no_plan(api: FlaskClient) -> None:
     reply = api.post("/train", json={"hyper_params": HYPER_PARAMS}).get_json()
-    assert reply == {"iid": reply["iid"], "success": True, "plan": None}
+    assert reply == {"iid": reply["iid"], "success": True}
 
 
 @pytest.mark.parametrize(
@@ -229,6 +232,24 @@ def test_a_repeated_submission_has_the_plan_of_the_first(api: FlaskClient) -> No
         api.post("/train", json=body, headers={"Idempotency-Key": "k"}).get_json() for _ in range(2)
     )
     assert first == second
+
+
+def test_the_client_reads_every_answer(api: FlaskClient) -> None:
+    with Client("http://localhost:5000", transport=httpx.WSGITransport(api.application)) as client:
+        assert client.get_intensity().g_per_kwh == 500
+        assert client.get_intensity("FR").zone == "FR"
+        assert len(client.get_forecast(hours=5).points) == 5
+        window = client.get_window(1.5, zone="DE", deadline=HOUR_NOW + 40 * HOUR, interruptible=True)
+        assert window.g_per_kwh == pytest.approx(100)
+        assert client.get_intensity_history().values == 24
+        assert client.list_savings(weeks=3, project="default").saved_g == 0
+        assert [zone.zone for zone in client.list_zones().zones] == ["DE"]
+        options = RunOptions(carbon=CarbonOptions.model_validate({"max_delay_h": 12}))
+        submitted = client.submit(HYPER_PARAMS, options)
+        assert submitted.plan is not None
+        assert client.run_now(submitted.iid).status is Status.WAITING
+        with pytest.raises(ApiRefused, match="DX"):
+            client.get_forecast("DX")
 
 
 def test_savings_are_told_by_week_and_project(api: FlaskClient, db: RedisDB) -> None:

@@ -162,9 +162,9 @@ def test_a_year_is_learned_from_once_a_day(db: RedisDB, grid: Grid, program: Pro
     trace = program.intensities.find_trace("DE", now - 400 * 24 * HOUR, now)
     assert trace is not None
     assert trace.end - trace.start > timedelta(days=359)
-    fetched = grid.fetches
-    program.intensities.learn("DE", now)
-    assert grid.fetches == fetched
+    fitted = db.intensities.find_forecaster("DE", "cached")
+    program.intensities.learn("DE", now + HOUR / 2)
+    assert db.intensities.find_forecaster("DE", "cached") == fitted
 
 
 def test_a_tick_without_plans_touches_one_lock_and_two_sets(
@@ -257,9 +257,31 @@ def test_what_a_run_saved_is_settled_and_counted_once(db: RedisDB, program: Prog
     assert outcome is not None
     assert outcome.reason is None
     assert outcome.co2_g in (pytest.approx(200), pytest.approx(1200))
+    assert log_of(db, run_id).count("It saved 0 %") == 1
     week = db.carbon.list_savings(db.now().date(), 1)[0]
     assert week.runs == 1
     assert week.energy_kwh == pytest.approx(2.0)
+
+
+def test_what_a_run_saved_is_settled_once_the_intensities_have_come(
+    db: RedisDB, program: Program, grid: Grid, raw: redis.Redis
+) -> None:
+    grid.is_down = True
+    run_id = submit(db, program)
+    lease = claim(db)
+    result = epoch(1, energy_kwh=2.0, co2_g=1.0, energy_quality="measured", ended_at=db.now(), duration_s=0.5)
+    db.runs.record_epoch(lease, result)
+    db.queue.finish(lease, Status.DONE)
+    program.rounds.run_round(db.now())
+    assert db.runs.get(run_id).carbon_outcome is None
+
+    grid.is_down = False
+    raw.delete(f"carbon:fetching:carbon-settle:{run_id}")
+    program.rounds.run_round(db.now())
+
+    outcome = db.runs.get(run_id).carbon_outcome
+    assert outcome is not None
+    assert outcome.reason is None
 
 
 def test_a_file_that_is_not_there_is_looked_for_again(db: RedisDB, tmp_path: Path) -> None:

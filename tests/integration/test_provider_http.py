@@ -322,6 +322,10 @@ def test_two_providers_of_one_cache_ask_once(site: Site) -> None:
 class Counted(httpx.HTTPTransport):
     closed = 0
 
+    def __exit__(self, *args: Any) -> None:
+        self.closed += 1
+        super().__exit__(*args)
+
     def close(self) -> None:
         self.closed += 1
         super().close()

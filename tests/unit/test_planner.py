@@ -89,6 +89,13 @@ def test_a_delay_bounds_the_start() -> None:
     assert plan.deadline == NOW + 9.8 * HOUR
 
 
+def test_of_a_deadline_and_a_delay_the_earlier_one_counts() -> None:
+    both = {"deadline": NOW + 8 * HOUR, "max_delay_h": 20}
+    assert plan_submission(*DIRTY_THEN_CLEAN, **both).deadline == NOW + 8 * HOUR
+    both = {"deadline": NOW + 40 * HOUR, "max_delay_h": 5}
+    assert plan_submission(*DIRTY_THEN_CLEAN, **both).deadline == NOW + 9.8 * HOUR
+
+
 def test_without_deadline_and_delay_it_waits_a_day_at_most() -> None:
     late = (600.0,) * 30 + (100.0,) * 40
     assert plan_submission(*late).start_at <= NOW + 24 * HOUR
@@ -269,8 +276,9 @@ def test_a_running_run_moves_when_that_saves_more_than_it_costs() -> None:
     assert planned.plan.start_at == NOW
     assert [(stay.until_attempt, stay.zone) for stay in planned.plan.stays] == [(1, "DE")]
     assert "Moves from DE to FR" in planned.plan.reason
-    # To start again is an eighth of the work: a tenth less is not worth it.
-    assert not in_germany(busy, worker_in("FR"), french=(540.0,) * 48).is_postponed
+    # To start again is an eighth of the work: a tenth less is not worth it, nor is an eighth.
+    for g_per_kwh in (540.0, 520.0):
+        assert not in_germany(busy, worker_in("FR"), french=(g_per_kwh,) * 48).is_postponed
 
 
 def test_a_running_run_does_not_move_to_a_busy_worker() -> None:

@@ -1,0 +1,190 @@
+"""Policies over recorded hours: the replay is the product's decisions, and no deadline is missed."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bench import carbon, carbon_scenario, carbon_traces
+from carbon_aware_trainer.errors import IntensityUnavailable
+from carbon_aware_trainer.plans import Job
+from carbon_aware_trainer.strategies import adaptive, replay, windows
+from carbon_aware_trainer.strategies.replay import Cell, Moment, Replay
+from carbon_aware_trainer.traces import HOUR, Forecast
+
+START = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def recorded(count: int = 600, ahead: int = 60, *, seed: int = 0, failing: float = 0.0) -> Replay:
+    draw = np.random.default_rng(seed)
+    actual = 300 + 100 * np.sin(np.arange(count + ahead) / 4) + draw.normal(0, 30, count + ahead)
+    rows = np.lib.stride_tricks.sliding_window_view(actual, ahead)[:count].copy()
+    rows[:, 1:] += draw.normal(0, 40, (count, ahead - 1))
+    return Replay(actual[:count], rows.astype(np.float32), draw.random(count) < failing)
+
+
+def decided(case: Replay, cell: Cell, start: int) -> tuple[float, int]:
+    """Grams and hours of work left of one job that asks the product's ``decide`` every hour."""
+    left, grams = cell.job_h, 0.0
+    deadline = START + (start + cell.total_h) * HOUR
+    for hour in range(start, start + cell.total_h):
+        now = START + hour * HOUR
+        row = case.expected[hour].astype(np.float64)
+        made = Forecast("z", "p", "average lifecycle", now, now, HOUR, row, row, row, "made")
+        is_started = left < cell.job_h and not cell.is_interruptible
+        work = Job(left * HOUR, deadline, cell.is_interruptible, is_running=is_started)
+        found = None if case.failed[hour] else made
+        if left and adaptive.decide(work, found, now=now).action == "run":
+            left -= 1
+            grams += case.actual[hour]
+    return grams, left
+
+
+@pytest.mark.parametrize("failing", [0.0, 0.2])
+@pytest.mark.parametrize("is_interruptible", [True, False])
+def test_the_replay_decides_as_the_product_does(is_interruptible: bool, failing: float) -> None:
+    case = recorded(failing=failing)
+    for cell in (Cell(4, 2, is_interruptible), Cell(5, 24, is_interruptible), Cell(12, 40, is_interruptible)):
+        for start in range(0, 500, 45):
+            grams, left = decided(case, cell, start)
+            found = replay.run(case, replay.adapt, cell, np.array([start]))
+            now = case.actual[start : start + cell.job_h].sum()
+            assert left == 0
+            assert found.saving == pytest.approx(1 - grams / now, abs=1e-9)
+
+
+@pytest.mark.parametrize("failing", [0.0, 0.2])
+def test_twenty_thousand_jobs_meet_their_deadlines_also_with_a_failing_provider(failing: float) -> None:
+    draw = np.random.default_rng(1)
+    missed = replayed = 0
+    for is_interruptible in (True, False):
+        for job in (1, 4, 12, 24):
+            for slack in (0, 1, job, 30):
+                case = recorded(seed=job + slack, failing=failing)
+                cell = Cell(job, slack, is_interruptible)
+                starts = draw.integers(0, len(case.actual) - cell.total_h + 1, size=700)
+                for policy in (replay.adapt, replay.below(0.0)):
+                    missed += replay.run(case, policy, cell, starts).missed
+                    replayed += len(starts)
+    assert (missed, replayed) == (0, 44_800)
+
+
+def test_a_deadline_that_is_missed_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    def lazy(case: Replay, policy: replay.Policy, cell: Cell, at: replay.Ints, *_: object) -> replay.Bools:
+        return np.zeros(len(at), dtype=bool)
+
+    monkeypatch.setattr(replay, "_runs", lazy)
+    assert replay.run(recorded(), replay.adapt, Cell(2, 3, True), np.array([0, 9])).missed == 2
+
+
+@pytest.mark.parametrize("is_interruptible", [True, False])
+def test_a_perfect_forecast_saves_what_the_oracle_does(is_interruptible: bool) -> None:
+    case = recorded()
+    truth = np.lib.stride_tricks.sliding_window_view(case.actual, 40)
+    perfect = Replay(case.actual[: len(truth)], truth.astype(np.float32), np.zeros(len(truth), dtype=bool))
+    cell, starts = Cell(6, 30, is_interruptible), np.arange(0, 500, 7)
+    got, best = replay.run(perfect, replay.adapt, cell, starts), replay.best(perfect, cell, starts)
+    assert got.saving == pytest.approx(best.saving, rel=1e-5)
+    assert got.saving_of_totals == pytest.approx(best.saving_of_totals, rel=1e-5)
+
+
+def test_no_policy_is_shown_an_hour_after_the_deadline() -> None:
+    shown = []
+
+    def watch(moment: Moment) -> replay.Bools:
+        shown.append(moment.expected.shape[1])
+        return np.zeros(len(moment.left_h), dtype=bool)
+
+    replay.run(recorded(), watch, Cell(2, 5, True), np.array([0]))
+    assert shown == [7, 6, 5, 4, 3]
+
+
+def test_running_at_once_saves_nothing() -> None:
+    case = recorded(failing=1.1)
+    outcome = replay.run(case, replay.adapt, Cell(6, 30, True), np.arange(0, 500, 7))
+    assert (outcome.saving, outcome.saving_of_totals, outcome.missed) == pytest.approx((0.0, 0.0, 0))
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    hour = np.arange(24 * 80)
+    values = 300 + 80 * np.sin(hour / 24 * 2 * np.pi)
+    lines = [f"{START + int(i) * HOUR:%Y-%m-%dT%H:%M:%SZ},{v:.1f}" for i, v in zip(hour, values, strict=True)]
+    lines[5] = lines[5].partition(",")[0] + ","
+    (tmp_path / "XX__made.csv").write_text("datetime,carbon_intensity\n" + "\n".join(lines) + "\n")
+    return tmp_path
+
+
+def test_the_last_line_of_the_bench_has_the_keys_that_are_read(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert carbon.main(["--quick", "--traces", str(folder), "--zones", "XX"]) == 0
+    found = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert found["captured_int"] > 0.9
+    assert found["missed_deadlines"] == 0
+    assert found["replayed"] == 6 * 20 * 120
+    assert {"captured_int", "captured_ni", "threshold_int", "threshold_ni"} <= set(
+        found["per_zone"]["XX__made"]
+    )
+
+
+def test_no_forecast_of_the_bench_knows_an_hour_that_has_not_begun(folder: Path) -> None:
+    case = carbon_traces.cases(folder, [])[0]
+    cut = case.first + 300
+    changed = case.trace.g_per_kwh.copy()
+    changed[cut:] = 5000.0
+    path = folder / "YY__made.csv"
+    lines = (f"{START + i * HOUR:%Y-%m-%dT%H:%M:%SZ},{v}" for i, v in enumerate(changed))
+    path.write_text("datetime,carbon_intensity\n" + "\n".join(lines).replace("nan", "") + "\n")
+    other = carbon_traces.cases(folder, ["YY"])[0]
+    rows = [carbon.forecasts(one, refit_h=168)[:300] for one in (case, other)]
+    np.testing.assert_array_equal(rows[0], rows[1])
+
+
+def test_the_last_year_of_a_long_trace_is_unseen_and_the_last_half_of_a_short_one(folder: Path) -> None:
+    (case,) = carbon_traces.cases(folder, [])
+    assert (case.name, case.trace.zone, case.trace.provider) == ("XX__made", "XX", "made")
+    assert (len(case.hours), case.first) == (1920, 960)
+    assert not case.hours.is_known[5]
+
+
+def test_a_file_that_is_no_trace_is_named(tmp_path: Path) -> None:
+    (tmp_path / "XX__made.csv").write_text("time,value\n1,2\n")
+    with pytest.raises(IntensityUnavailable, match="is no trace"):
+        carbon_traces.cases(tmp_path, [])
+    with pytest.raises(SystemExit, match="has no trace of FR"):
+        carbon_traces.cases(tmp_path, ["FR"])
+
+
+@pytest.mark.parametrize(
+    ("done", "next_workday", "semi_weekly"),
+    [
+        ("2020-01-08T10:30", "2020-01-08T10:30", "2020-01-09T09:00"),
+        ("2020-01-08T18:00", "2020-01-09T09:00", "2020-01-09T09:00"),
+        ("2020-01-08T03:00", "2020-01-08T09:00", "2020-01-09T09:00"),
+        ("2020-01-09T09:30", "2020-01-09T09:30", "2020-01-13T09:00"),
+        ("2020-01-11T12:00", "2020-01-13T09:00", "2020-01-13T09:00"),
+        ("2020-01-12T12:00", "2020-01-13T09:00", "2020-01-13T09:00"),
+    ],
+)
+def test_deadlines_of_the_scenario(done: str, next_workday: str, semi_weekly: str) -> None:
+    at = datetime.fromisoformat(done).replace(tzinfo=UTC)
+    assert f"{carbon_scenario.next_workday(at):%Y-%m-%dT%H:%M}" == next_workday
+    assert f"{carbon_scenario.semi_weekly(at):%Y-%m-%dT%H:%M}" == semi_weekly
+
+
+def test_the_scenario_saves_more_in_pieces_and_nothing_on_a_flat_grid() -> None:
+    wave = np.repeat(300 + 80 * np.sin(np.arange(400 * 24) / 24 * 2 * np.pi), 2)
+    jobs = carbon_scenario.trainings(20)
+    assert all(timedelta(hours=4) <= job.duration < timedelta(hours=90) for job in jobs)
+    savings = [
+        carbon_scenario.saving(wave, jobs, search, carbon_scenario.semi_weekly)
+        for search in (windows.best_window, windows.best_slots)
+    ]
+    assert 0 < savings[0] < savings[1]
+    flat = np.full_like(wave, 300.0)
+    assert carbon_scenario.saving(flat, jobs, windows.best_slots, carbon_scenario.semi_weekly) == 0
