@@ -13,6 +13,7 @@ from backend import create_app
 from redis_db import RedisDB
 from schema import Requires, RunError, RunOptions, Status
 from settings import Settings
+from store.encoding import EXTRA_FIELDS
 from tests.records import TORCH_WORKER, claim, extra, running
 from work.routing import list_queues
 
@@ -85,7 +86,8 @@ def test_what_is_not_known_of_an_extra_cost_is_left_out(
     db.runs.record_extra(lease, cost)
     (place,) = raw.hkeys(f"run:{lease.run_id}:extras")
     stored = json.loads(str(raw.hget(f"run:{lease.run_id}:extras", place)))
-    raw.hset(f"run:{lease.run_id}:extras", place, json.dumps(stored | {"water_l": 1}))
+    longer = [*stored, *[None] * (len(EXTRA_FIELDS) - len(stored)), 1]
+    raw.hset(f"run:{lease.run_id}:extras", place, json.dumps(longer))
     db.queue.finish(lease, Status.DONE)
     assert db.accounts.list_extras(lease.run_id) == [cost]
     assert api.post(f"/api/runs/{lease.run_id}/recompute", json={}).status_code < 500

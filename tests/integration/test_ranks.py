@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from multiprocessing import Pipe
 from pathlib import Path
 
@@ -34,12 +35,19 @@ STOPPED: dict[str, object] = {"dropout": 0.3, "num_epochs": 12}
 STOP_AT, LAST_STEP = 12, 108
 
 
-@pytest.fixture(autouse=True)
-def nothing_is_left_running() -> Iterator[None]:
-    """Every test ends the processes it has started."""
+@contextmanager
+def nothing_left() -> Iterator[None]:
+    """Assert that what is done inside ends the processes it starts; servers of other tests may run on."""
     before = psutil.Process().children()
     yield
     assert psutil.Process().children() == before
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_left_running() -> Iterator[None]:
+    """Every test ends the processes it has started."""
+    with nothing_left():
+        yield
 
 
 # Rank 1 aborts while the ranks part, before rank 0 has come through.
@@ -150,11 +158,11 @@ def test_gradients_and_running_statistics_are_those_of_the_whole_batch(derived: 
 
 def train_until_stopped(folder: Path, gpus: int) -> None:
     """Leave the checkpoint of a training that was stopped on the way."""
-    train(folder, StoppingControl(STOP_AT), gpus=gpus, **STOPPED)
+    with nothing_left():
+        train(folder, StoppingControl(STOP_AT), gpus=gpus, **STOPPED)
     newest = open_checkpoints(str(folder), "run").find_newest()
     assert newest is not None
     assert STOP_AT <= newest.step < LAST_STEP
-    assert psutil.Process().children() == []
 
 
 @pytest.fixture(scope="module")
@@ -271,10 +279,9 @@ def troubled(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[EpochResult
         checkpoints=FullDisk(open_checkpoints(str(folder), "run")._folder),
     )
     hyper_params = CnnHyperParams.model_validate({"num_epochs": 2, "gpus": 2})
-    with pytest.MonkeyPatch.context() as patch:
+    with pytest.MonkeyPatch.context() as patch, nothing_left():
         patch.setenv("PYTHONPATH", str(folder))
         results = list(train_cnn(hyper_params, context))
-    assert psutil.Process().children() == []
     return results, control
 
 
