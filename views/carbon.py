@@ -19,7 +19,6 @@ _EVERY_S = 30
 _HOURS = (0.5, 1, 2, 3, 4, 6, 8, 12, 18, 24, 36, 48)
 _USUAL_HOURS = 4
 _HORIZON_H = 96
-_ONE_FIGURE = "static"
 REMEDY = (
     "Hourly values and a forecast come from a provider: set `WATTLE_CARBON_MODEL` to `electricitymaps`, "
     "`watttime` or `uk`, with `WATTLE_CARBON_API_KEY` where it needs a key, or to `cached` with "
@@ -198,7 +197,7 @@ def _saving(share: float) -> str | None:
 
 
 def _method(forecast: ForecastReply) -> str:
-    has_interval = all(point.low is not None for point in forecast.points)
+    has_interval = any(point.low is not None for point in forecast.points)
     interval = "eight in ten values lie in the band" if has_interval else "its provider gives no interval"
     return (
         f"Forecast by {fmt.plain(forecast.method)}, made at "

@@ -28,32 +28,20 @@ _DAY_MS = 86_400_000
 def forecast_figure(forecast: ForecastReply, window: WindowReply | None, *, zone: tzinfo) -> str:
     """Draw what is expected with its interval, and the best window, as Plotly JSON."""
     figure = blank_figure(f"forecast:{forecast.zone}", "Forecast", "gCO₂e per kWh")
-    times = [_local(time, zone) for time in _edges(forecast)]
-    values = [point.g_per_kwh for point in forecast.points]
-    if all(point.low is not None and point.high is not None for point in forecast.points):
-        low, high = [point.low for point in forecast.points], [point.high for point in forecast.points]
-        edge = {"width": 0, "shape": "hv"}
-        figure.add_trace(
-            go.Scatter(
-                x=times, y=_held(low), line=edge, showlegend=False, hovertemplate="%{y:.0f}", name="low"
-            )
-        )
-        figure.add_trace(
-            go.Scatter(
-                x=times, y=_held(high), line=edge, fill="tonexty", fillcolor=_BAND_COLOR,
-                name="8 in 10 lie here", hovertemplate="up to %{y:.0f}",
-            )
-        )  # fmt: skip
-    line = {"color": _FORECAST_COLOR, "width": 2.2, "shape": "hv"}
+    edges = _edges(forecast)
+    times = [_local(time, zone) for time in edges]
+    if any(point.low is not None for point in forecast.points):
+        _add_interval(figure, forecast, times)
     figure.add_trace(
-        go.Scatter(x=times, y=_held(values), name="expected", line=line, hovertemplate="%{y:.0f} g/kWh")
-    )
-    figure.data = _lines_only(figure)
+        go.Scatter(
+            x=times, y=_held([point.g_per_kwh for point in forecast.points]), name="expected", mode="lines",
+            line={"color": _FORECAST_COLOR, "width": 2.2, "shape": "hv"}, hovertemplate="%{y:.0f} g/kWh",
+        )
+    )  # fmt: skip
     for planned in window.windows if window else ():
         _mark(figure, planned, zone)
     if window is not None:
         _name_window(figure, window, zone)
-    edges = _edges(forecast)
     _time_axis(figure, edges[-1] - edges[0])
     figure.update_yaxes(rangemode="tozero")
     figure.update_layout(height=_FORECAST_PX)
@@ -159,15 +147,25 @@ def _edges(forecast: ForecastReply) -> list[datetime]:
     return [*starts, starts[-1] + timedelta(seconds=forecast.step_s)]
 
 
-def _held(values: Sequence[float | None]) -> list[float | None]:
+def _held(values: Sequence[float]) -> list[float]:
     """Repeat the last value, which holds to the end of its step."""
     return [*values, values[-1]]
 
 
-def _lines_only(figure: go.Figure) -> tuple[go.Scatter, ...]:
-    for trace in figure.data:
-        trace.mode = "lines"
-    return tuple(figure.data)
+def _add_interval(figure: go.Figure, forecast: ForecastReply, times: Sequence[str]) -> None:
+    """Draw the band; where it is not known, as in the slot in force, it has no width."""
+    low = [point.g_per_kwh if point.low is None else point.low for point in forecast.points]
+    high = [point.g_per_kwh if point.high is None else point.high for point in forecast.points]
+    edge = {"x": times, "mode": "lines", "line": {"width": 0, "shape": "hv"}}
+    figure.add_trace(
+        go.Scatter(y=_held(low), name="from", showlegend=False, hovertemplate="%{y:.0f}", **edge)
+    )
+    figure.add_trace(
+        go.Scatter(
+            y=_held(high), name="8 in 10 lie here", hovertemplate="up to %{y:.0f}",
+            fill="tonexty", fillcolor=_BAND_COLOR, **edge,
+        )
+    )  # fmt: skip
 
 
 def _mark(figure: go.Figure, window: PlannedWindow, zone: tzinfo) -> None:
