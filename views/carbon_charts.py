@@ -21,6 +21,8 @@ _CLEAN_TO_DIRTY = ((0.0, "#c3ead2"), (0.4, "#e9c873"), (0.75, "#c4641f"), (1.0, 
 _COLOR_BAR = {"title": {"text": "g/kWh"}, "thickness": 12, "outlinewidth": 0}
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _FORECAST_PX, _ROW_PX, _AROUND_ROWS_PX = 360, 30, 104
+# With less the scale of its colours could not be read.
+_LEAST_HISTORY_PX = 240
 _HOUR = timedelta(hours=1)
 _DAY_MS = 86_400_000
 
@@ -128,7 +130,7 @@ def history_figure(history: HistoryReply) -> str:
         )
     )  # fmt: skip
     figure.update_layout(
-        height=_AROUND_ROWS_PX + 22 * len(months),
+        height=max(_AROUND_ROWS_PX + 22 * len(months), _LEAST_HISTORY_PX),
         hovermode="closest", bargap=0.05, barmode="overlay", showlegend=False,
         coloraxis={"colorscale": _CLEAN_TO_DIRTY, "colorbar": _COLOR_BAR},
     )  # fmt: skip
