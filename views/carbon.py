@@ -15,7 +15,7 @@ from views.carbon_charts import forecast_figure
 from views.grid import Answer
 from views.live_chart import live_charts
 
-_EVERY_S = 30
+_EVERY_S = 15
 _HOURS = (0.5, 1, 2, 3, 4, 6, 8, 12, 18, 24, 36, 48)
 _USUAL_HOURS = 4
 _HORIZON_H = 96
