@@ -15,11 +15,10 @@ from views.carbon_charts import forecast_figure
 from views.grid import Answer
 from views.live_chart import live_charts
 
-_EVERY_S = 30
+_EVERY_S = 15
 _HOURS = (0.5, 1, 2, 3, 4, 6, 8, 12, 18, 24, 36, 48)
 _USUAL_HOURS = 4
 _HORIZON_H = 96
-_ONE_FIGURE = "static"
 REMEDY = (
     "Hourly values and a forecast come from a provider: set `WATTLE_CARBON_MODEL` to `electricitymaps`, "
     "`watttime` or `uk`, with `WATTLE_CARBON_API_KEY` where it needs a key, or to `cached` with "
@@ -84,17 +83,21 @@ def _live(zone: str, hours: float, *, is_in_pieces: bool) -> None:
         parts.freshness(now.time, is_live=True, problem=problem)
     with st.container(key="stale" if problem else "fresh"):
         if now.value is None and forecast.value is None:
-            _nothing_known(now.reason or forecast.reason)
+            _nothing_known(now)
         else:
             _now_and_best(now, forecast, window)
         carbon_runs.show(forecast.value)
         carbon_zones.show(zone)
-        carbon_history.show(zone)
+        if not now.is_mistaken:
+            carbon_history.show(zone)
 
 
-def _nothing_known(reason: str) -> None:
-    if reason:
-        st.warning(fmt.plain_lines(reason), icon=":material/cloud_off:")
+def _nothing_known(now: Answer[IntensityReply]) -> None:
+    """Say why, and what to do about it; nothing while the API is silent, which a banner says."""
+    if now.is_mistaken:
+        st.warning(fmt.plain_lines(now.reason), icon=":material/wrong_location:")
+    elif now.reason:
+        st.warning(fmt.plain_lines(now.reason), icon=":material/cloud_off:")
         st.caption(f"Runs that wait for clean electricity run at once meanwhile. {REMEDY}")
 
 
@@ -156,15 +159,15 @@ def _now_tile(tile: DeltaGenerator, now: Answer[IntensityReply]) -> None:
         delta_arrow="off",
         border=True,
         height="stretch",
-        help="gCO₂e per kWh of electricity.",
+        help="gCO₂e per kWh, and where that stands among the recorded hours of this zone.",
     )
 
 
 def _rank(lower_share: float) -> str:
     """Say how a value compares with those before it."""
     if lower_share < 0.5:
-        return f"cleaner than {100 * (1 - lower_share):.0f} % of its history"
-    return f"dirtier than {100 * lower_share:.0f} % of its history"
+        return f"in the cleanest {max(100 * lower_share, 1):.0f} %"
+    return f"in the dirtiest {max(100 * (1 - lower_share), 1):.0f} %"
 
 
 def _best_tiles(tiles: Sequence[DeltaGenerator], best: WindowReply) -> None:
@@ -194,7 +197,7 @@ def _saving(share: float) -> str | None:
 
 
 def _method(forecast: ForecastReply) -> str:
-    has_interval = all(point.low is not None for point in forecast.points)
+    has_interval = any(point.low is not None for point in forecast.points)
     interval = "eight in ten values lie in the band" if has_interval else "its provider gives no interval"
     return (
         f"Forecast by {fmt.plain(forecast.method)}, made at "

@@ -21,38 +21,30 @@ _CLEAN_TO_DIRTY = ((0.0, "#c3ead2"), (0.4, "#e9c873"), (0.75, "#c4641f"), (1.0, 
 _COLOR_BAR = {"title": {"text": "g/kWh"}, "thickness": 12, "outlinewidth": 0}
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _FORECAST_PX, _ROW_PX, _AROUND_ROWS_PX = 360, 30, 104
+# With less the scale of its colours could not be read.
+_LEAST_HISTORY_PX = 240
 _HOUR = timedelta(hours=1)
+_DAY_MS = 86_400_000
 
 
 def forecast_figure(forecast: ForecastReply, window: WindowReply | None, *, zone: tzinfo) -> str:
     """Draw what is expected with its interval, and the best window, as Plotly JSON."""
     figure = blank_figure(f"forecast:{forecast.zone}", "Forecast", "gCO₂e per kWh")
-    times = [_local(time, zone) for time in _edges(forecast)]
-    values = [point.g_per_kwh for point in forecast.points]
-    if all(point.low is not None and point.high is not None for point in forecast.points):
-        low, high = [point.low for point in forecast.points], [point.high for point in forecast.points]
-        edge = {"width": 0, "shape": "hv"}
-        figure.add_trace(
-            go.Scatter(
-                x=times, y=_held(low), line=edge, showlegend=False, hovertemplate="%{y:.0f}", name="low"
-            )
-        )
-        figure.add_trace(
-            go.Scatter(
-                x=times, y=_held(high), line=edge, fill="tonexty", fillcolor=_BAND_COLOR,
-                name="8 in 10 lie here", hovertemplate="up to %{y:.0f}",
-            )
-        )  # fmt: skip
-    line = {"color": _FORECAST_COLOR, "width": 2.2, "shape": "hv"}
+    edges = _edges(forecast)
+    times = [_local(time, zone) for time in edges]
+    if any(point.low is not None for point in forecast.points):
+        _add_interval(figure, forecast, times)
     figure.add_trace(
-        go.Scatter(x=times, y=_held(values), name="expected", line=line, hovertemplate="%{y:.0f} g/kWh")
-    )
-    figure.data = _lines_only(figure)
+        go.Scatter(
+            x=times, y=_held([point.g_per_kwh for point in forecast.points]), name="expected", mode="lines",
+            line={"color": _FORECAST_COLOR, "width": 2.2, "shape": "hv"}, hovertemplate="%{y:.0f} g/kWh",
+        )
+    )  # fmt: skip
     for planned in window.windows if window else ():
         _mark(figure, planned, zone)
     if window is not None:
         _name_window(figure, window, zone)
-    _time_axis(figure)
+    _time_axis(figure, edges[-1] - edges[0])
     figure.update_yaxes(rangemode="tozero")
     figure.update_layout(height=_FORECAST_PX)
     return str(figure.to_json())
@@ -66,17 +58,17 @@ def windows_figure(runs: Sequence[RunReply], *, until: datetime, now: datetime, 
         figure.add_trace(
             go.Bar(
                 orientation="h",
-                y=[_row_name(run)] * len(windows),
+                y=[short_id(run.run_id)] * len(windows),
                 base=[_local(window.start, zone) for window in windows],
                 x=[(window.end - window.start) / timedelta(milliseconds=1) for window in windows],
-                customdata=[[_span_text(window, zone), window.g_per_kwh] for window in windows],
+                customdata=[[_span_text(window, zone), _where(run), window.g_per_kwh] for window in windows],
                 marker={"color": run_color(run.run_id), "line": {"width": 0}},
-                hovertemplate="%{customdata[0]}<br>%{customdata[1]:.0f} g/kWh<extra></extra>",
+                hovertemplate="%{customdata[0]}<br>%{customdata[1]}%{customdata[2]:.0f} g/kWh<extra></extra>",
             )
         )
     last = max([until, *(run.carbon.end_at for run in runs if run.carbon)])
-    _time_axis(figure)
-    figure.update_xaxes(type="date", range=[_local(now, zone), _local(last, zone)], showgrid=True)
+    _time_axis(figure, last - now)
+    figure.update_xaxes(type="date", range=[_local(now, zone), _local(last, zone)])
     figure.update_yaxes(title=None, autorange="reversed", type="category", showgrid=False)
     figure.update_layout(
         height=_AROUND_ROWS_PX + _ROW_PX * len(runs),
@@ -95,7 +87,7 @@ def savings_figure(weeks: Sequence[SavedWeek]) -> str:
     ):
         figure.add_trace(
             go.Bar(
-                x=[week.week for week in weeks],
+                x=[week.week.partition("-")[2] for week in weeks],
                 y=[value * unit.factor for value in values],
                 name=name,
                 marker={"color": color, "line": {"width": 0}},
@@ -104,7 +96,11 @@ def savings_figure(weeks: Sequence[SavedWeek]) -> str:
         )  # fmt: skip
     figure.update_layout(barmode="group", bargap=0.35, bargroupgap=0.08, **LEGEND_BELOW)
     figure.update_xaxes(
-        title={"text": "week (UTC)"}, type="category", unifiedhovertitle={"text": "week %{x}"}
+        title={"text": "week (UTC)"},
+        type="category",
+        dtick=2,
+        tickangle=0,
+        unifiedhovertitle={"text": "week %{x}"},
     )
     figure.update_yaxes(rangemode="tozero")
     return str(figure.to_json())
@@ -134,7 +130,7 @@ def history_figure(history: HistoryReply) -> str:
         )
     )  # fmt: skip
     figure.update_layout(
-        height=_AROUND_ROWS_PX + 22 * len(months),
+        height=max(_AROUND_ROWS_PX + 22 * len(months), _LEAST_HISTORY_PX),
         hovermode="closest", bargap=0.05, barmode="overlay", showlegend=False,
         coloraxis={"colorscale": _CLEAN_TO_DIRTY, "colorbar": _COLOR_BAR},
     )  # fmt: skip
@@ -153,15 +149,25 @@ def _edges(forecast: ForecastReply) -> list[datetime]:
     return [*starts, starts[-1] + timedelta(seconds=forecast.step_s)]
 
 
-def _held(values: Sequence[float | None]) -> list[float | None]:
+def _held(values: Sequence[float]) -> list[float]:
     """Repeat the last value, which holds to the end of its step."""
     return [*values, values[-1]]
 
 
-def _lines_only(figure: go.Figure) -> tuple[go.Scatter, ...]:
-    for trace in figure.data:
-        trace.mode = "lines"
-    return tuple(figure.data)
+def _add_interval(figure: go.Figure, forecast: ForecastReply, times: Sequence[str]) -> None:
+    """Draw the band; where it is not known, as in the slot in force, it has no width."""
+    low = [point.g_per_kwh if point.low is None else point.low for point in forecast.points]
+    high = [point.g_per_kwh if point.high is None else point.high for point in forecast.points]
+    edge = {"x": times, "mode": "lines", "line": {"width": 0, "shape": "hv"}}
+    figure.add_trace(
+        go.Scatter(y=_held(low), name="from", showlegend=False, hovertemplate="%{y:.0f}", **edge)
+    )
+    figure.add_trace(
+        go.Scatter(
+            y=_held(high), name="8 in 10 lie here", hovertemplate="up to %{y:.0f}",
+            fill="tonexty", fillcolor=_BAND_COLOR, **edge,
+        )
+    )  # fmt: skip
 
 
 def _mark(figure: go.Figure, window: PlannedWindow, zone: tzinfo) -> None:
@@ -176,21 +182,27 @@ def _name_window(figure: go.Figure, window: WindowReply, zone: tzinfo) -> None:
     """Write what the window is for above it; at the end of the chart, to its left."""
     is_late = window.end_at > window.horizon_end - 12 * _HOUR
     figure.add_annotation(
-        text=f"best {window.duration_h:g} h", showarrow=False, yref="paper", y=1, yanchor="bottom",
+        text=f"best {window.duration_h:g} h", showarrow=False, yref="paper", y=1, yanchor="top",
         x=_local(window.end_at if is_late else window.start_at, zone), xanchor="right" if is_late else "left",
         font={"color": TOTAL_COLOR, "size": 12},
     )  # fmt: skip
 
 
-def _time_axis(figure: go.Figure) -> None:
+def _time_axis(figure: go.Figure, length: timedelta) -> None:
+    """Label days, of a short span hours too; not turned, because a phone has no room for that."""
+    hours = {"nticks": 5, "tickformat": "%H:%M\n%a %d"}
+    ticks = {"dtick": _DAY_MS, "tickformat": "%a %d"} if length > 36 * _HOUR else hours
     figure.update_xaxes(
-        title=None, tickformat="%H:%M\n%a %d %b", unifiedhovertitle={"text": "%{x|%a %d %b, %H:%M}"}, nticks=9
+        title=None,
+        tickangle=0,
+        showgrid=True,
+        unifiedhovertitle={"text": "%{x|%a %d %b, %H:%M}"},
+        **ticks,
     )
 
 
-def _row_name(run: RunReply) -> str:
-    zone = run.carbon.zone if run.carbon else None
-    return f"{short_id(run.run_id)} · {zone}" if zone else short_id(run.run_id)
+def _where(run: RunReply) -> str:
+    return f"{run.carbon.zone}, " if run.carbon and run.carbon.zone else ""
 
 
 def _span_text(window: PlannedWindow, zone: tzinfo) -> str:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import streamlit as st
 
 from views import format as fmt
 from views import grid
 from views.carbon_charts import history_figure
 from views.live_chart import live_charts
+
+_SHORT = timedelta(days=30)
 
 
 def show(zone: str) -> None:
@@ -28,3 +32,8 @@ def show(zone: str) -> None:
         f"{found.mean_g_per_kwh:.0f} g/kWh, {found.start:%Y-%m-%d} to {found.end:%Y-%m-%d}, "
         f"{fmt.count(found.values)} values."
     )
+    if found.end - found.start < _SHORT:
+        st.caption(
+            "Older hours are fetched in the background, for the zone of the installation and for zones that "
+            "runs wait for; with them the forecast becomes sharper."
+        )

@@ -58,9 +58,10 @@ def _table(runs: Sequence[RunReply]) -> None:
                 "Zone": plan.zone or fmt.MISSING,
                 "Starts": f"{plan.start_at.astimezone(zone):%a %d %b, %H:%M}",
                 "Done by": f"{plan.deadline.astimezone(zone):%a %d %b, %H:%M}",
-                "Expected CO₂": fmt.co2(plan.expected_co2_g),
-                "At once": fmt.co2(plan.run_now_co2_g),
+                "Expected g/kWh": plan.g_per_kwh,
+                "At once g/kWh": plan.run_now_g_per_kwh,
                 "Saving %": 100 * plan.saving,
+                "Expected CO₂": fmt.co2(plan.expected_co2_g),
             }
         )
     st.dataframe(
@@ -69,7 +70,10 @@ def _table(runs: Sequence[RunReply]) -> None:
         height="content",
         column_config={
             "Run": st.column_config.LinkColumn(display_text=r"iid=(.{1,8})", width="small"),
-            "Saving %": st.column_config.NumberColumn(format="%.0f"),
+            **{
+                name: st.column_config.NumberColumn(format="%.0f")
+                for name in ("Expected g/kWh", "At once g/kWh", "Saving %")
+            },
         },
     )
 

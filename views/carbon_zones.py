@@ -44,7 +44,7 @@ def split(zones: Sequence[ZoneReply], shown: str) -> tuple[list[ZoneReply], list
 def why_apart(zone: ZoneReply, compared: Sequence[ZoneReply]) -> str:
     """Say why a zone is not compared with the others."""
     if zone.g_per_kwh is None:
-        return f"is left out: {zone.reason or 'nothing is known of it'}."
+        return f"is left out: {(zone.reason or 'nothing is known of it').rstrip('.')}."
     return (
         f"is not compared: its {zone.g_per_kwh:.0f} g/kWh are {zone.basis} by {zone.provider}, the others "
         f"are {compared[0].basis} by {compared[0].provider}."

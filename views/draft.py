@@ -49,32 +49,31 @@ def show_form(
         has_error = any(field.name in errors for field in advanced)
         with st.expander("Advanced", expanded=has_error, icon=":material/tune:"):
             hyper_params |= show_fields(advanced, prefix=key, errors=errors, columns=_COLUMNS)
+    chosen = _show_options(errors, prefix=prefix, first=options)
+    if form_error := errors.get(""):
+        st.error(fmt.plain_lines(form_error), icon=":material/error:")
+    if chosen is None or any(is_unreadable(field, hyper_params.get(field.name)) for field in fields):
+        return None
+    return Draft(trainer, fields, {"trainer": trainer.name, **hyper_params}, chosen)
+
+
+def _show_options(errors: Mapping[str, str], *, prefix: str, first: RunOptions) -> RunOptions | None:
+    """Draw how it is run: whether it waits for the grid, and all else; None while that is not valid."""
     with st.expander(
         "Clean electricity: wait for it",
         icon=":material/energy_savings_leaf:",
-        expanded="carbon" in errors or options.carbon is not None,
+        expanded="carbon" in errors or first.carbon is not None,
     ):
-        carbon = submit_carbon.show(errors, prefix=prefix, first=options.carbon)
+        carbon = submit_carbon.show(errors, prefix=prefix, first=first.carbon)
     with st.expander(
         "Options: queue, priority, project, needs, start",
         icon=":material/low_priority:",
         expanded="options" in errors,
     ):
-        chosen = submit_options.show(errors, prefix=prefix, first=options)
-    if form_error := errors.get(""):
-        st.error(fmt.plain_lines(form_error), icon=":material/error:")
-    if (
-        chosen is None
-        or not carbon.is_valid
-        or any(is_unreadable(field, hyper_params.get(field.name)) for field in fields)
-    ):
+        chosen = submit_options.show(errors, prefix=prefix, first=first)
+    if chosen is None or not carbon.is_valid:
         return None
-    return Draft(
-        trainer,
-        fields,
-        {"trainer": trainer.name, **hyper_params},
-        chosen.model_copy(update={"carbon": carbon.options}),
-    )
+    return chosen.model_copy(update={"carbon": carbon.options})
 
 
 def show_prediction(draft: Draft) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from http import HTTPStatus
 from typing import Generic, TypeVar
 
 import streamlit as st
@@ -40,6 +41,8 @@ class Answer(Generic[T_co]):
     value: T_co | None
     time: datetime
     reason: str = ""
+    is_mistaken: bool = False
+    """What was asked for is wrong, such as a zone that is none."""
     problem: ApiError | None = None
 
 
@@ -48,7 +51,8 @@ def ask(name: str, call: Callable[[], T], *, of: Hashable = None) -> Answer[T]:
     try:
         found = source.fetch(f"grid:{name}", call, of=of)
     except ApiRefused as error:
-        return Answer(None, datetime.now(UTC), str(error))
+        is_mistaken = error.status == HTTPStatus.UNPROCESSABLE_ENTITY
+        return Answer(None, datetime.now(UTC), str(error), is_mistaken)
     return Answer(found.value, found.time, problem=found.problem)
 
 

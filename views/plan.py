@@ -20,7 +20,7 @@ def show_plan(plan: CarbonPlan, *, name: str) -> None:
     zone = f" in {fmt.plain(plan.zone)}" if plan.zone else ""
     figures = (
         (f"Starts{zone}", start_text(plan), None, "Your own time zone."),
-        ("Expected", expected, delta, f"CO₂, with a forecast by {fmt.plain(plan.method)}."),
+        ("Expected", expected, delta, "CO₂, or the mean of its hours while its energy is unknown."),
         ("Run at once", at_once, None, "What it would emit, started when this was planned."),
         ("Done by", parts.near_time(plan.deadline), None, "At the latest, however dirty the grid is."),
     )  # fmt: skip
@@ -31,7 +31,8 @@ def show_plan(plan: CarbonPlan, *, name: str) -> None:
     st.markdown(fmt.plain(_sentence(plan.reason)))
     if len(plan.windows) > 1:
         st.caption("In pieces: " + "; ".join(fmt.plain(text) for text in windows_text(plan)) + ".")
-    st.caption(fmt.plain(_sources(plan)))
+    if sources := _sources(plan):
+        st.caption(fmt.plain(sources))
 
 
 def start_text(plan: CarbonPlan) -> str:
@@ -61,4 +62,4 @@ def _sentence(text: str) -> str:
 
 def _sources(plan: CarbonPlan) -> str:
     grid = f"{plan.provider}, {plan.basis}. " if plan.provider else ""
-    return f"{grid}Work: {fmt.duration(plan.duration_s)}, {plan.duration_from}."
+    return f"{grid}Forecast by {plan.method}." if plan.g_per_kwh is not None else grid

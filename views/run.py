@@ -11,7 +11,7 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from errors import ApiRefused
-from schema import AccountReply, Co2Source, EpochsReply, PowerReply, RunReply, Status
+from schema import AccountReply, Co2Source, EpochsReply, PowerReply, RunReply, Status, planned_queue
 from views import format as fmt
 from views import (
     parts,
@@ -168,6 +168,9 @@ def _body(iid: str, run: RunReply, shown: Shown) -> None:
     _progress(run, epochs)
     _prediction(run, shown.account.value)
     run_failure.show(run, epochs)
+    is_for_grid = run.status is Status.DEFERRED or run.is_postponed
+    if is_for_grid:
+        run_carbon.show(run)
     _tiles(run, epochs)
     if epochs.epochs:
         # Their number too: while the API is silent they can be older than the run.
@@ -176,7 +179,8 @@ def _body(iid: str, run: RunReply, shown: Shown) -> None:
         live_charts(figures, key=f"charts:{iid}")
     if epochs.epochs and shown.account.value is not None:
         run_energy.show(run, epochs, shown.account.value, shown.power.value or PowerReply(points=()))
-    run_carbon.show(run)
+    if not is_for_grid:
+        run_carbon.show(run)
     suggestions.show(run, epochs)
     run_models.show(run)
     run_details.show(run, epochs)
@@ -212,7 +216,8 @@ def _progress(run: RunReply, epochs: EpochsReply) -> None:
     if is_to_end and (left_s := remaining_s(run, epochs)) is not None:
         text += f" · about {fmt.duration(left_s)} left"
     if run.status is Status.WAITING:
-        text = f"Queue **{fmt.plain(run.options.queue)}** · added {fmt.ago(run.time_added, now)}"
+        queue = fmt.plain(planned_queue(run.options, run.carbon))
+        text = f"Queue **{queue}** · added {fmt.ago(run.time_added, now)}"
     if line := standing(run):
         text += f" · {fmt.plain(line)}"
     st.progress(run.progress, text=text)
@@ -224,6 +229,8 @@ def standing(run: RunReply) -> str | None:
         return None
     if run.status.is_final:
         return run.status_reason
+    if (plan := run.carbon) and run.status is Status.DEFERRED and run.status_reason == plan.reason:
+        return f"waits for clean electricity until {parts.near_time(plan.start_at)}"
     text = status_text(run)
     return None if text.startswith(f"{Status.RUNNING} ") else text
 

@@ -78,8 +78,8 @@ def _policy(prefix: str, first: CarbonOptions | None) -> str:
         default=_AT_ONCE if first is None else names[first.policy],
         required=True,
         key=f"{prefix}:carbon_policy",
-        help="The fields below count when it waits. By forecast: planned again each hour. The deadline always "
-        "wins, and a run for which nothing is known of the grid starts at once.",
+        help="The fields below count when it waits. By forecast: planned again each hour. The deadline "
+        "always wins, and a run for which nothing is known of the grid starts at once.",
     )
     return str(chosen)
 

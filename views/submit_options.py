@@ -32,7 +32,9 @@ def show(errors: Mapping[str, str], *, prefix: str, first: RunOptions) -> RunOpt
 
 def describe(options: RunOptions, zone: tzinfo) -> str:
     """Say in sentences where a run waits, what it needs and when it starts; times in the reader's zone."""
-    sentences = [f"It waits in queue **{fmt.plain(options.queue)}**"]
+    has_zones = options.carbon is not None and len(options.carbon.zones or ()) > 1
+    place = "the queue of its zone" if has_zones else f"queue **{fmt.plain(options.queue)}**"
+    sentences = [f"It waits in {place}"]
     sentences[0] += ", ahead of normal runs." if options.priority == "high" else "."
     if options.requires is not None:
         sentences.append(f"Its worker needs **{fmt.plain(requirement_text(options.requires))}**.")

@@ -6,7 +6,7 @@ import os
 import re
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -49,6 +49,8 @@ class Stack:
     api: Client
     api_port: int
     page_port: int
+    environment: Mapping[str, str] = field(default_factory=dict)
+    """Of the backend, beside what all programs have."""
     backend: subprocess.Popen[bytes] = field(init=False)
     page: subprocess.Popen[bytes] = field(init=False)
 
@@ -57,7 +59,7 @@ class Stack:
         return f"http://127.0.0.1:{self.page_port}"
 
     def start_backend(self) -> None:
-        self.backend = self.programs.start("backend.py", port=self.api_port)
+        self.backend = self.programs.start("backend.py", environment=self.environment, port=self.api_port)
         wait_until(self._is_api_ready, timeout_s=START_TIMEOUT_S, what=self.programs.output())
 
     def start_page(self) -> None:

@@ -178,7 +178,8 @@ def card_of(tab: Page, name: str) -> Locator:
 
 
 @pytest.mark.parametrize(
-    ("path", "heading"), [("/runs", "Runs"), ("/workers", "Workers"), ("/totals", "Totals")]
+    ("path", "heading"),
+    [("/runs", "Runs"), ("/workers", "Workers"), ("/totals", "Totals"), ("/carbon", "Carbon")],
 )
 def test_every_page_has_an_address_of_its_own(tab: Page, path: str, heading: str) -> None:
     tab.goto(path)

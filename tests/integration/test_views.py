@@ -34,14 +34,8 @@ def pages(default: str) -> None:
 
     from views import carbon, parts, run, runs, submit, totals, workers
 
-    modules = {
-        "carbon": carbon,
-        "runs": runs,
-        "submit": submit,
-        "run": run,
-        "totals": totals,
-        "workers": workers,
-    }
+    modules = {"carbon": carbon, "runs": runs, "submit": submit, "run": run}
+    modules |= {"totals": totals, "workers": workers}
     made = {
         name: st.Page(module.show, title=name, url_path=name, default=name == default)
         for name, module in modules.items()
