@@ -113,7 +113,7 @@ def test_a_worker_without_torch_simulates_and_runs_scripts_and_says_what_it_lack
     blocked = tmp_path / "without_torch"
     blocked.mkdir()
     (blocked / "sitecustomize.py").write_text(
-        "import sys\nfor name in ('torch', 'torchvision', 'numpy'):\n    sys.modules[name] = None\n"
+        "import sys\nfor name in ('torch', 'torchvision'):\n    sys.modules[name] = None\n"
     )
     demo = store.queue.submit({"trainer": "demo", "simulated": True, "num_epochs": 3}).run_id
     script = submit_script(store, num_epochs=1, epoch_s=0.01)
