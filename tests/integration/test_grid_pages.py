@@ -140,6 +140,20 @@ def test_while_the_api_is_silent_the_page_says_so(
     assert [found.label for found in app.button] == ["Try again"]
 
 
+def test_what_was_known_stays_while_the_api_is_silent(
+    open_page: Open, green_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = open_page("carbon", green_url)
+    st.cache_data.clear()
+    for name in ("list_zones", "get_intensity", "get_forecast", "get_window", "list_savings"):
+        monkeypatch.setattr(Client, name, silent)
+    app.run()
+
+    assert not app.exception
+    assert "The API does not answer" in texts(app)
+    assert metrics(app)["4 h in the best window"] == "100 g/kWh"
+
+
 def test_runs_that_wait_for_the_grid_are_listed_with_their_plans(
     open_page: Open, green_url: str, db: RedisDB
 ) -> None:
