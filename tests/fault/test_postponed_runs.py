@@ -21,6 +21,8 @@ from tests.records import plan
 pytestmark = pytest.mark.slow
 LATER = datetime(2100, 1, 1, tzinfo=UTC)
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
+# The workers' own planner leaves it alone.
+TO_WAIT = plan(LATER, next_at=LATER)
 
 
 @pytest.fixture
@@ -34,7 +36,7 @@ def door(durable_redis: RedisServer) -> Iterator[LossyDoor]:
 def start_and_postpone(store: RedisDB, run_id: str) -> None:
     """Postpone a run once its worker has recorded an epoch."""
     wait_until(lambda: epochs_of(store, run_id), timeout_s=60)
-    assert store.carbon.postpone(store.runs.get(run_id), plan(LATER))
+    assert store.carbon.postpone(store.runs.get(run_id), TO_WAIT)
 
 
 def test_a_postponed_run_gives_its_worker_back_and_goes_on_where_it_was(
@@ -44,10 +46,10 @@ def test_a_postponed_run_gives_its_worker_back_and_goes_on_where_it_was(
     programs.start_worker()
     start_and_postpone(store, run_id)
     stopped = wait_for(store, run_id, Status.DEFERRED)
-    assert (stopped.due_at, stopped.status_reason) == (LATER, plan(LATER).reason)
+    assert (stopped.due_at, stopped.status_reason) == (LATER, TO_WAIT.reason)
     assert wait_for(store, submit(store, "sleepy"), Status.DONE).attempt == 1
 
-    assert store.carbon.replan(store.runs.get(run_id), plan(NOW))
+    assert store.carbon.replan(store.runs.get(run_id), plan(NOW, next_at=LATER))
     run = wait_for(store, run_id, Status.DONE)
 
     assert (run.attempt, run.failures, run.lease_losses) == (2, 0, 0)
@@ -61,7 +63,7 @@ def test_a_postponed_run_whose_worker_is_killed_stays_deferred(store: RedisDB, p
     worker = programs.start_worker(lease_s=1.0)
     wait_until(lambda: epochs_of(store, run_id), timeout_s=60)
     os.kill(worker.pid, signal.SIGSTOP)
-    assert store.carbon.postpone(store.runs.get(run_id), plan(LATER))
+    assert store.carbon.postpone(store.runs.get(run_id), TO_WAIT)
     worker.kill()
     programs.start_worker(lease_s=1.0)
 
