@@ -92,7 +92,7 @@ class Stack:
             return False
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def stack() -> Iterator[Stack]:
     """The programs, without a run."""
     with tempfile.TemporaryDirectory(prefix="wattle-") as folder:
@@ -112,7 +112,7 @@ def stack() -> Iterator[Stack]:
             redis.stop()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
     path = find_browser()
     if path is None:

@@ -27,6 +27,8 @@ def start(*words: str) -> subprocess.Popen[str]:
         [sys.executable, "-W", "error", "-m", "carbon_aware_trainer.commands.main", *words],
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        # Whoever starts the tests in the background has it ignored, which is inherited.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )  # fmt: skip
 
 
