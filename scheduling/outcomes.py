@@ -1,7 +1,8 @@
 """What a run that has ended emitted, against what it would have emitted had it run at once; pure.
 
 Energy is charged with the intensity that was in force, as it was recorded. The run at once is the same energy
-at the same distances, without the pauses in between, from the submission on, in the first of its zones. What
+in the first of its zones, without what its plans held it back before its first attempt and between attempts.
+It waits as long for everything else: for its start_at, a worker, a person, the pause after a failure. What
 starting again after a pause used is the plan's own cost: the run at once would not have had it.
 """
 
@@ -179,13 +180,26 @@ def _parts(used: Used, attempts: Mapping[int, Attempt]) -> Iterable[_Part]:
 
 
 def _shifts(run: Run, attempts: Sequence[Attempt]) -> dict[int, timedelta]:
-    """Return by how much each attempt would have been earlier: one after the other from the submission on."""
+    """Return by how much each attempt would have been earlier: without what its plans held it back.
+
+    What else it waited for, such as a worker, a person or the end of a failure's pause, it would have, too.
+    """
     shifts: dict[int, timedelta] = {}
-    at = run.time_added
-    for each in attempts:
-        shifts[each.attempt] = at - each.started_at
-        at += (each.ended_at or each.started_at) - each.started_at
+    shift = -_held_back(run, attempts[0])
+    for each, following in zip(attempts, [*attempts[1:], None], strict=True):
+        shifts[each.attempt] = shift
+        if following is not None and each.end_reason == _POSTPONED and each.ended_at is not None:
+            shift -= max(timedelta(), following.started_at - each.ended_at)
     return shifts
+
+
+def _held_back(run: Run, first: Attempt) -> timedelta:
+    """Return for how long plans kept it from its first attempt."""
+    until = run.carbon.deferred_until if run.carbon is not None else None
+    if until is None:
+        return timedelta()
+    begin = max(run.time_added, run.options.start_at or run.time_added)
+    return max(timedelta(), min(until, first.started_at) - begin)
 
 
 def _shifted(part: _Part, shifts: Mapping[int, timedelta]) -> Span:

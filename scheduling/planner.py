@@ -289,6 +289,7 @@ def _plan_of(subject: Subject, choice: _Choice, now: datetime, *, note: str = ""
         provider=forecast.provider if forecast is not None else None,
         basis=forecast.basis if forecast is not None else None,
         start_at=choice.start,
+        deferred_until=_deferred_until(subject, choice.start, now),
         end_at=end,
         deadline=subject.deadline(),
         windows=tuple(
@@ -310,6 +311,14 @@ def _plan_of(subject: Subject, choice: _Choice, now: datetime, *, note: str = ""
 def _retry(subject: Subject) -> timedelta:
     """Return how soon to plan again without a forecast: within what the work leaves before its deadline."""
     return min(_RETRY, max(subject.work.likely / 4, timedelta(seconds=1)))
+
+
+def _deferred_until(subject: Subject, start: datetime, now: datetime) -> datetime | None:
+    """Return until when plans keep it from its first attempt; what it waits for then is no plan's doing."""
+    before = subject.last.deferred_until if subject.last is not None else None
+    if subject.attempt:
+        return before
+    return start if start > subject.begin(now) else before and min(before, now)
 
 
 def _stays(subject: Subject, zone: str) -> tuple[ZoneStay, ...]:

@@ -40,13 +40,13 @@ def forecast(zone: str, *hours: float, provider: str = "cached", start: datetime
     return Forecast(zone, provider, BASIS, start, start, HOUR, values, values, values, "test")
 
 
-def outlook(zone: str, *hours: float, provider: str = "cached") -> Outlook:
+def outlook(zone: str, *hours: float, provider: str = "cached", start: datetime = NOW) -> Outlook:
     """A zone of which that much is known; nothing without hours."""
     if not hours:
-        return Outlook(zone, NOW, None, None, "nothing is recorded of it yet")
-    made = forecast(zone, *hours, provider=provider)
-    trace = Trace(zone, provider, BASIS, NOW - 23 * HOUR, HOUR, np.full(24, hours[0]))
-    return Outlook(zone, NOW, trace, made, None)
+        return Outlook(zone, start, None, None, "nothing is recorded of it yet")
+    made = forecast(zone, *hours, provider=provider, start=start)
+    trace = Trace(zone, provider, BASIS, start - 23 * HOUR, HOUR, np.full(24, hours[0]))
+    return Outlook(zone, start, trace, made, None)
 
 
 class GivenZones:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -69,6 +69,26 @@ def test_a_submission_waits_for_clean_hours_and_says_what_that_saves() -> None:
     assert plan.next_at == NOW + HOUR
     assert "83 % less than the 600 g/kWh of a start now" in plan.reason
     assert "one past run of the same network and dataset" in plan.reason
+
+
+def test_a_plan_says_until_when_plans_kept_a_run_from_its_first_attempt() -> None:
+    due = NOW + 6 * HOUR
+    first = plan_submission(*DIRTY_THEN_CLEAN)
+    assert first.deferred_until == due
+    assert plan_submission(*CLEAN_THEN_DIRTY).deferred_until is None
+
+    def replanned(last: CarbonPlan, at: datetime, **changes: Any) -> datetime | None:
+        hours = DIRTY_THEN_CLEAN[(at - NOW) // HOUR :]
+        planner, _ = planner_of([outlook("DE", *hours, start=at)], store=GivenStore(PAST))
+        run = run_of(carbon(), **{"plan": last, **changes})
+        return planner.replan(run, planner.look(at)).plan.deferred_until
+
+    assert replanned(first, NOW + 3 * HOUR, status=Status.DEFERRED) == due
+    # Then it waits for a worker, which no plan has it do.
+    assert replanned(first, NOW + 9 * HOUR) == due
+    assert replanned(first, NOW + 9 * HOUR, **running(first)) == due
+    early = first.model_copy(update={"deferred_until": NOW + 30 * HOUR})
+    assert replanned(early, NOW + 9 * HOUR) == NOW + 9 * HOUR
 
 
 def test_a_flat_grid_delays_nothing() -> None:
