@@ -106,7 +106,11 @@ class Planner:
         if subject.is_running and not subject.carbon.interruptible:
             return Planned(_kept(subject, _plan_of(subject, _goes_on(subject, scene), scene.now)))
         places = find_places(
-            subject.zones, subject.options.requires, scene.workers, checkpoint_url=self._checkpoint_url
+            subject.zones,
+            subject.options.requires,
+            scene.workers,
+            checkpoint_url=self._checkpoint_url,
+            hosts=subject.hosts,
         )
         zones = _zones_to_compare(subject, places)
         outlooks = scene.outlooks(zones)

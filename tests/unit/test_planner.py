@@ -10,7 +10,7 @@ import pytest
 from carbon_aware_trainer.traces import HOUR
 from errors import InvalidInput
 from scheduling.planner import Planned
-from schema import CarbonPlan, RunOptions, Status
+from schema import Attempt, CarbonPlan, RunOptions, Status
 from tests.planning import (
     HYPER_PARAMS,
     NOW,
@@ -278,10 +278,10 @@ def test_zones_of_several_providers_are_never_compared() -> None:
     assert (plan.zone, plan.provider) == ("FR", "cached")
 
 
-def in_germany(*workers: Any, french: tuple[float, ...], **settings: Any) -> Planned:
+def in_germany(*workers: Any, french: tuple[float, ...], attempts: Any = (), **settings: Any) -> Planned:
     """What becomes of a run that trains in Germany, where it is dirty all day."""
     outlooks = [outlook("DE", *(600.0,) * 48), outlook("FR", *french)]
-    store = GivenStore([past_run(start_h=0.5)], workers)
+    store = GivenStore([past_run(start_h=0.5)], workers, attempts=attempts)
     planner, scene = planner_of(outlooks, store=store, **settings)
     first = submit_to_zones(worker_in("DE"))
     run = run_of(carbon(zones=("DE", "FR")), **running(first))
@@ -313,3 +313,22 @@ def test_a_run_stays_where_its_checkpoints_are() -> None:
     assert "it stays in its zone" in planned.plan.reason
     shared = in_germany(*workers, french=(50.0,) * 48, checkpoint_url="s3://bucket/checkpoints")
     assert shared.is_postponed
+
+
+@pytest.mark.parametrize("change", ["dead", "draining"])
+def test_a_run_stays_where_its_checkpoints_are_though_nobody_takes_runs_there(change: str) -> None:
+    own = worker_in("DE", run_id="r").model_copy(update={"is_draining": True})
+    workers = [worker_in("FR", host="two"), *([own] if change == "draining" else [])]
+    held = [Attempt(attempt=1, worker="w-DE", host="one", started_at=NOW)]
+    there = in_germany(*workers, french=(50.0,) * 48, attempts=held, checkpoint_url="/nonexistent")
+    assert (there.is_postponed, there.plan.zone) == (False, "DE")
+    near = [each.model_copy(update={"host": "one"}) for each in workers]
+    moved = in_germany(*near, french=(50.0,) * 48, attempts=held, checkpoint_url="/nonexistent")
+    assert (moved.is_postponed, moved.plan.zone) == (True, "FR")
+
+
+def test_a_run_stays_where_it_is_when_nobody_knows_on_which_host_that_is() -> None:
+    held = [Attempt(attempt=1, worker="w-DE", started_at=NOW)]
+    french = worker_in("FR", host="two")
+    planned = in_germany(french, french=(50.0,) * 48, attempts=held, checkpoint_url="/nonexistent")
+    assert (planned.is_postponed, planned.plan.zone) == (False, "DE")
