@@ -1,7 +1,8 @@
 """What a run that has ended emitted, against what it would have emitted had it run at once; pure.
 
 Energy is charged with the intensity that was in force, as it was recorded. The run at once is the same energy
-in the first of its zones, without what its plans held it back before its first attempt and between attempts.
+without what its plans held it back before its first attempt and between attempts: in the first of its zones
+where its plans chose among several, else where it was.
 It waits as long for everything else: for its start_at, a worker, a person, the pause after a failure. What
 starting again after a pause used is the plan's own cost: the run at once would not have had it.
 """
@@ -49,13 +50,12 @@ class NotYet(Exception):
 def settle(used: Used, find_trace: FindTrace, *, home: str, is_last_try: bool) -> CarbonOutcome:
     """Return what the run emitted and saved; what is unknown is None, with the reason.
 
-    home: the zone of the installation. Raises NotYet where the recorded intensities end before the run did,
-    unless is_last_try.
+    home: the zone of a run of which no plan and no worker says one. Raises NotYet where the recorded
+    intensities end before the run did, unless is_last_try.
     """
     run, attempts = used.run, sorted(used.attempts, key=lambda each: each.attempt)
     parts = list(_parts(used, {each.attempt: each for each in attempts}))
-    zones = {each.attempt: zone_of(run, each.attempt, home) for each in attempts}
-    first_zone = _baseline_zone(run, home)
+    zones = {each.attempt: _zone_of(run, each, home) for each in attempts}
     energy = [part.span.energy_kwh for part in parts]
     blank = _blank(run, attempts, energy)
     if not attempts or not parts:
@@ -63,10 +63,15 @@ def settle(used: Used, find_trace: FindTrace, *, home: str, is_last_try: bool) -
     if None in energy or run.energy_kwh is None:
         return blank("A part of its energy is unknown, so what it saved is unknown.")
     shifts = _shifts(run, attempts)
-    moved = [(first_zone, _shifted(part, shifts)) for part in parts if not part.is_of_pause]
-    actual = [(zones.get(part.attempt, first_zone), part.span) for part in parts]
+    actual = [(zones[part.attempt], part.span) for part in parts]
+    first = _routes(run)[:1]
+    moved = [
+        (first[0] if first else zones[part.attempt], _shifted(part, shifts))
+        for part in parts
+        if not part.is_of_pause
+    ]
     series: dict[str, IntensitySeries] = {}
-    for zone in dict.fromkeys([*(zone for zone, _ in actual), first_zone]):
+    for zone in dict.fromkeys(zone for zone, _ in (*actual, *moved)):
         spans = [span for name, span in (*actual, *moved) if name == zone]
         trace = find_trace(zone, *_bounds(spans))
         if trace is None or (trace.end < _bounds(spans)[1] and not is_last_try):
@@ -82,18 +87,19 @@ def unsettled(run: Run, reason: str) -> CarbonOutcome:
     return _blank(run, (), ())(reason)
 
 
-def zone_of(run: Run, attempt: int, home: str) -> str:
-    """Return the zone an attempt was in: that of the stay it falls in, else the plan's."""
+def _routes(run: Run) -> tuple[str, ...]:
+    """Return the zones its plans chose from, each by its own queue; none where they had no choice."""
+    zones = (run.options.carbon and run.options.carbon.zones) or ()
+    return zones if len(zones) > 1 and run.carbon is not None and run.carbon.zone is not None else ()
+
+
+def _zone_of(run: Run, attempt: Attempt, home: str) -> str:
+    """Return the zone an attempt was in: what its plan chose, and without a choice that of its worker."""
     plan = run.carbon
-    if plan is None:
-        return home
+    if plan is None or not _routes(run):
+        return attempt.zone or (plan and plan.zone) or home
     stays = sorted(plan.stays, key=lambda stay: stay.until_attempt)
-    return next((stay.zone for stay in stays if attempt <= stay.until_attempt), plan.zone or home)
-
-
-def _baseline_zone(run: Run, home: str) -> str:
-    zones = run.options.carbon.zones if run.options.carbon is not None else None
-    return zones[0] if zones else home
+    return next((each.zone for each in stays if attempt.attempt <= each.until_attempt), plan.zone or home)
 
 
 def _blank(

@@ -67,9 +67,13 @@ def of_submission(
 
 
 def of_run(run: Run, scene: Scene, *, home: str) -> Subject:
-    """Return what is left of a run that follows the grid."""
+    """Return what is left of a run that follows the grid.
+
+    home: the zone of this program, for a run that was never planned; a plan keeps that of who made it.
+    """
     carbon = run.options.carbon or CarbonOptions.model_validate({})
-    zones = carbon.zones or (home,)
+    planned = run.carbon.zone if run.carbon is not None else None
+    zones = carbon.zones or (planned or home,)
     is_running = run.status is Status.RUNNING
     epochs = scene.store.runs.list_epochs(run.run_id) if run.attempt else []
     work = estimate(
@@ -84,16 +88,10 @@ def of_run(run: Run, scene: Scene, *, home: str) -> Subject:
         worked=timedelta(seconds=run.duration_s or 0.0),
         attempt=run.attempt,
         is_running=is_running,
-        here=_zone_of(run, zones) if run.attempt else None,
+        here=(planned if planned in zones else zones[0]) if run.attempt else None,
         hosts=_hosts_of(run, scene) if run.attempt and len(zones) > 1 else frozenset(),
         last=run.carbon,
     )
-
-
-def _zone_of(run: Run, zones: tuple[str, ...]) -> str:
-    """Return the zone its last attempt was in: that of its plan, which named the queue."""
-    planned = run.carbon.zone if run.carbon is not None else None
-    return planned if planned in zones else zones[0]
 
 
 def _hosts_of(run: Run, scene: Scene) -> frozenset[str] | None:

@@ -11,7 +11,7 @@ import pytest
 
 from carbon_aware_trainer.traces import HOUR, Trace
 from scheduling.outcomes import NotYet, Used, settle
-from schema import Attempt, CarbonOutcome, CarbonPlan, EpochResult, RunOptions, Status
+from schema import Attempt, CarbonOptions, CarbonOutcome, CarbonPlan, EpochResult, RunOptions, Status
 from tests.planning import BASIS, NOW, carbon, extra_of, run_of
 from tests.records import epoch
 
@@ -64,6 +64,7 @@ def settled(
     extras: Any = (),
     find: Any = None,
     is_last_try: bool = False,
+    home: str = "DE",
     **changes: Any,
 ) -> CarbonOutcome:
     known = {
@@ -74,7 +75,7 @@ def settled(
     }
     run = run_of(changes.pop("wishes", carbon()), **{**known, **changes})
     used = Used(run, attempts, epochs, (), extras)
-    return settle(used, find or find_in(DE=GRID), home="DE", is_last_try=is_last_try)
+    return settle(used, find or find_in(DE=GRID), home=home, is_last_try=is_last_try)
 
 
 def test_a_run_that_waited_saved_the_difference_to_its_submission() -> None:
@@ -155,6 +156,22 @@ def test_a_gap_that_no_plan_made_is_no_saving(end: str) -> None:
 
 def test_a_start_before_the_plan_let_it_is_no_saving_beyond_it() -> None:
     outcome = settled([attempt(1, 2, 3)], [hour(1, 3)], plan=plan_of(NOW + 9 * HOUR))
+    assert outcome.run_now_co2_g == pytest.approx(600)
+
+
+@pytest.mark.parametrize("wishes", [carbon(), carbon(zones=("DE",))])
+def test_without_a_choice_of_zones_an_attempt_is_charged_where_its_worker_was(wishes: CarbonOptions) -> None:
+    french = attempt(1, 6, 7).model_copy(update={"zone": "FR"})
+    grids = find_in(DE=GRID, FR=(50.0,) * 6 + (20.0,) * 18)
+    outcome = settled([french], [hour(1, 7)], wishes=wishes, find=grids)
+    assert (outcome.co2_g, outcome.zone) == (pytest.approx(20), "FR")
+    # No plan sent it there: that France is cleaner is not what waiting saved.
+    assert outcome.run_now_co2_g == pytest.approx(50)
+
+
+def test_whoever_settles_a_run_charges_the_zone_of_its_plan() -> None:
+    outcome = settled([attempt(1, 6, 7)], [hour(1, 7)], find=find_in(DE=GRID, FR=(50.0,) * 24), home="FR")
+    assert (outcome.co2_g, outcome.zone) == (pytest.approx(100), "DE")
     assert outcome.run_now_co2_g == pytest.approx(600)
 
 

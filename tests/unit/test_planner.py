@@ -91,6 +91,18 @@ def test_a_plan_says_until_when_plans_kept_a_run_from_its_first_attempt() -> Non
     assert replanned(early, NOW + 9 * HOUR) == NOW + 9 * HOUR
 
 
+def test_a_run_is_planned_for_the_zone_of_its_first_plan_by_a_program_of_another() -> None:
+    first = plan_submission(*DIRTY_THEN_CLEAN)
+    zones = [outlook("FR", *(50.0,) * 46), outlook("DE", *DIRTY_THEN_CLEAN)]
+    deferred = run_of(carbon(), plan=first, status=Status.DEFERRED)
+    assert planner_of(zones)[0].home == "FR"
+    for run in (deferred, run_of(carbon(), **running(first))):
+        plan = replan(zones, run, GivenStore(PAST)).plan
+        assert (plan.zone, plan.start_at, plan.stays) == ("DE", first.start_at, ())
+    trouble = planner_of(zones, store=GivenStore(PAST))
+    assert trouble[0].without_plan(deferred, trouble[1], "no").plan.zone == "DE"
+
+
 def test_a_flat_grid_delays_nothing() -> None:
     plan = plan_submission(*(300.0,) * 48)
     assert plan.start_at == NOW
