@@ -16,6 +16,7 @@ from pydantic import model_validator
 from api.body import reply
 from api.deleting import FILES_LIMIT_S, delete_run_and_files
 from api.rerunning import rerun
+from api.resuming import resume
 from api.runs import TrainHeaders, check_run_id, get_known_run
 from api.state import db
 from errors import StoreUnavailable, WattleError
@@ -125,7 +126,7 @@ def _action(body: BulkBody, idempotency_key: str | None) -> Callable[[str], Outc
     changes: Mapping[str, Callable[[str], Run]] = {
         "cancel": store.cancel,
         "pause": store.pause,
-        "resume": store.resume,
+        "resume": resume,
         "preempt": store.preempt,
         "retry": store.retry,
         "priority": lambda run_id: store.set_priority(run_id, body.priority or "normal"),

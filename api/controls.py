@@ -9,6 +9,7 @@ from apiflask import APIBlueprint
 from flask import Response
 from pydantic import Field
 
+from api import resuming
 from api.body import reply
 from api.deleting import delete_run_and_files, preview
 from api.replies import show_run
@@ -65,7 +66,7 @@ def resume_run(iid: str, _body: NoBody) -> Response:
 
     409 for a run that has ended.
     """
-    return _answer(db().controls.resume(check_run_id(iid)))
+    return _answer(resuming.resume(check_run_id(iid)))
 
 
 @controls.post("/api/runs/<iid>/run-now")
@@ -74,10 +75,10 @@ def resume_run(iid: str, _body: NoBody) -> Response:
 def run_now(iid: str, _body: NoBody) -> Response:
     """Let a run be trained as soon as it can, whatever its carbon plan says; it is planned no more.
 
-    One that was deferred is claimed next, one that is paused for its plan goes on. 409 for a run that has
-    ended.
+    One that was deferred is claimed next, one that is paused for its plan goes on. Where no live worker takes
+    runs in the zone of its plan, it runs in another of its zones. 409 for a run that has ended.
     """
-    return _answer(db().controls.run_now(check_run_id(iid)))
+    return _answer(resuming.run_now(check_run_id(iid)))
 
 
 @controls.post("/api/runs/<iid>/preempt")

@@ -1,7 +1,9 @@
 """What a run that has ended emitted, against what it would have emitted had it run at once; pure.
 
 Energy is charged with the intensity that was in force, as it was recorded. The run at once is the same energy
-at the same distances, without the pauses in between, from the submission on, in the first of its zones. What
+without what its plans held it back before its first attempt and between attempts: in the first of its zones
+where its plans chose among several, else where it was.
+It waits as long for everything else: for its start_at, a worker, a person, the pause after a failure. What
 starting again after a pause used is the plan's own cost: the run at once would not have had it.
 """
 
@@ -48,13 +50,12 @@ class NotYet(Exception):
 def settle(used: Used, find_trace: FindTrace, *, home: str, is_last_try: bool) -> CarbonOutcome:
     """Return what the run emitted and saved; what is unknown is None, with the reason.
 
-    home: the zone of the installation. Raises NotYet where the recorded intensities end before the run did,
-    unless is_last_try.
+    home: the zone of a run of which no plan and no worker says one. Raises NotYet where the recorded
+    intensities end before the run did, unless is_last_try.
     """
     run, attempts = used.run, sorted(used.attempts, key=lambda each: each.attempt)
     parts = list(_parts(used, {each.attempt: each for each in attempts}))
-    zones = {each.attempt: zone_of(run, each.attempt, home) for each in attempts}
-    first_zone = _baseline_zone(run, home)
+    zones = {each.attempt: _zone_of(run, each, home) for each in attempts}
     energy = [part.span.energy_kwh for part in parts]
     blank = _blank(run, attempts, energy)
     if not attempts or not parts:
@@ -62,10 +63,15 @@ def settle(used: Used, find_trace: FindTrace, *, home: str, is_last_try: bool) -
     if None in energy or run.energy_kwh is None:
         return blank("A part of its energy is unknown, so what it saved is unknown.")
     shifts = _shifts(run, attempts)
-    moved = [(first_zone, _shifted(part, shifts)) for part in parts if not part.is_of_pause]
-    actual = [(zones.get(part.attempt, first_zone), part.span) for part in parts]
+    actual = [(zones[part.attempt], part.span) for part in parts]
+    first = _routes(run)[:1]
+    moved = [
+        (first[0] if first else zones[part.attempt], _shifted(part, shifts))
+        for part in parts
+        if not part.is_of_pause
+    ]
     series: dict[str, IntensitySeries] = {}
-    for zone in dict.fromkeys([*(zone for zone, _ in actual), first_zone]):
+    for zone in dict.fromkeys(zone for zone, _ in (*actual, *moved)):
         spans = [span for name, span in (*actual, *moved) if name == zone]
         trace = find_trace(zone, *_bounds(spans))
         if trace is None or (trace.end < _bounds(spans)[1] and not is_last_try):
@@ -81,18 +87,19 @@ def unsettled(run: Run, reason: str) -> CarbonOutcome:
     return _blank(run, (), ())(reason)
 
 
-def zone_of(run: Run, attempt: int, home: str) -> str:
-    """Return the zone an attempt was in: that of the stay it falls in, else the plan's."""
+def _routes(run: Run) -> tuple[str, ...]:
+    """Return the zones its plans chose from, each by its own queue; none where they had no choice."""
+    zones = (run.options.carbon and run.options.carbon.zones) or ()
+    return zones if len(zones) > 1 and run.carbon is not None and run.carbon.zone is not None else ()
+
+
+def _zone_of(run: Run, attempt: Attempt, home: str) -> str:
+    """Return the zone an attempt was in: what its plan chose, and without a choice that of its worker."""
     plan = run.carbon
-    if plan is None:
-        return home
+    if plan is None or not _routes(run):
+        return attempt.zone or (plan and plan.zone) or home
     stays = sorted(plan.stays, key=lambda stay: stay.until_attempt)
-    return next((stay.zone for stay in stays if attempt <= stay.until_attempt), plan.zone or home)
-
-
-def _baseline_zone(run: Run, home: str) -> str:
-    zones = run.options.carbon.zones if run.options.carbon is not None else None
-    return zones[0] if zones else home
+    return next((each.zone for each in stays if attempt.attempt <= each.until_attempt), plan.zone or home)
 
 
 def _blank(
@@ -179,13 +186,26 @@ def _parts(used: Used, attempts: Mapping[int, Attempt]) -> Iterable[_Part]:
 
 
 def _shifts(run: Run, attempts: Sequence[Attempt]) -> dict[int, timedelta]:
-    """Return by how much each attempt would have been earlier: one after the other from the submission on."""
+    """Return by how much each attempt would have been earlier: without what its plans held it back.
+
+    What else it waited for, such as a worker, a person or the end of a failure's pause, it would have, too.
+    """
     shifts: dict[int, timedelta] = {}
-    at = run.time_added
-    for each in attempts:
-        shifts[each.attempt] = at - each.started_at
-        at += (each.ended_at or each.started_at) - each.started_at
+    shift = -_held_back(run, attempts[0])
+    for each, following in zip(attempts, [*attempts[1:], None], strict=True):
+        shifts[each.attempt] = shift
+        if following is not None and each.end_reason == _POSTPONED and each.ended_at is not None:
+            shift -= max(timedelta(), following.started_at - each.ended_at)
     return shifts
+
+
+def _held_back(run: Run, first: Attempt) -> timedelta:
+    """Return for how long plans kept it from its first attempt."""
+    until = run.carbon.deferred_until if run.carbon is not None else None
+    if until is None:
+        return timedelta()
+    begin = max(run.time_added, run.options.start_at or run.time_added)
+    return max(timedelta(), min(until, first.started_at) - begin)
 
 
 def _shifted(part: _Part, shifts: Mapping[int, timedelta]) -> Span:

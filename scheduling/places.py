@@ -24,17 +24,24 @@ class Places:
 
 
 def find_places(
-    zones: Sequence[str], requires: Requires | None, workers: Sequence[Worker], *, checkpoint_url: str
+    zones: Sequence[str],
+    requires: Requires | None,
+    workers: Sequence[Worker],
+    *,
+    checkpoint_url: str,
+    hosts: frozenset[str] | None = frozenset(),
 ) -> Places:
     """Return in which of the zones a run could be trained now.
 
-    A place that is a path counts as seen by several hosts where its file system is a network's.
+    A place that is a path counts as seen by several hosts where its file system is a network's. hosts: those
+    that its checkpoints are on, none before its first attempt; None where that is unknown.
     """
     able = {zone: [worker for worker in workers if _serves(worker, zone, requires)] for zone in zones}
     live = tuple(zone for zone, found in able.items() if found)
     idle = tuple(zone for zone, found in able.items() if any(worker.run_id is None for worker in found))
-    hosts = {worker.host for found in able.values() for worker in found}
-    return Places(live, idle, len(hosts) < 2 or is_shared(checkpoint_url))
+    near = {worker.host for found in able.values() for worker in found}
+    is_near = near == hosts if hosts != frozenset() else len(near) < 2
+    return Places(live, idle, is_near or is_shared(checkpoint_url))
 
 
 def is_shared(url: str) -> bool:

@@ -22,13 +22,25 @@ from scheduling.ports import Store
 from scheduling.scene import Scene
 from scheduling.subject import Subject, of_run, of_submission
 from scheduling.times import later
-from schema import MAX_WINDOWS, CarbonOptions, CarbonPlan, PlannedWindow, Run, RunOptions, ZoneStay
+from schema import MAX_WINDOWS, CarbonOptions, CarbonPlan, PlannedWindow, Run, RunOptions, Status, ZoneStay
 from settings import Settings
 
 # How soon a run is planned again that could not be planned for lack of data.
 _RETRY = timedelta(minutes=15)
 # A zone that is cleaner by less is no reason to wait in another queue.
 _ZONE_BAND = 0.01
+_IDLE = frozenset({Status.DEFERRED, Status.WAITING, Status.PAUSED})
+# Of a plan for another zone than the one its figures are of.
+_NOTHING_EXPECTED: Mapping[str, object] = {
+    "provider": None,
+    "basis": None,
+    "windows": (),
+    "g_per_kwh": None,
+    "run_now_g_per_kwh": None,
+    "expected_co2_g": None,
+    "run_now_co2_g": None,
+    "saving": 0.0,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,12 +114,39 @@ class Planner:
         choice = _without_forecast(subject, subject.zones[0], trouble, subject.begin(scene.now))
         return Planned(_plan_of(subject, choice, scene.now))
 
+    def move(self, run: Run, now: datetime) -> Run | None:
+        """Return a run that nobody trains as it would be in a zone with a live worker; None to leave it.
+
+        For one that is to run now and is planned no more. It is left where its zone has one, where no zone has
+        one, and where its checkpoints are not seen elsewhere.
+        """
+        zones = run.options.carbon and run.options.carbon.zones
+        if run.carbon is None or len(zones or ()) < 2 or run.status not in _IDLE:
+            return None
+        scene = self.look(now)
+        subject = of_run(run, scene, home=self._home)
+        places = self._find_places(subject, scene)
+        is_stuck = run.attempt > 0 and not places.can_move
+        if is_stuck or run.carbon.zone in places.zones or not places.zones:
+            return None
+        zone = (places.idle or places.zones)[0]
+        reason = f"Runs now in {zone}: no live worker takes it in {run.carbon.zone}."
+        known = {"zone": zone, "stays": _stays(subject, zone), "reason": reason}
+        return run.model_copy(update={"carbon": run.carbon.model_copy(update={**_NOTHING_EXPECTED, **known})})
+
+    def _find_places(self, subject: Subject, scene: Scene) -> Places:
+        return find_places(
+            subject.zones,
+            subject.options.requires,
+            scene.workers,
+            checkpoint_url=self._checkpoint_url,
+            hosts=subject.hosts,
+        )
+
     def _plan(self, subject: Subject, scene: Scene) -> Planned:
         if subject.is_running and not subject.carbon.interruptible:
             return Planned(_kept(subject, _plan_of(subject, _goes_on(subject, scene), scene.now)))
-        places = find_places(
-            subject.zones, subject.options.requires, scene.workers, checkpoint_url=self._checkpoint_url
-        )
+        places = self._find_places(subject, scene)
         zones = _zones_to_compare(subject, places)
         outlooks = scene.outlooks(zones)
         at = subject.begin(scene.now)
@@ -289,6 +328,7 @@ def _plan_of(subject: Subject, choice: _Choice, now: datetime, *, note: str = ""
         provider=forecast.provider if forecast is not None else None,
         basis=forecast.basis if forecast is not None else None,
         start_at=choice.start,
+        deferred_until=_deferred_until(subject, choice.start, now),
         end_at=end,
         deadline=subject.deadline(),
         windows=tuple(
@@ -310,6 +350,14 @@ def _plan_of(subject: Subject, choice: _Choice, now: datetime, *, note: str = ""
 def _retry(subject: Subject) -> timedelta:
     """Return how soon to plan again without a forecast: within what the work leaves before its deadline."""
     return min(_RETRY, max(subject.work.likely / 4, timedelta(seconds=1)))
+
+
+def _deferred_until(subject: Subject, start: datetime, now: datetime) -> datetime | None:
+    """Return until when plans keep it from its first attempt; what it waits for then is no plan's doing."""
+    before = subject.last.deferred_until if subject.last is not None else None
+    if subject.attempt:
+        return before
+    return start if start > subject.begin(now) else before and min(before, now)
 
 
 def _stays(subject: Subject, zone: str) -> tuple[ZoneStay, ...]:

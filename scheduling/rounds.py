@@ -144,5 +144,7 @@ class Rounds:
 
 
 def _zones_of(run: Run) -> tuple[str, ...]:
-    carbon = run.options.carbon
-    return carbon.zones or () if carbon is not None else ()
+    """Return where it may run; the zone of the first plan where it does not say."""
+    wished = run.options.carbon and run.options.carbon.zones
+    planned = run.carbon and run.carbon.zone
+    return wished or ((planned,) if planned else ())

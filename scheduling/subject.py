@@ -19,7 +19,11 @@ USUAL_DELAY_H = 24.0
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """A run and the work that is left of it. ``here``: the zone it is in, None while it may be in any."""
+    """A run and the work that is left of it.
+
+    here: the zone it is in, None while it may be in any. hosts: those that its checkpoints are on, none
+    before its first attempt; None where that is unknown.
+    """
 
     options: RunOptions
     carbon: CarbonOptions
@@ -30,6 +34,7 @@ class Subject:
     attempt: int = 0
     is_running: bool = False
     here: str | None = None
+    hosts: frozenset[str] | None = frozenset()
     last: CarbonPlan | None = None
 
     def begin(self, now: datetime) -> datetime:
@@ -62,9 +67,13 @@ def of_submission(
 
 
 def of_run(run: Run, scene: Scene, *, home: str) -> Subject:
-    """Return what is left of a run that follows the grid."""
+    """Return what is left of a run that follows the grid.
+
+    home: the zone of this program, for a run that was never planned; a plan keeps that of who made it.
+    """
     carbon = run.options.carbon or CarbonOptions.model_validate({})
-    zones = carbon.zones or (home,)
+    planned = run.carbon.zone if run.carbon is not None else None
+    zones = carbon.zones or (planned or home,)
     is_running = run.status is Status.RUNNING
     epochs = scene.store.runs.list_epochs(run.run_id) if run.attempt else []
     work = estimate(
@@ -79,12 +88,17 @@ def of_run(run: Run, scene: Scene, *, home: str) -> Subject:
         worked=timedelta(seconds=run.duration_s or 0.0),
         attempt=run.attempt,
         is_running=is_running,
-        here=_zone_of(run, zones) if run.attempt else None,
+        here=(planned if planned in zones else zones[0]) if run.attempt else None,
+        hosts=_hosts_of(run, scene) if run.attempt and len(zones) > 1 else frozenset(),
         last=run.carbon,
     )
 
 
-def _zone_of(run: Run, zones: tuple[str, ...]) -> str:
-    """Return the zone its last attempt was in: that of its plan, which named the queue."""
-    planned = run.carbon.zone if run.carbon is not None else None
-    return planned if planned in zones else zones[0]
+def _hosts_of(run: Run, scene: Scene) -> frozenset[str] | None:
+    """Return the host of its last attempt, which may live no more; None where nobody knows it."""
+    attempts = scene.store.runs.list_attempts(run.run_id)
+    last = next((each for each in attempts if each.attempt == run.attempt), None)
+    if last is not None and last.host is not None:
+        return frozenset((last.host,))
+    found = next((each.host for each in scene.workers if each.worker_id == run.worker), None)
+    return None if found is None else frozenset((found,))

@@ -107,6 +107,10 @@ class CarbonPlan(Record):
     provider: str | None = Field(None, description="whose intensities; None where there are none")
     basis: str | None = Field(None, description="average or marginal, lifecycle or direct; never mixed")
     start_at: AwareDatetime = Field(description="it is deferred until then; made_at or before: at once")
+    deferred_until: AwareDatetime | None = Field(
+        None,
+        description="its plan kept it from its first attempt until then; None: never",
+    )
     end_at: AwareDatetime
     deadline: AwareDatetime = Field(description="when it has to be done")
     windows: tuple[PlannedWindow, ...] = Field((), max_length=MAX_WINDOWS, description="oldest first")

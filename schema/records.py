@@ -186,6 +186,8 @@ class Attempt(Record):
 
     attempt: int = Field(ge=1)
     worker: str
+    host: str | None = Field(None, description="of its worker; None where that had not said so")
+    zone: str | None = Field(None, description="of its worker; None where that had not said so")
     started_at: AwareDatetime
     ended_at: AwareDatetime | None = None
     energy_kwh: NonNegative | None = Field(None, description="None as soon as one epoch's is unknown")

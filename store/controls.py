@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 from schema import Deletion, Run
 from store.connection import Argument, Connection
 from store.encoding import decode_deletion, decode_run, to_pairs
 from store.keys import Keys
+from store.plans import encode_plan
 from store.runs import no_run
+from store.submission import route
 
 Priority = Literal["normal", "high"]
 
@@ -39,20 +42,22 @@ class Controls:
         """
         return self._run("pause", run_id)
 
-    def resume(self, run_id: str) -> Run:
+    def resume(self, run_id: str, *, moved: Run | None = None) -> Run:
         """Let a paused or deferred run wait, to be claimed next; withdraw the wish to pause or preempt one.
 
         One that is deferred or postponed for clean electricity is not planned any more, as by ``run_now``. A
-        run that waits or runs is left alone. Raises Conflict also while it is being cancelled.
+        run that waits or runs is left alone. moved: as for ``run_now``. Raises Conflict also while it is
+        being cancelled.
         """
-        return self._run("resume", run_id, "resume")
+        return self._run("resume", run_id, "resume", *_place(moved))
 
-    def run_now(self, run_id: str) -> Run:
+    def run_now(self, run_id: str, *, moved: Run | None = None) -> Run:
         """Let a run be trained as soon as it can, as ``resume`` does, and never again defer it for its plan.
 
-        Raises Conflict as ``resume`` does.
+        moved: the run with a plan for a zone in which it is to run instead, now that nothing plans it again;
+        it counts unless the run trains or began another attempt since. Raises Conflict as ``resume`` does.
         """
-        return self._run("resume", run_id, "run_now")
+        return self._run("resume", run_id, "run_now", *_place(moved))
 
     def preempt(self, run_id: str) -> Run:
         """Ask the worker of a running run to give it back to the queue; its state is saved first.
@@ -97,3 +102,11 @@ class Controls:
         if stored is None:
             raise no_run(run_id)
         return decode_deletion(run_id, stored)
+
+
+def _place(moved: Run | None) -> Sequence[Argument]:
+    """Write down the plan of a run and where it leads."""
+    if moved is None or moved.carbon is None:
+        return ()
+    place = route(moved.options, moved.carbon)
+    return (moved.attempt, encode_plan(moved.carbon), place.get("queue", ""), place.get("requirement", ""))

@@ -13,7 +13,7 @@ PLANNED: Final = "carbon"
 OVERRIDE: Final = "override"
 OVERRIDE_REASON: Final = "run now was asked for"
 
-_TIMES: Final = ("made_at", "next_at", "start_at", "end_at", "deadline")
+_TIMES: Final = ("made_at", "next_at", "start_at", "deferred_until", "end_at", "deadline")
 _FIGURES: Final = (
     "duration_s",
     "g_per_kwh",
@@ -28,7 +28,7 @@ _OUTCOME_FIGURES: Final = ("energy_kwh", "co2_g", "run_now_co2_g", "saved_g", "p
 def encode_plan(plan: CarbonPlan) -> str:
     """Write a plan: times as seconds, which scripts read, windows as arrays of start, end and g/kWh."""
     values = plan.model_dump(mode="json", exclude={"windows", "is_override"}, exclude_defaults=True)
-    values |= {name: seconds(getattr(plan, name)) for name in _TIMES}
+    values |= {name: seconds(getattr(plan, name)) for name in _TIMES if name in values}
     values |= {name: _rounded(values[name]) for name in _FIGURES if name in values}
     windows = [
         [seconds(window.start), seconds(window.end), _rounded(window.g_per_kwh)] for window in plan.windows
@@ -39,7 +39,7 @@ def encode_plan(plan: CarbonPlan) -> str:
 def decode_plan(text: str, *, is_override: bool) -> dict[str, Any]:
     """Read the values of a plan; one that was overridden says so."""
     values: dict[str, Any] = json.loads(text)
-    values |= {name: _time(values[name]) for name in _TIMES}
+    values |= {name: _time(values[name]) for name in _TIMES if name in values}
     values["windows"] = [
         {"start": _time(start), "end": _time(end), "g_per_kwh": mean}
         for start, end, mean in values["windows"]

@@ -40,13 +40,13 @@ def forecast(zone: str, *hours: float, provider: str = "cached", start: datetime
     return Forecast(zone, provider, BASIS, start, start, HOUR, values, values, values, "test")
 
 
-def outlook(zone: str, *hours: float, provider: str = "cached") -> Outlook:
+def outlook(zone: str, *hours: float, provider: str = "cached", start: datetime = NOW) -> Outlook:
     """A zone of which that much is known; nothing without hours."""
     if not hours:
-        return Outlook(zone, NOW, None, None, "nothing is recorded of it yet")
-    made = forecast(zone, *hours, provider=provider)
-    trace = Trace(zone, provider, BASIS, NOW - 23 * HOUR, HOUR, np.full(24, hours[0]))
-    return Outlook(zone, NOW, trace, made, None)
+        return Outlook(zone, start, None, None, "nothing is recorded of it yet")
+    made = forecast(zone, *hours, provider=provider, start=start)
+    trace = Trace(zone, provider, BASIS, start - 23 * HOUR, HOUR, np.full(24, hours[0]))
+    return Outlook(zone, start, trace, made, None)
 
 
 class GivenZones:
@@ -66,14 +66,16 @@ class GivenZones:
 class GivenRuns:
     """Past runs, and epochs of the one that is planned."""
 
-    def __init__(self, past: Sequence[Run], epochs: Sequence[EpochResult]) -> None:
-        self._past, self._epochs = tuple(past), list(epochs)
+    def __init__(
+        self, past: Sequence[Run], epochs: Sequence[EpochResult], attempts: Sequence[Attempt]
+    ) -> None:
+        self._past, self._epochs, self._attempts = tuple(past), list(epochs), list(attempts)
 
     def list_epochs(self, run_id: str) -> list[EpochResult]:  # noqa: ARG002 - of any run
         return self._epochs
 
     def list_attempts(self, run_id: str) -> list[Attempt]:  # noqa: ARG002 - of any run
-        return []
+        return self._attempts
 
     def list(self, *, status: Status | None = None, limit: int | None = None) -> RunList:  # noqa: ARG002 - all
         return RunList(runs=self._past, total=len(self._past), counts={})
@@ -93,9 +95,13 @@ class GivenStore:
     """The parts of the store that a plan reads."""
 
     def __init__(
-        self, past: Sequence[Run] = (), workers: Sequence[Worker] = (), epochs: Sequence[EpochResult] = ()
+        self,
+        past: Sequence[Run] = (),
+        workers: Sequence[Worker] = (),
+        epochs: Sequence[EpochResult] = (),
+        attempts: Sequence[Attempt] = (),
     ) -> None:
-        self.runs = GivenRuns(past, epochs)
+        self.runs = GivenRuns(past, epochs, attempts)
         self.workers = GivenWorkers(workers)
 
     def now(self) -> datetime:

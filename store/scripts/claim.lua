@@ -3,7 +3,7 @@
 -- KEYS waiting lists, most urgent first, then the bells of their queues
 -- ARGV 1 lease_s  2 worker_id  3 how many of KEYS are waiting lists
 -- Also: queue:leases (zset, score = expiry_s), queue:holders (hash), queue:foreign (list),
---       run:<id> (hash), run:<id>:attempts (hash), runs:* (zsets), events (stream)
+--       run:<id> (hash), run:<id>:attempts (hash), worker:<id> (hash), runs:* (zsets), events (stream)
 local time = now()
 local worker = ARGV[2]
 
@@ -18,7 +18,10 @@ local function start(run_id, known)
   end
   local attempt = (known[2] or 0) + 1
   set_status(run_id, "waiting", "running", "worker", worker, "started_at", time, "attempt", attempt)
-  write_attempt(run_id, attempt, {worker = worker, started_at = tonumber(time)})
+  -- Kept with the attempt, because the heartbeat is forgotten.
+  local place = redis.call("HMGET", key("worker", worker), "host", "zone")
+  local record = {worker = worker, host = place[1] or nil, zone = place[2] or nil, started_at = tonumber(time)}
+  write_attempt(run_id, attempt, record)
   redis.call("HSET", key("holders"), worker, run_id)
   publish("claimed", run_id, "worker", worker, "attempt", attempt)
 end

@@ -284,8 +284,8 @@ local function hold_back(run_id, request, time)
   return request == "postpone" and math.max(time, plan_of(run_id).start_at) or time
 end
 
--- Takes over a plan, JSON, and the queue it leads to. queue, requirement: "" for the default one and for none.
-local function take_plan(run_id, plan, next_time, queue, requirement)
+-- Gives a run a plan, JSON, and the queue it leads to. queue, requirement: "" for the default one and for none.
+local function redirect(run_id, plan, queue, requirement)
   for name, value in pairs({queue = queue, requirement = requirement}) do
     if value == "" then
       redis.call("HDEL", key("run", run_id), name)
@@ -294,6 +294,11 @@ local function take_plan(run_id, plan, next_time, queue, requirement)
     end
   end
   redis.call("HSET", key("run", run_id), "carbon", plan)
+end
+
+-- Takes over a plan, and when it is made again.
+local function take_plan(run_id, plan, next_time, queue, requirement)
+  redirect(run_id, plan, queue, requirement)
   redis.call("ZADD", key("carbon"), next_time, run_id)
 end
 

@@ -18,6 +18,7 @@ from errors import ApiRefused
 from redis_db import RedisDB
 from schema import CarbonOptions, CarbonOutcome, RunOptions, Status
 from settings import Settings
+from tests.planning import worker_in
 from tests.records import claim
 
 HYPER_PARAMS: dict[str, Any] = {"num_epochs": 2, "demo": True}
@@ -216,6 +217,37 @@ def test_run_now_outranks_the_plan(api: FlaskClient, db: RedisDB) -> None:
     assert api.post("/api/runs/nobody/run-now", json={}).status_code == 404
     db.queue.finish(claim(db), Status.DONE)
     assert api.post(f"/api/runs/{iid}/run-now", json={}).status_code == 409
+
+
+@pytest.mark.parametrize("route", ["run-now", "resume"])
+def test_what_is_to_run_now_goes_where_somebody_takes_it(api: FlaskClient, db: RedisDB, route: str) -> None:
+    db.workers.beat(worker_in("DE"), ttl_s=60)
+    iid = train(api, max_delay_h=12, zones=["DE", "FR"])["iid"]
+    assert db.runs.get(iid).status is Status.DEFERRED
+    db.workers.remove(worker_in("DE").worker_id)
+    db.workers.beat(worker_in("FR"), ttl_s=60)
+
+    run = api.post(f"/api/runs/{iid}/{route}", json={}).get_json()
+
+    assert (run["status"], run["carbon"]["zone"], run["carbon"]["is_override"]) == ("waiting", "FR", True)
+    assert run["carbon"]["expected_co2_g"] is None
+    assert "Runs now in FR: no live worker takes it in DE." in [line.text for line in db.log.list(iid)]
+    assert api.post(f"/api/runs/{iid}/run-now", json={}).get_json() == run
+    assert db.queue.claim(["zone-de"], worker_id="w", lease_s=60) is None
+    assert claim(db, queue="zone-fr").run_id == iid
+
+
+def test_what_is_to_run_now_may_be_led_out_of_a_zone_again(api: FlaskClient, db: RedisDB) -> None:
+    db.workers.beat(worker_in("DE"), ttl_s=60)
+    iid = train(api, max_delay_h=12, zones=["DE", "FR"])["iid"]
+    assert api.post(f"/api/runs/{iid}/run-now", json={}).get_json()["carbon"]["zone"] == "DE"
+    here = db.runs.get(iid)
+    db.workers.remove(worker_in("DE").worker_id)
+    api.post(f"/api/runs/{iid}/run-now", json={})
+    assert db.runs.get(iid) == here  # nobody takes it anywhere
+    db.workers.beat(worker_in("FR"), ttl_s=60)
+    assert api.post(f"/api/runs/{iid}/run-now", json={}).get_json()["carbon"]["zone"] == "FR"
+    assert claim(db, queue="zone-fr").run_id == iid
 
 
 def test_a_rerun_is_planned_anew(api: FlaskClient) -> None:

@@ -26,7 +26,7 @@ from tests.records import WORKER, claim, plan
 
 
 def test_a_run_is_deferred_until_its_plan_starts_and_says_why(db: RedisDB, raw: redis.Redis) -> None:
-    made = plan(LATER)
+    made = plan(LATER, deferred_until=LATER)
     run = db.queue.submit(PARAMS, GREEN, run_id="a", plan=made)
     assert run == db.runs.get("a")
     assert (run.status, run.due_at, run.status_reason) == (Status.DEFERRED, LATER, made.reason)

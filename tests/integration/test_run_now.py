@@ -11,9 +11,11 @@ from errors import Conflict, NotFound
 from redis_db import RedisDB
 from schema import Status
 from tests.green_runs import (
+    EAST_OR_WEST,
     LATER,
     PARAMS,
     everything,
+    log_of,
     postpone,
     start,
     submit,
@@ -124,3 +126,40 @@ def test_a_deleted_run_is_settled_no_more(db: RedisDB, raw: redis.Redis) -> None
     assert [run.run_id for run in db.carbon.list_unsettled()] == ["a"]
     db.controls.delete("a")
     assert set(raw.scan_iter()) == {"events"}
+
+
+def test_a_run_that_changed_since_is_led_to_no_other_zone(db: RedisDB, raw: redis.Redis) -> None:
+    submit(db, LATER, EAST_OR_WEST)
+    seen = db.runs.get("a")
+    moved = seen.model_copy(update={"carbon": plan(LATER, zone="US-CA", reason="Runs now in US-CA.")})
+    db.controls.run_now("a")
+    claim(db, queue="zone-de")
+    for _ in range(2):
+        before = everything(raw)
+        db.controls.run_now("a", moved=moved)
+        assert everything(raw) == before
+        if db.runs.get("a").status is Status.RUNNING:
+            raw.zadd("queue:leases", {"a": 1})
+            db.queue.requeue_expired(grace_s=0)
+    again = db.runs.get("a").model_copy(update={"carbon": moved.carbon})
+    for _ in range(2):
+        run = db.controls.run_now("a", moved=again)
+        assert run.carbon is not None
+        assert (run.carbon.zone, run.status) == ("US-CA", Status.WAITING)
+    assert log_of(db)[1:] == ["Runs now in US-CA."]
+    assert not raw.exists("queue:carbon")
+    assert claim(db, queue="zone-us-ca").run_id == "a"
+
+
+def test_a_paused_run_that_is_planned_on_stays_in_its_zone(db: RedisDB) -> None:
+    submit(db, LATER, EAST_OR_WEST)
+    db.controls.pause("a")
+    seen = db.runs.get("a")
+    moved = seen.model_copy(update={"carbon": plan(LATER, zone="US-CA")})
+    assert db.controls.resume("a", moved=moved).carbon == seen.carbon
+    db.controls.run_now("a")
+    db.controls.pause("a")
+    assert db.controls.resume("a", moved=moved).carbon == plan(
+        LATER, zone="US-CA", is_override=True, reason="run now was asked for"
+    )
+    assert claim(db, queue="zone-us-ca").run_id == "a"

@@ -9,7 +9,8 @@ import redis
 
 from errors import NotFound
 from redis_db import RedisDB
-from schema import GpuState, Worker
+from schema import GpuState, Status, Worker
+from tests.records import running
 
 WORKER = Worker(
     worker_id="w-1",
@@ -25,6 +26,18 @@ WORKER = Worker(
     power_w=312.5,
     gpu=GpuState(name="größer", memory_used_bytes=3 * 2**30, utilisation=0.42, power_limit_w=700),
 )
+
+
+def test_an_attempt_says_where_its_worker_was(db: RedisDB) -> None:
+    db.workers.beat(WORKER.model_copy(update={"zone": "DE"}), ttl_s=15)
+    lease = running(db, worker_id=WORKER.worker_id)
+    db.workers.remove(WORKER.worker_id)
+    db.queue.finish(lease, Status.DONE)
+    silent = running(db, worker_id="silent")
+    (attempt,) = db.runs.list_attempts(lease.run_id)
+    assert (attempt.host, attempt.zone, attempt.end_reason) == (WORKER.host, "DE", "done")
+    (attempt,) = db.runs.list_attempts(silent.run_id)
+    assert (attempt.host, attempt.zone) == (None, None)
 
 
 def test_a_live_worker_is_listed_as_it_described_itself(db: RedisDB) -> None:

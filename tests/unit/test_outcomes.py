@@ -11,7 +11,7 @@ import pytest
 
 from carbon_aware_trainer.traces import HOUR, Trace
 from scheduling.outcomes import NotYet, Used, settle
-from schema import Attempt, CarbonOutcome, CarbonPlan, EpochResult, Status
+from schema import Attempt, CarbonOptions, CarbonOutcome, CarbonPlan, EpochResult, RunOptions, Status
 from tests.planning import BASIS, NOW, carbon, extra_of, run_of
 from tests.records import epoch
 
@@ -46,6 +46,17 @@ def find_in(**grids: Sequence[float]) -> Any:
     return find
 
 
+def plan_of(deferred_until: datetime | None = None, *, zone: str = "DE", stays: Any = ()) -> CarbonPlan:
+    """The last plan of a run, whose plans kept it from its first attempt until then."""
+    return CarbonPlan.model_validate(
+        {
+            "made_at": NOW, "next_at": NOW, "policy": "adaptive", "method": "m", "zone": zone,
+            "start_at": NOW, "end_at": NOW, "deadline": NOW, "duration_s": 1, "duration_from": "",
+            "reason": "", "deferred_until": deferred_until, "stays": stays,
+        }
+    )  # fmt: skip
+
+
 def settled(
     attempts: Sequence[Attempt],
     epochs: Sequence[EpochResult],
@@ -53,16 +64,18 @@ def settled(
     extras: Any = (),
     find: Any = None,
     is_last_try: bool = False,
+    home: str = "DE",
     **changes: Any,
 ) -> CarbonOutcome:
     known = {
+        "plan": plan_of(attempts[0].started_at if attempts else None),
         "status": Status.DONE,
         "ended_at": attempts[-1].ended_at if attempts else NOW,
         "energy_kwh": sum(result.energy_kwh or 0 for result in epochs),
     }
     run = run_of(changes.pop("wishes", carbon()), **{**known, **changes})
     used = Used(run, attempts, epochs, (), extras)
-    return settle(used, find or find_in(DE=GRID), home="DE", is_last_try=is_last_try)
+    return settle(used, find or find_in(DE=GRID), home=home, is_last_try=is_last_try)
 
 
 def test_a_run_that_waited_saved_the_difference_to_its_submission() -> None:
@@ -101,13 +114,7 @@ def test_what_starting_again_used_is_charged_to_the_plan_alone() -> None:
 
 
 def test_each_attempt_is_charged_with_the_grid_it_was_in() -> None:
-    plan = CarbonPlan.model_validate(
-        {
-            "made_at": NOW, "next_at": NOW, "policy": "adaptive", "method": "m", "zone": "FR",
-            "start_at": NOW, "end_at": NOW, "deadline": NOW, "duration_s": 1, "duration_from": "",
-            "reason": "", "stays": [{"until_attempt": 1, "zone": "DE"}],
-        }
-    )  # fmt: skip
+    plan = plan_of(zone="FR", stays=[{"until_attempt": 1, "zone": "DE"}])
     attempts = [attempt(1, 0, 1, end="postponed"), attempt(2, 1, 2)]
     outcome = settled(
         attempts,
@@ -119,6 +126,53 @@ def test_each_attempt_is_charged_with_the_grid_it_was_in() -> None:
     assert outcome.co2_g == pytest.approx(650)
     assert outcome.run_now_co2_g == pytest.approx(1200)
     assert outcome.zone == "DE, FR"
+
+
+def test_waiting_for_a_worker_is_no_saving() -> None:
+    outcome = settled([attempt(1, 6, 7)], [hour(1, 7)], plan=plan_of())
+    assert outcome.saved_g == pytest.approx(0)
+    # Deferred for two hours, and then nobody was free for four: at once it would have begun at the fourth.
+    late = settled([attempt(1, 8, 9)], [hour(1, 9)], plan=plan_of(NOW + 2 * HOUR))
+    assert late.run_now_co2_g == pytest.approx(100)
+    free = settled([attempt(1, 8, 9)], [hour(1, 9)], plan=plan_of(NOW + 8 * HOUR))
+    assert free.run_now_co2_g == pytest.approx(600)
+
+
+def test_a_start_that_a_person_set_is_no_saving() -> None:
+    wishes = RunOptions(carbon=carbon(), start_at=NOW + 6 * HOUR)
+    outcome = settled([attempt(1, 11, 12)], [hour(1, 12)], options=wishes)
+    assert outcome.run_now_co2_g == pytest.approx(100)
+    assert outcome.saved_g == pytest.approx(0)
+
+
+@pytest.mark.parametrize("end", ["paused", "failed", "preempted", "lease_lost"])
+def test_a_gap_that_no_plan_made_is_no_saving(end: str) -> None:
+    attempts = [attempt(1, 0, 1, end=end), attempt(2, 6, 7, end="postponed"), attempt(3, 12, 13)]
+    outcome = settled(attempts, [hour(1, 1), hour(2, 7, of=2), hour(3, 13, of=3)])
+    assert outcome.co2_g == pytest.approx(600 + 100 + 400)
+    # Without the pause of its plan, the third hour would have followed the second.
+    assert outcome.run_now_co2_g == pytest.approx(600 + 100 + 100)
+
+
+def test_a_start_before_the_plan_let_it_is_no_saving_beyond_it() -> None:
+    outcome = settled([attempt(1, 2, 3)], [hour(1, 3)], plan=plan_of(NOW + 9 * HOUR))
+    assert outcome.run_now_co2_g == pytest.approx(600)
+
+
+@pytest.mark.parametrize("wishes", [carbon(), carbon(zones=("DE",))])
+def test_without_a_choice_of_zones_an_attempt_is_charged_where_its_worker_was(wishes: CarbonOptions) -> None:
+    french = attempt(1, 6, 7).model_copy(update={"zone": "FR"})
+    grids = find_in(DE=GRID, FR=(50.0,) * 6 + (20.0,) * 18)
+    outcome = settled([french], [hour(1, 7)], wishes=wishes, find=grids)
+    assert (outcome.co2_g, outcome.zone) == (pytest.approx(20), "FR")
+    # No plan sent it there: that France is cleaner is not what waiting saved.
+    assert outcome.run_now_co2_g == pytest.approx(50)
+
+
+def test_whoever_settles_a_run_charges_the_zone_of_its_plan() -> None:
+    outcome = settled([attempt(1, 6, 7)], [hour(1, 7)], find=find_in(DE=GRID, FR=(50.0,) * 24), home="FR")
+    assert (outcome.co2_g, outcome.zone) == (pytest.approx(100), "DE")
+    assert outcome.run_now_co2_g == pytest.approx(600)
 
 
 def test_unknown_energy_makes_the_saving_unknown() -> None:

@@ -9,7 +9,7 @@ import psutil
 import pytest
 
 from scheduling.places import find_places, is_shared
-from schema import Requires
+from schema import Requires, Worker
 from tests.planning import worker_in
 
 Mount = namedtuple("Mount", "mountpoint fstype")
@@ -38,6 +38,20 @@ def test_a_run_moves_within_one_host_but_not_to_another_without_a_shared_place(t
     assert find_places(("DE", "FR"), None, [here, near], checkpoint_url=str(tmp_path)).can_move
     assert not find_places(("DE", "FR"), None, [here, there], checkpoint_url=str(tmp_path)).can_move
     assert find_places(("DE", "FR"), None, [here, there], checkpoint_url="s3://bucket/x").can_move
+
+
+def test_a_run_moves_only_to_workers_of_the_host_its_checkpoints_are_on(tmp_path: Path) -> None:
+    def can_move(hosts: frozenset[str] | None, *workers: Worker, url: str = str(tmp_path)) -> bool:
+        return find_places(("DE", "FR"), None, workers, checkpoint_url=url, hosts=hosts).can_move
+
+    there = worker_in("FR", host="two")
+    assert can_move(frozenset(), there)
+    assert can_move(frozenset({"two"}), there)
+    assert not can_move(frozenset({"one"}), there)
+    assert not can_move(None, there)
+    assert not can_move(None)
+    assert not can_move(frozenset({"one"}))  # whoever comes may be anywhere
+    assert can_move(None, there, url="s3://bucket/x")
 
 
 def test_a_path_is_shared_on_a_network_file_system(monkeypatch: pytest.MonkeyPatch) -> None:

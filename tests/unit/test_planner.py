@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -10,7 +10,7 @@ import pytest
 from carbon_aware_trainer.traces import HOUR
 from errors import InvalidInput
 from scheduling.planner import Planned
-from schema import CarbonPlan, RunOptions, Status
+from schema import Attempt, CarbonPlan, RunOptions, Status
 from tests.planning import (
     HYPER_PARAMS,
     NOW,
@@ -69,6 +69,38 @@ def test_a_submission_waits_for_clean_hours_and_says_what_that_saves() -> None:
     assert plan.next_at == NOW + HOUR
     assert "83 % less than the 600 g/kWh of a start now" in plan.reason
     assert "one past run of the same network and dataset" in plan.reason
+
+
+def test_a_plan_says_until_when_plans_kept_a_run_from_its_first_attempt() -> None:
+    due = NOW + 6 * HOUR
+    first = plan_submission(*DIRTY_THEN_CLEAN)
+    assert first.deferred_until == due
+    assert plan_submission(*CLEAN_THEN_DIRTY).deferred_until is None
+
+    def replanned(last: CarbonPlan, at: datetime, **changes: Any) -> datetime | None:
+        hours = DIRTY_THEN_CLEAN[(at - NOW) // HOUR :]
+        planner, _ = planner_of([outlook("DE", *hours, start=at)], store=GivenStore(PAST))
+        run = run_of(carbon(), **{"plan": last, **changes})
+        return planner.replan(run, planner.look(at)).plan.deferred_until
+
+    assert replanned(first, NOW + 3 * HOUR, status=Status.DEFERRED) == due
+    # Then it waits for a worker, which no plan has it do.
+    assert replanned(first, NOW + 9 * HOUR) == due
+    assert replanned(first, NOW + 9 * HOUR, **running(first)) == due
+    early = first.model_copy(update={"deferred_until": NOW + 30 * HOUR})
+    assert replanned(early, NOW + 9 * HOUR) == NOW + 9 * HOUR
+
+
+def test_a_run_is_planned_for_the_zone_of_its_first_plan_by_a_program_of_another() -> None:
+    first = plan_submission(*DIRTY_THEN_CLEAN)
+    zones = [outlook("FR", *(50.0,) * 46), outlook("DE", *DIRTY_THEN_CLEAN)]
+    deferred = run_of(carbon(), plan=first, status=Status.DEFERRED)
+    assert planner_of(zones)[0].home == "FR"
+    for run in (deferred, run_of(carbon(), **running(first))):
+        plan = replan(zones, run, GivenStore(PAST)).plan
+        assert (plan.zone, plan.start_at, plan.stays) == ("DE", first.start_at, ())
+    trouble = planner_of(zones, store=GivenStore(PAST))
+    assert trouble[0].without_plan(deferred, trouble[1], "no").plan.zone == "DE"
 
 
 def test_a_flat_grid_delays_nothing() -> None:
@@ -258,10 +290,10 @@ def test_zones_of_several_providers_are_never_compared() -> None:
     assert (plan.zone, plan.provider) == ("FR", "cached")
 
 
-def in_germany(*workers: Any, french: tuple[float, ...], **settings: Any) -> Planned:
+def in_germany(*workers: Any, french: tuple[float, ...], attempts: Any = (), **settings: Any) -> Planned:
     """What becomes of a run that trains in Germany, where it is dirty all day."""
     outlooks = [outlook("DE", *(600.0,) * 48), outlook("FR", *french)]
-    store = GivenStore([past_run(start_h=0.5)], workers)
+    store = GivenStore([past_run(start_h=0.5)], workers, attempts=attempts)
     planner, scene = planner_of(outlooks, store=store, **settings)
     first = submit_to_zones(worker_in("DE"))
     run = run_of(carbon(zones=("DE", "FR")), **running(first))
@@ -293,3 +325,22 @@ def test_a_run_stays_where_its_checkpoints_are() -> None:
     assert "it stays in its zone" in planned.plan.reason
     shared = in_germany(*workers, french=(50.0,) * 48, checkpoint_url="s3://bucket/checkpoints")
     assert shared.is_postponed
+
+
+@pytest.mark.parametrize("change", ["dead", "draining"])
+def test_a_run_stays_where_its_checkpoints_are_though_nobody_takes_runs_there(change: str) -> None:
+    own = worker_in("DE", run_id="r").model_copy(update={"is_draining": True})
+    workers = [worker_in("FR", host="two"), *([own] if change == "draining" else [])]
+    held = [Attempt(attempt=1, worker="w-DE", host="one", started_at=NOW)]
+    there = in_germany(*workers, french=(50.0,) * 48, attempts=held, checkpoint_url="/nonexistent")
+    assert (there.is_postponed, there.plan.zone) == (False, "DE")
+    near = [each.model_copy(update={"host": "one"}) for each in workers]
+    moved = in_germany(*near, french=(50.0,) * 48, attempts=held, checkpoint_url="/nonexistent")
+    assert (moved.is_postponed, moved.plan.zone) == (True, "FR")
+
+
+def test_a_run_stays_where_it_is_when_nobody_knows_on_which_host_that_is() -> None:
+    held = [Attempt(attempt=1, worker="w-DE", started_at=NOW)]
+    french = worker_in("FR", host="two")
+    planned = in_germany(french, french=(50.0,) * 48, attempts=held, checkpoint_url="/nonexistent")
+    assert (planned.is_postponed, planned.plan.zone) == (False, "DE")
