@@ -40,6 +40,7 @@ from schema.values import Zone
 carbon = APIBlueprint("carbon", __name__, tag="Carbon")
 
 MAX_WEEKS = 106
+MIN_DURATION_H = 1 / 60
 
 
 class ZoneQuery(Record):
@@ -57,7 +58,9 @@ class ForecastQuery(ZoneQuery):
 class WindowQuery(ZoneQuery):
     """What is to run, and by when."""
 
-    duration_h: float = Field(gt=0, le=336, allow_inf_nan=False)
+    duration_h: float = Field(
+        ge=MIN_DURATION_H, le=336, allow_inf_nan=False, description="a minute at least"
+    )
     deadline: Moment | None = Field(None, description="when it has to be done; else the end of the forecast")
     interruptible: bool = Field(False, description="it may run in several pieces")
 

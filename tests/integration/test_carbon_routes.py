@@ -198,6 +198,7 @@ def test_the_ends_of_the_calendar_are_no_server_error(
         "now?zone=", "now?zone=%00", "now?zone=a%20b", "now?zone=" + "x" * 5000, "forecast?hours=0",
         "forecast?hours=1e9", "forecast?hours=nan",
         "window", "window?duration_h=nan", "window?duration_h=0", "window?duration_h=-1",
+        "window?duration_h=5e-10&interruptible=true", "window?duration_h=0.0166&interruptible=true",
         "window?duration_h=1e308", "window?duration_h=x", "window?duration_h=1&deadline=soon",
         "window?duration_h=1&deadline=1e400", "window?duration_h=1&interruptible=maybe", "savings?weeks=0",
         "savings?weeks=107", "history?zone=DE&zone=%F0%9F%90%9F",
