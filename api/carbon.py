@@ -58,9 +58,7 @@ class ForecastQuery(ZoneQuery):
 class WindowQuery(ZoneQuery):
     """What is to run, and by when."""
 
-    duration_h: float = Field(
-        ge=MIN_DURATION_H, le=336, allow_inf_nan=False, description="a minute at least"
-    )
+    duration_h: float = Field(ge=MIN_DURATION_H, le=336, allow_inf_nan=False, description="a minute at least")
     deadline: Moment | None = Field(None, description="when it has to be done; else the end of the forecast")
     interruptible: bool = Field(False, description="it may run in several pieces")
 

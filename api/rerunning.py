@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pydantic import ValidationError
 
-from api.state import db, planner, settings
+from api.planning import plan_once
+from api.state import db, settings
 from errors import FieldError, InvalidInput
 from schema import RerunRequest, Run, RunOptions
 from trainers import validator
@@ -27,7 +28,7 @@ def rerun(run: Run, changes: RerunRequest, *, idempotency_key: str | None) -> Ru
         idempotency_key=idempotency_key,
         body={"rerun_of": run.run_id, **changes.model_dump(mode="json")},
         rerun_of=run.run_id,
-        plan=planner().plan_submission(hyper_params, options),
+        plan=plan_once(hyper_params, options, idempotency_key),
     )
 
 

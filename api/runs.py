@@ -11,8 +11,9 @@ from flask import Response, request
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from api.body import reply
+from api.planning import plan_once
 from api.replies import show_run, show_runs
-from api.state import db, planner, settings
+from api.state import db, settings
 from errors import NotFound
 from schema import (
     RUN_ID_PATTERN,
@@ -133,7 +134,7 @@ def submit_run(body: TrainBody, headers: TrainHeaders) -> Response:
         body.options,
         idempotency_key=headers.idempotency_key,
         body=request.get_json(),
-        plan=planner().plan_submission(hyper_params, body.options),
+        plan=plan_once(hyper_params, body.options, headers.idempotency_key),
     )
     return reply(TrainReply(iid=run.run_id, plan=run.carbon), HTTPStatus.CREATED)
 

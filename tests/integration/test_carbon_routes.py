@@ -235,6 +235,26 @@ def test_a_repeated_submission_has_the_plan_of_the_first(api: FlaskClient) -> No
     assert first == second
 
 
+def test_a_repeated_submission_is_not_judged_by_a_later_clock(
+    api: FlaskClient, db: RedisDB, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deadline = (HOUR_NOW + 3 * HOUR).isoformat()
+    body = {"hyper_params": HYPER_PARAMS, "options": {"carbon": {"deadline": deadline}}}
+    headers = {"Idempotency-Key": "k"}
+    first = api.post("/train", json=body, headers=headers)
+    changed = {"hyper_params": {"num_epochs": 3}}
+    again = f"/api/runs/{first.get_json()['iid']}/rerun"
+    new = api.post(again, json=changed, headers={"Idempotency-Key": "r"}).get_json()
+
+    monkeypatch.setattr(type(db), "now", lambda _: HOUR_NOW + 4 * HOUR)
+
+    assert api.post("/train", json=body).status_code == 422
+    assert api.post("/train", json=body, headers=headers).get_json() == first.get_json()
+    assert api.post(again, json=changed, headers={"Idempotency-Key": "r"}).get_json() == new
+    other = {**body, "hyper_params": {**HYPER_PARAMS, "num_epochs": 7}}
+    assert api.post("/train", json=other, headers=headers).status_code == 409
+
+
 def test_the_client_reads_every_answer(api: FlaskClient) -> None:
     with Client("http://localhost:5000", transport=httpx.WSGITransport(api.application)) as client:
         assert client.get_intensity().g_per_kwh == 500
