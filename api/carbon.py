@@ -13,7 +13,7 @@ from api.body import reply
 from api.state import db, intensities, planner
 from carbon_aware_trainer.errors import CarbonError, NoFeasibleStart, UnknownZone
 from carbon_aware_trainer.plans import Plan
-from carbon_aware_trainer.providers.zones import find_zone, list_zones
+from carbon_aware_trainer.providers.zones import canonical, find_zone, list_zones
 from carbon_aware_trainer.records import Intensity
 from carbon_aware_trainer.strategies.windows import best_slots, best_window
 from carbon_aware_trainer.traces import Forecast, Trace
@@ -198,7 +198,7 @@ def _checked_zone(zone: str | None) -> str:
         raise InvalidInput(str(error), details=[FieldError("zone", str(error))]) from error
     except CarbonError as error:
         raise NotFound(f"Nothing is known of the electricity of {wanted}: {error}") from error
-    return wanted
+    return canonical(wanted)
 
 
 def _outlook(zone: str) -> Outlook:

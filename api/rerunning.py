@@ -7,6 +7,7 @@ from pydantic import ValidationError
 from api.planning import plan_once
 from api.state import db, settings
 from errors import FieldError, InvalidInput
+from scheduling.zones import name_zones
 from schema import RerunRequest, Run, RunOptions
 from trainers import validator
 
@@ -21,7 +22,7 @@ def rerun(run: Run, changes: RerunRequest, *, idempotency_key: str | None) -> Ru
     """
     old = {name: value for name, value in run.hyper_params.items() if name != _LABEL}
     hyper_params = validator(settings())(old | changes.hyper_params)
-    options = _changed(run.options, changes)
+    options = name_zones(_changed(run.options, changes))
     return db().queue.submit(
         hyper_params,
         options,

@@ -15,6 +15,7 @@ from api.planning import plan_once
 from api.replies import show_run, show_runs
 from api.state import db, settings
 from errors import NotFound
+from scheduling.zones import name_zones
 from schema import (
     RUN_ID_PATTERN,
     EpochsReply,
@@ -129,12 +130,13 @@ def submit_run(body: TrainBody, headers: TrainHeaders) -> Response:
     hyper_params = validator(settings())(
         {**body.hyper_params, "demo": True} if body.demo else body.hyper_params
     )
+    options = name_zones(body.options)
     run = db().queue.submit(
         hyper_params,
-        body.options,
+        options,
         idempotency_key=headers.idempotency_key,
         body=request.get_json(),
-        plan=plan_once(hyper_params, body.options, headers.idempotency_key),
+        plan=plan_once(hyper_params, options, headers.idempotency_key),
     )
     return reply(TrainReply(iid=run.run_id, plan=run.carbon), HTTPStatus.CREATED)
 

@@ -219,6 +219,15 @@ def test_run_now_outranks_the_plan(api: FlaskClient, db: RedisDB) -> None:
     assert api.post(f"/api/runs/{iid}/run-now", json={}).status_code == 409
 
 
+def test_a_zone_is_the_same_under_each_of_its_names(api: FlaskClient, db: RedisDB) -> None:
+    iid = train(api, zones=["DEU", "FR"])["iid"]
+    options = db.runs.get(iid).options
+    assert options.carbon is not None
+    assert options.carbon.zones == ("DE", "FR")
+    assert get(api, "now?zone=DEU") == get(api, "now?zone=de") == get(api, "now")
+    assert train(api, 422, zones=["DE", "DEU"])["error"]["details"][0]["field"] == "options.carbon.zones"
+
+
 def test_a_rerun_is_planned_anew(api: FlaskClient) -> None:
     iid = train(api, max_delay_h=12)["iid"]
     again = api.post(f"/api/runs/{iid}/rerun", json={}).get_json()
