@@ -25,6 +25,7 @@ from carbon_aware_trainer.figures import (
 )
 from carbon_aware_trainer.providers.static import country_intensity
 from carbon_aware_trainer.records import Intensity
+from scheduling.zones import name_zones
 from schema import AccountReply, Baseline, EpochResult, PowerReply, Prediction, Run, Status
 from trainers import validator
 
@@ -87,7 +88,7 @@ def predict(body: TrainBody) -> Response:
     workers = db().workers.list_live()
     hosts = frozenset(worker.host for worker in workers if body.options.queue in worker.queues)
     past = Past(_past_runs(), hosts, _find_intensity(), db().accounts.list_extras)
-    plan = planner().plan_submission(hyper_params, body.options)
+    plan = planner().plan_submission(hyper_params, name_zones(body.options))
     return reply(predict_submission(hyper_params, past).model_copy(update={"plan": plan}))
 
 

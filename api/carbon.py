@@ -13,7 +13,7 @@ from api.body import reply
 from api.state import db, intensities, planner
 from carbon_aware_trainer.errors import CarbonError, NoFeasibleStart, UnknownZone
 from carbon_aware_trainer.plans import Plan
-from carbon_aware_trainer.providers.zones import find_zone, list_zones
+from carbon_aware_trainer.providers.zones import canonical, find_zone, list_zones
 from carbon_aware_trainer.records import Intensity
 from carbon_aware_trainer.strategies.windows import best_slots, best_window
 from carbon_aware_trainer.traces import Forecast, Trace
@@ -40,6 +40,7 @@ from schema.values import Zone
 carbon = APIBlueprint("carbon", __name__, tag="Carbon")
 
 MAX_WEEKS = 106
+MIN_DURATION_H = 1 / 60
 
 
 class ZoneQuery(Record):
@@ -57,7 +58,7 @@ class ForecastQuery(ZoneQuery):
 class WindowQuery(ZoneQuery):
     """What is to run, and by when."""
 
-    duration_h: float = Field(gt=0, le=336, allow_inf_nan=False)
+    duration_h: float = Field(ge=MIN_DURATION_H, le=336, allow_inf_nan=False, description="a minute at least")
     deadline: Moment | None = Field(None, description="when it has to be done; else the end of the forecast")
     interruptible: bool = Field(False, description="it may run in several pieces")
 
@@ -197,7 +198,7 @@ def _checked_zone(zone: str | None) -> str:
         raise InvalidInput(str(error), details=[FieldError("zone", str(error))]) from error
     except CarbonError as error:
         raise NotFound(f"Nothing is known of the electricity of {wanted}: {error}") from error
-    return wanted
+    return canonical(wanted)
 
 
 def _outlook(zone: str) -> Outlook:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from pydantic import ValidationError
 
-from api.state import db, planner, settings
+from api.planning import plan_once
+from api.state import db, settings
 from errors import FieldError, InvalidInput
+from scheduling.zones import name_zones
 from schema import RerunRequest, Run, RunOptions
 from trainers import validator
 
@@ -20,14 +22,14 @@ def rerun(run: Run, changes: RerunRequest, *, idempotency_key: str | None) -> Ru
     """
     old = {name: value for name, value in run.hyper_params.items() if name != _LABEL}
     hyper_params = validator(settings())(old | changes.hyper_params)
-    options = _changed(run.options, changes)
+    options = name_zones(_changed(run.options, changes))
     return db().queue.submit(
         hyper_params,
         options,
         idempotency_key=idempotency_key,
         body={"rerun_of": run.run_id, **changes.model_dump(mode="json")},
         rerun_of=run.run_id,
-        plan=planner().plan_submission(hyper_params, options),
+        plan=plan_once(hyper_params, options, idempotency_key),
     )
 
 

@@ -11,9 +11,11 @@ from flask import Response, request
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from api.body import reply
+from api.planning import plan_once
 from api.replies import show_run, show_runs
-from api.state import db, planner, settings
+from api.state import db, settings
 from errors import NotFound
+from scheduling.zones import name_zones
 from schema import (
     RUN_ID_PATTERN,
     EpochsReply,
@@ -128,12 +130,13 @@ def submit_run(body: TrainBody, headers: TrainHeaders) -> Response:
     hyper_params = validator(settings())(
         {**body.hyper_params, "demo": True} if body.demo else body.hyper_params
     )
+    options = name_zones(body.options)
     run = db().queue.submit(
         hyper_params,
-        body.options,
+        options,
         idempotency_key=headers.idempotency_key,
         body=request.get_json(),
-        plan=planner().plan_submission(hyper_params, body.options),
+        plan=plan_once(hyper_params, options, headers.idempotency_key),
     )
     return reply(TrainReply(iid=run.run_id, plan=run.carbon), HTTPStatus.CREATED)
 

@@ -13,6 +13,7 @@ from pydantic import JsonValue
 
 from carbon_aware_trainer.errors import IntensityUnavailable, UnknownZone
 from carbon_aware_trainer.plans import Job
+from carbon_aware_trainer.providers.zones import canonical
 from errors import FieldError, InvalidInput
 from scheduling import sentences
 from scheduling.candidates import BAND, Candidate, assess, next_slot
@@ -68,7 +69,7 @@ class Planner:
 
     def __init__(self, store: Store, settings: Settings, intensities: Intensities) -> None:
         self._store = store
-        self._home = settings.effective_zone
+        self._home = canonical(settings.effective_zone)
         self._checkpoint_url = settings.effective_checkpoint_url
         self._intensities = intensities
 

@@ -29,7 +29,7 @@ from store.encoding import decode_requirement, decode_run, encode_error, shorten
 from store.foreign import adopt
 from store.keys import Keys, check_queue, general_queue
 from store.paging import keys_of_status
-from store.submission import Submission
+from store.submission import Submission, hashed_key
 
 MAX_LEASE_LOSSES: Final = 5
 RETRY_BASE_S: Final = 5.0
@@ -97,6 +97,15 @@ class Queue:
         arguments = [submission.run_id, submission.digest, *times, submission.log_line, *submission.fields]
         stored_id, stored = self._connection.run("submit", keys, arguments, is_replicated=True)
         return decode_run(stored_id, to_pairs(stored))
+
+    def is_submitted(self, idempotency_key: str | None) -> bool:
+        """Say whether a key of the last 24 h has its run, with which ``submit`` would answer."""
+        if idempotency_key is None:
+            return False
+        known = self._connection.call("GET", self._keys.of("idempotency", hashed_key(idempotency_key)))
+        if known is None:
+            return False
+        return bool(self._connection.call("EXISTS", self._keys.of("run", known.split(" ")[0])))
 
     def claim(self, queues: Sequence[str], *, worker_id: str, lease_s: float) -> Lease | None:
         """Take the oldest run of the first non-empty queue and hold it for ``lease_s``; None without one.

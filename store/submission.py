@@ -65,7 +65,7 @@ class Submission:
             run_id=_checked_run_id(run_id) if run_id else uuid4().hex,
             fields=tuple(cell for pair in fields.items() for cell in pair),
             digest=_digest(json.dumps(parts if body is None else body, sort_keys=True)),
-            idempotency_hash=None if idempotency_key is None else _hashed_key(idempotency_key),
+            idempotency_hash=None if idempotency_key is None else hashed_key(idempotency_key),
             due_s=max(_seconds(options.start_at), _seconds(plan.start_at if plan else None)),
             planned_s="" if options.carbon is None else _seconds(plan.next_at if plan else None),
             log_line="" if plan is None else plan.reason,
@@ -122,7 +122,8 @@ def _checked_run_id(run_id: str) -> str:
     )
 
 
-def _hashed_key(idempotency_key: str) -> str:
+def hashed_key(idempotency_key: str) -> str:
+    """Return what an idempotency key is stored under. Raises InvalidInput when it is empty or too long."""
     key = idempotency_key.encode("utf-8", "surrogatepass")
     if 1 <= len(key) <= _MAX_KEY_BYTES:
         return hashlib.sha256(key).hexdigest()

@@ -91,11 +91,12 @@ def _limits(prefix: str, first: CarbonOptions | None) -> dict[str, Any]:
         deadline = None
     first_done = deadline and deadline.astimezone(zone).replace(tzinfo=None, second=0, microsecond=0)
     left, middle, third = st.columns(3)
+    first_h, first_g_per_kwh = (first.max_delay_h, first.threshold) if first else (None, None)
     delay_h = left.number_input(
         "Wait at most (h)",
-        min_value=0.01,
+        min_value=_least(0.01, first_h),
         max_value=_MAX_DELAY_H,
-        value=first.max_delay_h if first else None,
+        value=first_h,
         step=6.0,
         format="%g",
         key=f"{prefix}:carbon_delay",
@@ -111,8 +112,8 @@ def _limits(prefix: str, first: CarbonOptions | None) -> dict[str, Any]:
     )
     threshold = third.number_input(
         "Threshold (g/kWh)",
-        min_value=0.1,
-        value=first.threshold if first else None,
+        min_value=_least(0.1, first_g_per_kwh),
+        value=first_g_per_kwh,
         step=10.0,
         format="%g",
         key=f"{prefix}:carbon_threshold",
@@ -134,10 +135,11 @@ def _places(prefix: str, first: CarbonOptions | None) -> dict[str, Any]:
         placeholder="of this installation, or DE, FR",
         help="Where it may run, separated by commas: it goes to the cleanest in which a worker lives.",
     )
+    first_limit_g = first.max_co2_g if first else None
     limit_g = middle.number_input(
         "CO₂ at most (g)",
-        min_value=0.001,
-        value=first.max_co2_g if first else None,
+        min_value=_least(0.001, first_limit_g),
+        value=first_limit_g,
         step=100.0,
         format="%g",
         key=f"{prefix}:carbon_max_co2",
@@ -152,3 +154,8 @@ def _places(prefix: str, first: CarbonOptions | None) -> dict[str, Any]:
     )
     names = [zone.strip() for zone in zones.split(",") if zone.strip()]
     return {"zones": names or None, "max_co2_g": limit_g, "interruptible": interruptible}
+
+
+def _least(usual: float, first: float | None) -> float:
+    """Return the least that a field takes: less than usual where the old run has less."""
+    return usual if first is None else min(usual, first)

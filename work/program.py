@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from carbon_aware_trainer.energy import EnergyMonitor, MeterOptions, check_meters, default_folder
 from carbon_aware_trainer.errors import CarbonError, MeterUnavailable
 from carbon_aware_trainer.providers.static import country_intensity
+from carbon_aware_trainer.providers.zones import canonical
 from carbon_aware_trainer.records import Intensity
 from errors import InvalidInput, StoreUnavailable, TrainingFailed, WattleError
 from housekeeping import tick
@@ -128,7 +129,7 @@ def _check_places(settings: Settings) -> None:
 def _describe_worker(
     options: Arguments, machine: Machine, energy_source: str, intensity: Intensity, zone: str
 ) -> Worker:
-    now = datetime.now(UTC)
+    now, zone = datetime.now(UTC), canonical(zone)
     host = platform.node()
     queues = default_queues(host=host, gpu_name=machine.gpu_name, zone=zone)
     return Worker(

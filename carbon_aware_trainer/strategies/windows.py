@@ -150,9 +150,10 @@ def _edges(slots: Slots, now: datetime) -> Floats:
 def _joined(slots: Slots, taken: Floats) -> tuple[Window, ...]:
     """Join the taken parts of slots; of a slot that is needed in part, it is the part beside a taken one."""
     windows: list[Window] = []
-    for i in np.flatnonzero(taken > _TIE):
+    least_h = min(_TIE, float(taken.max()) / 2)  # of the shortest work, too, something is left
+    for i in np.flatnonzero(taken > least_h):
         length = timedelta(hours=float(taken[i]))
-        is_last_before_next = i + 1 < len(taken) and taken[i + 1] > _TIE
+        is_last_before_next = i + 1 < len(taken) and taken[i + 1] > least_h
         touches = bool(windows) and windows[-1].end == slots.start[i]
         start = slots.end[i] - length if is_last_before_next and not touches else slots.start[i]
         window = Window(start, start + length, float(slots.g_per_kwh[i]))

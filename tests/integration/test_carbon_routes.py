@@ -199,6 +199,7 @@ def test_the_ends_of_the_calendar_are_no_server_error(
         "now?zone=", "now?zone=%00", "now?zone=a%20b", "now?zone=" + "x" * 5000, "forecast?hours=0",
         "forecast?hours=1e9", "forecast?hours=nan",
         "window", "window?duration_h=nan", "window?duration_h=0", "window?duration_h=-1",
+        "window?duration_h=5e-10&interruptible=true", "window?duration_h=0.0166&interruptible=true",
         "window?duration_h=1e308", "window?duration_h=x", "window?duration_h=1&deadline=soon",
         "window?duration_h=1&deadline=1e400", "window?duration_h=1&interruptible=maybe", "savings?weeks=0",
         "savings?weeks=107", "history?zone=DE&zone=%F0%9F%90%9F",
@@ -250,6 +251,15 @@ def test_what_is_to_run_now_may_be_led_out_of_a_zone_again(api: FlaskClient, db:
     assert claim(db, queue="zone-fr").run_id == iid
 
 
+def test_a_zone_is_the_same_under_each_of_its_names(api: FlaskClient, db: RedisDB) -> None:
+    iid = train(api, zones=["DEU", "FR"])["iid"]
+    options = db.runs.get(iid).options
+    assert options.carbon is not None
+    assert options.carbon.zones == ("DE", "FR")
+    assert get(api, "now?zone=DEU") == get(api, "now?zone=de") == get(api, "now")
+    assert train(api, 422, zones=["DE", "DEU"])["error"]["details"][0]["field"] == "options.carbon.zones"
+
+
 def test_a_rerun_is_planned_anew(api: FlaskClient) -> None:
     iid = train(api, max_delay_h=12)["iid"]
     again = api.post(f"/api/runs/{iid}/rerun", json={}).get_json()
@@ -264,6 +274,26 @@ def test_a_repeated_submission_has_the_plan_of_the_first(api: FlaskClient) -> No
         api.post("/train", json=body, headers={"Idempotency-Key": "k"}).get_json() for _ in range(2)
     )
     assert first == second
+
+
+def test_a_repeated_submission_is_not_judged_by_a_later_clock(
+    api: FlaskClient, db: RedisDB, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deadline = (HOUR_NOW + 3 * HOUR).isoformat()
+    body = {"hyper_params": HYPER_PARAMS, "options": {"carbon": {"deadline": deadline}}}
+    headers = {"Idempotency-Key": "k"}
+    first = api.post("/train", json=body, headers=headers)
+    changed = {"hyper_params": {"num_epochs": 3}}
+    again = f"/api/runs/{first.get_json()['iid']}/rerun"
+    new = api.post(again, json=changed, headers={"Idempotency-Key": "r"}).get_json()
+
+    monkeypatch.setattr(type(db), "now", lambda _: HOUR_NOW + 4 * HOUR)
+
+    assert api.post("/train", json=body).status_code == 422
+    assert api.post("/train", json=body, headers=headers).get_json() == first.get_json()
+    assert api.post(again, json=changed, headers={"Idempotency-Key": "r"}).get_json() == new
+    other = {**body, "hyper_params": {**HYPER_PARAMS, "num_epochs": 7}}
+    assert api.post("/train", json=other, headers=headers).status_code == 409
 
 
 def test_the_client_reads_every_answer(api: FlaskClient) -> None:

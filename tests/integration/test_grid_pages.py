@@ -356,3 +356,16 @@ def test_a_rerun_keeps_how_it_waits(open_page: Open, green_url: str, db: RedisDB
 
     new = next(run for run in db.runs.list().runs if run.rerun_of == "a")
     assert new.options.carbon == carbon
+
+
+def test_a_rerun_keeps_limits_below_what_the_form_usually_takes(
+    open_page: Open, green_url: str, db: RedisDB
+) -> None:
+    carbon = CarbonOptions(policy="threshold", max_delay_h=0.005, threshold=0.05, max_co2_g=0.0005)
+    db.queue.submit(HYPER_PARAMS, RunOptions(carbon=carbon), run_id="a")
+    db.queue.finish(claim(db), Status.DONE)
+    app = open_page("run", green_url, iid="a")
+    button(app, "Rerun").click().run()
+
+    assert not app.exception
+    assert "Nothing is changed." in texts(app)

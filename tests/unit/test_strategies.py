@@ -52,6 +52,13 @@ def test_the_best_slots_are_joined_where_they_touch() -> None:
     assert plan.g_per_kwh == pytest.approx((100 + 120 + 90) / 3)
 
 
+@pytest.mark.parametrize("length", [timedelta(microseconds=n) for n in (1, 2, 3, 7)])
+@pytest.mark.parametrize("within", [timedelta(microseconds=7), 8 * HOUR])
+def test_the_shortest_work_there_is_has_its_slots(length: timedelta, within: timedelta) -> None:
+    plan = windows.best_slots(forecast(), now=NOON, duration=length, deadline=NOON + within)
+    assert sum((window.end - window.start for window in plan.windows), timedelta()) == length
+
+
 def test_a_slot_that_is_needed_in_part_touches_the_whole_ones_beside_it() -> None:
     plan = windows.best_slots(forecast(), now=NOON, duration=2.5 * HOUR, deadline=NOON + 5 * HOUR)
     assert spans(plan) == [(1.5, 4.0)]
