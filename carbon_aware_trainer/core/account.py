@@ -129,7 +129,7 @@ class Account:
         """Return the sums so far.
 
         Run-now: what ran, moved to where it would have run without any pause, times what was in force then;
-        what was used in pauses counts as used, but not there. Both are compared on one provider's figures only.
+        what was used in pauses counts as used, but not there. Saved: on one provider's figures only.
         """
         series = self._series()
         parts = [co2_of(used.span, series) for used in self._used]

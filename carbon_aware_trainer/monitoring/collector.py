@@ -90,7 +90,7 @@ class MetricsCollector:
         self._losses += 1
 
     def restart_epoch(self) -> None:
-        """Begin the epoch anew from the sums as they are, as after a checkpoint was loaded into a training."""
+        """Begin the epoch anew from the sums as they are now, as after a checkpoint was loaded."""
         self._before, self._loss_sum, self._losses = self._source(), 0.0, 0
 
     def end_epoch(
