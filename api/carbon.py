@@ -123,7 +123,7 @@ def get_window(query: WindowQuery) -> Response:
     """
     forecast = _forecast(_checked_zone(query.zone))
     search = best_slots if query.interruptible else best_window
-    now, deadline = forecast.made_at, query.deadline or forecast.end
+    now, deadline = db().now(), query.deadline or forecast.end
     duration = timedelta(hours=query.duration_h)
     if query.deadline is None and now + duration > forecast.end:
         raise NotFound(

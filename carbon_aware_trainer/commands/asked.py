@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from carbon_aware_trainer.core.clock import Clock
 from carbon_aware_trainer.core.monitor import CarbonMonitor
 from carbon_aware_trainer.errors import CarbonError
+from carbon_aware_trainer.providers.cached import Cached
 from carbon_aware_trainer.providers.choose import open_provider
 
 
@@ -31,10 +32,13 @@ class Asked:
             or environ.get("WATTLE_CARBON_MODEL")
             or ("cached" if file else None)
         )
-        key = getattr(parsed, "api_key", None) or environ.get("WATTLE_CARBON_API_KEY")
+        if model is not None and model.strip().lower() == Cached.name:
+            key = str(file) if file else None  # never the key in its place: errors show a path
+        else:
+            key = getattr(parsed, "api_key", None) or environ.get("WATTLE_CARBON_API_KEY")
         zone = environ.get("WATTLE_ZONE")
         zones = tuple(parsed.zone or ([zone] if zone else []))
-        return cls(zones, model, str(file) if model == "cached" and file else key, parsed, clock)
+        return cls(zones, model, key, parsed, clock)
 
     @property
     def zone(self) -> str:
@@ -48,5 +52,9 @@ class Asked:
         regions = [self.zone, *self.zones[1:]]
         if self.model is None:
             return CarbonMonitor(regions, api_key=self.api_key, now=self.clock.now)
+        if self.api_key is None and self.model.strip().lower() == Cached.name:
+            raise CarbonError(
+                "The model cached needs a file or folder of intensities: --file, or set WATTLE_CARBON_FILE."
+            )
         provider = open_provider(self.model, api_key=self.api_key, now=self.clock.now)
         return CarbonMonitor(regions, provider=provider, now=self.clock.now)

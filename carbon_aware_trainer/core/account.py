@@ -63,9 +63,10 @@ class Account:
         """Take whose figures count."""
         self._zone, self._provider, self._basis = zone, provider, basis
         self._used: list[Used] = []
-        self._seen: dict[datetime, tuple[float, datetime]] = {}
+        self._seen: dict[datetime, tuple[float, datetime, str]] = {}
         self._recorded: list[Interval] = []
-        self._paused = timedelta()
+        self._recorded_by = provider
+        self._paused = self._prepared = timedelta()
 
     @property
     def paused(self) -> timedelta:
@@ -74,8 +75,9 @@ class Account:
 
     @property
     def running(self) -> timedelta:
-        """All time that was no pause."""
-        return sum((used.span.end - used.span.start for used in self._used if used.is_running), timedelta())
+        """All time since the first step that was no pause."""
+        spans = (used.span for used in self._used if used.is_running)
+        return sum((span.end - span.start for span in spans), timedelta()) - self._prepared
 
     def observe(self, intensity: Intensity, at: datetime) -> None:
         """Take an intensity that was in force at a moment. Raises BasesMixed for one on another basis."""
@@ -86,17 +88,22 @@ class Account:
         self._provider = intensity.provider
         begin = intensity.at or _EVER
         end = datetime.max.replace(tzinfo=UTC) if intensity.at is None else at + HOLD
-        self._seen[begin] = (intensity.g_per_kwh, end)
+        self._seen[begin] = (intensity.g_per_kwh, end, intensity.provider)
 
     def take_record(self, trace: Trace) -> None:
         """Take what was recorded, which counts for the time in which nothing was seen."""
         if trace.basis == self._basis:
             self._recorded = list(trace.as_series().intervals)
+            self._recorded_by = trace.provider
 
-    def book(self, start: datetime, end: datetime, reading: Reading, *, is_running: bool) -> None:
-        """Take what was used in a span that follows the one before."""
+    def book(
+        self, start: datetime, end: datetime, reading: Reading, *, is_running: bool, is_begun: bool = True
+    ) -> None:
+        """Take what was used in a span that follows the one before; ``is_begun``: after the first step."""
         if end <= start:
             return
+        if is_running and not is_begun:
+            self._prepared += end - start
         kwh = None if reading.energy_j is None else energy_kwh(reading.energy_j)
         shift = self._paused
         if not is_running:
@@ -122,7 +129,7 @@ class Account:
         """Return the sums so far.
 
         Run-now: what ran, moved to where it would have run without any pause, times what was in force then;
-        what was used in pauses counts as used, but not there.
+        what was used in pauses counts as used, but not there. Saved: on one provider's figures only.
         """
         series = self._series()
         parts = [co2_of(used.span, series) for used in self._used]
@@ -130,11 +137,29 @@ class Account:
         energies = [used.span.energy_kwh for used in self._used]
         energy = None if None in energies else sum(kwh for kwh in energies if kwh is not None)
         co2, run_now = sum_co2(parts), sum_co2(undelayed)
-        saved = None if co2 is None or run_now is None else run_now - co2
+        mixed = self._mixed()
+        saved = None if co2 is None or run_now is None or mixed else run_now - co2
         return Totals(
             energy, co2, run_now, saved, self.running, self._paused, self._quality(),
-            _why(self._used, [*parts, *undelayed]),
+            _why(self._used, [*parts, *undelayed]) or mixed,
         )  # fmt: skip
+
+    def _mixed(self) -> str | None:
+        """Say why what was emitted cannot be compared with running at once; None where it can."""
+        sources = self._sources()
+        if len({provider for _, provider in sources}) < 2:
+            return None
+        spans = [span for used in self._used for span in ([used.span, _moved(used)])]
+        counted = {
+            provider
+            for interval, provider in sources
+            if any(span.start < interval.end and interval.start < span.end for span in spans)
+        }
+        if len(counted) < 2:
+            return None
+        return (
+            f"Intensities are of {' and '.join(sorted(counted))}: what was saved is not known from a mixture."
+        )
 
     def _quality(self) -> Quality | None:
         qualities = {used.quality for used in self._used}
@@ -142,13 +167,19 @@ class Account:
 
     def _series(self) -> IntensitySeries:
         """Return what was seen, each until the next or until nobody confirmed it; between them the record."""
+        intervals = tuple(interval for interval, _ in self._sources())
+        return IntensitySeries(self._zone, self._provider, self._basis, intervals)
+
+    def _sources(self) -> list[tuple[Interval, str]]:
+        """Return the intervals in order, each with its provider."""
         begins = sorted(self._seen)
         seen = []
         for begin, following in zip(begins, [*begins[1:], None], strict=False):
-            value, end = self._seen[begin]
-            seen.append(Interval(begin, end if following is None else min(end, following), value))
-        intervals = sorted([*seen, *_between(self._recorded, seen)], key=lambda interval: interval.start)
-        return IntensitySeries(self._zone, self._provider, self._basis, tuple(intervals))
+            value, end, provider = self._seen[begin]
+            seen.append((Interval(begin, end if following is None else min(end, following), value), provider))
+        between = _between(self._recorded, [interval for interval, _ in seen])
+        listed = [*seen, *((interval, self._recorded_by) for interval in between)]
+        return sorted(listed, key=lambda source: source[0].start)
 
 
 def _between(recorded: Iterable[Interval], seen: Iterable[Interval]) -> Iterable[Interval]:

@@ -21,13 +21,13 @@ class Clock(Protocol):
         """Return a counter that never goes back."""
 
     def sleep(self, wait_s: float) -> None:
-        """Let time pass, or less of it after ``wake``."""
+        """Let time pass, or less of it after ``wake``; none when that came just before."""
 
     async def asleep(self, wait_s: float) -> None:
         """Let time pass without holding up the event loop, or less of it after ``wake``."""
 
     def wake(self) -> None:
-        """End all sleeps under way; from any thread."""
+        """End all sleeps under way, and the next one: who is woken may be about to sleep. From any thread."""
 
 
 class SystemClock:
@@ -36,6 +36,7 @@ class SystemClock:
     def __init__(self) -> None:
         """Start with nobody asleep."""
         self._lock = threading.Lock()
+        self._is_woken = True
         self._sleepers: set[threading.Event] = set()
         self._tasks: set[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = set()
 
@@ -51,6 +52,8 @@ class SystemClock:
         """Wait in this thread."""
         event = threading.Event()
         with self._lock:
+            if self._take_wake():
+                return
             self._sleepers.add(event)
         try:
             event.wait(wait_s)
@@ -62,6 +65,8 @@ class SystemClock:
         """Wait in this task."""
         sleeper = (asyncio.get_running_loop(), asyncio.Event())
         with self._lock:
+            if self._take_wake():
+                return
             self._tasks.add(sleeper)
         try:
             await asyncio.wait_for(sleeper[1].wait(), wait_s)
@@ -72,9 +77,14 @@ class SystemClock:
                 self._tasks.discard(sleeper)
 
     def wake(self) -> None:
-        """End all sleeps under way."""
+        """End all sleeps under way, and the next one."""
         with self._lock:
+            self._is_woken = True
             for event in self._sleepers:
                 event.set()
             for loop, awaited in self._tasks:
                 loop.call_soon_threadsafe(awaited.set)
+
+    def _take_wake(self) -> bool:
+        was_woken, self._is_woken = self._is_woken, False
+        return was_woken

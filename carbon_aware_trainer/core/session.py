@@ -32,6 +32,7 @@ from carbon_aware_trainer.core.taking import (
 from carbon_aware_trainer.errors import CarbonError, KeyRefused
 from carbon_aware_trainer.plans import Action, Decision, Job
 from carbon_aware_trainer.records import Intensity
+from carbon_aware_trainer.strategies.adaptive import OVERRUN
 from carbon_aware_trainer.traces import HOUR, Forecast, Trace
 
 log = logging.getLogger(__name__)
@@ -180,7 +181,8 @@ class CarbonSession:
 
     def _wait_until_clean(self) -> Steps[None]:
         while (yield from self._poll()) == "wait":
-            yield Sleep(self.config.check_interval)
+            # run_now() may have been called since, by a listener say
+            yield Sleep(0.0 if self._is_due() else self.config.check_interval)
 
     def _poll(self) -> Steps[Action]:
         """Book what was used, look at the grid, and change where the decision says so."""
@@ -195,11 +197,13 @@ class CarbonSession:
 
     def _look(self) -> Steps[Decision]:
         """Look at the grid and decide."""
-        scheduler = self._override or self.scheduler
-        seen = yield from self._see(scheduler)
+        seen = yield from self._see(self._override or self.scheduler)
         now, again_in = self._clock.now(), timedelta(seconds=self.config.check_interval)
         self._check_ns = self._clock.monotonic_ns() + round(self.config.check_interval * 1e9)
-        decision = scheduler.decide(seen, self._job(now), now=now, again_in=again_in)
+        job = self._job(now)
+        # read after the next check was set: run_now() during the look is heard here, later it sets the check
+        scheduler = self._override or self._overrun(job) or self.scheduler
+        decision = scheduler.decide(seen, job, now=now, again_in=again_in)
         if scheduler is not self.scheduler:
             self.scheduler.decisions.add(decision)
         return decision
@@ -240,6 +244,10 @@ class CarbonSession:
             resume_cost=self.config.resume_cost_hours * HOUR,
         )
 
+    def _overrun(self, job: Job) -> RunNow | None:
+        """Return who decides once more was run than was estimated: how much is left is not known any more."""
+        return RunNow(OVERRUN) if self.config.duration and not job.duration else None
+
     def _change(self, state: State, decision: Decision) -> Steps[None]:
         self._state = state
         change = StateChange(state, decision.reason, decision.at, decision.g_per_kwh)
@@ -275,5 +283,8 @@ class CarbonSession:
             if now.at_ns <= self._mark.at_ns:
                 return
             reading = self._gauge.reading(self._mark.at_ns, now.at_ns)
-            self._account.book(self._mark.at, now.at, reading, is_running=self._state != "paused")
+            self._account.book(
+                self._mark.at, now.at, reading,
+                is_running=self._state != "paused", is_begun=self._state is not None,
+            )  # fmt: skip
             self._mark = now

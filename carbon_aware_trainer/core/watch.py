@@ -7,7 +7,7 @@ import contextlib
 import inspect
 import logging
 import threading
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from carbon_aware_trainer.errors import CarbonError
@@ -46,17 +46,18 @@ class Watch:
         return dict(self._latest)
 
     def start(self) -> None:
-        """Look from a thread of its own."""
-        self._is_over.clear()
-        threading.Thread(target=self._repeat, name="carbon-monitor", daemon=True).start()
+        """Look from a thread of its own, in place of one that does already."""
+        is_over = self._begin()
+        threading.Thread(target=self._repeat, args=(is_over,), name="carbon-monitor", daemon=True).start()
 
     def stop(self) -> None:
         """Look no more. A question under way ends by itself, and nobody is told of its answer."""
         self._is_over.set()
 
     async def astart(self) -> None:
-        """Look from a task of the running event loop."""
-        self._is_over.clear()
+        """Look from a task of the running event loop, in place of one that does already."""
+        await self.astop()
+        self._begin()
         self._task = asyncio.create_task(self._arepeat(), name="carbon-monitor")
 
     async def astop(self) -> None:
@@ -69,19 +70,22 @@ class Watch:
 
     def look(self) -> None:
         """Look at every region once; a callback that is async runs to its end in here."""
+        self._look(self._is_over)
+
+    def _look(self, is_over: threading.Event) -> None:
         for region in self._regions:
             try:
                 update = Update(region, self._provider.fetch_latest(region))
             except CarbonError as err:
                 update = Update(region, None, str(err))
-            for told in self._keep(update):
-                asyncio.run(told)
+            for callback in self._keep(update, is_over):
+                _tell(callback, update)
 
     async def alook(self) -> None:
         """Look at every region once, at all at the same time."""
         for update in await asyncio.gather(*(self._aask(region) for region in self._regions)):
-            for told in self._keep(update):
-                await told
+            for callback in self._keep(update, self._is_over):
+                await _atell(callback, update)
 
     async def _aask(self, region: str) -> Update:
         try:
@@ -89,27 +93,52 @@ class Watch:
         except CarbonError as err:
             return Update(region, None, str(err))
 
-    def _repeat(self) -> None:
-        while not self._is_over.is_set():
-            self.look()
-            self._is_over.wait(self._interval_s)
+    def _begin(self) -> threading.Event:
+        """Return what ends the looks that begin now. Never used again: a thread that sleeps would go on."""
+        self._is_over.set()
+        self._is_over = threading.Event()
+        return self._is_over
+
+    def _repeat(self, is_over: threading.Event) -> None:
+        while not is_over.is_set():
+            self._look(is_over)
+            is_over.wait(self._interval_s)
 
     async def _arepeat(self) -> None:
         while True:
             await self.alook()
             await asyncio.sleep(self._interval_s)
 
-    def _keep(self, update: Update) -> list[Coroutine[None, None, None]]:
-        """Keep an update, and return the calls to come; none once it is over."""
-        if self._is_over.is_set():
+    def _keep(self, update: Update, is_over: threading.Event) -> list[Callback]:
+        """Keep an update, and return whom to tell; nobody once it is over."""
+        if is_over.is_set():
             return []
         self._latest[update.region] = update
         if update.error is not None:
             log.warning("no intensity region=%s: %s", update.region, update.error)
-        return [_tell(callback, update) for callback in self.callbacks]
+        return list(self.callbacks)
 
 
-async def _tell(callback: Callback, update: Update) -> None:
+def _tell(callback: Callback, update: Update) -> None:
+    """Tell a callback; one that is async runs to its end in a loop of its own, if none runs here."""
+    try:
+        outcome = callback(update)
+        if not inspect.isawaitable(outcome):
+            return
+        told = _finish(outcome)
+        try:
+            asyncio.run(told)
+        finally:
+            told.close()  # where a loop runs here it never began
+    except Exception:  # foreign code: what it raises is not to end the watch
+        log.exception("a callback failed region=%s", update.region)
+
+
+async def _finish(outcome: Awaitable[None]) -> None:
+    await outcome
+
+
+async def _atell(callback: Callback, update: Update) -> None:
     try:
         outcome = callback(update)
         if inspect.isawaitable(outcome):

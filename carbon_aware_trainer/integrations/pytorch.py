@@ -181,6 +181,8 @@ class CarbonAwarePyTorchTrainer:
         self._scaler.load_state_dict(state["scaler"])
         _set_random_state(state["random"])
         self.epoch, self._earlier = state["epoch"], state["carbon"]
+        if self.collector is not None:
+            self.collector.restart_epoch()
         return self.get_carbon_metrics()
 
     def get_carbon_metrics(self) -> CarbonMetrics:

@@ -89,6 +89,10 @@ class MetricsCollector:
         self._loss_sum = self._loss_sum + loss
         self._losses += 1
 
+    def restart_epoch(self) -> None:
+        """Begin the epoch anew from the sums as they are now, as after a checkpoint was loaded."""
+        self._before, self._loss_sum, self._losses = self._source(), 0.0, 0
+
     def end_epoch(
         self, epoch: int | None = None, *, val_loss: float | None = None, val_accuracy: float | None = None
     ) -> EpochSummary:

@@ -12,7 +12,7 @@ from pathlib import Path
 import httpx
 
 from carbon_aware_trainer.errors import BasesMixed, CarbonError, IntensityUnavailable, UnknownModel
-from carbon_aware_trainer.providers import electricitymaps, uk, watttime
+from carbon_aware_trainer.providers import electricitymaps, files, uk, watttime
 from carbon_aware_trainer.providers.adapter import Adapter
 from carbon_aware_trainer.providers.asking import Asker, utc_now
 from carbon_aware_trainer.providers.cache import Cache, ProcessCache
@@ -143,8 +143,27 @@ def _open_cached(setup: _Setup) -> Adapter:
         raise IntensityUnavailable(
             "Cached data needs its file: api_key is the path of a JSON, CSV or Parquet file, or of a folder."
         )
-    path = Path(setup.api_key).expanduser()
-    return Cached(path, now=setup.asker(Cached.name).now, stale_after=setup.stale_after, basis=setup.basis)
+    return Cached(
+        _checked_path(setup.api_key),
+        now=setup.asker(Cached.name).now,
+        stale_after=setup.stale_after,
+        basis=setup.basis,
+    )
+
+
+def _checked_path(text: str) -> Path:
+    """Return the path of cached data. A text that may be a key given by mistake is not repeated."""
+    try:
+        path = Path(text).expanduser()
+        is_path = path.exists() or "/" in text or "\\" in text or path.suffix.lower() in files.ENDINGS
+    except (OSError, RuntimeError):  # too long, or the home of nobody
+        is_path = False
+    if not is_path:
+        raise IntensityUnavailable(
+            "There is no file or folder of cached data by that name. "
+            "Give the path of a JSON, CSV or Parquet file, or of a folder."
+        )
+    return path
 
 
 _ADAPTERS: dict[str, Callable[[_Setup], Adapter]] = {

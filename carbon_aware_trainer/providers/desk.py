@@ -22,6 +22,9 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 # An answer that is fresh no more may still be better than none; how old a value may be is another rule.
 KEPT_FOR_S = 24 * 3600.0
+# What a key may not see, or a provider does not have, is asked again after this: keys are changed by hand.
+REFUSED_FOR_S = 3600.0
+_LASTING = (403, 404)
 POLL_S = 0.2
 
 
@@ -99,14 +102,19 @@ class Desk:
 
         Raises KeyRefused, ProviderDown, AnswerRefused and what ``parse`` raises.
         """
+        found, _ = yield from self.fetch_dated(query, parse)
+        return found
+
+    def fetch_dated(self, query: Query, parse: Callable[[object], T]) -> Exchange[tuple[T, datetime]]:
+        """Return the same, and when it came: what is kept may stand in for a failure."""
         asker = self._asker
         end_s = asker.clock() + asker.patience.total_s
         key = query.key(self._key.account)
         kept = yield from self._kept(key)
         if kept is not None and self._is_fresh(kept, query):
-            return parse(decode(asker.provider, kept.body))
+            return parse(decode(asker.provider, kept.body)), kept.at
         try:
-            body = yield from self._flights.share(
+            packed = yield from self._flights.share(
                 key,
                 partial(self._lead, key, query, parse, end_s),
                 alone=partial(self._fetch, key, query, parse, end_s),
@@ -114,7 +122,8 @@ class Desk:
             )
         except TimeoutError as err:
             raise asker.too_slow() from err
-        return parse(decode(asker.provider, body))
+        found = _Kept.unpack(packed)
+        return parse(decode(asker.provider, found.body)), found.at
 
     def _lead(
         self, key: str, query: Query, parse: Callable[[object], object], end_s: float
@@ -123,7 +132,8 @@ class Desk:
         while True:
             kept = yield from self._kept(key)
             if kept is not None and self._is_fresh(kept, query):
-                return kept.body
+                return kept.pack()
+            yield from self._recall_refusal(key, query)
             if pause := (yield from self._pause(key)):
                 return self._instead(kept, ProviderDown(pause))
             token = yield from block(partial(self._cache.claim, key, ttl_s=self._asker.patience.total_s))
@@ -146,16 +156,16 @@ class Desk:
         kept: _Kept | None = None,
     ) -> Exchange[bytes]:
         """Ask, and keep the answer once it parsed."""
-        answer = yield from self._ask(query, end_s)
+        answer = yield from self._ask(key, query, end_s)
         if isinstance(answer, Failure):
             yield from self._take_pause(key, answer)
             return self._instead(kept, answer.error)
         parse(decode(self._asker.provider, answer.body))
         fresh = _Kept(self.now, answer.body).pack()
         yield from block(partial(self._cache.put, key, fresh, ttl_s=max(query.ttl_s, KEPT_FOR_S)))
-        return answer.body
+        return fresh
 
-    def _ask(self, query: Query, end_s: float) -> Exchange[Answer | Failure]:
+    def _ask(self, key: str, query: Query, end_s: float) -> Exchange[Answer | Failure]:
         """Ask with the key, once more with a new one where that can help."""
         is_again = False
         while True:
@@ -167,15 +177,26 @@ class Desk:
             if isinstance(answer, Failure) or answer.status == 200:
                 return answer
             if answer.status != 401 or not self._key.is_renewable or is_again:
+                if answer.status in _LASTING:
+                    status = str(answer.status).encode()
+                    yield from block(
+                        partial(self._cache.put, f"pause:refused:{key}", status, ttl_s=REFUSED_FOR_S)
+                    )
                 raise refusal(self._asker.provider, answer, query.refusals)
             is_again = True
+
+    def _recall_refusal(self, key: str, query: Query) -> Exchange[None]:
+        """Raise the error of a refusal that still counts."""
+        status = yield from block(partial(self._cache.get, f"pause:refused:{key}"))
+        if status is not None and status.isdigit():
+            raise refusal(self._asker.provider, Answer(int(status), {}, b""), query.refusals)
 
     def _instead(self, kept: _Kept | None, error: ProviderDown) -> bytes:
         """Return what is kept of earlier. Raises the error when that is nothing."""
         if kept is None:
             raise error
         log.warning("intensity is of %s: %s", kept.at.isoformat(timespec="minutes"), error)
-        return kept.body
+        return kept.pack()
 
     def _kept(self, key: str) -> Exchange[_Kept | None]:
         packed = yield from block(partial(self._cache.get, key))

@@ -66,9 +66,12 @@ class ElectricityMaps:
         """Return up to 72 h. Raises ForecastUnavailable for a key without forecasts, as free ones are."""
         hours = next((hours for hours in HORIZONS_H if hours * HOUR >= horizon), HORIZONS_H[-1])
         query = self._query("carbon-intensity/forecast", zone, {"horizonHours": str(hours)}, is_forecast=True)
-        found = yield from self._desk.fetch(query, lambda data: self._points(data, zone))
+        found, made_at = yield from self._desk.fetch_dated(query, lambda data: self._points(data, zone))
         known = points.trace(found, self._origin(zone), step=HOUR, who=_WHO)
-        return points.forecast(known, now=self._desk.now, horizon=horizon, method=self.name)
+        return points.forecast(
+            known, now=self._desk.now, horizon=horizon, method=self.name,
+            made_at=made_at, stale_after=self._stale_after,
+        )  # fmt: skip
 
     def mix(self, zone: str) -> Exchange[EnergyMix]:
         """Return what is consumed in the hour in force."""

@@ -16,6 +16,7 @@ from carbon_aware_trainer.providers.points import Point
 from carbon_aware_trainer.records import Basis
 
 _TIMES, _ZONES, _VALUES = ("timestamp", "datetime", "time"), ("region", "zone"), ("carbon_intensity",)
+ENDINGS = (".json", ".csv", ".parquet", ".pq")
 _FORMS = (
     'JSON {"regions": {"US-CA": {"historical": [{"timestamp": …, "carbon_intensity": …}]}}}, '
     "CSV with region,timestamp,carbon_intensity, or CSV named ZONE__SOURCE.csv with datetime,carbon_intensity"

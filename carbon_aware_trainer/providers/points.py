@@ -152,11 +152,20 @@ def hourly(points: Iterable[Point], *, partial: datetime | None = None) -> list[
     ]
 
 
-def forecast(known: Trace, *, now: datetime, horizon: timedelta, method: str) -> Forecast:
+def forecast(
+    known: Trace, *, now: datetime, horizon: timedelta, method: str,
+    made_at: datetime | None = None, stale_after: timedelta = timedelta.max,
+) -> Forecast:  # fmt: skip
     """Return the part of a trace from the slot that holds ``now`` on, up to its first gap.
 
-    Raises ForecastUnavailable when it does not hold ``now``.
+    made_at: by default now. Raises ForecastUnavailable when it does not hold ``now`` or is too old.
     """
+    made_at = made_at or now
+    if now - made_at > stale_after:
+        raise ForecastUnavailable(
+            f"{known.provider}'s newest forecast of {known.zone} is of {made_at:%Y-%m-%d %H:%M} UTC, "
+            f"{(now - made_at) / HOUR:.1f} h ago; {stale_after / HOUR:g} h are allowed."
+        )
     first = max(0, known.slot(now))
     ahead = known.between(known.start + first * known.step, now + horizon)
     missing = np.flatnonzero(np.isnan(ahead.g_per_kwh))
@@ -167,7 +176,7 @@ def forecast(known: Trace, *, now: datetime, horizon: timedelta, method: str) ->
         )
     unknown = np.full(len(values), np.nan)
     return Forecast(
-        known.zone, known.provider, known.basis, now, ahead.start, known.step,
+        known.zone, known.provider, known.basis, made_at, ahead.start, known.step,
         values, unknown, unknown, method,
     )  # fmt: skip
 

@@ -70,9 +70,13 @@ class Uk:
         """Return up to 48 h."""
         region, now = code_at(self.name, zone), self._desk.now
         path = _path(region, points.floor(now, HALF_HOUR))
-        found = yield from self._desk.fetch(self._query(path), lambda data: _points(data, region))
+        found, made_at = yield from self._desk.fetch_dated(
+            self._query(path), lambda data: _points(data, region)
+        )
         known = points.trace(found, self._origin(zone), step=HALF_HOUR, who=_WHO)
-        return points.forecast(known, now=now, horizon=horizon, method="uk")
+        return points.forecast(
+            known, now=now, horizon=horizon, method="uk", made_at=made_at, stale_after=self._stale_after
+        )
 
     def mix(self, zone: str) -> Exchange[EnergyMix]:
         """Return the mix of the half hour in force."""

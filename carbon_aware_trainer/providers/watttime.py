@@ -113,11 +113,14 @@ class WattTime:
         """Return up to 72 h; the hour under way is what is left of it."""
         hours = min(FARTHEST_H, math.ceil(horizon / HOUR))
         query = self._query("forecast", zone, {"horizon_hours": str(hours)})
-        found = yield from self._desk.fetch(query, lambda data: self._points(data, zone))
+        found, made_at = yield from self._desk.fetch_dated(query, lambda data: self._points(data, zone))
         now = self._desk.now
         whole = points.hourly(found, partial=points.floor(now, HOUR))
         known = points.trace(whole, self._origin(zone), step=HOUR, who=_WHO)
-        return points.forecast(known, now=now, horizon=horizon, method=self.name)
+        return points.forecast(
+            known, now=now, horizon=horizon, method=self.name,
+            made_at=made_at, stale_after=self._stale_after,
+        )  # fmt: skip
 
     def mix(self, zone: str) -> Exchange[EnergyMix]:
         """Raise MixUnavailable: what is marginal has no mix."""

@@ -20,6 +20,7 @@ Bools = npt.NDArray[np.bool_]
 
 # A job that runs is not paused for less than this: removes a third of the pauses at the cost of half a point.
 KEEP_RUNNING_BAND = 0.05
+OVERRUN = "It takes longer than was estimated. It runs without a pause until it is done."
 
 
 def is_among_cheapest(now: Floats, ahead: Floats, hours: Floats, work_h: Floats) -> Bools:
@@ -52,6 +53,8 @@ def decide(
     margin: by which the work may take longer than the job says. Without a forecast, or with one that ends
     before the work could, it runs now and says so.
     """
+    if job.duration <= timedelta():
+        return Decision(now, "run", OVERRUN, _in_force(forecast, now))
     work = job.duration + margin
     if job.deadline - now - again_in < work:
         return Decision(now, "run", _deadline_text(job, now), _in_force(forecast, now))

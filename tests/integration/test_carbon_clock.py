@@ -79,3 +79,14 @@ def test_an_event_loop_goes_on_while_a_training_waits_and_run_now_wakes_it(tmp_p
 
     assert asyncio.run(main()) == "Run now was asked for."
     assert model.steps == 1
+
+
+def test_a_wake_just_before_a_sleep_is_not_lost() -> None:
+    clock = SystemClock()
+    clock.wake()
+    sleeper = threading.Thread(target=clock.sleep, args=(3600,), daemon=True)
+    sleeper.start()
+    sleeper.join(30)
+    assert not sleeper.is_alive()
+    clock.wake()
+    asyncio.run(asyncio.wait_for(clock.asleep(3600), 30))

@@ -127,6 +127,20 @@ def test_a_loaded_checkpoint_goes_on_bit_by_bit_with_its_sums(tmp_path: Path) ->
     assert metrics.average_intensity == pytest.approx(100.0)
 
 
+def test_a_checkpoint_loaded_within_the_context_adds_nothing_to_the_next_epoch(tmp_path: Path) -> None:
+    clock = Clock()
+    first = trainer(tmp_path, [100.0] * 8, clock)
+    first.fit(Slow(clock, batches()), epochs=2, checkpoint=tmp_path / "last")
+    second = trainer(tmp_path, [100.0] * 8, clock)
+    with second:
+        second.load_checkpoint(tmp_path / "last")
+        (third,) = second.fit(Slow(clock, batches()), epochs=3)
+    assert (third.epoch, third.steps) == (3, 6)
+    assert third.energy_kwh == pytest.approx(0.6)
+    assert third.co2_g == pytest.approx(60.0)
+    assert second.get_carbon_metrics().total_energy_kwh == pytest.approx(1.8)
+
+
 def test_the_carbon_metrics_stand_beside_the_checkpoint(tmp_path: Path) -> None:
     clock = Clock()
     used = trainer(tmp_path, [100.0], clock)

@@ -56,3 +56,34 @@ def test_a_task_looks_again_and_again_until_the_block_ends(tmp_path: Path) -> No
 
     assert asyncio.run(main()) == 0
     assert heard[0].intensity is not None
+
+
+def watching() -> list[threading.Thread]:
+    return [thread for thread in threading.enumerate() if thread.name == "carbon-monitor"]
+
+
+def test_a_watch_that_starts_again_leaves_one_thread(tmp_path: Path) -> None:
+    watched = opened(tmp_path)
+    before = watching()
+    for _ in range(5):
+        watched.__enter__()
+        watched.__exit__()
+    watched.__enter__()
+    with watched:
+        mine = [thread for thread in watching() if thread not in before]
+        for thread in mine[:-1]:
+            thread.join(30)
+        assert [thread.is_alive() for thread in mine] == [False] * (len(mine) - 1) + [True]
+    mine[-1].join(30)
+    assert not mine[-1].is_alive()
+
+
+def test_a_plain_callback_is_told_by_a_plain_update_within_a_running_loop(tmp_path: Path) -> None:
+    watched, heard = opened(tmp_path), list[Update]()
+    watched.add_callback(heard.append)
+
+    async def main() -> None:
+        watched.update()
+
+    asyncio.run(main())
+    assert [update.region for update in heard] == ["US-CA", "DE"]

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import numpy as np
@@ -99,3 +100,33 @@ def test_bases_are_not_mixed() -> None:
 def test_an_account_without_spans_has_used_nothing() -> None:
     totals = account().totals()
     assert (totals.energy_kwh, totals.co2_g, totals.saved_g, totals.g_per_kwh) == (0, 0, 0, None)
+
+
+def test_a_saving_from_the_figures_of_two_providers_is_unknown_and_says_why() -> None:
+    kept = account()
+    kept.observe(intensity(300.0, START), START)
+    kept.book(START, START + HOUR, used(0.0), is_running=False)
+    kept.observe(replace(intensity(100.0, START + HOUR), provider="another"), START + HOUR)
+    kept.book(START + HOUR, START + 2 * HOUR, used(1.0), is_running=True)
+    totals = kept.totals()
+    assert (totals.co2_g, totals.saved_g) == (pytest.approx(100.0), None)
+    assert totals.reason == (
+        "Intensities are of another and given: what was saved is not known from a mixture."
+    )
+
+
+def test_a_saving_is_unknown_when_another_provider_recorded_what_nobody_saw() -> None:
+    kept = account()
+    kept.observe(intensity(100.0, START + HOUR), START + HOUR)
+    for i in range(2):
+        kept.book(START + i * HOUR, START + (i + 1) * HOUR, used(1.0), is_running=True)
+    kept.take_record(Trace("DE", "another", "average lifecycle", START, HOUR, np.array([50.0])))
+    assert (kept.totals().co2_g, kept.totals().saved_g) == (pytest.approx(150.0), None)
+
+
+def test_another_provider_at_a_time_that_nothing_ran_changes_no_saving() -> None:
+    kept = account()
+    kept.observe(replace(intensity(300.0, START - 9 * HOUR), provider="another"), START - 9 * HOUR)
+    kept.observe(intensity(100.0, START), START)
+    kept.book(START, START + HOUR, used(1.0), is_running=True)
+    assert (kept.totals().saved_g, kept.totals().reason) == (0.0, None)

@@ -254,3 +254,17 @@ def test_times_far_apart_are_refused_before_they_fill_the_memory(tmp_path: Path)
     rows = ["1026-06-01T10:00Z,1", "1026-06-01T11:00Z,2", "2026-06-01T12:00Z,2"]
     with pytest.raises(AnswerRefused, match="from 1026 to 2026"):
         opened(as_csv(tmp_path / "DE.csv", rows))
+
+
+@pytest.mark.parametrize("key", ["token-of-mine", "token." + "x" * 300, "~token-of-mine", "~token/of"])
+def test_a_key_that_is_given_as_the_path_is_not_repeated(key: str) -> None:
+    with pytest.raises(IntensityUnavailable, match="no file or folder") as caught:
+        open_provider("cached", api_key=key)
+    assert "token" not in str(caught.value)
+    assert caught.value.__cause__ is None
+
+
+@pytest.mark.parametrize("path", ["gone.json", "gone.CSV", "folder/gone"])
+def test_a_path_that_is_not_there_is_named(path: str) -> None:
+    with pytest.raises(IntensityUnavailable, match=path):
+        open_provider("cached", api_key=path)

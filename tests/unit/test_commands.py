@@ -146,3 +146,14 @@ def test_what_cannot_work_is_said_on_standard_error(
     monkeypatch.delenv("WATTLE_ZONE", raising=False)
     assert call(*words) == 1
     assert text in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("model", ["cached", " Cached"])
+def test_a_key_is_never_taken_for_the_file_of_cached_data(
+    model: str, capsys: Printed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WATTLE_CARBON_API_KEY", "token-of-mine")
+    assert call("now", "--zone", "US-CA", "--model", model) == 1
+    said = capsys.readouterr().err
+    assert "token-of-mine" not in said
+    assert "--file" in said

@@ -10,11 +10,11 @@ from email.utils import format_datetime
 import httpx
 import pytest
 
-from carbon_aware_trainer.errors import AnswerRefused, KeyRefused, ProviderDown
+from carbon_aware_trainer.errors import AnswerRefused, ForecastUnavailable, KeyRefused, ProviderDown
 from carbon_aware_trainer.providers import Patience, ProcessCache
 from carbon_aware_trainer.providers.patience import retry_after_s
-from tests.provider_parts import NOW, TOKEN, Answers, Clock, opened
-from tests.unit.test_electricitymaps import LATEST
+from tests.provider_parts import HOUR, NOW, TOKEN, Answers, Clock, opened
+from tests.unit.test_electricitymaps import LATEST, hours
 
 BUSY, BROKEN = httpx.Response(429), httpx.Response(500)
 
@@ -250,3 +250,41 @@ def test_a_cache_forgets_what_is_over_and_bounds_itself() -> None:
     assert cache.claim("k", ttl_s=5)
     cache.release("k", token)
     assert cache.claim("k", ttl_s=5) is None
+
+
+@pytest.mark.parametrize("status", [403, 404])
+def test_a_refusal_counts_for_an_hour_for_its_question_only(status: int) -> None:
+    answers, clock = Answers(httpx.Response(status)), Clock()
+    provider = opened("electricitymaps", answers, clock=clock)
+    for _ in range(3):
+        with pytest.raises((ForecastUnavailable, AnswerRefused), match=f"{status}"):
+            provider.fetch_forecast("DE")
+        clock.pass_by(1000)
+    assert len(answers.asked) == 1
+    answers.answers = [LATEST]
+    assert provider.fetch_latest("DE").g_per_kwh == 302
+    answers.answers = [hours(datetime(2026, 3, 29, tzinfo=UTC), list(range(1, 9)), key="forecast")]
+    clock.pass_by(600)
+    assert provider.fetch_forecast("DE").g_per_kwh[0] == 2
+
+
+def test_a_refusal_hides_no_other_key() -> None:
+    answers, cache, clock = Answers(httpx.Response(403), LATEST), ProcessCache(), Clock()
+    with pytest.raises(KeyRefused):
+        opened("electricitymaps", answers, cache=cache, clock=clock).fetch_latest("DE")
+    other = opened("electricitymaps", answers, cache=cache, clock=clock, api_key="another")
+    assert other.fetch_latest("DE").g_per_kwh == 302
+
+
+def test_a_forecast_that_is_kept_is_as_old_as_it_is_and_refused_once_it_is_stale() -> None:
+    made_at = datetime(2026, 3, 29, 0, 40, tzinfo=UTC)
+    body = hours(datetime(2026, 3, 29, tzinfo=UTC), list(range(1, 25)), key="forecast")
+    clock = Clock()
+    provider = opened("electricitymaps", Answers(body, BROKEN), clock=clock)
+    assert provider.fetch_forecast("DE", 6 * HOUR).made_at == made_at
+    clock.pass_by(2 * 3600)
+    later = provider.fetch_forecast("DE", 6 * HOUR)
+    assert (later.made_at, later.start) == (made_at, datetime(2026, 3, 29, 2, tzinfo=UTC))
+    clock.pass_by(2 * 3600)
+    with pytest.raises(ForecastUnavailable, match=r"of 2026-03-29 00:40 UTC, 4\.0 h ago; 3 h are allowed"):
+        provider.fetch_forecast("DE", 6 * HOUR)

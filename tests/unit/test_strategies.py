@@ -258,3 +258,9 @@ def test_a_budget_of_a_project_counts_all_that_was_spent() -> None:
     assert (refused.action, refused.reason.endswith("Raise the budget to go on.")) == ("wait", True)
     with pytest.raises(ValueError, match="above zero"):
         budget.Budget(0)
+
+
+def test_work_that_should_be_done_by_now_is_not_paused() -> None:
+    grid = forecast(*[300.0] * 3, *[100.0] * 20)
+    job = Job(timedelta(), grid.start + 20 * HOUR, is_interruptible=True, is_running=True)
+    assert adaptive.decide(job, grid, now=grid.start).action == "run"
