@@ -45,10 +45,14 @@ class Cell:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Moment:
-    """What a policy sees: [n, hours until the deadline] expected, [n] hours of work left."""
+    """What a policy sees: [n, hours until the deadline] expected, [n] hours of work left.
+
+    is_running: [n], the job ran in the hour before.
+    """
 
     expected: Rows
     left_h: Ints
+    is_running: Bools
     cell: Cell
 
 
@@ -73,7 +77,8 @@ def adapt(moment: Moment) -> Bools:
     if not moment.cell.is_interruptible:
         return adaptive.is_cheapest_window(slots, moment.cell.job_h)
     hours = np.ones(slots.shape[1] - 1, dtype=np.float32)
-    return adaptive.is_among_cheapest(slots[:, 0], slots[:, 1:], hours, moment.left_h.astype(np.float64))
+    bound = slots[:, 0] - np.where(moment.is_running, adaptive.keep_running_band(slots), 0.0)
+    return adaptive.is_among_cheapest(bound, slots[:, 1:], hours, moment.left_h.astype(np.float64))
 
 
 def below(threshold_g_per_kwh: float) -> Policy:
@@ -84,14 +89,18 @@ def below(threshold_g_per_kwh: float) -> Policy:
 def run(replay: Replay, policy: Policy, cell: Cell, starts: Ints) -> Outcome:
     """Replay a policy, asked every hour, for jobs submitted in the hours ``starts``; the deadline wins."""
     left = np.full(len(starts), cell.job_h, dtype=np.int64)
+    is_running = np.zeros(len(starts), dtype=bool)
     grams = np.zeros(len(starts))
     for passed in range(cell.total_h):
         pending = np.flatnonzero(left > 0)
         if not len(pending):
             break
         at = starts[pending] + passed
-        runs = _runs(replay, policy, cell, at, left[pending], cell.total_h - passed)
-        chosen = pending[runs]
+        asked = Moment(
+            replay.expected[at, : cell.total_h - passed], left[pending], is_running[pending], cell
+        )
+        runs = _runs(policy, asked, replay.failed[at])
+        chosen, is_running[pending] = pending[runs], runs
         grams[chosen] += replay.actual[at[runs]]
         left[chosen] -= 1
     return _outcome(replay, cell, starts, grams, int((left > 0).sum()))
@@ -115,13 +124,13 @@ def _outcome(replay: Replay, cell: Cell, starts: Ints, grams: Floats, missed: in
     return Outcome(float(np.mean(1 - grams / now)), float(1 - grams.sum() / now.sum()), missed)
 
 
-def _runs(replay: Replay, policy: Policy, cell: Cell, at: Ints, left: Ints, hours: int) -> Bools:
+def _runs(policy: Policy, moment: Moment, failed: Bools) -> Bools:
     """Say which jobs run in this hour: all that have to or know no better, and those the policy lets."""
-    runs = (hours <= left) | replay.failed[at]
-    if not cell.is_interruptible:
-        runs |= left < cell.job_h
+    runs = (moment.expected.shape[1] <= moment.left_h) | failed
+    if not moment.cell.is_interruptible:
+        runs |= moment.is_running
     asked = np.flatnonzero(~runs)
     if len(asked):
-        moment = Moment(replay.expected[at[asked], :hours], left[asked], cell)
-        runs[asked] = policy(moment)
+        expected, left, running = moment.expected[asked], moment.left_h[asked], moment.is_running[asked]
+        runs[asked] = policy(Moment(expected, left, running, moment.cell))
     return runs
