@@ -63,7 +63,8 @@ Policy = Callable[[Moment], Bools]
 class Outcome:
     """What was saved against running at once, and the deadlines that were missed.
 
-    saving: the mean of the savings of all starts. saving_of_totals: of their emissions added up.
+    saving: the mean of the savings of all starts, 0 of one that emits nothing when run at once.
+    saving_of_totals: of their emissions added up.
     """
 
     saving: float
@@ -96,9 +97,7 @@ def run(replay: Replay, policy: Policy, cell: Cell, starts: Ints) -> Outcome:
         if not len(pending):
             break
         at = starts[pending] + passed
-        asked = Moment(
-            replay.expected[at, : cell.total_h - passed], left[pending], is_running[pending], cell
-        )
+        asked = Moment(replay.expected[at, : cell.total_h - passed], left[pending], is_running[pending], cell)
         runs = _runs(policy, asked, replay.failed[at])
         chosen, is_running[pending] = pending[runs], runs
         grams[chosen] += replay.actual[at[runs]]
@@ -115,13 +114,15 @@ def best(replay: Replay, cell: Cell, starts: Ints) -> Outcome:
 
 def sums(actual: Floats, starts: Ints, length: int) -> Floats:
     """Return the sums of ``length`` hours from each start on: what running at once emits."""
-    total = np.concatenate([[0.0], np.cumsum(actual)])
-    return np.asarray(total[starts + length] - total[starts])
+    # Not as differences of running sums: those leave a rest where the hours themselves are 0.
+    return np.asarray(actual[starts[:, None] + np.arange(length)].sum(axis=1))
 
 
 def _outcome(replay: Replay, cell: Cell, starts: Ints, grams: Floats, missed: int) -> Outcome:
     now = sums(replay.actual, starts, cell.job_h)
-    return Outcome(float(np.mean(1 - grams / now)), float(1 - grams.sum() / now.sum()), missed)
+    share = np.divide(grams, now, out=np.ones(len(now)), where=now > 0)
+    of_totals = float(1 - grams.sum() / now.sum()) if now.sum() > 0 else 0.0
+    return Outcome(float(np.mean(1 - share)), of_totals, missed)
 
 
 def _runs(policy: Policy, moment: Moment, failed: Bools) -> Bools:

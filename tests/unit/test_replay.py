@@ -120,6 +120,20 @@ def test_no_policy_is_shown_an_hour_after_the_deadline() -> None:
     assert shown == [7, 6, 5, 4, 3]
 
 
+@pytest.mark.parametrize("is_interruptible", [True, False])
+def test_where_running_at_once_emits_nothing_nothing_is_saved(is_interruptible: bool) -> None:
+    actual = np.where(np.arange(600) % 48 < 24, 0.0, 333.33)
+    cell, starts = Cell(6, 30, is_interruptible), np.arange(0, 500, 7)
+    for outcome in (
+        replay.run(foreseen(actual), replay.adapt, cell, starts),
+        replay.best(foreseen(actual), cell, starts),
+    ):
+        assert 0 < outcome.saving < 1
+        assert 0 < outcome.saving_of_totals < 1
+    nowhere = replay.best(foreseen(np.zeros(600)), cell, starts)
+    assert (nowhere.saving, nowhere.saving_of_totals) == (0.0, 0.0)
+
+
 def test_running_at_once_saves_nothing() -> None:
     case = recorded(failing=1.1)
     outcome = replay.run(case, replay.adapt, Cell(6, 30, True), np.arange(0, 500, 7))
@@ -147,6 +161,29 @@ def test_the_last_line_of_the_bench_has_the_keys_that_are_read(
     assert {"captured_int", "captured_ni", "threshold_int", "threshold_ni"} <= set(
         found["per_zone"]["XX__made"]
     )
+
+
+def write_days(folder: Path, name: str, *day: float) -> None:
+    lines = [f"{START + i * HOUR:%Y-%m-%dT%H:%M:%SZ},{day[i % len(day)]}" for i in range(24 * 80)]
+    (folder / f"{name}__made.csv").write_text("\n".join(["datetime,carbon_intensity", *lines]) + "\n")
+
+
+def test_the_bench_takes_a_grid_that_reaches_zero_and_a_flat_one(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_days(tmp_path, "FLAT", 300.0)
+    write_days(tmp_path, "HYDRO", 0.0)
+    write_days(tmp_path, "SUN", *[300.0] * 12, *[0.0] * 12)
+    assert carbon.main(["--quick", "--traces", str(tmp_path)]) == 0
+
+    def refuse(constant: str) -> None:
+        raise ValueError(f"{constant} is no JSON")
+
+    found = json.loads(capsys.readouterr().out.splitlines()[-1], parse_constant=refuse)
+    zones = found["per_zone"]
+    assert zones["SUN__made"]["captured_int"] > 0.9
+    assert zones["FLAT__made"]["captured_int"] is zones["HYDRO__made"]["captured_ni"] is None
+    assert found["captured_int"] == zones["SUN__made"]["captured_int"]
 
 
 def test_no_forecast_of_the_bench_knows_an_hour_that_has_not_begun(tmp_path: Path) -> None:
