@@ -9,7 +9,7 @@ Saving of a start = 1 - emissions(policy) / emissions(run now); of a cell: the m
 Captured by a zone = mean saving of all 20 cells / mean saving of the oracle in them, each cell counted once,
 also 24 h of slack of a 24 h job, which appears twice (1 time the job, and 24 h) as it does for 48 h.
 ``int``: the job may be interrupted, and so may the oracle's. ``ni``: neither may. The figures of the last
-line are means over zones. ``of_totals`` is the same with the emissions of a cell's starts added up before
+line are means over zones; a zone where the oracle saves nothing has none (null). ``of_totals`` is the same with the emissions of a cell's starts added up before
 they are compared, which weighs starts in dirty hours more and comes out higher. ``missed_deadlines`` counts
 all replayed jobs: of adaptive, of the fixed threshold (33rd percentile of the history before the unseen
 part), and of adaptive with a provider that fails in a fifth of all hours. An hour missing at the source
@@ -40,18 +40,19 @@ JOBS_H = (4, 12, 24, 48)
 STARTS, QUICK_STARTS = 240, 120
 REFIT_H, QUICK_REFIT_H = 7 * 24, 28 * 24
 FAILING = 0.2
+Shares = dict[str, float | None]
 SEED = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What one zone gave: shares of the oracle's saving, and jobs."""
+    """What one zone gave: shares of the oracle's saving, None where that is 0, and jobs."""
 
-    captured: dict[str, float]
-    of_totals: dict[str, float]
-    oracle: dict[str, float]
-    threshold: dict[str, float]
-    failing: dict[str, float]
+    captured: Shares
+    of_totals: Shares
+    oracle: Shares
+    threshold: Shares
+    failing: Shares
     replayed: int
     missed: int
 
@@ -106,8 +107,8 @@ def forecasts(case: Case, *, refit_h: int) -> npt.NDArray[np.float32]:
 class Scored:
     """One policy in all cells."""
 
-    share: float
-    share_of_totals: float
+    share: float | None
+    share_of_totals: float | None
     oracle: float
     replayed: int
     missed: int
@@ -124,12 +125,16 @@ def _captured(case: Replay, policy: Policy, is_interruptible: bool, is_quick: bo
             got.append(replay.run(case, policy, cell, starts))
             best.append(replay.best(case, cell, starts))
     return Scored(
-        sum(one.saving for one in got) / sum(one.saving for one in best),
-        sum(one.saving_of_totals for one in got) / sum(one.saving_of_totals for one in best),
-        float(np.mean([one.saving for one in best])),
+        _share(sum(one.saving for one in got), sum(one.saving for one in best)),
+        _share(sum(one.saving_of_totals for one in got), sum(one.saving_of_totals for one in best)),
+        round(float(np.mean([one.saving for one in best])), 4),
         count * len(got),
         sum(one.missed for one in got),
     )
+
+
+def _share(saved: float, best: float) -> float | None:
+    return round(saved / best, 4) if best > 0 else None
 
 
 def _fixed(case: Case) -> float:
@@ -137,8 +142,8 @@ def _fixed(case: Case) -> float:
     return threshold.from_history(seen).resume_g_per_kwh
 
 
-def _by_kind(scored: Sequence[Scored], of: Callable[[Scored], float]) -> dict[str, float]:
-    return {kind: round(of(one), 4) for kind, one in zip(("int", "ni"), scored, strict=True)}
+def _by_kind(scored: Sequence[Scored], of: Callable[[Scored], float | None]) -> Shares:
+    return {kind: of(one) for kind, one in zip(("int", "ni"), scored, strict=True)}
 
 
 def _summary(results: dict[str, Result]) -> dict[str, object]:
@@ -167,14 +172,19 @@ def _summary(results: dict[str, Result]) -> dict[str, object]:
     }
 
 
-def _mean(shares: Iterable[float]) -> float:
-    return round(float(np.mean(list(shares))), 4)
+def _mean(shares: Iterable[float | None]) -> float | None:
+    known = [share for share in shares if share is not None]
+    return round(float(np.mean(known)), 4) if known else None
 
 
 def _row(name: str, result: Result, seconds: float) -> str:
     shares = (result.captured, result.threshold, result.failing)
-    text = "   ".join(f"{share['int']:6.1%} {share['ni']:6.1%}" for share in shares)
+    text = "   ".join(f"{_percent(share['int'])} {_percent(share['ni'])}" for share in shares)
     return f"{name:34} {text}   {result.replayed} jobs, {result.missed} missed, {seconds:.0f} s"
+
+
+def _percent(share: float | None) -> str:
+    return f"{'-':>6}" if share is None else f"{share:6.1%}"
 
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:

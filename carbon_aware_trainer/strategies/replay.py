@@ -45,10 +45,14 @@ class Cell:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Moment:
-    """What a policy sees: [n, hours until the deadline] expected, [n] hours of work left."""
+    """What a policy sees: [n, hours until the deadline] expected, [n] hours of work left.
+
+    is_running: [n], the job ran in the hour before.
+    """
 
     expected: Rows
     left_h: Ints
+    is_running: Bools
     cell: Cell
 
 
@@ -59,7 +63,8 @@ Policy = Callable[[Moment], Bools]
 class Outcome:
     """What was saved against running at once, and the deadlines that were missed.
 
-    saving: the mean of the savings of all starts. saving_of_totals: of their emissions added up.
+    saving: the mean of the savings of all starts, 0 of one that emits nothing when run at once.
+    saving_of_totals: of their emissions added up.
     """
 
     saving: float
@@ -73,7 +78,8 @@ def adapt(moment: Moment) -> Bools:
     if not moment.cell.is_interruptible:
         return adaptive.is_cheapest_window(slots, moment.cell.job_h)
     hours = np.ones(slots.shape[1] - 1, dtype=np.float32)
-    return adaptive.is_among_cheapest(slots[:, 0], slots[:, 1:], hours, moment.left_h.astype(np.float64))
+    bound = slots[:, 0] - np.where(moment.is_running, adaptive.keep_running_band(slots), 0.0)
+    return adaptive.is_among_cheapest(bound, slots[:, 1:], hours, moment.left_h.astype(np.float64))
 
 
 def below(threshold_g_per_kwh: float) -> Policy:
@@ -84,14 +90,16 @@ def below(threshold_g_per_kwh: float) -> Policy:
 def run(replay: Replay, policy: Policy, cell: Cell, starts: Ints) -> Outcome:
     """Replay a policy, asked every hour, for jobs submitted in the hours ``starts``; the deadline wins."""
     left = np.full(len(starts), cell.job_h, dtype=np.int64)
+    is_running = np.zeros(len(starts), dtype=bool)
     grams = np.zeros(len(starts))
     for passed in range(cell.total_h):
         pending = np.flatnonzero(left > 0)
         if not len(pending):
             break
         at = starts[pending] + passed
-        runs = _runs(replay, policy, cell, at, left[pending], cell.total_h - passed)
-        chosen = pending[runs]
+        asked = Moment(replay.expected[at, : cell.total_h - passed], left[pending], is_running[pending], cell)
+        runs = _runs(policy, asked, replay.failed[at])
+        chosen, is_running[pending] = pending[runs], runs
         grams[chosen] += replay.actual[at[runs]]
         left[chosen] -= 1
     return _outcome(replay, cell, starts, grams, int((left > 0).sum()))
@@ -106,22 +114,24 @@ def best(replay: Replay, cell: Cell, starts: Ints) -> Outcome:
 
 def sums(actual: Floats, starts: Ints, length: int) -> Floats:
     """Return the sums of ``length`` hours from each start on: what running at once emits."""
-    total = np.concatenate([[0.0], np.cumsum(actual)])
-    return np.asarray(total[starts + length] - total[starts])
+    # Not as differences of running sums: those leave a rest where the hours themselves are 0.
+    return np.asarray(actual[starts[:, None] + np.arange(length)].sum(axis=1))
 
 
 def _outcome(replay: Replay, cell: Cell, starts: Ints, grams: Floats, missed: int) -> Outcome:
     now = sums(replay.actual, starts, cell.job_h)
-    return Outcome(float(np.mean(1 - grams / now)), float(1 - grams.sum() / now.sum()), missed)
+    share = np.divide(grams, now, out=np.ones(len(now)), where=now > 0)
+    of_totals = float(1 - grams.sum() / now.sum()) if now.sum() > 0 else 0.0
+    return Outcome(float(np.mean(1 - share)), of_totals, missed)
 
 
-def _runs(replay: Replay, policy: Policy, cell: Cell, at: Ints, left: Ints, hours: int) -> Bools:
+def _runs(policy: Policy, moment: Moment, failed: Bools) -> Bools:
     """Say which jobs run in this hour: all that have to or know no better, and those the policy lets."""
-    runs = (hours <= left) | replay.failed[at]
-    if not cell.is_interruptible:
-        runs |= left < cell.job_h
+    runs = (moment.expected.shape[1] <= moment.left_h) | failed
+    if not moment.cell.is_interruptible:
+        runs |= moment.is_running
     asked = np.flatnonzero(~runs)
     if len(asked):
-        moment = Moment(replay.expected[at[asked], :hours], left[asked], cell)
-        runs[asked] = policy(moment)
+        expected, left, running = moment.expected[asked], moment.left_h[asked], moment.is_running[asked]
+        runs[asked] = policy(Moment(expected, left, running, moment.cell))
     return runs

@@ -107,6 +107,16 @@ def test_four_fifths_of_what_comes_lie_in_the_interval() -> None:
     assert np.mean(inside) == pytest.approx(INTERVAL_LEVEL, abs=0.08)
 
 
+def test_a_grid_that_reaches_zero_has_its_captured_share() -> None:
+    trace = grid(40, noise=0.0)
+    sunny = replace(trace, g_per_kwh=np.maximum(trace.g_per_kwh - 350.0, 0.0))
+    hours = to_hours(sunny)
+    at = np.arange(15 * 24, 30 * 24)
+    captured = backtest.captured(hours, at, backtest.actual_ahead(hours, at).astype(np.float32))
+    assert captured.interruptible > 0.95
+    assert captured.in_one_piece > 0.95
+
+
 @pytest.mark.slow
 def test_intervals_hold_on_recorded_grids() -> None:
     shares = [coverage(case) for case in carbon_traces.cases(carbon_traces.FOLDER, [])]

@@ -204,7 +204,7 @@ def test_a_running_run_is_paused_for_clean_hours() -> None:
 
 
 def test_a_running_run_goes_on_within_the_band() -> None:
-    hours = (102.0,) * 6 + (100.0,) * 40
+    hours = (102.0,) * 6 + (100.0,) * 20 + (200.0,) * 20
     planned = replan([outlook("DE", *hours)], run_of(carbon(), **running()), GivenStore(PAST))
     assert not planned.is_postponed
     assert "Goes on" in planned.plan.reason

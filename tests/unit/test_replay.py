@@ -27,18 +27,24 @@ def recorded(count: int = 600, ahead: int = 60, *, seed: int = 0, failing: float
     return Replay(actual[:count], rows.astype(np.float32), draw.random(count) < failing)
 
 
+def foreseen(actual: replay.Floats) -> Replay:
+    """Hours of which the next 40 are known in each."""
+    truth = np.lib.stride_tricks.sliding_window_view(actual, 40)
+    return Replay(actual[: len(truth)], truth.astype(np.float32), np.zeros(len(truth), dtype=bool))
+
+
 def decided(case: Replay, cell: Cell, start: int) -> tuple[float, int]:
     """Grams and hours of work left of one job that asks the product's ``decide`` every hour."""
-    left, grams = cell.job_h, 0.0
+    left, grams, ran = cell.job_h, 0.0, False
     deadline = START + (start + cell.total_h) * HOUR
     for hour in range(start, start + cell.total_h):
         now = START + hour * HOUR
         row = case.expected[hour].astype(np.float64)
         made = Forecast("z", "p", "average lifecycle", now, now, HOUR, row, row, row, "made")
-        is_started = left < cell.job_h and not cell.is_interruptible
-        work = Job(left * HOUR, deadline, cell.is_interruptible, is_running=is_started)
+        work = Job(left * HOUR, deadline, cell.is_interruptible, is_running=ran)
         found = None if case.failed[hour] else made
-        if left and adaptive.decide(work, found, now=now).action == "run":
+        ran = left > 0 and adaptive.decide(work, found, now=now).action == "run"
+        if ran:
             left -= 1
             grams += case.actual[hour]
     return grams, left
@@ -74,22 +80,33 @@ def test_twenty_thousand_jobs_meet_their_deadlines_also_with_a_failing_provider(
 
 
 def test_a_deadline_that_is_missed_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
-    def lazy(case: Replay, policy: replay.Policy, cell: Cell, at: replay.Ints, *_: object) -> replay.Bools:
-        return np.zeros(len(at), dtype=bool)
+    def lazy(policy: replay.Policy, moment: Moment, failed: replay.Bools) -> replay.Bools:
+        return np.zeros(len(failed), dtype=bool)
 
     monkeypatch.setattr(replay, "_runs", lazy)
     assert replay.run(recorded(), replay.adapt, Cell(2, 3, True), np.array([0, 9])).missed == 2
 
 
 @pytest.mark.parametrize("is_interruptible", [True, False])
-def test_a_perfect_forecast_saves_what_the_oracle_does(is_interruptible: bool) -> None:
-    case = recorded()
-    truth = np.lib.stride_tricks.sliding_window_view(case.actual, 40)
-    perfect = Replay(case.actual[: len(truth)], truth.astype(np.float32), np.zeros(len(truth), dtype=bool))
+def test_a_perfect_forecast_saves_what_the_oracle_does_where_pauses_are_free(
+    is_interruptible: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(adaptive, "KEEP_RUNNING_SHARE", 0.0)
+    perfect = foreseen(recorded().actual)
     cell, starts = Cell(6, 30, is_interruptible), np.arange(0, 500, 7)
     got, best = replay.run(perfect, replay.adapt, cell, starts), replay.best(perfect, cell, starts)
     assert got.saving == pytest.approx(best.saving, rel=1e-5)
     assert got.saving_of_totals == pytest.approx(best.saving_of_totals, rel=1e-5)
+
+
+@pytest.mark.parametrize("spread", [100.0, 5.0])
+def test_to_keep_running_costs_little_also_on_a_flat_grid(spread: float) -> None:
+    draw = np.random.default_rng(0)
+    actual = 400 + spread * (np.sin(np.arange(600) / 4) + draw.normal(0, 0.3, 600))
+    perfect = foreseen(actual)
+    cell, starts = Cell(6, 30, True), np.arange(0, 500, 7)
+    got, best = replay.run(perfect, replay.adapt, cell, starts), replay.best(perfect, cell, starts)
+    assert 0.99 * best.saving < got.saving < best.saving
 
 
 def test_no_policy_is_shown_an_hour_after_the_deadline() -> None:
@@ -101,6 +118,20 @@ def test_no_policy_is_shown_an_hour_after_the_deadline() -> None:
 
     replay.run(recorded(), watch, Cell(2, 5, True), np.array([0]))
     assert shown == [7, 6, 5, 4, 3]
+
+
+@pytest.mark.parametrize("is_interruptible", [True, False])
+def test_where_running_at_once_emits_nothing_nothing_is_saved(is_interruptible: bool) -> None:
+    actual = np.where(np.arange(600) % 48 < 24, 0.0, 333.33)
+    cell, starts = Cell(6, 30, is_interruptible), np.arange(0, 500, 7)
+    for outcome in (
+        replay.run(foreseen(actual), replay.adapt, cell, starts),
+        replay.best(foreseen(actual), cell, starts),
+    ):
+        assert 0 < outcome.saving < 1
+        assert 0 < outcome.saving_of_totals < 1
+    nowhere = replay.best(foreseen(np.zeros(600)), cell, starts)
+    assert (nowhere.saving, nowhere.saving_of_totals) == (0.0, 0.0)
 
 
 def test_running_at_once_saves_nothing() -> None:
@@ -130,6 +161,29 @@ def test_the_last_line_of_the_bench_has_the_keys_that_are_read(
     assert {"captured_int", "captured_ni", "threshold_int", "threshold_ni"} <= set(
         found["per_zone"]["XX__made"]
     )
+
+
+def write_days(folder: Path, name: str, *day: float) -> None:
+    lines = [f"{START + i * HOUR:%Y-%m-%dT%H:%M:%SZ},{day[i % len(day)]}" for i in range(24 * 80)]
+    (folder / f"{name}__made.csv").write_text("\n".join(["datetime,carbon_intensity", *lines]) + "\n")
+
+
+def test_the_bench_takes_a_grid_that_reaches_zero_and_a_flat_one(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_days(tmp_path, "FLAT", 300.0)
+    write_days(tmp_path, "HYDRO", 0.0)
+    write_days(tmp_path, "SUN", *[300.0] * 12, *[0.0] * 12)
+    assert carbon.main(["--quick", "--traces", str(tmp_path)]) == 0
+
+    def refuse(constant: str) -> None:
+        raise ValueError(f"{constant} is no JSON")
+
+    found = json.loads(capsys.readouterr().out.splitlines()[-1], parse_constant=refuse)
+    zones = found["per_zone"]
+    assert zones["SUN__made"]["captured_int"] > 0.9
+    assert zones["FLAT__made"]["captured_int"] is zones["HYDRO__made"]["captured_ni"] is None
+    assert found["captured_int"] == zones["SUN__made"]["captured_int"]
 
 
 def test_no_forecast_of_the_bench_knows_an_hour_that_has_not_begun(tmp_path: Path) -> None:

@@ -182,11 +182,21 @@ def test_what_runs_goes_on_where_a_pause_gains_little() -> None:
     waiting = job(1, 5, is_interruptible=True)
     running = replace(waiting, is_running=True)
     assert adaptive.decide(waiting, near, now=NOON).action == "wait"
-    assert adaptive.decide(running, forecast(300, 290, 500, 500, 500), now=NOON).action == "run"
+    assert adaptive.decide(running, forecast(300, 295, 500, 500, 500), now=NOON).action == "run"
     assert adaptive.decide(running, near, now=NOON).action == "wait"
     costly = replace(running, resume_cost=HOUR / 4)
     assert adaptive.decide(costly, near, now=NOON).action == "run"
     assert adaptive.decide(costly, forecast(300, 100, 100, 100, 100), now=NOON).action == "wait"
+
+
+def test_on_a_flat_grid_a_pause_gains_as_large_a_share_of_what_can_be_saved() -> None:
+    hilly, flat = np.array([300.0, 200, 260, 400, 400]), np.array([300.0, 290, 296, 310, 310])
+    running = job(1, 5, is_interruptible=True, is_running=True)
+    assert adaptive.decide(running, forecast(*hilly), now=NOON).action == "wait"
+    assert adaptive.decide(running, forecast(*flat), now=NOON).action == "wait"
+    np.testing.assert_allclose(
+        adaptive.keep_running_band(np.array([hilly, flat, np.full(5, 7.0)])), [6.0, 0.6, 0.0]
+    )
 
 
 def test_a_plan_is_of_the_kind_the_job_allows() -> None:
