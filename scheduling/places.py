@@ -39,7 +39,7 @@ def find_places(
     able = {zone: [worker for worker in workers if _serves(worker, zone, requires)] for zone in zones}
     live = tuple(zone for zone, found in able.items() if found)
     idle = tuple(zone for zone, found in able.items() if any(worker.run_id is None for worker in found))
-    near = {worker.host for found in able.values() for worker in found}
+    near = frozenset(worker.host for found in able.values() for worker in found)
     is_near = near == hosts if hosts != frozenset() else len(near) < 2
     return Places(live, idle, is_near or is_shared(checkpoint_url))
 

@@ -118,8 +118,8 @@ class Planner:
     def move(self, run: Run, now: datetime) -> Run | None:
         """Return a run that nobody trains as it would be in a zone with a live worker; None to leave it.
 
-        For one that is to run now and is planned no more. It is left where its zone has one, where no zone has
-        one, and where its checkpoints are not seen elsewhere.
+        For one that is to run now and is planned no more. It is left where its zone has one, where no zone
+        has one, and where its checkpoints are not seen elsewhere.
         """
         zones = run.options.carbon and run.options.carbon.zones
         if run.carbon is None or len(zones or ()) < 2 or run.status not in _IDLE:
