@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import timedelta
 
 import numpy as np
@@ -19,7 +20,7 @@ from carbon_aware_trainer.strategies.windows import best_slots, best_window
 from carbon_aware_trainer.traces import Forecast, Trace
 from errors import FieldError, InvalidInput, NotFound
 from scheduling.history import means_by_month_and_hour, share_below
-from scheduling.intensities import HISTORY, Outlook
+from scheduling.intensities import FETCH_LIMIT_S, HISTORY, Outlook
 from schema import (
     ForecastPoint,
     ForecastReply,
@@ -75,11 +76,12 @@ class SavingsQuery(Record):
 @carbon.output(IntensityReply)
 def get_intensity(query: ZoneQuery) -> Response:
     """Answer the intensity of a zone now. 404 with the reason when none is known; 422 for an unknown zone."""
-    zone = _checked_zone(query.zone)
+    zone, ends_at_s = _checked_zone(query.zone), time.monotonic() + FETCH_LIMIT_S
     try:
         found = intensities().get_provider().fetch_latest(zone)
     except CarbonError as error:
-        return reply(_newest(_outlook(zone), str(error)))
+        left_s = max(0.0, ends_at_s - time.monotonic())
+        return reply(_newest(_outlook(zone, limit_s=left_s), str(error)))
     trace = intensities().find_trace(zone, db().now() - HISTORY, db().now())
     return reply(_show_intensity(found, trace))
 
@@ -201,8 +203,8 @@ def _checked_zone(zone: str | None) -> str:
     return canonical(wanted)
 
 
-def _outlook(zone: str) -> Outlook:
-    return intensities().outlooks([zone], db().now())[zone]
+def _outlook(zone: str, *, limit_s: float = FETCH_LIMIT_S) -> Outlook:
+    return intensities().outlooks([zone], db().now(), limit_s=limit_s)[zone]
 
 
 def _forecast(zone: str) -> Forecast:

@@ -16,7 +16,13 @@ from functools import partial
 
 import numpy as np
 
-from carbon_aware_trainer.errors import CarbonError, ForecastUnavailable, IntensityUnavailable, KeyRefused
+from carbon_aware_trainer.errors import (
+    CarbonError,
+    ForecastUnavailable,
+    IntensityUnavailable,
+    KeyRefused,
+    ProviderDown,
+)
 from carbon_aware_trainer.providers import Patience, Provider, open_provider
 from carbon_aware_trainer.traces import HOUR, Forecast, Trace
 from errors import InvalidInput, StoreUnavailable
@@ -27,13 +33,14 @@ from settings import Settings
 
 log = logging.getLogger(__name__)
 
-# A caller of the API waits 5 s for an answer.
+# A caller of the API waits 5 s for an answer; a zone takes two questions, for its past and its forecast.
 FETCH_LIMIT_S = 4.0
-PATIENCE = Patience(attempt_s=3.0, total_s=FETCH_LIMIT_S, attempts=2)
+PATIENCE = Patience(attempt_s=1.5, total_s=1.8, attempts=2)
 # A forecaster learns from a year; with less than this more is asked for, once a day.
 HISTORY = timedelta(days=400)
 _LEAST_HISTORY, _CHUNK = timedelta(days=360), timedelta(days=9)
 _LAST_DAY = timedelta(hours=24)
+_LEARN_EVERY_S, _LEARN_AGAIN_S = 86_400.0, 3_600.0
 # The longest that passes between the moment that is planned and an answer about it.
 _FETCHING = timedelta(minutes=1)
 # A provider of yearly averages: there is nothing to learn from these.
@@ -104,7 +111,7 @@ class Intensities:
     def outlooks(
         self, zones: Sequence[str], now: datetime, *, limit_s: float = FETCH_LIMIT_S
     ) -> dict[str, Outlook]:
-        """Return what is known of zones, after ``limit_s`` at the latest; one without an answer says so."""
+        """Return what is known of zones; after ``limit_s`` nobody is waited for, and what is kept counts."""
         found: dict[str, Outlook | StoreUnavailable] = {}
 
         def ask(zone: str) -> None:
@@ -121,7 +128,7 @@ class Intensities:
         for thread in asked:
             thread.join(max(0.0, ends_at_s - time.monotonic()))
         late = f"its provider gave no answer within {limit_s:g} s"
-        got = {zone: found.get(zone, Outlook(zone, now, None, None, late)) for zone in dict.fromkeys(zones)}
+        got = {zone: found.get(zone) or self._kept(zone, now, late) for zone in dict.fromkeys(zones)}
         for answer in got.values():
             if isinstance(answer, StoreUnavailable):
                 raise answer
@@ -132,14 +139,17 @@ class Intensities:
 
         Raises StoreUnavailable; whatever else goes wrong is the outlook's ``reason``.
         """
-        trouble = self.refresh(zone, now)
+        return self._kept(zone, now, self.refresh(zone, now), is_asking=True)
+
+    def _kept(self, zone: str, now: datetime, trouble: str | None, *, is_asking: bool = False) -> Outlook:
+        """Return what the store has of a zone. is_asking: the provider's own forecast counts before ours."""
         trace = self.find_trace(zone, now - HISTORY, now + timedelta(microseconds=1))
         if trace is None:
             return Outlook(zone, now, None, None, trouble or "nothing is recorded of it yet")
         if (age := now - _known_until(trace)) > self._stale_after:
             stale = f"its newest value is {_hours(age)} too old to plan with"
             return Outlook(zone, now, trace, None, f"{stale}; {trouble}" if trouble else stale)
-        forecast, reason = self._forecast(trace, now)
+        forecast, reason = self._forecast(trace, now) if is_asking else self._own(trace, now, trouble or "")
         return Outlook(zone, now, trace, forecast, reason)
 
     def find_trace(self, zone: str, start: datetime, end: datetime) -> Trace | None:
@@ -156,9 +166,13 @@ class Intensities:
         trace = self.outlook(zone, now).trace
         if trace is None or trace.provider == _ONE_FIGURE:
             return
-        if not self._is_first(f"carbon-learn:{zone}", 86_400.0):
+        # Not for the day before it is done: what fails, or dies on the way, is tried again in an hour.
+        token = self._answers.claim(job := f"carbon-learn:{zone}", ttl_s=_LEARN_AGAIN_S)
+        if token is None:
             return
-        self._fetch_history(zone, now)
+        if self._fetch_history(zone, now):
+            self._answers.release(job, token)
+            self._is_first(job, _LEARN_EVERY_S)
         if (trace := self.find_trace(zone, now - HISTORY, now)) is not None:
             self._forecasters.refit(trace, now)
 
@@ -190,24 +204,33 @@ class Intensities:
             trouble = str(error)
             if not isinstance(error, ForecastUnavailable):
                 log.warning("no forecast of the provider zone=%s: %s", trace.zone, error)
+        return self._own(trace, now, trouble)
+
+    def _own(self, trace: Trace, now: datetime, trouble: str) -> tuple[Forecast | None, str | None]:
+        """Return our own forecast; or why there is none."""
+        if trace.provider == _ONE_FIGURE:
+            return _flat(trace, now), None
         try:
             return self._forecasters.forecast(trace, now), None
         except CarbonError as error:
             return None, f"{trouble.rstrip('.')}; {error}"
 
-    def _fetch_history(self, zone: str, now: datetime) -> None:
-        """Fetch older values in parts, newest first, until there is a year or the provider has no more."""
+    def _fetch_history(self, zone: str, now: datetime) -> bool:
+        """Fetch older values in parts, newest first, until there is a year or the provider has no more.
+
+        False when it gave no answer, but may later.
+        """
         while True:
             known = self.find_trace(zone, now - HISTORY, now)
             if known is None or now - known.start >= _LEAST_HISTORY:
-                return
+                return True
             try:
                 older = self.get_provider().fetch_history(zone, known.start - _CHUNK, known.start)
             except CarbonError as error:
                 log.info("no older intensities zone=%s: %s", zone, error)
-                return
+                return not isinstance(error, ProviderDown)
             if older.provider != known.provider or not np.isfinite(older.g_per_kwh).any():
-                return
+                return True
             self._keep(older)
 
     def _keep(self, trace: Trace) -> None:

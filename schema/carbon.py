@@ -51,7 +51,11 @@ class CarbonOptions(Record):
         True, strict=True, description="it may be stopped while the grid is dirty, and goes on later"
     )
     max_co2_g: float | None = Field(
-        None, gt=0, strict=True, allow_inf_nan=False, description="it is stopped once it emits more"
+        None,
+        gt=0,
+        strict=True,
+        allow_inf_nan=False,
+        description="it is stopped before it emits more, by the yearly average of WATTLE_COUNTRY",
     )
 
     @model_validator(mode="before")

@@ -35,6 +35,7 @@ MAX_LEASE_LOSSES: Final = 5
 RETRY_BASE_S: Final = 5.0
 MAX_RETRY_S: Final = 600.0
 _IDEMPOTENCY_TTL_S: Final = 24 * 3600
+_PLANNING_S: Final = 5.0
 _MAX_REASON_CHARACTERS: Final = 1_000
 _DEFAULT_OPTIONS: Final = RunOptions()
 _LEASE_LOST_REASON: Final = "its worker stopped answering; another one takes over"
@@ -228,10 +229,11 @@ class Queue:
     def promote_due(self, *, limit: int = 100) -> list[str]:
         """Let deferred runs whose time has come wait, and return their ids.
 
-        Atomic (promote.lua). Also forgets requirements of which no run waits.
+        One that is to be planned again at the same moment waits for that, _PLANNING_S at most, not to start on
+        a forecast that is a slot old. Atomic (promote.lua). Also forgets requirements of which no run waits.
         """
         keys = [self._keys.of("deferred"), self._keys.of("requirements")]
-        run_ids: list[str] = self._connection.run("promote", keys, [limit])
+        run_ids: list[str] = self._connection.run("promote", keys, [limit, _PLANNING_S])
         return run_ids
 
     def list_requirements(self) -> dict[str, tuple[str, Requires]]:

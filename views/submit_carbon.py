@@ -144,7 +144,7 @@ def _places(prefix: str, first: CarbonOptions | None) -> dict[str, Any]:
         format="%g",
         key=f"{prefix}:carbon_max_co2",
         placeholder="no limit",
-        help="It ends before an epoch that would exceed this.",
+        help="It ends before an epoch that would exceed this, by its country's yearly average.",
     )
     interruptible = third.toggle(
         "May be interrupted",

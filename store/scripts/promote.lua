@@ -1,9 +1,16 @@
 -- promote: let deferred runs wait whose time has come, the earliest to be claimed first. Returns run ids.
 -- Also forgets requirements of which no run waits, and their bells; they are noted again when one is pushed.
 -- KEYS 1 queue:deferred (zset, score = due_s)  2 queue:requirements (hash)
--- ARGV 1 most runs at once
--- Also: waiting lists, queue:wake:<queue> (lists), queue:demand (set), run:<id> (hash), runs:* (zsets), events (stream)
-local due = redis.call("ZRANGEBYSCORE", KEYS[1], "-inf", now(), "LIMIT", 0, ARGV[1])
+-- ARGV 1 most runs at once  2 seconds to wait for a plan that is due, too: a slot ends where the next one starts
+-- Also: queue:carbon (zset), waiting lists, queue:wake:<queue> (lists), queue:demand (set), run:<id> (hash), runs:* (zsets), events (stream)
+local time = tonumber(now())
+local due = {}
+for _, run_id in ipairs(redis.call("ZRANGEBYSCORE", KEYS[1], "-inf", time, "LIMIT", 0, ARGV[1])) do
+  local planned = tonumber(redis.call("ZSCORE", key("carbon"), run_id) or "0")
+  if planned > time or time - planned >= tonumber(ARGV[2]) then
+    due[#due + 1] = run_id
+  end
+end
 for place = #due, 1, -1 do
   local run_id = due[place]
   local known = redis.call("HMGET", key("run", run_id), "status", "status_reason")

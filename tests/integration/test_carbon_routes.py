@@ -5,13 +5,17 @@ from __future__ import annotations
 import json
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import httpx
 import pytest
 from flask.testing import FlaskClient
 
+from api.state import state_of
 from backend import create_app
+from carbon_aware_trainer.errors import ProviderDown
+from carbon_aware_trainer.records import Intensity
 from carbon_aware_trainer.traces import HOUR
 from client import Client
 from errors import ApiRefused
@@ -66,6 +70,28 @@ def test_the_intensity_of_now_names_its_provider_basis_and_time(api: FlaskClient
     assert (found["zone"], found["g_per_kwh"], found["renewable_share"]) == ("DE", 500, 0.4)
     assert (found["provider"], found["basis"]) == ("cached", "average lifecycle")
     assert datetime.fromisoformat(found["at"]) == HOUR_NOW
+
+
+def test_what_the_provider_used_up_is_not_waited_for_again(
+    api: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    get(api, "history")
+    found, clock, limits = state_of(api.application).intensities, [0.0], []
+    ask = found.outlooks
+
+    def hang(zone: str) -> Intensity:
+        clock[0] += 3.0
+        raise ProviderDown(f"no answer about {zone}")
+
+    def outlooks(zones: list[str], now: datetime, *, limit_s: float) -> Any:
+        limits.append(limit_s)
+        return ask(zones, now, limit_s=limit_s)
+
+    monkeypatch.setattr("api.carbon.time", SimpleNamespace(monotonic=lambda: clock[0]))
+    monkeypatch.setattr(found.get_provider(), "fetch_latest", hang)
+    monkeypatch.setattr(found, "outlooks", outlooks)
+    assert get(api, "now")["g_per_kwh"] == 500
+    assert limits == [1.0]
 
 
 def test_the_forecast_reaches_as_far_as_asked_and_has_intervals_where_they_are_known(

@@ -144,6 +144,39 @@ def test_nobody_waits_longer_than_asked_for_a_provider_that_hangs(
     assert "no answer within 0.1 s" in (outlook.reason or "")
 
 
+def test_a_provider_that_hangs_is_made_up_for_by_what_is_kept_until_that_is_stale(
+    db: RedisDB, grid: Grid, program: Program
+) -> None:
+    now = db.now()
+    program.intensities.outlook("DE", now)
+    grid.hangs.clear()
+    kept = program.intensities.outlooks(["DE"], now + 2 * HOUR, limit_s=0.1)["DE"]
+    assert kept.forecast is not None
+    assert kept.reason is None
+    stale = program.intensities.outlooks(["DE"], now + 5 * HOUR, limit_s=0.1)["DE"]
+    assert stale.forecast is None
+    assert "too old to plan with" in (stale.reason or "")
+
+
+def test_a_year_that_could_not_be_fetched_is_asked_for_again_within_the_day(
+    db: RedisDB, grid: Grid, program: Program, raw: redis.Redis
+) -> None:
+    now = db.now()
+    program.intensities.outlook("DE", now)
+    grid.is_down = True
+    program.intensities.learn("DE", now)
+    asked = grid.fetches
+    grid.is_down = False
+    program.intensities.learn("DE", now)
+    assert grid.fetches == asked  # not at once
+    (claimed,) = raw.keys("*carbon-learn:DE")
+    assert 0 < raw.ttl(claimed) <= 3600
+    raw.delete(claimed)
+    program.intensities.learn("DE", now)
+    assert grid.fetches > asked
+    assert raw.ttl(claimed) > 3600
+
+
 def test_a_kept_forecaster_that_cannot_be_read_is_fitted_anew(
     db: RedisDB, program: Program, grid: Grid
 ) -> None:

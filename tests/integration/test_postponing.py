@@ -46,6 +46,31 @@ def test_a_postponed_run_is_asked_to_stop_and_deferred_for_its_plan(db: RedisDB,
     assert [event.kind for event in db.events.list()][-3:] == ["asked", "replanned", "postponed"]
 
 
+def test_a_run_that_is_to_be_planned_at_its_start_waits_a_moment_for_that(
+    db: RedisDB, raw: redis.Redis
+) -> None:
+    lease, run = start(db)
+    postpone(db, run)
+    db.queue.release(lease, reason="preempted")
+    now_s = db.now().timestamp()
+    raw.zadd("queue:deferred", {"a": now_s - 1})
+    raw.zadd("queue:carbon", {"a": now_s - 1})
+    assert db.queue.promote_due() == []
+    assert db.runs.get("a").status is Status.DEFERRED
+    raw.zadd("queue:carbon", {"a": now_s - 60})  # nobody plans: it runs
+    assert db.queue.promote_due() == ["a"]
+
+
+def test_a_run_that_was_planned_for_now_is_due_at_once(db: RedisDB, raw: redis.Redis) -> None:
+    lease, run = start(db)
+    postpone(db, run)
+    db.queue.release(lease, reason="preempted")
+    now_s = db.now().timestamp()
+    raw.zadd("queue:deferred", {"a": now_s - 1})
+    raw.zadd("queue:carbon", {"a": now_s + 3600})
+    assert db.queue.promote_due() == ["a"]
+
+
 def test_a_release_that_is_repeated_after_the_run_went_on_says_what_it_was(
     db: RedisDB, raw: redis.Redis
 ) -> None:

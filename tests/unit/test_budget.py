@@ -79,3 +79,9 @@ def test_of_two_budgets_of_co2_the_smaller_one_counts(
     reasons = [budget.spend(epoch(number)) for number in range(1, last_epoch + 1)]
     assert reasons[0] is None
     assert "max_co2_g 0.9" in str(reasons[1])
+
+
+def test_the_reason_of_a_budget_of_co2_says_by_which_intensity_it_is_counted() -> None:
+    reason = Budget(run_with(max_co2_g=0.1)).spend(epoch(1))
+    assert str(reason).endswith("max_co2_g 0.1 (with the yearly average of WATTLE_COUNTRY).")
+    assert "yearly" not in str(Budget(run_with(max_energy_wh=0.1)).spend(epoch(1)))
