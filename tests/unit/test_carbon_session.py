@@ -13,7 +13,7 @@ from tests.carbon_parts import HOUR, START, Clock, write_grid
 from tests.unit.test_carbon_trainer import trainer, work
 
 # dirty from the third hour on, clean again ten hours later
-GRID: list[float | None] = [100.0] * 2 + [300.0] * 10 + [100.0] * 12
+GRID: list[float | None] = [*[100.0] * 2, *[300.0] * 10, *[100.0] * 12]
 
 
 @pytest.mark.parametrize("policy", ["adaptive", "threshold"])
