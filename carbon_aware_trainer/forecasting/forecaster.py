@@ -175,7 +175,7 @@ def _by_slot(made: Forecast, known: Trace) -> Forecast:
 
 
 def _cut(made: Forecast, trace: Trace, at: datetime, horizon: timedelta) -> Forecast:
-    """Begin with the slot in force, which is known where it was recorded; end with that of ``at + horizon``."""
+    """Begin with the slot in force, which is known where it was recorded; end with the horizon's."""
     first = int((at - made.start) // made.step)
     until = -int((made.start - at - horizon) // made.step)
     values, low, high = (column[first:until].copy() for column in (made.g_per_kwh, made.low, made.high))

@@ -260,7 +260,7 @@ def test_a_trace_with_a_value_a_day_is_refused(tmp_path: Path) -> None:
 def test_the_scenario_refuses_a_trace_without_its_year(tmp_path: Path) -> None:
     write_days(tmp_path, "XX", 300.0)
     with pytest.raises(
-        IntensityUnavailable, match="2026-01-01 to 2026-03-22. The scenario needs all of 2020"
+        IntensityUnavailable, match=r"2026-01-01 to 2026-03-22\. The scenario needs all of 2020"
     ):
         carbon_scenario.half_hours(tmp_path / "XX__made.csv")
 
