@@ -189,7 +189,7 @@ def test_the_bench_takes_a_grid_that_reaches_zero_and_a_flat_one(
 def test_no_forecast_of_the_bench_knows_an_hour_that_has_not_begun(tmp_path: Path) -> None:
     hour = np.arange(24 * 400)
     weather = np.random.default_rng(0).normal(0, 5, len(hour)).cumsum() * 0.1
-    for name, later in (("XX", 0.0), ("YY", 3000.0)):
+    for name, later in (("XX", 0.0), ("YY", 2000.0)):
         values = 300 + 80 * np.sin(hour / 24 * 2 * np.pi) + weather + np.where(hour >= 5100, later, 0.0)
         pairs = zip(hour, values, strict=True)
         lines = [f"{START + int(i) * HOUR:%Y-%m-%dT%H:%M:%SZ},{value:.3f}" for i, value in pairs]
