@@ -9,8 +9,10 @@ Saving of a start = 1 - emissions(policy) / emissions(run now); of a cell: the m
 Captured by a zone = mean saving of all 20 cells / mean saving of the oracle in them, each cell counted once,
 also 24 h of slack of a 24 h job, which appears twice (1 time the job, and 24 h) as it does for 48 h.
 ``int``: the job may be interrupted, and so may the oracle's. ``ni``: neither may. The figures of the last
-line are means over zones; a zone where the oracle saves nothing has none (null). ``of_totals`` is the same with the emissions of a cell's starts added up before
-they are compared, which weighs starts in dirty hours more and comes out higher. ``missed_deadlines`` counts
+line are means over zones; a zone where the oracle saves nothing has none (null). A job that runs goes on
+within the band that the product has; the oracle has none. ``of_totals`` is the same with the emissions of a
+cell's starts added up before they are compared, which weighs starts in dirty hours more and comes out higher.
+``missed_deadlines`` counts
 all replayed jobs: of adaptive, of the fixed threshold (33rd percentile of the history before the unseen
 part), and of adaptive with a provider that fails in a fifth of all hours. An hour missing at the source
 counts as the same hour of the day before.

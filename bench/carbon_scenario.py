@@ -22,6 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bench import carbon_traces
+from carbon_aware_trainer.errors import IntensityUnavailable
 from carbon_aware_trainer.forecasting.hours import start_of
 from carbon_aware_trainer.plans import Plan
 from carbon_aware_trainer.strategies.windows import best_slots, best_window
@@ -30,6 +31,7 @@ from carbon_aware_trainer.traces import HOUR, Forecast
 JOBS, NOISE, DRAWS = 3387, 0.05, 3
 STEP = timedelta(minutes=30)
 YEAR = datetime(2020, 1, 1, tzinfo=UTC)
+YEAR_H = 366 * 24
 OPENS_H, CLOSES_H = 9, 17
 MONDAY, THURSDAY, SATURDAY = 0, 3, 5
 Floats = npt.NDArray[np.float64]
@@ -62,10 +64,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def half_hours(path: Path) -> Floats:
-    """Return a trace from 2020 on by the half hour, an hourly one with each value twice."""
+    """Return a trace from 2020 on by the half hour, an hourly one with each value twice.
+
+    Raises IntensityUnavailable for a trace that does not hold the year from its beginning on.
+    """
     case = carbon_traces.cases(path.parent, [path.stem])[0]
-    skipped = (YEAR - start_of(case.hours.first)) // HOUR
-    return np.repeat(case.hours.g_per_kwh[max(0, skipped) :], 2)
+    begin = start_of(case.hours.first)
+    skipped = (YEAR - begin) // HOUR
+    if skipped < 0 or len(case.hours) - skipped < YEAR_H:
+        raise IntensityUnavailable(
+            f"{path} has {begin:%Y-%m-%d} to {start_of(case.hours.first + len(case.hours)):%Y-%m-%d}. "
+            "The scenario needs all of 2020."
+        )
+    return np.repeat(case.hours.g_per_kwh[skipped:], 2)
 
 
 def trainings(count: int) -> list[Training]:

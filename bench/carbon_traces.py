@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
-
-import numpy as np
 
 from carbon_aware_trainer.errors import IntensityUnavailable
 from carbon_aware_trainer.forecasting.hours import Hours, to_hours
-from carbon_aware_trainer.traces import Trace
+from carbon_aware_trainer.providers import files, points
+from carbon_aware_trainer.providers.points import Origin
+from carbon_aware_trainer.traces import HOUR, Trace
 
 FOLDER = Path(__file__).parent / "traces"
 YEAR_H = 365 * 24
@@ -31,24 +29,20 @@ class Case:
 
 
 def read(path: Path) -> Trace:
-    """Read ``<zone>__<source>.csv`` with the columns datetime and carbon_intensity.
+    """Read ``<zone>__<source>.csv`` as the product reads it: rows that are missing are gaps.
 
-    Raises IntensityUnavailable for a file of another form.
+    Raises IntensityUnavailable for a file of another form or of several zones, or with steps that no hour
+    has, AnswerRefused for times and values that cannot be true.
     """
-    zone, _, source = path.stem.partition("__")
-    with path.open(newline="") as file:
-        rows = list(csv.DictReader(file))
-    try:
-        at = [datetime.fromisoformat(row["datetime"]) for row in rows]
-        values = [float(row["carbon_intensity"] or "nan") for row in rows]
-        step = at[1] - at[0]
-    except (KeyError, ValueError, IndexError) as err:
-        raise IntensityUnavailable(
-            f"{path} is no trace: it needs datetime,carbon_intensity in two rows."
-        ) from err
-    g_per_kwh = np.full(round((at[-1] - at[0]) / step) + 1, np.nan)
-    g_per_kwh[[round((moment - at[0]) / step) for moment in at]] = values
-    return Trace(zone, source or "file", "average lifecycle", at[0], step, g_per_kwh)
+    zones = files.read(path).zones
+    if len(zones) > 1:
+        raise IntensityUnavailable(f"{path} has {len(zones)} zones. Give each a file <zone>__<source>.csv.")
+    ((zone, recorded),) = zones.items()
+    origin = Origin(zone, recorded.source or "file", "average lifecycle")
+    trace = points.trace(recorded.historical, origin, who=str(path))
+    if trace.step > HOUR or HOUR % trace.step:
+        raise IntensityUnavailable(f"{path} has a value every {trace.step}. Give steps that divide an hour.")
+    return trace
 
 
 def cases(folder: Path, zones: Sequence[str]) -> list[Case]:

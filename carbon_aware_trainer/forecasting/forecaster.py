@@ -175,12 +175,10 @@ def _by_slot(made: Forecast, known: Trace) -> Forecast:
 
 
 def _cut(made: Forecast, trace: Trace, at: datetime, horizon: timedelta) -> Forecast:
-    """Begin with the slot in force, which is known where it was recorded, and end with the horizon."""
+    """Begin with the slot in force, which is known where it was recorded; end with the horizon's."""
     first = int((at - made.start) // made.step)
-    count = -int(-horizon // made.step)
-    values, low, high = (
-        column[first : first + count].copy() for column in (made.g_per_kwh, made.low, made.high)
-    )
+    until = -int((made.start - at - horizon) // made.step)
+    values, low, high = (column[first:until].copy() for column in (made.g_per_kwh, made.low, made.high))
     slot = trace.slot(at)
     if 0 <= slot < len(trace.g_per_kwh) and np.isfinite(trace.g_per_kwh[slot]):
         values[0] = low[0] = high[0] = trace.g_per_kwh[slot]

@@ -44,7 +44,7 @@ class Cached:
     ) -> None:
         """Read the file. Raises IntensityUnavailable when it cannot be used."""
         self._path, self._now, self._stale_after = path, now, stale_after
-        self._stamp = 0.0
+        self._stamp: files.Stamp = ()
         self._zones: dict[str, _Traces] = {}
         self.basis: Basis = basis or "average lifecycle"
         self._load()
@@ -124,7 +124,7 @@ class Cached:
 
     def _load(self) -> None:
         """Read the file when it changed since."""
-        stamp = self._path.stat().st_mtime if self._path.exists() else 0.0
+        stamp = files.stamp(self._path)
         if self._zones and stamp == self._stamp:
             return
         content = files.read(self._path)

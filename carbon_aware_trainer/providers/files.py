@@ -23,6 +23,10 @@ _FORMS = (
 )
 
 
+# (name, mtime in ns, size) of each file
+Stamp = tuple[tuple[str, int, int], ...]
+
+
 @dataclass(slots=True)
 class Recorded:
     """What a file says of one zone. source: whose figures they are; empty where the file does not say."""
@@ -72,11 +76,22 @@ def _read(path: Path) -> Content:
     raise IntensityUnavailable(f"{path} is in no known form. Give a file in one of these: {_FORMS}.")
 
 
+def stamp(path: Path) -> Stamp:
+    """Return what changes when a file, or one of a folder, is written; empty where there is none."""
+    if not path.exists():
+        return ()
+    listed = _tables(path) if path.is_dir() else [path]
+    of_each = ((file.name, file.stat()) for file in listed)
+    return tuple((name, found.st_mtime_ns, found.st_size) for name, found in of_each)
+
+
+def _tables(folder: Path) -> list[Path]:
+    return [file for file in sorted(folder.iterdir()) if file.suffix.lower() in (".csv", ".parquet")]
+
+
 def _folder(path: Path) -> Content:
     zones: dict[str, Recorded] = {}
-    for file in sorted(path.iterdir()):
-        if file.suffix.lower() not in (".csv", ".parquet"):
-            continue
+    for file in _tables(path):
         for zone, recorded in read(file).zones.items():
             if zone in zones:
                 raise IntensityUnavailable(

@@ -250,6 +250,19 @@ def test_a_file_that_changes_is_read_again(tmp_path: Path) -> None:
     assert provider.fetch_latest("US-CA").g_per_kwh == 200
 
 
+def test_a_file_of_a_folder_that_changes_is_read_again(tmp_path: Path) -> None:
+    file = as_csv(tmp_path / "DE__a.csv", ["2026-06-01T12:00Z,300"])
+    provider, of_folder = opened(tmp_path), tmp_path.stat()
+    assert provider.fetch_latest("DE").g_per_kwh == 300
+    as_csv(file, ["2026-06-01T12:00Z,1000"])
+    os.utime(tmp_path, ns=(of_folder.st_atime_ns, of_folder.st_mtime_ns))
+    assert provider.fetch_latest("DE").g_per_kwh == 1000
+    before = file.stat()
+    as_csv(tmp_path / "FR__a.csv", ["2026-06-01T12:00Z,30"])
+    os.utime(tmp_path / "FR__a.csv", ns=(before.st_atime_ns, before.st_mtime_ns - 10**9))
+    assert provider.fetch_latest("FR").g_per_kwh == 30
+
+
 def test_times_far_apart_are_refused_before_they_fill_the_memory(tmp_path: Path) -> None:
     rows = ["1026-06-01T10:00Z,1", "1026-06-01T11:00Z,2", "2026-06-01T12:00Z,2"]
     with pytest.raises(AnswerRefused, match="from 1026 to 2026"):

@@ -64,7 +64,7 @@ def test_else_one_is_made_of_the_history(recorded: Path) -> None:
         asyncio.run(monitor(recorded, "US-CA").aget_forecast("US-CA", hours=24)),
     ):
         assert (forecast.start, forecast.provider) == (NOON, "cached")
-        assert len(forecast.g_per_kwh) == 24
+        assert len(forecast.g_per_kwh) == 25
         # clean from 10 to 15 h every day
         np.testing.assert_allclose(forecast.g_per_kwh[[0, 2, 3, 21, 22]], [200, 200, 300, 300, 200], atol=15)
 
