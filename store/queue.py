@@ -229,8 +229,8 @@ class Queue:
     def promote_due(self, *, limit: int = 100) -> list[str]:
         """Let deferred runs whose time has come wait, and return their ids.
 
-        One that is to be planned again at the same moment waits for that, _PLANNING_S at most, not to start on
-        a forecast that is a slot old. Atomic (promote.lua). Also forgets requirements of which no run waits.
+        One that is to be planned again at the same moment waits for that, at most _PLANNING_S, so as not
+        to start on an old forecast. Atomic (promote.lua). Also forgets requirements of which no run waits.
         """
         keys = [self._keys.of("deferred"), self._keys.of("requirements")]
         run_ids: list[str] = self._connection.run("promote", keys, [limit, _PLANNING_S])
