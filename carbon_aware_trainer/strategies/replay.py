@@ -127,7 +127,7 @@ def _outcome(replay: Replay, cell: Cell, starts: Ints, grams: Floats, missed: in
 
 def _runs(policy: Policy, moment: Moment, failed: Bools) -> Bools:
     """Say which jobs run in this hour: all that have to or know no better, and those the policy lets."""
-    runs = (moment.expected.shape[1] <= moment.left_h) | failed
+    runs: Bools = (moment.expected.shape[1] <= moment.left_h) | failed
     if not moment.cell.is_interruptible:
         runs |= moment.is_running
     asked = np.flatnonzero(~runs)
