@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 from collections.abc import Mapping, Sequence
 
 from pydantic import JsonValue
@@ -41,11 +42,15 @@ class LateConnection(Connection):
         is_replicated: bool = False,  # noqa: ARG002 - nobody waits for a reply, let alone for a replica
     ) -> Reply:
         """Keep a call; what it answers says nothing."""
-        self._kept.append(["EVALSHA", self._known[name].sha, len(keys), *keys, *arguments])
-        if len(self._kept) >= _BATCH:
-            self.flush()
+        self.keep("EVALSHA", self._known[name].sha, len(keys), *keys, *arguments)
         unread: Mapping[str, Reply] = {"submit": (arguments[0], _UNREAD_RUN), "finish": Status.DONE}
         return unread.get(name)
+
+    def keep(self, *command: Argument) -> None:
+        """Keep a command, and send what is kept when it is enough."""
+        self._kept.append(list(command))
+        if len(self._kept) >= _BATCH:
+            self.flush()
 
     def flush(self) -> None:
         """Send what was kept."""
@@ -57,7 +62,7 @@ class Seeder:
     """Writes runs into a store, each as its producer and its worker would."""
 
     def __init__(self, url: str, db: int | None = None) -> None:
-        keys = Keys()
+        keys = self._keys = Keys()
         self._connection = LateConnection(url, db, keys)
         self._queue = Queue(self._connection, keys)
         self._runs = Runs(self._connection, keys)
@@ -78,6 +83,9 @@ class Seeder:
         """Claim the run, which is the oldest that waits, record its epochs and extras, and end it."""
         # One of its own, as long as a worker's usually is: whoever holds a run already is given that again.
         worker_id = f"seed-{run.run_id[-8:]}"
+        # Its heartbeat, from which the attempt takes where it is; gone again at the end.
+        heartbeat = self._keys.of("worker", worker_id)
+        self._connection.keep("HSET", heartbeat, "host", platform.node(), "zone", "US")
         self._queue.claim(["default"], worker_id=worker_id, lease_s=3600)
         lease = Lease(run=run, attempt=1, worker_id=worker_id)
         self._runs.describe(lease, facts)
@@ -86,6 +94,7 @@ class Seeder:
         for cost in extras:
             self._runs.record_extra(lease, cost)
         self._queue.finish(lease, Status.FAILED if error else Status.DONE, error=error)
+        self._connection.keep("DEL", heartbeat)
 
     def flush(self) -> None:
         """Send what is left."""
