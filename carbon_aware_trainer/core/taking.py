@@ -12,6 +12,7 @@ from typing import Any, Literal, TypeAlias, TypeVar
 
 from carbon_aware_trainer.core.clock import Clock
 from carbon_aware_trainer.core.monitor import CarbonMonitor
+from carbon_aware_trainer.driving import adrive, drive
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -87,35 +88,11 @@ class Taker:
 
     def run(self, steps: Steps[T]) -> T:
         """Take every step in this thread and return the result."""
-        outcome: object = None
-        try:
-            step = steps.send(None)
-            while True:
-                try:
-                    outcome = self._take(step)
-                except BaseException as failure:  # noqa: BLE001 handed on to whom it concerns
-                    step = steps.throw(failure)
-                else:
-                    step = steps.send(outcome)
-        except StopIteration as done:
-            result: T = done.value
-            return result
+        return drive(steps, self._take)
 
     async def arun(self, steps: Steps[T]) -> T:
         """Take every step in this task and return the result."""
-        outcome: object = None
-        try:
-            step = steps.send(None)
-            while True:
-                try:
-                    outcome = await self._atake(step)
-                except BaseException as failure:  # noqa: BLE001 handed on to whom it concerns
-                    step = steps.throw(failure)
-                else:
-                    step = steps.send(outcome)
-        except StopIteration as done:
-            result: T = done.value
-            return result
+        return await adrive(steps, self._atake)
 
     def _take(self, step: Step) -> object:
         match step:

@@ -14,6 +14,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any, TypeAlias, TypeVar
 
+from carbon_aware_trainer.driving import adrive, drive
 from carbon_aware_trainer.providers.wire import Answer, Question, Wire
 
 T = TypeVar("T")
@@ -90,18 +91,7 @@ class ThreadRunner:
 
     def run(self, exchange: Exchange[T]) -> T:
         """Take every step and return the result."""
-        try:
-            step = next(exchange)
-            while True:
-                try:
-                    outcome = self.perform(step)
-                except BaseException as failure:  # noqa: BLE001 handed on, a cancellation too: it cleans up
-                    step = exchange.throw(failure)
-                else:
-                    step = exchange.send(outcome)
-        except StopIteration as done:
-            result: T = done.value
-            return result
+        return drive(exchange, self.perform)
 
 
 class LoopRunner:
@@ -128,15 +118,4 @@ class LoopRunner:
 
     async def run(self, exchange: Exchange[T]) -> T:
         """Take every step and return the result."""
-        try:
-            step = next(exchange)
-            while True:
-                try:
-                    outcome = await self.perform(step)
-                except BaseException as failure:  # noqa: BLE001 handed on, a cancellation too: it cleans up
-                    step = exchange.throw(failure)
-                else:
-                    step = exchange.send(outcome)
-        except StopIteration as done:
-            result: T = done.value
-            return result
+        return await adrive(exchange, self.perform)
