@@ -11,6 +11,7 @@ import pytest
 from cli.redis_server import RedisServer
 from redis_db import RedisDB
 from tests.conftest import start_redis
+from tests.fault.lossy import LossyDoor
 from tests.programs import Programs
 
 
@@ -34,3 +35,12 @@ def programs(durable_redis: RedisServer, tmp_path: Path) -> Iterator[Programs]:
     started = Programs(redis_url=durable_redis.url, data_dir=tmp_path / "data")
     yield started
     started.stop()
+
+
+@pytest.fixture
+def door(durable_redis: RedisServer) -> Iterator[LossyDoor]:
+    """A way to the server on which replies can be lost."""
+    socket = Path(durable_redis.url.removeprefix("unix://"))
+    opened = LossyDoor(socket, socket.with_name("d"))
+    yield opened
+    opened.close()

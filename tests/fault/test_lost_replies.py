@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
-from cli.redis_server import RedisServer
 from redis_db import RedisDB
 from schema import Status
 from tests.fault.acts import epochs_of, reasons_of, submit, wait_for
@@ -16,14 +13,6 @@ from tests.fault.lossy import LossyDoor
 from tests.programs import Programs
 
 pytestmark = pytest.mark.slow
-
-
-@pytest.fixture
-def door(durable_redis: RedisServer) -> Iterator[LossyDoor]:
-    socket = Path(durable_redis.url.removeprefix("unix://"))
-    opened = LossyDoor(socket, socket.with_name("d"))
-    yield opened
-    opened.close()
 
 
 def start(store: RedisDB, programs: Programs, door: LossyDoor) -> subprocess.Popen[bytes]:

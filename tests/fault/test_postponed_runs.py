@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Iterator
 from datetime import UTC, datetime
-from pathlib import Path
 
 import pytest
 
-from cli.redis_server import RedisServer
 from redis_db import RedisDB
 from schema import CarbonOptions, Status
 from tests.fault.acts import epochs_of, reasons_of, submit, wait_for
@@ -23,14 +20,6 @@ LATER = datetime(2100, 1, 1, tzinfo=UTC)
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 # The workers' own planner leaves it alone.
 TO_WAIT = plan(LATER, next_at=LATER)
-
-
-@pytest.fixture
-def door(durable_redis: RedisServer) -> Iterator[LossyDoor]:
-    socket = Path(durable_redis.url.removeprefix("unix://"))
-    opened = LossyDoor(socket, socket.with_name("d"))
-    yield opened
-    opened.close()
 
 
 def start_and_postpone(store: RedisDB, run_id: str) -> None:
