@@ -17,7 +17,7 @@ from store.encoding import to_time
 from store.events import Events
 from store.fitness import Fitness
 from store.intensities import Intensities
-from store.keys import Keys
+from store.keys import Keys, check_queue
 from store.line import Line
 from store.locks import Locks
 from store.log import Log
@@ -25,6 +25,8 @@ from store.power import Power
 from store.queue import Queue
 from store.runs import Runs
 from store.workers import Workers
+
+__all__ = ["RedisDB", "check_queue"]
 
 
 class RedisDB:

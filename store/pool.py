@@ -15,7 +15,7 @@ FRESH_S: Final = 1.0
 class QuickPool(redis.ConnectionPool):
     """Hands out a connection that was used a moment ago, if it is open; else it is like the driver's pool.
 
-    Threads may share it: a list's ``pop`` and ``append`` are atomic.
+    Threads may share it: a list's ``pop`` and ``append``, and a copy, are atomic.
     """
 
     def get_connection(self, *_: Any, **__: Any) -> Any:
@@ -40,6 +40,14 @@ class QuickPool(redis.ConnectionPool):
         connection.released_s = time.monotonic()
         self._in_use_connections.discard(connection)
         self._available_connections.append(connection)
+
+    def disconnect(self, inuse_connections: bool = True) -> None:
+        """Close the sockets of all connections; other threads may go on taking and releasing meanwhile."""
+        self._checkpid()
+        # Copies, which are atomic too: the driver's pool goes through the changing set itself.
+        used = self._in_use_connections.copy() if inuse_connections else ()
+        for connection in (*self._available_connections.copy(), *used):
+            connection.disconnect()
 
 
 def _has_news(socket: Any) -> bool:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 
 from carbon_aware_trainer.errors import UnknownZone
 from carbon_aware_trainer.records import Basis
@@ -28,10 +30,12 @@ from schema import (
     Worker,
 )
 from settings import Settings
+from tests.programs import wait_until
 from tests.records import TORCH_WORKER
 
 NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)
 BASIS: Basis = "average lifecycle"
+_ROOM_S = 30.0
 
 
 def forecast(zone: str, *hours: float, provider: str = "cached", start: datetime = NOW) -> Forecast:
@@ -47,6 +51,17 @@ def outlook(zone: str, *hours: float, provider: str = "cached", start: datetime 
     made = forecast(zone, *hours, provider=provider, start=start)
     trace = Trace(zone, provider, BASIS, start - 23 * HOUR, HOUR, np.full(24, hours[0]))
     return Outlook(zone, start, trace, made, None)
+
+
+@pytest.fixture
+def room_in_hour() -> None:
+    """Wait for the next hour where this one is nearly over: what a test reckons from it holds to its end."""
+    wait_until(lambda: time.time() % 3600 < 3600 - _ROOM_S, timeout_s=2 * _ROOM_S, what="the next hour")
+
+
+def hour_now() -> datetime:
+    """Return when this hour began."""
+    return datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
 
 
 class GivenZones:

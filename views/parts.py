@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, tzinfo
+from typing import NoReturn
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 from streamlit.navigation.page import Page
+from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from errors import ApiError, ApiUnavailable
 from schema import HealthReply, Run
@@ -55,6 +57,18 @@ def page(name: str) -> Page:
     """Return a page to link to."""
     pages: dict[str, Page] = st.session_state[_PAGES]
     return pages[name]
+
+
+def go_to(name: str, query_params: Mapping[str, str] | None = None) -> NoReturn:
+    """Leave this page for another one; see docs/decisions/040 for what goes first.
+
+    Its timers run on in the browser until that has heard of the new page. What they ask for by then would be
+    drawn as a part of the old page, on top of the new one: an empty page.
+    """
+    context = get_script_run_ctx()
+    if context is not None:
+        context.fragment_storage.clear()
+    st.switch_page(page(name), query_params=query_params)
 
 
 def give_notice(text: str, *, icon: str = ":material/check_circle:") -> None:

@@ -58,7 +58,7 @@ def lead_on(iid: str) -> None:
         _close()
         return
     parts.give_notice(f"Run {short_id(opened.new_iid)} is queued, made from {short_id(opened.iid)}.")
-    st.switch_page(parts.page("run"), query_params={"iid": opened.new_iid})
+    parts.go_to("run", {"iid": opened.new_iid})
 
 
 @st.dialog("Rerun", width="large", icon=":material/content_copy:", on_dismiss=_close)

@@ -137,7 +137,7 @@ def _refusal(run: RunReply) -> None:
 def _confirm_deletion(run: RunReply) -> None:
     """List what would go, then delete it; when that was done or refused, close."""
     if st.session_state.pop(_DELETED, None) == run.run_id:
-        st.switch_page(parts.page("runs"))
+        parts.go_to("runs")
     if _REFUSED in st.session_state:
         st.rerun()
     st.markdown(f"**{fmt.plain(run_name(run))}**, {run.status}. With it go:")

@@ -41,7 +41,7 @@ def show() -> None:
     with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
         st.title("Runs", width="content")
         if st.button("Submit a run", type="primary", icon=":material/add:"):
-            st.switch_page(parts.page("submit"))
+            parts.go_to("submit")
     listing = _choose_listing()
     if st.session_state.get(_LISTING) != listing:
         st.session_state[_LISTING] = listing
@@ -180,7 +180,7 @@ def _table(listing: Listing, reply: RunsReply) -> None:
     choice = read_choice(reply.results, key=key)
     if choice.opened is not None:
         _forget_choice()
-        st.switch_page(parts.page("run"), query_params={"iid": choice.opened})
+        parts.go_to("run", {"iid": choice.opened})
     show_table(reply.results, key=key, face=choose_face(listing.status))
     # Below: above, it would push the table away from under the pointer with the first mark.
     runs_bulk.bar([run for run in reply.results if run.run_id in choice.marked], _forget_choice)

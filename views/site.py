@@ -41,7 +41,7 @@ def _runs_by_name() -> Page:
 
 
 def _go_to_runs() -> None:
-    st.switch_page(parts.page("runs"), query_params=st.query_params.to_dict())
+    parts.go_to("runs", st.query_params.to_dict())
 
 
 @st.cache_resource(show_spinner=False)

@@ -24,12 +24,14 @@ def show() -> None:
     """Show the page."""
     st.title("Submit a run")
     trainers = source.fetch("trainers", source.list_trainers)
-    parts.silence_banner(trainers.problem)
+    # The trainers may be of a minute ago; what can be submitted to is asked for each time.
+    health = source.fetch("health", source.get_health)
+    parts.silence_banner(trainers.problem or health.problem)
     if trainers.value is None:
         st.button("Try again", icon=":material/refresh:")
         return
     _accepted_note()
-    trainer = _choose_trainer(trainers.value.trainers)
+    trainer = _choose_trainer(trainers.value.trainers, health.value)
     draft = _form(trainer)
     if draft is not None:
         st.session_state[_ERRORS] = {}
@@ -58,11 +60,11 @@ def _accepted_note() -> None:
             st.caption(fmt.plain(reason))
 
 
-def _choose_trainer(trainers: Sequence[TrainerReply]) -> TrainerReply:
+def _choose_trainer(trainers: Sequence[TrainerReply], health: HealthReply | None) -> TrainerReply:
     """Let the reader choose a trainer; a single one is not a question, and simulating is a switch."""
     simulator = next((trainer for trainer in trainers if trainer.simulated), None)
     trainers = [trainer for trainer in trainers if trainer is not simulator] or trainers
-    if simulator and _is_demo():
+    if simulator and _is_demo(health):
         with st.container(horizontal=True, vertical_alignment="center"):
             parts.simulated_pill()
             st.caption(fmt.plain(simulator.summary))
@@ -77,9 +79,8 @@ def _choose_trainer(trainers: Sequence[TrainerReply]) -> TrainerReply:
     return chosen
 
 
-def _is_demo() -> bool:
+def _is_demo(health: HealthReply | None) -> bool:
     """Draw the switch *Demo mode*; it starts on only where no worker could train for real."""
-    health = source.fetch("health", source.get_health).value
     return st.toggle(
         "Demo mode",
         value=lacks_torch(health),

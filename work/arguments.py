@@ -7,6 +7,9 @@ import platform
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from errors import InvalidInput
+from redis_db import check_queue
+
 
 @dataclass(frozen=True)
 class Arguments:
@@ -41,7 +44,7 @@ def parse(arguments: Sequence[str] | None) -> Arguments:
     )
     parser.add_argument(
         "--queues",
-        type=lambda text: tuple(filter(None, text.split(","))),
+        type=_queues,
         help="queues to take runs from, most urgent first, comma-separated "
         "(default: host-<name>, gpu-<kind>, zone-<zone>, default)",
     )
@@ -62,6 +65,18 @@ def parse(arguments: Sequence[str] | None) -> Arguments:
         parser.error("--gpus gives each worker its device: leave --device out")
     _, others = supervising.parse_known_args(arguments)
     return Arguments(**vars(options), others=tuple(others))
+
+
+def _queues(text: str) -> tuple[str, ...]:
+    names = tuple(filter(None, text.split(",")))
+    if not names:
+        raise argparse.ArgumentTypeError("must name at least one queue, such as default")
+    try:
+        for name in names:
+            check_queue(name)
+    except InvalidInput as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+    return names
 
 
 def _positive(text: str) -> int:

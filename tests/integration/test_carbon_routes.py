@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -22,18 +22,19 @@ from errors import ApiRefused
 from redis_db import RedisDB
 from schema import CarbonOptions, CarbonOutcome, RunOptions, Status
 from settings import Settings
-from tests.planning import worker_in
+from tests.planning import hour_now, room_in_hour, worker_in
 from tests.records import claim
 
+__all__ = ["room_in_hour"]
+pytestmark = pytest.mark.usefixtures("room_in_hour")
 HYPER_PARAMS: dict[str, Any] = {"num_epochs": 2, "demo": True}
-HOUR_NOW = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
 
 
 def points(first: int, last: int, *, clean_from: int, clean: float = 100.0) -> list[dict[str, Any]]:
     """Hours of 500 g/kWh, and cleaner ones from one of them on, counted from this hour."""
     return [
         {
-            "timestamp": (HOUR_NOW + hour * HOUR).isoformat(),
+            "timestamp": (hour_now() + hour * HOUR).isoformat(),
             "carbon_intensity": clean if hour >= clean_from else 500.0,
             "renewable_percentage": 40,
         }
@@ -69,7 +70,7 @@ def test_the_intensity_of_now_names_its_provider_basis_and_time(api: FlaskClient
     found = get(api, "now")
     assert (found["zone"], found["g_per_kwh"], found["renewable_share"]) == ("DE", 500, 0.4)
     assert (found["provider"], found["basis"]) == ("cached", "average lifecycle")
-    assert datetime.fromisoformat(found["at"]) == HOUR_NOW
+    assert datetime.fromisoformat(found["at"]) == hour_now()
 
 
 def test_what_the_provider_used_up_is_not_waited_for_again(
@@ -107,15 +108,15 @@ def test_the_forecast_reaches_as_far_as_asked_and_has_intervals_where_they_are_k
 
 def test_the_cleanest_window_is_found_within_the_forecast(api: FlaskClient) -> None:
     window = get(api, "window?duration_h=2")
-    assert datetime.fromisoformat(window["start_at"]) == HOUR_NOW + 6 * HOUR
+    assert datetime.fromisoformat(window["start_at"]) == hour_now() + 6 * HOUR
     assert window["saving"] == pytest.approx(0.8)
     assert datetime.fromisoformat(window["end_at"]) <= datetime.fromisoformat(window["horizon_end"])
 
 
 def test_a_window_ends_by_its_deadline(api: FlaskClient) -> None:
-    deadline = (HOUR_NOW + 5 * HOUR).isoformat().replace("+", "%2B")
+    deadline = (hour_now() + 5 * HOUR).isoformat().replace("+", "%2B")
     window = get(api, f"window?duration_h=2&deadline={deadline}")
-    assert datetime.fromisoformat(window["end_at"]) <= HOUR_NOW + 5 * HOUR
+    assert datetime.fromisoformat(window["end_at"]) <= hour_now() + 5 * HOUR
 
 
 def test_a_window_that_cannot_be_is_refused(api: FlaskClient) -> None:
@@ -156,7 +157,7 @@ def test_a_file_that_is_away_is_a_404_with_the_reason(api: FlaskClient, tmp_path
 def test_a_submission_is_answered_with_its_plan(api: FlaskClient, db: RedisDB) -> None:
     reply = train(api, max_delay_h=12)
     plan = reply["plan"]
-    assert datetime.fromisoformat(plan["start_at"]) == HOUR_NOW + 6 * HOUR
+    assert datetime.fromisoformat(plan["start_at"]) == hour_now() + 6 * HOUR
     assert plan["saving"] == pytest.approx(0.8)
     run = api.get(f"/api/runs/{reply['iid']}").get_json()
     assert (run["status"], run["carbon"]["reason"]) == ("deferred", plan["reason"])
@@ -305,7 +306,7 @@ def test_a_repeated_submission_has_the_plan_of_the_first(api: FlaskClient) -> No
 def test_a_repeated_submission_is_not_judged_by_a_later_clock(
     api: FlaskClient, db: RedisDB, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    deadline = (HOUR_NOW + 3 * HOUR).isoformat()
+    deadline = (hour_now() + 3 * HOUR).isoformat()
     body = {"hyper_params": HYPER_PARAMS, "options": {"carbon": {"deadline": deadline}}}
     headers = {"Idempotency-Key": "k"}
     first = api.post("/train", json=body, headers=headers)
@@ -313,7 +314,7 @@ def test_a_repeated_submission_is_not_judged_by_a_later_clock(
     again = f"/api/runs/{first.get_json()['iid']}/rerun"
     new = api.post(again, json=changed, headers={"Idempotency-Key": "r"}).get_json()
 
-    monkeypatch.setattr(type(db), "now", lambda _: HOUR_NOW + 4 * HOUR)
+    monkeypatch.setattr(type(db), "now", lambda _: hour_now() + 4 * HOUR)
 
     assert api.post("/train", json=body).status_code == 422
     assert api.post("/train", json=body, headers=headers).get_json() == first.get_json()
@@ -327,7 +328,7 @@ def test_the_client_reads_every_answer(api: FlaskClient) -> None:
         assert client.get_intensity().g_per_kwh == 500
         assert client.get_intensity("FR").zone == "FR"
         assert len(client.get_forecast(hours=5).points) == 5
-        window = client.get_window(1.5, zone="DE", deadline=HOUR_NOW + 40 * HOUR, interruptible=True)
+        window = client.get_window(1.5, zone="DE", deadline=hour_now() + 40 * HOUR, interruptible=True)
         assert window.g_per_kwh == pytest.approx(100)
         assert client.get_intensity_history().values == 24
         assert client.list_savings(weeks=3, project="default").saved_g == 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -25,19 +25,21 @@ from tests.acted_run import HYPER_PARAMS
 from tests.green_runs import GREEN, LATER, postpone, start, submit
 from tests.integration import test_views
 from tests.integration.test_views import Open, button, metric, silent, texts
+from tests.planning import hour_now, room_in_hour
 from tests.records import TORCH_WORKER, claim, epoch
 from views.carbon_zones import split, why_apart
 from views.draft import errors_by_field
 
+__all__ = ["room_in_hour"]
+pytestmark = pytest.mark.usefixtures("room_in_hour")
 open_page = test_views.open_page
-HOUR_NOW = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
 Serve = Callable[..., str]
 
 
 def points(first: int, last: int) -> list[dict[str, Any]]:
     """Hours of 500 g/kWh, and of 100 from the sixth on."""
     return [
-        {"timestamp": (HOUR_NOW + n * HOUR).isoformat(), "carbon_intensity": 100.0 if n >= 6 else 500.0}
+        {"timestamp": (hour_now() + n * HOUR).isoformat(), "carbon_intensity": 100.0 if n >= 6 else 500.0}
         for n in range(first, last)
     ]
 

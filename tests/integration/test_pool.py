@@ -50,6 +50,23 @@ def test_threads_get_their_own_answers(client: redis.Redis) -> None:
     assert not wrong
 
 
+def test_closing_does_not_mind_what_other_threads_do_meanwhile(
+    client: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connections = client.connection_pool
+    first, second = (connections.get_connection() for _ in range(2))
+    disconnected = []
+
+    def disconnect(connection: redis.Connection) -> None:
+        # What a thread may do between two of these.
+        disconnected.append(connection)
+        connections.release(second if connection is first else first)
+
+    monkeypatch.setattr(type(first), "disconnect", disconnect)
+    connections.disconnect()
+    assert {first, second} <= set(disconnected)
+
+
 def test_a_store_works_on_after_its_server_was_restarted_while_it_rested(
     own_redis: RedisServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
