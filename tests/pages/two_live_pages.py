@@ -12,25 +12,34 @@ from views import parts
 _EVERY_S = 0.03
 
 
-def _show(name: str, other: str) -> None:
-    st.title(f"Page {name}")
-    # So that there is a time in which the page is drawn.
-    time.sleep(0.05)
-    st.write("Above what changes.")
-    st.fragment(_live, run_every=_EVERY_S)(other)
-
-
-def _live(other: str) -> None:
-    if st.button(f"Go to {other}"):
-        parts.go_to(other)
-
-
 def _first() -> None:
-    _show("first", "second")
+    _above("Page first")
+    _first_live()
 
 
 def _second() -> None:
-    _show("second", "first")
+    _above("Page second")
+    _second_live()
+
+
+def _above(title: str) -> None:
+    st.title(title)
+    # So that there is a time in which the page is drawn.
+    time.sleep(0.05)
+    st.write("Above what changes.")
+
+
+# Two functions, as two pages have: Streamlit knows a fragment by its function.
+@st.fragment(run_every=_EVERY_S)
+def _first_live() -> None:
+    if st.button("Go to second"):
+        parts.go_to("second")
+
+
+@st.fragment(run_every=_EVERY_S)
+def _second_live() -> None:
+    if st.button("Go to first"):
+        parts.go_to("first")
 
 
 pages = {"first": st.Page(_first, default=True), "second": st.Page(_second)}
