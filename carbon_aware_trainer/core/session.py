@@ -220,7 +220,7 @@ class CarbonSession:
         if scheduler.needs_forecast:
             try:
                 yield from self._renew_forecast()
-            except (CarbonError, ValueError) as err:  # a history by the day cannot be forecast
+            except CarbonError as err:
                 self._forecast, trouble = None, str(err)
         return Seen(g_per_kwh, self._forecast, trouble)
 

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import inspect
-import logging
 from collections.abc import Awaitable, Callable, Generator
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any, Literal, TypeAlias, TypeVar
 
 from carbon_aware_trainer.core.clock import Clock
 from carbon_aware_trainer.core.monitor import CarbonMonitor
+from carbon_aware_trainer.core.telling import atell, tell
 from carbon_aware_trainer.driving import adrive, drive
 
-log = logging.getLogger(__name__)
 T = TypeVar("T")
 State = Literal["running", "paused", "stopped"]
 
@@ -108,7 +107,7 @@ class Taker:
             case Call():
                 return step.call()
             case Tell():
-                _tell(step)
+                tell(partial(step.listener, step.change), _whom(step))
                 return None
 
     async def _atake(self, step: Step) -> object:
@@ -126,28 +125,9 @@ class Taker:
             case Call():
                 return await asyncio.to_thread(step.call)
             case Tell():
-                await _atell(step)
+                await atell(partial(step.listener, step.change), _whom(step))
                 return None
 
 
-def _tell(step: Tell) -> None:
-    """Tell a listener; one that is async runs to its end in a loop of its own."""
-    try:
-        outcome = step.listener(step.change)
-        if inspect.isawaitable(outcome):
-            asyncio.run(_finish(outcome))
-    except Exception:  # foreign code: what it raises is not to end a training
-        log.exception("a listener failed state=%s", step.change.state)
-
-
-async def _atell(step: Tell) -> None:
-    try:
-        outcome = step.listener(step.change)
-        if inspect.isawaitable(outcome):
-            await outcome
-    except Exception:  # foreign code: what it raises is not to end a training
-        log.exception("a listener failed state=%s", step.change.state)
-
-
-async def _finish(outcome: Awaitable[object]) -> None:
-    await outcome
+def _whom(step: Tell) -> str:
+    return f"a listener to state={step.change.state}"

@@ -146,7 +146,9 @@ def test_a_gap_of_the_provider_is_filled_from_its_record_at_the_end(tmp_path: Pa
     path = write_grid(tmp_path / "grid.json", [None, 90.0])
     with trainer(tmp_path, [None, 90.0], clock) as used:
         work(used, clock, 90)
-        assert used.get_carbon_metrics().total_carbon_kg is None
+        partly = used.get_carbon_metrics()
+        assert (partly.total_carbon_kg, partly.carbon_saved_kg) == (pytest.approx(0.045), None)
+        assert partly.unknown_carbon_duration == 3600
         write_grid(tmp_path / "grid.json", [50.0, 90.0])
     assert path == str(tmp_path / "grid.json")
     assert used.get_carbon_metrics().total_carbon_kg == pytest.approx((50 + 45) / 1000)
@@ -161,7 +163,8 @@ def test_a_value_counts_no_longer_than_three_hours_after_it_was_confirmed(tmp_pa
         work(used, clock, 60 * 2)
     metrics = used.get_carbon_metrics()
     assert metrics.total_energy_kwh == pytest.approx(10.0)
-    assert metrics.total_carbon_kg is None
+    assert metrics.total_carbon_kg == pytest.approx(0.72)
+    assert metrics.unknown_carbon_duration == 2 * 3600
     assert metrics.reason is not None
     assert metrics.reason.startswith("cached has no intensity of US-CA from 2026-06-01 20:00:00 to")
 
@@ -296,12 +299,50 @@ def test_async_listeners_are_told_outside_of_event_loops_too(tmp_path: Path) -> 
     assert heard == ["running", "stopped"]
 
 
+def test_async_listeners_of_a_plain_step_within_a_running_loop_are_told_by_that_loop(tmp_path: Path) -> None:
+    heard = list[tuple[str, object]]()
+
+    async def listen(change: StateChange) -> None:
+        await asyncio.sleep(0)
+        heard.append((change.state, asyncio.get_running_loop()))
+
+    async def main() -> object:
+        used = trainer(tmp_path, [90.0], Clock())
+        used.on_state_change(listen)
+        with used:
+            used.train_step_sync((1.0, 0.0))
+        while len(heard) < 2:
+            await asyncio.sleep(0)
+        return asyncio.get_running_loop()
+
+    loop = asyncio.run(asyncio.wait_for(main(), 10))
+    assert heard == [("running", loop), ("stopped", loop)]
+
+
+def test_an_async_listener_that_fails_within_a_running_loop_is_logged(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def listen(_change: StateChange) -> None:
+        raise ValueError("nobody listens")
+
+    async def main() -> None:
+        used = trainer(tmp_path, [90.0], Clock())
+        used.on_state_change(listen)
+        used.session.open()
+        used.train_step_sync((1.0, 0.0))
+        while "nobody listens" not in caplog.text:
+            await asyncio.sleep(0)
+
+    asyncio.run(asyncio.wait_for(main(), 10))
+    assert "a listener to state=running failed" in caplog.text
+
+
 def test_a_listener_that_fails_ends_no_training(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     used = trainer(tmp_path, [90.0], Clock())
     used.on_state_change(lambda _: 1 / 0)
     with used:
         used.train_step_sync((1.0, 0.0))
-    assert "a listener failed state=running" in caplog.text
+    assert "a listener to state=running failed" in caplog.text
 
 
 def test_a_training_that_fails_says_so_and_stops_measuring(tmp_path: Path) -> None:
