@@ -14,7 +14,7 @@ from carbon_aware_trainer.providers.choose import open_provider
 from carbon_aware_trainer.providers.patience import Patience
 from carbon_aware_trainer.providers.provider import Provider
 
-# A provider that is down must not hold a training up: 5 s of the 5 minutes between two looks.
+# A provider that is down must not hold a training up; a look as a whole is bounded by its session.
 PATIENCE = Patience(attempt_s=5.0, total_s=5.0, attempts=2)
 
 

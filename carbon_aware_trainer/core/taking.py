@@ -13,6 +13,7 @@ from carbon_aware_trainer.core.clock import Clock
 from carbon_aware_trainer.core.monitor import CarbonMonitor
 from carbon_aware_trainer.core.telling import atell, tell
 from carbon_aware_trainer.driving import adrive, drive
+from carbon_aware_trainer.providers.patience import Budget, within
 
 T = TypeVar("T")
 State = Literal["running", "paused", "stopped"]
@@ -36,12 +37,15 @@ Listener = Callable[[StateChange], Awaitable[object] | object]
 class AskIntensity:
     """Ask for the intensity in force; the outcome is an Intensity. Raises IntensityUnavailable."""
 
+    budget: Budget
+
 
 @dataclass(frozen=True, slots=True)
 class AskForecast:
     """Ask for a forecast; the outcome is one. Raises IntensityUnavailable."""
 
     hours: float
+    budget: Budget
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +54,7 @@ class AskHistory:
 
     start: datetime
     end: datetime
+    budget: Budget
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +79,8 @@ class Tell:
     change: StateChange
 
 
-Step: TypeAlias = AskIntensity | AskForecast | AskHistory | Sleep | Call | Tell
+Question: TypeAlias = AskIntensity | AskForecast | AskHistory
+Step: TypeAlias = Question | Sleep | Call | Tell
 Steps: TypeAlias = Generator[Step, Any, T]
 
 
@@ -95,12 +101,9 @@ class Taker:
 
     def _take(self, step: Step) -> object:
         match step:
-            case AskIntensity():
-                return self.monitor.get_current_intensity()
-            case AskForecast():
-                return self.monitor.get_forecast(hours=step.hours)
-            case AskHistory():
-                return self.monitor.provider.fetch_history(self.monitor.regions[0], step.start, step.end)
+            case AskIntensity() | AskForecast() | AskHistory():
+                with within(step.budget):
+                    return self._ask(step)
             case Sleep():
                 self.clock.sleep(step.wait_s)
                 return None
@@ -110,15 +113,21 @@ class Taker:
                 tell(partial(step.listener, step.change), _whom(step))
                 return None
 
-    async def _atake(self, step: Step) -> object:
-        match step:
+    def _ask(self, question: Question) -> object:
+        match question:
             case AskIntensity():
-                return await self.monitor.aget_current_intensity()
+                return self.monitor.get_current_intensity()
             case AskForecast():
-                return await self.monitor.aget_forecast(hours=step.hours)
+                return self.monitor.get_forecast(hours=question.hours)
             case AskHistory():
                 region = self.monitor.regions[0]
-                return await self.monitor.provider.afetch_history(region, step.start, step.end)
+                return self.monitor.provider.fetch_history(region, question.start, question.end)
+
+    async def _atake(self, step: Step) -> object:
+        match step:
+            case AskIntensity() | AskForecast() | AskHistory():
+                with within(step.budget):
+                    return await self._aask(step)
             case Sleep():
                 await self.clock.asleep(step.wait_s)
                 return None
@@ -127,6 +136,16 @@ class Taker:
             case Tell():
                 await atell(partial(step.listener, step.change), _whom(step))
                 return None
+
+    async def _aask(self, question: Question) -> object:
+        match question:
+            case AskIntensity():
+                return await self.monitor.aget_current_intensity()
+            case AskForecast():
+                return await self.monitor.aget_forecast(hours=question.hours)
+            case AskHistory():
+                region = self.monitor.regions[0]
+                return await self.monitor.provider.afetch_history(region, question.start, question.end)
 
 
 def _whom(step: Tell) -> str:
