@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -68,10 +69,11 @@ class CarbonSession:
         *,
         gauge: Gauge,
         clock: Clock,
+        drain: Callable[[], None] | None = None,
     ) -> None:
-        """Take whom to ask, who decides, and what to measure with."""
+        """Take whom to ask, who decides, what to measure with, and what waits for a device's queued work."""
         self.scheduler, self.config = scheduler, config
-        self._monitor, self._gauge, self._clock = monitor, gauge, clock
+        self._monitor, self._gauge, self._clock, self._drain = monitor, gauge, clock, drain
         self._taker = Taker(monitor, clock)
         self._account = Account(monitor.regions[0], monitor.provider.name, monitor.provider.basis)
         self._lock = threading.RLock()
@@ -293,6 +295,8 @@ class CarbonSession:
         with self._lock:
             if self._mark is None or self._is_over:
                 return
+            if self._drain is not None:  # else what is queued would be charged to the pause that follows
+                self._drain()
             now = _Mark(self._clock.now(), self._clock.monotonic_ns())
             if now.at_ns <= self._mark.at_ns:
                 return

@@ -147,7 +147,8 @@ def test_a_gap_of_the_provider_is_filled_from_its_record_at_the_end(tmp_path: Pa
     with trainer(tmp_path, [None, 90.0], clock) as used:
         work(used, clock, 90)
         partly = used.get_carbon_metrics()
-        assert (partly.total_carbon_kg, partly.carbon_saved_kg) == (pytest.approx(0.045), None)
+        assert partly.total_carbon_kg == pytest.approx(0.045)
+        assert partly.carbon_saved_kg is None
         assert partly.unknown_carbon_duration == 3600
         write_grid(tmp_path / "grid.json", [50.0, 90.0])
     assert path == str(tmp_path / "grid.json")
@@ -297,44 +298,6 @@ def test_async_listeners_are_told_outside_of_event_loops_too(tmp_path: Path) -> 
     with used:
         used.train_step_sync((1.0, 0.0))
     assert heard == ["running", "stopped"]
-
-
-def test_async_listeners_of_a_plain_step_within_a_running_loop_are_told_by_that_loop(tmp_path: Path) -> None:
-    heard = list[tuple[str, object]]()
-
-    async def listen(change: StateChange) -> None:
-        await asyncio.sleep(0)
-        heard.append((change.state, asyncio.get_running_loop()))
-
-    async def main() -> object:
-        used = trainer(tmp_path, [90.0], Clock())
-        used.on_state_change(listen)
-        with used:
-            used.train_step_sync((1.0, 0.0))
-        while len(heard) < 2:
-            await asyncio.sleep(0)
-        return asyncio.get_running_loop()
-
-    loop = asyncio.run(asyncio.wait_for(main(), 10))
-    assert heard == [("running", loop), ("stopped", loop)]
-
-
-def test_an_async_listener_that_fails_within_a_running_loop_is_logged(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    async def listen(_change: StateChange) -> None:
-        raise ValueError("nobody listens")
-
-    async def main() -> None:
-        used = trainer(tmp_path, [90.0], Clock())
-        used.on_state_change(listen)
-        used.session.open()
-        used.train_step_sync((1.0, 0.0))
-        while "nobody listens" not in caplog.text:
-            await asyncio.sleep(0)
-
-    asyncio.run(asyncio.wait_for(main(), 10))
-    assert "a listener to state=running failed" in caplog.text
 
 
 def test_a_listener_that_fails_ends_no_training(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
