@@ -220,6 +220,6 @@ def _method(forecast: ForecastReply) -> str:
     has_interval = any(point.low is not None for point in forecast.points)
     interval = "eight in ten values lie in the band" if has_interval else "its provider gives no interval"
     return (
-        f"Forecast by {fmt.plain(forecast.method)}, made at "
+        f"Forecast: {fmt.plain(forecast.method)}, made at "
         f"{fmt.clock(forecast.made_at, parts.reader_zone())[:5]}; {interval}. Times are yours."
     )

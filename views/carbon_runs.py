@@ -16,6 +16,9 @@ from views.live_chart import live_charts
 from views.look import run_title
 
 _ROWS = 12
+DEADLINE_NOTE = (
+    "Bars are when a run is planned to run; the stroke at the end of its line is when it has to be done."
+)
 
 
 def show(questions: Questions, forecast: ForecastReply | None) -> None:
@@ -39,6 +42,7 @@ def _planned(questions: Questions, forecast: ForecastReply | None) -> None:
     shown, now = runs.value[:_ROWS], datetime.now(UTC)
     until = forecast.points[-1].start if forecast else now
     live_charts([windows_figure(shown, until=until, now=now, zone=parts.reader_zone())], key="planned")
+    st.caption(DEADLINE_NOTE)
     _table(shown)
     if more := len(runs.value) - len(shown):
         st.caption(f"And {fmt.count(more)} more, which start later.")
