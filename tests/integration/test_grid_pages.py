@@ -126,7 +126,6 @@ def test_all_that_the_page_asks_is_asked_at_the_same_time(
             all_there.wait(10)  # alone it is broken: 500, and no figure on the page
 
     app = open_page("carbon", serve(before=meet, carbon_model="cached", carbon_file=green_file))
-
     assert met == set(routes)
     assert metrics(app)["Now"] == "500 g/kWh"
 
