@@ -11,6 +11,7 @@ from streamlit.delta_generator import DeltaGenerator
 from schema import ForecastReply, IntensityReply, WindowReply, ZonesReply
 from views import carbon_history, carbon_runs, carbon_zones, grid, parts
 from views import format as fmt
+from views.asking import Questions
 from views.carbon_charts import forecast_figure
 from views.grid import Answer
 from views.live_chart import live_charts
@@ -29,22 +30,39 @@ REMEDY = (
 def show() -> None:
     """Show the page."""
     st.title("Carbon")
-    zones = grid.ask("zones", grid.list_zones)
+    questions, wanted = Questions(), _wanted()
+    _begin(questions, wanted)
+    zones = questions.answer("zones")
     if zones.value is None:
         parts.silence_banner(zones.problem)
         if zones.reason:
             st.warning(fmt.plain_lines(zones.reason), icon=":material/block:")
         st.button("Try again", icon=":material/refresh:")
         return
-    zone, hours, is_in_pieces = _choose(zones.value)
-    st.fragment(_live, run_every=_EVERY_S)(zone, hours, is_in_pieces=is_in_pieces)
+    zone, hours, is_in_pieces = _choose(zones.value, wanted)
+    # None is the zone of the API, of which everything is being asked already.
+    is_home = wanted is None and any(known.is_home and known.zone == zone for known in zones.value.zones)
+    st.fragment(_live, run_every=_EVERY_S)(
+        None if is_home else zone, hours, zone, questions, is_in_pieces=is_in_pieces
+    )
 
 
-def _choose(zones: ZonesReply) -> tuple[str, float, bool]:
+def _begin(questions: Questions, zone: str | None) -> None:
+    """Ask all that does not depend on the length of the work."""
+    questions.begin("zones", grid.list_zones)
+    questions.begin("now", lambda: grid.get_intensity(zone), of=zone)
+    questions.begin("forecast", lambda: grid.get_forecast(zone, _HORIZON_H), of=zone)
+    questions.begin("history", lambda: grid.get_history(zone), of=zone)
+    questions.begin("planned", grid.list_planned)
+    questions.begin("savings", grid.list_savings)
+
+
+def _choose(zones: ZonesReply, wanted: str | None) -> tuple[str, float, bool]:
     """Draw zone, length of the work and whether it may be interrupted; each is in the URL."""
     names = {zone.zone: zone.name for zone in zones.known} | {zone.zone: zone.name for zone in zones.zones}
     in_use = [zone.zone for zone in zones.zones]
-    listed = list(dict.fromkeys([*in_use, *_wanted(), *names]))
+    # a link may name one that is in no list
+    listed = list(dict.fromkeys([*in_use, *([wanted] if wanted else []), *names]))
     left, middle, right = st.columns([2, 3, 1.4], vertical_alignment="bottom")
     zone = left.selectbox(
         "Zone",
@@ -64,18 +82,20 @@ def _choose(zones: ZonesReply) -> tuple[str, float, bool]:
     return str(zone or in_use[0]), float(hours), bool(is_in_pieces)
 
 
-def _wanted() -> list[str]:
-    """Return the zone of the URL: a link may name one that is in no list."""
-    wanted = st.query_params.get("zone", "").strip()
-    return [wanted[:64]] if wanted else []
+def _wanted() -> str | None:
+    """Return the zone that was chosen, or that the URL names."""
+    chosen = st.session_state.get("zone") or st.query_params.get("zone", "")
+    return str(chosen).strip()[:64] or None
 
 
-def _live(zone: str, hours: float, *, is_in_pieces: bool) -> None:
+def _live(asked: str | None, hours: float, zone: str, first: Questions, *, is_in_pieces: bool) -> None:
     """Draw all that depends on the zone, and on the time."""
-    now = grid.ask("now", lambda: grid.get_intensity(zone), of=zone)
-    forecast = grid.ask("forecast", lambda: grid.get_forecast(zone, _HORIZON_H), of=zone)
-    asked = (zone, hours, is_in_pieces)
-    window = grid.ask("window", lambda: grid.get_window(zone, hours, interruptible=is_in_pieces), of=asked)
+    questions = first.hand_over()
+    _begin(questions, asked)
+    of = (asked, hours, is_in_pieces)
+    questions.begin("window", lambda: grid.get_window(asked, hours, interruptible=is_in_pieces), of=of)
+    now, forecast = (questions.answer(name, about=zone) for name in ("now", "forecast"))
+    window = questions.answer("window", about=(zone, hours, is_in_pieces))
     problem = now.problem or forecast.problem
     parts.silence_banner(problem)
     with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
@@ -86,10 +106,10 @@ def _live(zone: str, hours: float, *, is_in_pieces: bool) -> None:
             _nothing_known(now)
         else:
             _now_and_best(now, forecast, window)
-        carbon_runs.show(forecast.value)
-        carbon_zones.show(zone)
+        carbon_runs.show(questions, forecast.value)
+        carbon_zones.show(questions, zone)
         if not now.is_mistaken:
-            carbon_history.show(zone)
+            carbon_history.show(questions, zone)
 
 
 def _nothing_known(now: Answer[IntensityReply]) -> None:
@@ -200,6 +220,6 @@ def _method(forecast: ForecastReply) -> str:
     has_interval = any(point.low is not None for point in forecast.points)
     interval = "eight in ten values lie in the band" if has_interval else "its provider gives no interval"
     return (
-        f"Forecast by {fmt.plain(forecast.method)}, made at "
+        f"Forecast: {fmt.plain(forecast.method)}, made at "
         f"{fmt.clock(forecast.made_at, parts.reader_zone())[:5]}; {interval}. Times are yours."
     )

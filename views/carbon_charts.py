@@ -20,10 +20,12 @@ _QUIET_COLOR = "#8a8f98"
 _CLEAN_TO_DIRTY = ((0.0, "#c3ead2"), (0.4, "#e9c873"), (0.75, "#c4641f"), (1.0, "#6d2813"))
 _COLOR_BAR = {"title": {"text": "g/kWh"}, "thickness": 12, "outlinewidth": 0}
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
-_FORECAST_PX, _ROW_PX, _AROUND_ROWS_PX = 360, 30, 104
+_FORECAST_PX, _ROW_PX, _AROUND_ROWS_PX = 350, 30, 96
 # With less the scale of its colours could not be read.
 _LEAST_HISTORY_PX = 240
 _HOUR = timedelta(hours=1)
+# With more days an hour cannot be seen.
+_LONGEST_LINE = timedelta(days=5)
 _DAY_MS = 86_400_000
 
 
@@ -51,22 +53,21 @@ def forecast_figure(forecast: ForecastReply, window: WindowReply | None, *, zone
 
 
 def windows_figure(runs: Sequence[RunReply], *, until: datetime, now: datetime, zone: tzinfo) -> str:
-    """Draw when each run is planned to run, a row each, as Plotly JSON; from now on ``until`` at least."""
+    """Draw when each run is planned to run and has to be done, a row each, as Plotly JSON.
+
+    From now on ``until`` at least, and to the last deadline of the next days; a later one is an arrow there.
+    """
     figure = blank_figure("planned", "Planned", "")
+    plans = [run.carbon for run in runs if run.carbon]
+    last = max([until, *(plan.end_at for plan in plans)])
+    widest = max(last, now + _LONGEST_LINE)
+    last = max([last, *(plan.deadline for plan in plans if plan.deadline <= widest)])
+    # So that a mark at the end is whole.
+    last += (last - now) / 50
     for run in runs:
-        windows = run.carbon.windows if run.carbon else ()
-        figure.add_trace(
-            go.Bar(
-                orientation="h",
-                y=[short_id(run.run_id)] * len(windows),
-                base=[_local(window.start, zone) for window in windows],
-                x=[(window.end - window.start) / timedelta(milliseconds=1) for window in windows],
-                customdata=[[_span_text(window, zone), _where(run), window.g_per_kwh] for window in windows],
-                marker={"color": run_color(run.run_id), "line": {"width": 0}},
-                hovertemplate="%{customdata[0]}<br>%{customdata[1]}%{customdata[2]:.0f} g/kWh<extra></extra>",
-            )
-        )
-    last = max([until, *(run.carbon.end_at for run in runs if run.carbon)])
+        _add_windows(figure, run, zone)
+    for run in runs:
+        _add_deadline(figure, run, last, zone)
     _time_axis(figure, last - now)
     figure.update_xaxes(type="date", range=[_local(now, zone), _local(last, zone)])
     figure.update_yaxes(title=None, autorange="reversed", type="category", showgrid=False)
@@ -75,6 +76,52 @@ def windows_figure(runs: Sequence[RunReply], *, until: datetime, now: datetime, 
         showlegend=False, barmode="overlay", bargap=0.4, hovermode="closest",
     )  # fmt: skip
     return str(figure.to_json())
+
+
+def _add_windows(figure: go.Figure, run: RunReply, zone: tzinfo) -> None:
+    windows = run.carbon.windows if run.carbon else ()
+    color = run_color(run.run_id)
+    figure.add_trace(
+        go.Bar(
+            orientation="h",
+            y=[short_id(run.run_id)] * len(windows),
+            base=[_local(window.start, zone) for window in windows],
+            x=[(window.end - window.start) / timedelta(milliseconds=1) for window in windows],
+            customdata=[[_span_text(window, zone), _where(run), window.g_per_kwh] for window in windows],
+            # An edge: a run of minutes is not to vanish among days.
+            marker={"color": color, "line": {"width": 3, "color": color}},
+            hovertemplate="%{customdata[0]}<br>%{customdata[1]}%{customdata[2]:.0f} g/kWh<extra></extra>",
+        )
+    )
+
+
+def _add_deadline(figure: go.Figure, run: RunReply, last: datetime, zone: tzinfo) -> None:
+    """Draw the room that a run has as a thin line, up to a stroke where it has to be done."""
+    plan = run.carbon
+    if plan is None:
+        return
+    is_later = plan.deadline > last
+    end = {"symbol": "triangle-right", "size": 8} if is_later else {"symbol": "line-ns-open", "size": 14}
+    begin = plan.windows[0].start if plan.windows else plan.start_at
+    color = run_color(run.run_id)
+    figure.add_trace(
+        go.Scatter(
+            x=[_local(time, zone) for time in (begin, min(plan.deadline, last))],
+            y=[short_id(run.run_id)] * 2,
+            mode="lines+markers",
+            cliponaxis=False,
+            line={"color": color, "width": 1.5, "dash": "dot"},
+            marker={
+                "symbol": ["circle", end["symbol"]],
+                "size": [0, end["size"]],
+                "color": color,
+                "opacity": 1,
+                "line": {"width": 2, "color": color},
+            },
+            customdata=[f"{plan.deadline.astimezone(zone):%a %d %b, %H:%M}"] * 2,
+            hovertemplate="to be done by %{customdata}<extra></extra>",
+        )
+    )
 
 
 def savings_figure(weeks: Sequence[SavedWeek]) -> str:
@@ -192,6 +239,7 @@ def _time_axis(figure: go.Figure, length: timedelta) -> None:
     """Label days, of a short span hours too; not turned, because a phone has no room for that."""
     hours = {"nticks": 5, "tickformat": "%H:%M\n%a %d"}
     ticks = {"dtick": _DAY_MS, "tickformat": "%a %d"} if length > 36 * _HOUR else hours
+    figure.update_layout(margin={"b": 32 if length > 36 * _HOUR else 46})
     figure.update_xaxes(
         title=None,
         tickangle=0,

@@ -7,17 +7,17 @@ from datetime import timedelta
 import streamlit as st
 
 from views import format as fmt
-from views import grid
+from views.asking import Questions
 from views.carbon_charts import history_figure
 from views.live_chart import live_charts
 
 _SHORT = timedelta(days=30)
 
 
-def show(zone: str) -> None:
+def show(questions: Questions, zone: str) -> None:
     """Draw the section."""
     st.subheader("History", anchor=False)
-    history = grid.ask("history", lambda: grid.get_history(zone), of=zone)
+    history = questions.answer("history", about=zone)
     found = history.value
     if found is None:
         if history.reason:

@@ -10,22 +10,26 @@ import streamlit as st
 from schema import ForecastReply, RunReply, SavingsReply
 from views import format as fmt
 from views import grid, parts
+from views.asking import Questions
 from views.carbon_charts import savings_figure, windows_figure
 from views.live_chart import live_charts
 from views.look import run_title
 
 _ROWS = 12
+DEADLINE_NOTE = (
+    "Bars are when a run is planned to run; the stroke at the end of its line is when it has to be done."
+)
 
 
-def show(forecast: ForecastReply | None) -> None:
+def show(questions: Questions, forecast: ForecastReply | None) -> None:
     """Draw both sections; the time line reaches as far as the forecast."""
-    _planned(forecast)
-    _saved()
+    _planned(questions, forecast)
+    _saved(questions)
 
 
-def _planned(forecast: ForecastReply | None) -> None:
+def _planned(questions: Questions, forecast: ForecastReply | None) -> None:
     st.subheader("Runs that wait for clean electricity", anchor=False)
-    runs = grid.ask("planned", grid.list_planned)
+    runs = questions.answer("planned")
     if runs.value is None:
         return
     if not runs.value:
@@ -38,6 +42,7 @@ def _planned(forecast: ForecastReply | None) -> None:
     shown, now = runs.value[:_ROWS], datetime.now(UTC)
     until = forecast.points[-1].start if forecast else now
     live_charts([windows_figure(shown, until=until, now=now, zone=parts.reader_zone())], key="planned")
+    st.caption(DEADLINE_NOTE)
     _table(shown)
     if more := len(runs.value) - len(shown):
         st.caption(f"And {fmt.count(more)} more, which start later.")
@@ -78,9 +83,9 @@ def _table(runs: Sequence[RunReply]) -> None:
     )
 
 
-def _saved() -> None:
+def _saved(questions: Questions) -> None:
     st.subheader("Saved by waiting", anchor=False)
-    savings = grid.ask("savings", grid.list_savings)
+    savings = questions.answer("savings")
     if savings.value is None:
         return
     counted = sum(week.runs for week in savings.value.weeks)

@@ -8,12 +8,12 @@ import streamlit as st
 
 from schema import ZoneReply
 from views import format as fmt
-from views import grid
+from views.asking import Questions
 
 
-def show(zone: str) -> None:
+def show(questions: Questions, zone: str) -> None:
     """Draw the section; compared is with the zone that is shown where it is in use, else with the first."""
-    zones = grid.ask("zones", grid.list_zones)
+    zones = questions.answer("zones")
     if zones.value is None or not zones.value.zones:
         return
     st.subheader("Zones in use", anchor=False)

@@ -56,26 +56,27 @@ def ask(name: str, call: Callable[[], T], *, of: Hashable = None) -> Answer[T]:
     return Answer(found.value, found.time, problem=found.problem)
 
 
+# Without a zone each of them is about that of the API.
 @st.cache_data(ttl=_YOUNG_S, show_spinner=False)
-def get_intensity(zone: str) -> IntensityReply:
+def get_intensity(zone: str | None) -> IntensityReply:
     """Return the intensity of a zone now. Raises ApiRefused with the reason when none is known."""
     return source.api().get_intensity(zone)
 
 
 @st.cache_data(ttl=_YOUNG_S, show_spinner=False)
-def get_forecast(zone: str, hours: int) -> ForecastReply:
+def get_forecast(zone: str | None, hours: int) -> ForecastReply:
     """Return what is expected of a zone. Raises ApiRefused with the reason when nothing is."""
     return source.api().get_forecast(zone, hours=hours)
 
 
 @st.cache_data(ttl=_YOUNG_S, show_spinner=False)
-def get_window(zone: str, duration_h: float, *, interruptible: bool) -> WindowReply:
+def get_window(zone: str | None, duration_h: float, *, interruptible: bool) -> WindowReply:
     """Return the cleanest time for work of that length. Raises ApiRefused where the forecast is too short."""
     return source.api().get_window(duration_h, zone=zone, interruptible=interruptible)
 
 
 @st.cache_data(ttl=600, show_spinner=False)
-def get_history(zone: str) -> HistoryReply:
+def get_history(zone: str | None) -> HistoryReply:
     """Return means by month and hour. Raises ApiRefused when nothing is recorded."""
     return source.api().get_intensity_history(zone)
 

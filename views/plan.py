@@ -62,4 +62,4 @@ def _sentence(text: str) -> str:
 
 def _sources(plan: CarbonPlan) -> str:
     grid = f"{plan.provider}, {plan.basis}. " if plan.provider else ""
-    return f"{grid}Forecast by {plan.method}." if plan.g_per_kwh is not None else grid
+    return f"{grid}Forecast: {plan.method}." if plan.g_per_kwh is not None else grid

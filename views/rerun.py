@@ -31,6 +31,7 @@ class _Opened:
     """Of its widgets and requests: opened again, the form starts from the old values."""
     errors: Mapping[str, str]
     new_iid: str | None = None
+    is_drawn: bool = False
 
 
 def open_form(iid: str) -> None:
@@ -38,8 +39,20 @@ def open_form(iid: str) -> None:
     st.session_state[_OPENED] = _Opened(iid, uuid.uuid4().hex, {})
 
 
+def is_to_be_drawn(iid: str) -> bool:
+    """Tell whether the form was opened by a click since the whole page was drawn last."""
+    opened: _Opened | None = st.session_state.get(_OPENED)
+    return opened is not None and opened.iid == iid and not opened.is_drawn
+
+
+def note_drawing(iid: str) -> None:
+    """Note that the whole page is being drawn, with the form if it is open."""
+    if is_to_be_drawn(iid):
+        st.session_state[_OPENED].is_drawn = True
+
+
 def show_form_of(run: RunReply) -> None:
-    """Draw the form while it is open, so that it outlasts each drawing of the page below it."""
+    """Draw the form if it is open; by the whole page, see docs/decisions/044."""
     opened: _Opened | None = st.session_state.get(_OPENED)
     if opened is not None and opened.iid == run.run_id:
         _form(run, opened)

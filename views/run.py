@@ -67,7 +67,10 @@ def show() -> None:
     except ApiRefused as error:
         _not_found(iid, error)
         return
+    rerun.note_drawing(iid)
     st.fragment(_live, run_every=_LIVE_S if shown.is_live else _IDLE_S)(iid, was_live=shown.is_live)
+    if shown.run.value is not None:
+        rerun.show_form_of(shown.run.value)
 
 
 def _choose_run(runs: Sequence[RunReply]) -> str | None:
@@ -125,6 +128,8 @@ def _fetch(iid: str) -> Shown:
 def _live(iid: str, *, was_live: bool) -> None:
     """Draw the run; every second while it trains or waits, seldom once it has ended."""
     rerun.lead_on(iid)
+    if rerun.is_to_be_drawn(iid):
+        st.rerun()
     begun = _obey(iid, is_live=was_live) if run_control.is_asked(iid) else None
     try:
         shown = _fetch(iid)

@@ -8,6 +8,7 @@ from schema import CarbonOutcome, CarbonPlan, RunReply
 from views import format as fmt
 from views import parts
 from views.carbon_charts import windows_figure
+from views.carbon_runs import DEADLINE_NOTE
 from views.live_chart import live_charts
 from views.plan import saving_text, show_plan
 
@@ -45,7 +46,8 @@ def _plan(run: RunReply, plan: CarbonPlan) -> None:
     if plan.windows:
         figure = windows_figure([run], until=plan.end_at, now=plan.made_at, zone=parts.reader_zone())
         live_charts([figure], key=f"plan:{run.run_id}")
-    st.caption(f"Planned again at {parts.near_time(plan.next_at)}, as long as it has not ended.")
+    note = DEADLINE_NOTE if plan.windows else ""
+    st.caption(f"{note} Planned again at {parts.near_time(plan.next_at)}, as long as it has not ended.")
 
 
 def _outcome(run: RunReply, outcome: CarbonOutcome) -> None:

@@ -39,7 +39,6 @@ def buttons(run: RunReply) -> None:
         for action in actions.offered(run):
             _button(run, action)
     _refusal(run)
-    rerun.show_form_of(run)
 
 
 def is_asked(iid: str) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
@@ -39,7 +39,11 @@ class Used:
 
 @dataclass(frozen=True, slots=True)
 class Totals:
-    """Sums up to now. None is unknown, and ``reason`` says why."""
+    """Sums up to now, of what is known. None: nothing is; ``reason`` says why something is not.
+
+    unknown_energy, unknown_co2: how long what was used or emitted is not known, and in no sum. The comparison
+    with run-now is None as soon as something that it needs is unknown.
+    """
 
     energy_kwh: float | None
     co2_g: float | None
@@ -47,13 +51,12 @@ class Totals:
     saved_g: float | None
     running: timedelta
     paused: timedelta
+    unknown_energy: timedelta
+    unknown_co2: timedelta
+    g_per_kwh: float | None
+    """The mean intensity of what was used, as far as it is known."""
     quality: Quality | None
     reason: str | None
-
-    @property
-    def g_per_kwh(self) -> float | None:
-        """The mean intensity of what was used."""
-        return None if self.co2_g is None or not self.energy_kwh else self.co2_g / self.energy_kwh
 
 
 class Account:
@@ -132,17 +135,26 @@ class Account:
         what was used in pauses counts as used, but not there. Saved: on one provider's figures only.
         """
         series = self._series()
-        parts = [co2_of(used.span, series) for used in self._used]
+        spans = [used.span for used in self._used]
+        parts = [co2_of(span, series) for span in spans]
         undelayed = [co2_of(_moved(used), series) for used in self._used if used.is_running]
-        energies = [used.span.energy_kwh for used in self._used]
-        energy = None if None in energies else sum(kwh for kwh in energies if kwh is not None)
-        co2, run_now = sum_co2(parts), sum_co2(undelayed)
-        mixed = self._mixed()
-        saved = None if co2 is None or run_now is None or mixed else run_now - co2
+        co2 = _sum([part.co2_g for part in parts])
+        charged = sum(_known(span.energy_kwh) for span, part in zip(spans, parts, strict=True) if _has(part))
+        mixed, run_now = self._mixed(), sum_co2(undelayed)
+        exact = None if mixed else sum_co2(parts)
         return Totals(
-            energy, co2, run_now, saved, self.running, self._paused, self._quality(),
+            _sum([span.energy_kwh for span in spans]),
+            co2,
+            run_now,
+            None if exact is None or run_now is None else run_now - exact,
+            self.running,
+            self._paused,
+            _length(span for span in spans if span.energy_kwh is None),
+            _length(span for span, part in zip(spans, parts, strict=True) if not _has(part)),
+            co2 / charged if co2 is not None and charged else None,
+            self._quality(),
             _why(self._used, [*parts, *undelayed]) or mixed,
-        )  # fmt: skip
+        )
 
     def _mixed(self) -> str | None:
         """Say why what was emitted cannot be compared with running at once; None where it can."""
@@ -162,8 +174,8 @@ class Account:
         )
 
     def _quality(self) -> Quality | None:
-        qualities = {used.quality for used in self._used}
-        return worst_quality(qualities) if qualities and None not in qualities else None
+        qualities = {used.quality for used in self._used if used.quality is not None}
+        return worst_quality(qualities) if qualities else None
 
     def _series(self) -> IntensitySeries:
         """Return what was seen, each until the next or until nobody confirmed it; between them the record."""
@@ -180,6 +192,24 @@ class Account:
         between = _between(self._recorded, [interval for interval, _ in seen])
         listed = [*seen, *((interval, self._recorded_by) for interval in between)]
         return sorted(listed, key=lambda source: source[0].start)
+
+
+def _sum(amounts: Sequence[float | None]) -> float | None:
+    """Add what is known; None when there is something and nothing of it is."""
+    known = [amount for amount in amounts if amount is not None]
+    return None if amounts and not known else sum(known)
+
+
+def _known(energy_kwh: float | None) -> float:
+    return energy_kwh or 0.0
+
+
+def _has(part: Co2) -> bool:
+    return part.co2_g is not None
+
+
+def _length(spans: Iterable[Span]) -> timedelta:
+    return sum((span.end - span.start for span in spans), timedelta())
 
 
 def _between(recorded: Iterable[Interval], seen: Iterable[Interval]) -> Iterable[Interval]:

@@ -10,11 +10,12 @@ from carbon_aware_trainer.core.gauge import Gauge, open_gauge
 from carbon_aware_trainer.core.monitor import CarbonMonitor
 from carbon_aware_trainer.core.schedulers import Scheduler, scheduler_of
 from carbon_aware_trainer.core.session import CarbonSession
+from carbon_aware_trainer.integrations.queues import drain_of
 from carbon_aware_trainer.providers.choose import open_provider
 from carbon_aware_trainer.providers.patience import Patience
 from carbon_aware_trainer.providers.provider import Provider
 
-# A provider that is down must not hold a training up: 5 s of the 5 minutes between two looks.
+# A provider that is down must not hold a training up; a look as a whole is bounded by its session.
 PATIENCE = Patience(attempt_s=5.0, total_s=5.0, attempts=2)
 
 
@@ -47,7 +48,7 @@ def open_session(device: str, options: Options, *, gpus: int = 1) -> CarbonSessi
     monitor = CarbonMonitor([region], provider=provider, now=clock.now)
     gauge = options.get("gauge") or open_gauge(config.device or device, config.meter, gpus=gpus)
     scheduler = options.get("scheduler") or scheduler_of(config)
-    return CarbonSession(monitor, scheduler, config, gauge=gauge, clock=clock)
+    return CarbonSession(monitor, scheduler, config, gauge=gauge, clock=clock, drain=drain_of(device))
 
 
 def device_of(model: Any) -> str:

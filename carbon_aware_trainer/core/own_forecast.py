@@ -56,7 +56,7 @@ class OwnForecasts:
             history = self._provider.fetch_history(zone, at - HISTORY, end)
         except KeyRefused:
             history = self._provider.fetch_history(zone, at - LAST_DAY, end)
-        return self._forecaster(_varied(history), at, horizon)
+        return self._forecaster(_checked(history), at, horizon)
 
     async def amake(self, zone: str, at: datetime, horizon: timedelta) -> Forecast:
         """Return a forecast of a zone. Raises IntensityUnavailable without a history to make it of."""
@@ -65,11 +65,16 @@ class OwnForecasts:
             history = await self._provider.afetch_history(zone, at - HISTORY, end)
         except KeyRefused:
             history = await self._provider.afetch_history(zone, at - LAST_DAY, end)
-        return await asyncio.to_thread(self._forecaster, _varied(history), at, horizon)
+        return await asyncio.to_thread(self._forecaster, _checked(history), at, horizon)
 
 
-def _varied(history: Trace) -> Trace:
+def _checked(history: Trace) -> Trace:
     """Return a history that says something of one hour against another. Raises ForecastUnavailable."""
+    if HOUR % history.step:
+        raise ForecastUnavailable(
+            f"{history.provider} has a value of {history.zone} every {history.step / HOUR:.3g} h; a forecast "
+            "needs one an hour, or several. Use a provider or file with hours."
+        )
     known = history.g_per_kwh[np.isfinite(history.g_per_kwh)]
     if len(known) > 1 and known.min() == known.max():
         raise ForecastUnavailable(

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from carbon_aware_trainer.core.account import Account, Totals
+from carbon_aware_trainer.core.account import HOLD, Account, Totals
 from carbon_aware_trainer.core.clock import Clock
 from carbon_aware_trainer.core.config import TrainingConfig
 from carbon_aware_trainer.core.decisions import DecisionLog
@@ -29,13 +30,18 @@ from carbon_aware_trainer.core.taking import (
     Taker,
     Tell,
 )
-from carbon_aware_trainer.errors import CarbonError, KeyRefused
+from carbon_aware_trainer.errors import CarbonError, KeyRefused, ProviderDown
 from carbon_aware_trainer.plans import Action, Decision, Job
+from carbon_aware_trainer.providers.patience import Budget
 from carbon_aware_trainer.records import Intensity
 from carbon_aware_trainer.strategies.adaptive import OVERRUN
 from carbon_aware_trainer.traces import HOUR, Forecast, Trace
 
 log = logging.getLogger(__name__)
+# A look at the grid, all questions of it together: 2 % of the usual five minutes between two of them.
+LOOK_S = 5.0
+# A year by pages of ten days, or what lacks at the end; one that is down is given up on sooner.
+RECORD_S = 60.0
 _NEVER = timedelta(days=3650)
 _LONGEST_FORECAST_H = 96.0
 
@@ -63,10 +69,11 @@ class CarbonSession:
         *,
         gauge: Gauge,
         clock: Clock,
+        drain: Callable[[], None] | None = None,
     ) -> None:
-        """Take whom to ask, who decides, and what to measure with."""
+        """Take whom to ask, who decides, what to measure with, and what waits for a device's queued work."""
         self.scheduler, self.config = scheduler, config
-        self._monitor, self._gauge, self._clock = monitor, gauge, clock
+        self._monitor, self._gauge, self._clock, self._drain = monitor, gauge, clock, drain
         self._taker = Taker(monitor, clock)
         self._account = Account(monitor.regions[0], monitor.provider.name, monitor.provider.basis)
         self._lock = threading.RLock()
@@ -163,20 +170,21 @@ class CarbonSession:
     def _open(self) -> Steps[None]:
         yield Call(self._gauge.start)
         self._mark = _Mark(self._clock.now(), self._clock.monotonic_ns())
-        if not self.scheduler.needs_history:
-            return
+        budget = Budget(RECORD_S)
         try:
-            history = yield from self._history(self._mark.at)
-            self.scheduler.train(history)
+            if self.scheduler.needs_history:
+                self.scheduler.train((yield from self._history(self._mark.at, budget)))
+            if self.scheduler.needs_forecast:  # whose year of history no look has the time for
+                yield from self._renew_forecast(budget)
         except CarbonError as err:
-            log.warning("no threshold region=%s: %s", self._monitor.regions[0], err)
+            log.warning("no threshold or forecast region=%s: %s", self._monitor.regions[0], err)
 
-    def _history(self, now: datetime) -> Steps[Trace]:
+    def _history(self, now: datetime, budget: Budget) -> Steps[Trace]:
         """Ask for the last year, or for the last day where the key does not show more."""
         try:
-            history: Trace = yield AskHistory(now - HISTORY, now + HOUR)
+            history: Trace = yield AskHistory(now - HISTORY, now + HOUR, budget)
         except KeyRefused:
-            history = yield AskHistory(now - LAST_DAY, now + HOUR)
+            history = yield AskHistory(now - LAST_DAY, now + HOUR, budget)
         return history
 
     def _wait_until_clean(self) -> Steps[None]:
@@ -209,9 +217,9 @@ class CarbonSession:
         return decision
 
     def _see(self, scheduler: Scheduler) -> Steps[Seen]:
-        trouble, g_per_kwh = None, None
+        trouble, g_per_kwh, budget = None, None, Budget(LOOK_S)
         try:
-            intensity: Intensity = yield AskIntensity()
+            intensity: Intensity = yield AskIntensity(budget)
             with self._lock:
                 self._account.observe(intensity, self._clock.now())
             self._intensity, g_per_kwh = intensity, intensity.g_per_kwh
@@ -219,19 +227,27 @@ class CarbonSession:
             self._intensity, trouble = None, str(err)
         if scheduler.needs_forecast:
             try:
-                yield from self._renew_forecast()
-            except (CarbonError, ValueError) as err:  # a history by the day cannot be forecast
-                self._forecast, trouble = None, str(err)
+                yield from self._renew_forecast(budget)
+            except CarbonError as err:
+                trouble = str(err)
+                if not self._still_holds(err):
+                    self._forecast = None
         return Seen(g_per_kwh, self._forecast, trouble)
 
-    def _renew_forecast(self) -> Steps[None]:
+    def _renew_forecast(self, budget: Budget) -> Steps[None]:
         """Ask for a forecast once in each of its slots."""
         now, held = self._clock.now(), self._forecast
         if held is not None and held.start <= now < held.start + held.step:
             return
         left = self.config.deadline - now if self.config.deadline else HOUR
         hours = min(_LONGEST_FORECAST_H, max(1.0, left / HOUR, self.config.duration / HOUR) + 1)
-        self._forecast = yield AskForecast(hours)
+        self._forecast = yield AskForecast(hours, budget)
+
+    def _still_holds(self, err: CarbonError) -> bool:
+        """Say whether the forecast of earlier may stand in while nobody answers, as values do."""
+        now, held = self._clock.now(), self._forecast
+        is_young = held is not None and now < held.end and now - held.made_at < HOLD
+        return is_young and isinstance(err, ProviderDown)
 
     def _job(self, now: datetime) -> Job:
         with self._lock:
@@ -269,7 +285,7 @@ class CarbonSession:
         if gap is None:
             return
         try:
-            record: Trace = yield AskHistory(gap[0] - HOUR, gap[1] + HOUR)
+            record: Trace = yield AskHistory(gap[0] - HOUR, gap[1] + HOUR, Budget(RECORD_S))
             self._account.take_record(record)
         except CarbonError as err:
             log.warning("no intensities of a part of the training: %s", err)
@@ -279,6 +295,8 @@ class CarbonSession:
         with self._lock:
             if self._mark is None or self._is_over:
                 return
+            if self._drain is not None:  # else what is queued would be charged to the pause that follows
+                self._drain()
             now = _Mark(self._clock.now(), self._clock.monotonic_ns())
             if now.at_ns <= self._mark.at_ns:
                 return

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import inspect
-import logging
 from collections.abc import Awaitable, Callable, Generator
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any, Literal, TypeAlias, TypeVar
 
 from carbon_aware_trainer.core.clock import Clock
 from carbon_aware_trainer.core.monitor import CarbonMonitor
+from carbon_aware_trainer.core.telling import atell, tell
 from carbon_aware_trainer.driving import adrive, drive
+from carbon_aware_trainer.providers.patience import Budget, within
 
-log = logging.getLogger(__name__)
 T = TypeVar("T")
 State = Literal["running", "paused", "stopped"]
 
@@ -37,12 +37,15 @@ Listener = Callable[[StateChange], Awaitable[object] | object]
 class AskIntensity:
     """Ask for the intensity in force; the outcome is an Intensity. Raises IntensityUnavailable."""
 
+    budget: Budget
+
 
 @dataclass(frozen=True, slots=True)
 class AskForecast:
     """Ask for a forecast; the outcome is one. Raises IntensityUnavailable."""
 
     hours: float
+    budget: Budget
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +54,7 @@ class AskHistory:
 
     start: datetime
     end: datetime
+    budget: Budget
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +79,8 @@ class Tell:
     change: StateChange
 
 
-Step: TypeAlias = AskIntensity | AskForecast | AskHistory | Sleep | Call | Tell
+Question: TypeAlias = AskIntensity | AskForecast | AskHistory
+Step: TypeAlias = Question | Sleep | Call | Tell
 Steps: TypeAlias = Generator[Step, Any, T]
 
 
@@ -96,58 +101,52 @@ class Taker:
 
     def _take(self, step: Step) -> object:
         match step:
-            case AskIntensity():
-                return self.monitor.get_current_intensity()
-            case AskForecast():
-                return self.monitor.get_forecast(hours=step.hours)
-            case AskHistory():
-                return self.monitor.provider.fetch_history(self.monitor.regions[0], step.start, step.end)
+            case AskIntensity() | AskForecast() | AskHistory():
+                with within(step.budget):
+                    return self._ask(step)
             case Sleep():
                 self.clock.sleep(step.wait_s)
                 return None
             case Call():
                 return step.call()
             case Tell():
-                _tell(step)
+                tell(partial(step.listener, step.change), _whom(step))
                 return None
+
+    def _ask(self, question: Question) -> object:
+        match question:
+            case AskIntensity():
+                return self.monitor.get_current_intensity()
+            case AskForecast():
+                return self.monitor.get_forecast(hours=question.hours)
+            case AskHistory():
+                region = self.monitor.regions[0]
+                return self.monitor.provider.fetch_history(region, question.start, question.end)
 
     async def _atake(self, step: Step) -> object:
         match step:
-            case AskIntensity():
-                return await self.monitor.aget_current_intensity()
-            case AskForecast():
-                return await self.monitor.aget_forecast(hours=step.hours)
-            case AskHistory():
-                region = self.monitor.regions[0]
-                return await self.monitor.provider.afetch_history(region, step.start, step.end)
+            case AskIntensity() | AskForecast() | AskHistory():
+                with within(step.budget):
+                    return await self._aask(step)
             case Sleep():
                 await self.clock.asleep(step.wait_s)
                 return None
             case Call():
                 return await asyncio.to_thread(step.call)
             case Tell():
-                await _atell(step)
+                await atell(partial(step.listener, step.change), _whom(step))
                 return None
 
-
-def _tell(step: Tell) -> None:
-    """Tell a listener; one that is async runs to its end in a loop of its own."""
-    try:
-        outcome = step.listener(step.change)
-        if inspect.isawaitable(outcome):
-            asyncio.run(_finish(outcome))
-    except Exception:  # foreign code: what it raises is not to end a training
-        log.exception("a listener failed state=%s", step.change.state)
-
-
-async def _atell(step: Tell) -> None:
-    try:
-        outcome = step.listener(step.change)
-        if inspect.isawaitable(outcome):
-            await outcome
-    except Exception:  # foreign code: what it raises is not to end a training
-        log.exception("a listener failed state=%s", step.change.state)
+    async def _aask(self, question: Question) -> object:
+        match question:
+            case AskIntensity():
+                return await self.monitor.aget_current_intensity()
+            case AskForecast():
+                return await self.monitor.aget_forecast(hours=question.hours)
+            case AskHistory():
+                region = self.monitor.regions[0]
+                return await self.monitor.provider.afetch_history(region, question.start, question.end)
 
 
-async def _finish(outcome: Awaitable[object]) -> None:
-    await outcome
+def _whom(step: Tell) -> str:
+    return f"a listener to state={step.change.state}"

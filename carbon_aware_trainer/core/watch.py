@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import inspect
 import logging
 import threading
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
+from carbon_aware_trainer.core.telling import atell, tell
 from carbon_aware_trainer.errors import CarbonError
 from carbon_aware_trainer.providers.provider import Provider
 from carbon_aware_trainer.records import Intensity
@@ -69,7 +70,7 @@ class Watch:
                 await self._task
 
     def look(self) -> None:
-        """Look at every region once; a callback that is async runs to its end in here."""
+        """Look at every region once; a callback that is async runs to its end in here, unless a loop does."""
         self._look(self._is_over)
 
     def _look(self, is_over: threading.Event) -> None:
@@ -79,13 +80,13 @@ class Watch:
             except CarbonError as err:
                 update = Update(region, None, str(err))
             for callback in self._keep(update, is_over):
-                _tell(callback, update)
+                tell(partial(callback, update), _whom(update))
 
     async def alook(self) -> None:
         """Look at every region once, at all at the same time."""
         for update in await asyncio.gather(*(self._aask(region) for region in self._regions)):
             for callback in self._keep(update, self._is_over):
-                await _atell(callback, update)
+                await atell(partial(callback, update), _whom(update))
 
     async def _aask(self, region: str) -> Update:
         try:
@@ -119,29 +120,5 @@ class Watch:
         return list(self.callbacks)
 
 
-def _tell(callback: Callback, update: Update) -> None:
-    """Tell a callback; one that is async runs to its end in a loop of its own, if none runs here."""
-    try:
-        outcome = callback(update)
-        if not inspect.isawaitable(outcome):
-            return
-        told = _finish(outcome)
-        try:
-            asyncio.run(told)
-        finally:
-            told.close()  # where a loop runs here it never began
-    except Exception:  # foreign code: what it raises is not to end the watch
-        log.exception("a callback failed region=%s", update.region)
-
-
-async def _finish(outcome: Awaitable[None]) -> None:
-    await outcome
-
-
-async def _atell(callback: Callback, update: Update) -> None:
-    try:
-        outcome = callback(update)
-        if inspect.isawaitable(outcome):
-            await outcome
-    except Exception:  # foreign code: what it raises is not to end the watch
-        log.exception("a callback failed region=%s", update.region)
+def _whom(update: Update) -> str:
+    return f"a callback for region={update.region}"

@@ -31,6 +31,7 @@ _LOGGED = {
     "carbon_saved_kg": "carbon/saved_kg",
     "current_intensity": "carbon/intensity_g_per_kwh",
     "paused_duration": "carbon/paused_s",
+    "unknown_carbon_duration": "carbon/unknown_s",
     "pauses": "carbon/pauses",
 }
 
@@ -74,7 +75,6 @@ class CarbonAwareCallback(Callback):
         self._listeners: list[Listener] = []
         self._session: CarbonSession | None = None
         self._earlier: dict[str, Any] | None = None
-        self._done: CarbonMetrics | None = None
 
     @property
     def decisions(self) -> DecisionLog:

@@ -69,20 +69,26 @@ class CarbonStudy:
         metrics = self._note(trial, session, "The trial is done.")
         if not self._with_co2:
             return float(value)
-        if metrics.total_carbon_kg is None:
+        grams = _all_grams(metrics)
+        if grams is None:
             raise CarbonError(f"The CO2 of trial {trial.number} is not known: {metrics.reason}")
-        return float(value), metrics.total_carbon_kg * 1000
+        return float(value), grams
 
     def _note(self, trial: Trial, session: CarbonSession, reason: str) -> CarbonMetrics:
         session.close(reason)
         metrics = session.metrics()
         self.metrics.append(metrics)
-        known = metrics.total_carbon_kg
-        trial.set_user_attr(CO2, None if known is None else known * 1000)
+        trial.set_user_attr(CO2, _all_grams(metrics))
         trial.set_user_attr(ENERGY, metrics.total_energy_kwh)
         if metrics.reason is not None:
             trial.set_user_attr(REASON, metrics.reason)
         return metrics
+
+
+def _all_grams(metrics: CarbonMetrics) -> float | None:
+    """Return the grams of a trial; None when a part is unknown, for which it would look the cleaner."""
+    known = metrics.total_carbon_kg
+    return None if known is None or metrics.unknown_carbon_duration else known * 1000
 
 
 class CarbonBudget:

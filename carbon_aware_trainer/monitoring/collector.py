@@ -17,7 +17,7 @@ _G_PER_KG = 1000.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EpochSummary:
-    """One epoch. None is unknown, or was not given."""
+    """One epoch. None is unknown, be it a part of it, or was not given."""
 
     epoch: int
     ended_at: str  # ISO 8601, UTC
@@ -35,7 +35,7 @@ class EpochSummary:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionSummary:
-    """A whole training. None is unknown; ``reason`` says why."""
+    """A whole training. None is unknown; ``reason`` says why. What is unknown in part is in no sum."""
 
     started_at: str
     ended_at: str
@@ -52,6 +52,8 @@ class SessionSummary:
     co2_g: float | None
     saved_g: float | None
     run_now_co2_g: float | None
+    unknown_energy_s: float  # in no energy
+    unknown_co2_s: float  # in no CO2
     g_per_kwh: float | None
     region: str
     provider: str
@@ -59,6 +61,7 @@ class SessionSummary:
     reason: str | None
 
 
+_LEFT_OUT = {"total_energy_kwh": "unknown_energy_duration", "total_carbon_kg": "unknown_carbon_duration"}
 EPOCH_COLUMNS = tuple(field.name for field in fields(EpochSummary))
 
 
@@ -98,10 +101,7 @@ class MetricsCollector:
     ) -> EpochSummary:
         """Return the epoch since the last one ended, and keep it."""
         before, after = self._before, self._source()
-        energy, co2 = (
-            _less(after.total_energy_kwh, before.total_energy_kwh),
-            _grams(after, before, "total_carbon_kg"),
-        )
+        energy, co2 = (_known_part(after, before, name) for name in _LEFT_OUT)
         summary = EpochSummary(
             epoch=len(self.epochs) + 1 if epoch is None else epoch,
             ended_at=self._now().astimezone(UTC).isoformat(),
@@ -112,9 +112,9 @@ class MetricsCollector:
             running_s=after.running_duration - before.running_duration,
             paused_s=after.paused_duration - before.paused_duration,
             energy_kwh=energy,
-            co2_g=co2,
+            co2_g=_to_grams(co2),
             saved_g=_grams(after, before, "carbon_saved_kg"),
-            g_per_kwh=co2 / energy if co2 is not None and energy else None,
+            g_per_kwh=_to_grams(co2 / energy) if co2 is not None and energy else None,
         )
         self._before, self._loss_sum, self._losses = after, 0.0, 0
         self.epochs.append(summary)
@@ -143,6 +143,8 @@ class MetricsCollector:
             co2_g=_to_grams(now.total_carbon_kg),
             saved_g=_to_grams(now.carbon_saved_kg),
             run_now_co2_g=_to_grams(now.run_now_carbon_kg),
+            unknown_energy_s=now.unknown_energy_duration,
+            unknown_co2_s=now.unknown_carbon_duration,
             g_per_kwh=now.average_intensity,
             region=now.region,
             provider=now.provider,
@@ -158,6 +160,12 @@ class MetricsCollector:
         """Close the live file."""
         if self._file is not None:
             self._file.close()
+
+
+def _known_part(after: CarbonMetrics, before: CarbonMetrics, name: str) -> float | None:
+    """Return what was added to a total since; None where a part of that is unknown."""
+    is_whole = after[_LEFT_OUT[name]] == before[_LEFT_OUT[name]]
+    return _less(after[name], before[name] or 0.0) if is_whole else None
 
 
 def _less(after: float | None, before: float | None) -> float | None:

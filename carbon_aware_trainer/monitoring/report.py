@@ -85,8 +85,13 @@ def _facts(session: SessionSummary) -> list[tuple[str, str]]:
     facts = [
         ("From", session.started_at),
         ("To", session.ended_at),
-        ("Energy", _amount(session.energy_kwh, "kWh") + _note(session.energy_quality)),
-        ("CO₂ equivalent", _amount(session.co2_g, "g")),
+        (
+            "Energy",
+            _amount(session.energy_kwh, "kWh")
+            + _note(session.energy_quality)
+            + _without(session.energy_kwh, session.unknown_energy_s),
+        ),
+        ("CO₂ equivalent", _amount(session.co2_g, "g") + _without(session.co2_g, session.unknown_co2_s)),
         ("Had it never waited", _amount(session.run_now_co2_g, "g")),
         ("Saved, realised", _amount(session.saved_g, "g") + share),
         ("Mean intensity", _amount(session.g_per_kwh, "g/kWh")),
@@ -173,6 +178,10 @@ def _amount(value: float | None, unit: str) -> str:
 
 def _number(value: float | None) -> str:
     return "–" if value is None else f"{value:.4g}"
+
+
+def _without(known: float | None, unknown_s: float) -> str:
+    return "" if known is None or not unknown_s else f", without {unknown_s / 3600:.2f} h that are unknown"
 
 
 def _note(quality: str | None) -> str:

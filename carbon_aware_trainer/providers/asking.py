@@ -10,7 +10,13 @@ from datetime import UTC, datetime
 
 from carbon_aware_trainer.errors import AnswerRefused, IntensityUnavailable, KeyRefused, ProviderDown
 from carbon_aware_trainer.providers.exchange import Exchange, Wait, ask
-from carbon_aware_trainer.providers.patience import TOO_MANY, Patience, is_passing, retry_after_s
+from carbon_aware_trainer.providers.patience import (
+    TOO_MANY,
+    Patience,
+    budget_in_force,
+    is_passing,
+    retry_after_s,
+)
 from carbon_aware_trainer.providers.wire import Answer, Question
 
 _KEY_STATUSES = (401, 403)
@@ -46,14 +52,26 @@ class Asker:
         """Take who is asked, the bounds, and the clocks: of the day, and for waiting."""
         self.provider, self.patience, self.now, self.clock = provider, patience, now, clock
 
+    def limit_s(self) -> float:
+        """Return how long a question may take that is asked now."""
+        budget = budget_in_force()
+        return self.patience.total_s if budget is None else min(self.patience.total_s, budget.left_s)
+
+    def spend(self, since_s: float) -> None:
+        """Note that this thread or task waited since then."""
+        budget = budget_in_force()
+        if budget is not None:
+            budget.spend(self.clock() - since_s)
+
     def ask(self, question: Question, end_s: float) -> Exchange[Answer | Failure]:
         """Return an answer that is final, or why there is none by ``end_s``."""
         attempt = 0
         while True:
             attempt += 1
             timeout_s = min(self.patience.attempt_s, end_s - self.clock())
-            if timeout_s <= 0:
-                return Failure(self.too_slow(), self.patience.pause_s, is_for_all=False)
+            if timeout_s <= 0:  # who was not asked at all is not spared the next question
+                pause_s = self.patience.pause_s if attempt > 1 else 0.0
+                return Failure(self.too_slow(), pause_s, is_for_all=False)
             try:
                 answer = yield from ask(replace(question, timeout_s=timeout_s))
             except ProviderDown as err:
@@ -70,9 +88,9 @@ class Asker:
 
     def too_slow(self) -> ProviderDown:
         """Say that the time is over."""
-        return ProviderDown(
-            f"{self.provider} did not answer within {self.patience.total_s:.3g} s in all. Try again later."
-        )
+        budget = budget_in_force()
+        total_s = self.patience.total_s if budget is None else min(self.patience.total_s, budget.total_s)
+        return ProviderDown(f"{self.provider} did not answer within {total_s:.3g} s in all. Try again later.")
 
     def _busy(self, status: int, after_s: float | None) -> Failure:
         pause_s = self.patience.pause_s if after_s is None else min(after_s, LONGEST_PAUSE_S)

@@ -14,6 +14,7 @@ from carbon_aware_trainer.errors import (
     MixUnavailable,
     UnknownZone,
 )
+from carbon_aware_trainer.providers.patience import Budget, budget_in_force, within
 from carbon_aware_trainer.providers.provider import HORIZON, Provider
 from carbon_aware_trainer.records import Basis, EnergyMix, Intensity
 from carbon_aware_trainer.traces import Forecast, Trace
@@ -89,7 +90,8 @@ class Chain:
 
     def _either(self, fetch: Callable[[Provider], T]) -> T:
         try:
-            return fetch(self._primary)
+            with within(_half()):
+                return fetch(self._primary)
         except _ANSWERS:
             raise
         except IntensityUnavailable as first:
@@ -101,7 +103,8 @@ class Chain:
 
     async def _aeither(self, fetch: Callable[[Provider], Awaitable[T]]) -> T:
         try:
-            return await fetch(self._primary)
+            with within(_half()):
+                return await fetch(self._primary)
         except _ANSWERS:
             raise
         except IntensityUnavailable as first:
@@ -113,3 +116,9 @@ class Chain:
 
     def _tell(self, error: IntensityUnavailable) -> None:
         log.warning("intensity from %s instead of %s: %s", self._fallback.name, self._primary.name, error)
+
+
+def _half() -> Budget | None:
+    """Leave the fallback as much time as the primary gets."""
+    budget = budget_in_force()
+    return None if budget is None else budget.half()

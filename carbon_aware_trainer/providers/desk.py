@@ -107,8 +107,16 @@ class Desk:
 
     def fetch_dated(self, query: Query, parse: Callable[[object], T]) -> Exchange[tuple[T, datetime]]:
         """Return the same, and when it came: what is kept may stand in for a failure."""
+        start_s = self._asker.clock()
+        try:
+            return (yield from self._fetch_dated(query, parse, start_s + self._asker.limit_s()))
+        finally:
+            self._asker.spend(start_s)
+
+    def _fetch_dated(
+        self, query: Query, parse: Callable[[object], T], end_s: float
+    ) -> Exchange[tuple[T, datetime]]:
         asker = self._asker
-        end_s = asker.clock() + asker.patience.total_s
         key = query.key(self._key.account)
         kept = yield from self._kept(key)
         if kept is not None and self._is_fresh(kept, query):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -27,6 +29,42 @@ class Patience:
     def wait_s(self, attempt: int) -> float:
         """Return how long to wait after a failed attempt, from 1: doubling, without the server's word."""
         return float(self.first_wait_s * 2 ** (attempt - 1))
+
+
+class Budget:
+    """What several questions may take together, whichever providers are asked; see ``within``."""
+
+    def __init__(self, total_s: float, whole: Budget | None = None) -> None:
+        """Take the seconds, and the budget of which these are a part."""
+        self.total_s, self.left_s, self._whole = total_s, total_s, whole
+
+    def spend(self, waited_s: float) -> None:
+        """Note how long was waited for an answer."""
+        self.left_s = max(0.0, self.left_s - waited_s)
+        if self._whole is not None:
+            self._whole.spend(waited_s)
+
+    def half(self) -> Budget:
+        """Return half of what is left, for one of two who may be asked."""
+        return Budget(self.left_s / 2, self)
+
+
+_IN_FORCE: ContextVar[Budget | None] = ContextVar("budget", default=None)
+
+
+@contextmanager
+def within(budget: Budget | None) -> Iterator[None]:
+    """Bound all questions together that this thread or task asks in here; None leaves it as it is."""
+    token = _IN_FORCE.set(budget or _IN_FORCE.get())
+    try:
+        yield
+    finally:
+        _IN_FORCE.reset(token)
+
+
+def budget_in_force() -> Budget | None:
+    """Return what bounds the questions of this thread or task; None where each has its own patience only."""
+    return _IN_FORCE.get()
 
 
 def is_passing(status: int) -> bool:

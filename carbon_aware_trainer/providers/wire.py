@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import functools
 import ssl
+import threading
 import time
 from collections.abc import Callable, Mapping
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 
 import httpx
@@ -52,7 +54,25 @@ class Wire:
         self._transport, self._clock = transport, clock
 
     def send(self, question: Question) -> Answer:
-        """Send a request from this thread. Raises ProviderDown without an answer in time."""
+        """Send a request and wait in this thread. Raises ProviderDown without an answer in time.
+
+        It is sent by a thread of its own, which is left to itself then: nothing ends the look-up of a name,
+        and each address of a host, and each step with it, has a time-out for itself.
+        """
+        landing: Future[Answer] = Future()
+        threading.Thread(target=self._land, args=(question, landing), name="carbon-ask", daemon=True).start()
+        try:
+            return landing.result(question.timeout_s)
+        except TimeoutError as err:
+            raise _down(question, err) from err
+
+    def _land(self, question: Question, landing: Future[Answer]) -> None:
+        try:
+            landing.set_result(self._send(question))
+        except BaseException as err:  # noqa: BLE001 raised where the answer is waited for
+            landing.set_exception(err)
+
+    def _send(self, question: Question) -> Answer:
         end_s = self._clock() + question.timeout_s
         transport = None if self._transport is None else _Kept(self._sync_transport())
         tls = True if transport else _tls()

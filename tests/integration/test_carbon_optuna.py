@@ -11,7 +11,14 @@ import pytest
 from carbon_aware_trainer.core.config import TrainingConfig
 from carbon_aware_trainer.core.session import CarbonSession
 from carbon_aware_trainer.errors import CarbonError
-from carbon_aware_trainer.integrations.optuna import CO2, CarbonBudget, CarbonStudy, pareto_front, spent_g
+from carbon_aware_trainer.integrations.optuna import (
+    CO2,
+    ENERGY,
+    CarbonBudget,
+    CarbonStudy,
+    pareto_front,
+    spent_g,
+)
 from tests.carbon_parts import Clock, SteadyGauge, write_grid
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -123,6 +130,15 @@ def test_unknown_co2_as_an_objective_fails_the_trial_with_its_reason(tmp_path: P
     )
     with pytest.raises(CarbonError, match="trial 0 is not known: No meter"):
         study.optimize(objective, n_trials=1)
+
+
+def test_a_trial_of_which_a_part_is_unknown_is_none_of_the_clean_ones(tmp_path: Path) -> None:
+    clock = Clock()
+    study = enqueued([4])
+    study.optimize(measured(tmp_path, clock, hours_of(clock), hours=[100.0]), n_trials=1)
+    attrs = study.trials[0].user_attrs
+    assert (attrs[CO2], attrs[ENERGY]) == (None, pytest.approx(4.0))
+    assert pareto_front(study) == []
 
 
 def test_a_trial_waits_for_a_clean_start_and_within_where_it_asks(tmp_path: Path) -> None:

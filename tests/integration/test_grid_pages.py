@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import streamlit as st
+from flask import request
 from streamlit.testing.v1 import AppTest
 from werkzeug.serving import make_server
 
@@ -49,8 +50,10 @@ def serve(db: RedisDB, tmp_path: Path) -> Iterator[Serve]:
     """Start the API in a thread of this process, with settings; return its address."""
     servers = []
 
-    def start_api(**settings: Any) -> str:
+    def start_api(*, before: Callable[[], None] | None = None, **settings: Any) -> str:
         app = create_app(Settings(data_dir=tmp_path, zone="DE", _env_file=None, **settings), db)
+        if before is not None:
+            app.before_request(before)
         server = make_server("127.0.0.1", 0, app, threaded=True)
         thread = threading.Thread(target=server.serve_forever, args=(0.02,))
         thread.start()
@@ -65,12 +68,18 @@ def serve(db: RedisDB, tmp_path: Path) -> Iterator[Serve]:
 
 
 @pytest.fixture
-def green_url(serve: Serve, tmp_path: Path) -> str:
-    """The API with a file in which Germany is clean in six hours."""
+def green_file(tmp_path: Path) -> Path:
+    """A file in which Germany is clean in six hours."""
     file = tmp_path / "grid.json"
     german = {"historical": points(-240, 1), "forecast": points(0, 72)}
     file.write_text(json.dumps({"regions": {"DE": german}}))
-    return serve(carbon_model="cached", carbon_file=file)
+    return file
+
+
+@pytest.fixture
+def green_url(serve: Serve, green_file: Path) -> str:
+    """The API with that file."""
+    return serve(carbon_model="cached", carbon_file=green_file)
 
 
 def metrics(app: AppTest) -> dict[str, str]:
@@ -101,6 +110,24 @@ def test_a_link_names_the_zone_and_the_length(open_page: Open, green_url: str) -
     assert "12 h in the best window" in metrics(app)
     app.select_slider(key="hours").set_value(48).run()
     assert "48 h in the best window" in metrics(app)
+
+
+def test_all_that_the_page_asks_is_asked_at_the_same_time(
+    open_page: Open, serve: Serve, green_file: Path
+) -> None:
+    routes = ("zones", "now", "forecast", "history", "savings")
+    all_there = threading.Barrier(len(routes))
+    met = set[str]()
+
+    def meet() -> None:
+        route = request.path.rpartition("/")[2]
+        if route in routes and route not in met:
+            met.add(route)
+            all_there.wait(10)  # alone it is broken: 500, and no figure on the page
+
+    app = open_page("carbon", serve(before=meet, carbon_model="cached", carbon_file=green_file))
+    assert met == set(routes)
+    assert metrics(app)["Now"] == "500 g/kWh"
 
 
 def test_a_zone_that_is_none_is_said_with_near_ones(open_page: Open, green_url: str) -> None:

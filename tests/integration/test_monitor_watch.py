@@ -87,3 +87,20 @@ def test_a_plain_callback_is_told_by_a_plain_update_within_a_running_loop(tmp_pa
 
     asyncio.run(main())
     assert [update.region for update in heard] == ["US-CA", "DE"]
+
+
+def test_an_async_callback_is_told_after_a_plain_update_within_a_running_loop(tmp_path: Path) -> None:
+    watched, heard = opened(tmp_path), list[str]()
+
+    async def hear(update: Update) -> None:
+        await asyncio.sleep(0)
+        heard.append(update.region)
+
+    async def main() -> None:
+        watched.add_callback(hear)
+        watched.update()
+        while len(heard) < 2:
+            await asyncio.sleep(0)
+
+    asyncio.run(asyncio.wait_for(main(), 10))
+    assert heard == ["US-CA", "DE"]

@@ -359,3 +359,33 @@ def test_a_fallback_answers_when_the_primary_is_down(site: Site, way: Way) -> No
     assert (trace.provider, len(set(trace.g_per_kwh))) == ("static", 1)
     with pytest.raises(ProviderDown, match=r"\(500\).* one figure for a whole year"):
         fetch_forecast(chain, way)
+
+
+def test_a_name_that_is_looked_up_for_ever_holds_nobody_up(monkeypatch: pytest.MonkeyPatch, way: Way) -> None:
+    is_over = threading.Event()
+
+    def look_up(*_: Any, **__: Any) -> list[Any]:
+        is_over.wait(30)
+        return []
+
+    monkeypatch.setattr(socket, "getaddrinfo", look_up)
+    provider = open_provider(
+        "electricitymaps",
+        api_key="key",
+        base_url="http://provider.invalid",
+        patience=Patience(attempt_s=0.3, total_s=0.3, attempts=1),
+    )
+    began_s = time.monotonic()
+    try:
+        with pytest.raises(ProviderDown, match=r"provider.invalid did not answer within 0\.[23]"):
+            fetch_latest(provider, way) if way == "thread" else asyncio.run(_let_go(provider, is_over))
+    finally:
+        is_over.set()
+    assert time.monotonic() - began_s < 10
+
+
+async def _let_go(provider: Provider, is_over: threading.Event) -> None:
+    try:
+        await provider.afetch_latest("DE")
+    finally:
+        is_over.set()  # a loop that ends waits for its look-ups

@@ -66,14 +66,33 @@ def test_a_revised_value_counts_from_its_own_begin() -> None:
     assert kept.totals().co2_g == pytest.approx(120.0)
 
 
-def test_what_is_unknown_makes_the_sum_unknown_with_the_first_reason() -> None:
+def test_sums_are_of_what_is_known_and_say_how_much_is_not_and_why() -> None:
     kept = account()
     kept.observe(intensity(100.0, None), START)
     kept.book(START, START + MINUTE, used(1.0), is_running=True)
-    kept.book(START + MINUTE, START + 2 * MINUTE, used(None), is_running=True)
+    kept.book(START + MINUTE, START + 3 * MINUTE, used(None), is_running=True)
     totals = kept.totals()
-    assert (totals.energy_kwh, totals.co2_g, totals.saved_g, totals.quality) == (None, None, None, None)
+    assert (totals.energy_kwh, totals.co2_g, totals.g_per_kwh) == (1.0, 100.0, 100.0)
+    assert (totals.unknown_energy, totals.unknown_co2) == (2 * MINUTE, 2 * MINUTE)
+    assert (totals.run_now_co2_g, totals.saved_g, totals.quality) == (None, None, "measured")
     assert totals.reason == "Lost."
+
+
+def test_the_mean_intensity_is_of_the_energy_whose_intensity_is_known() -> None:
+    kept = account()
+    kept.book(START, START + HOUR, used(3.0), is_running=True)
+    kept.observe(intensity(200.0, START + HOUR), START + HOUR)
+    kept.book(START + HOUR, START + 2 * HOUR, used(1.0), is_running=True)
+    totals = kept.totals()
+    assert (totals.energy_kwh, totals.co2_g, totals.g_per_kwh) == (4.0, 200.0, 200.0)
+    assert (totals.unknown_energy, totals.unknown_co2) == (timedelta(), HOUR)
+
+
+def test_nothing_known_is_none() -> None:
+    kept = account()
+    kept.book(START, START + MINUTE, used(None), is_running=True)
+    totals = kept.totals()
+    assert (totals.energy_kwh, totals.co2_g, totals.g_per_kwh, totals.quality) == (None, None, None, None)
 
 
 def test_the_record_counts_only_where_nothing_was_seen() -> None:

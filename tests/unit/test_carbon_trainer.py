@@ -146,7 +146,10 @@ def test_a_gap_of_the_provider_is_filled_from_its_record_at_the_end(tmp_path: Pa
     path = write_grid(tmp_path / "grid.json", [None, 90.0])
     with trainer(tmp_path, [None, 90.0], clock) as used:
         work(used, clock, 90)
-        assert used.get_carbon_metrics().total_carbon_kg is None
+        partly = used.get_carbon_metrics()
+        assert partly.total_carbon_kg == pytest.approx(0.045)
+        assert partly.carbon_saved_kg is None
+        assert partly.unknown_carbon_duration == 3600
         write_grid(tmp_path / "grid.json", [50.0, 90.0])
     assert path == str(tmp_path / "grid.json")
     assert used.get_carbon_metrics().total_carbon_kg == pytest.approx((50 + 45) / 1000)
@@ -161,7 +164,8 @@ def test_a_value_counts_no_longer_than_three_hours_after_it_was_confirmed(tmp_pa
         work(used, clock, 60 * 2)
     metrics = used.get_carbon_metrics()
     assert metrics.total_energy_kwh == pytest.approx(10.0)
-    assert metrics.total_carbon_kg is None
+    assert metrics.total_carbon_kg == pytest.approx(0.72)
+    assert metrics.unknown_carbon_duration == 2 * 3600
     assert metrics.reason is not None
     assert metrics.reason.startswith("cached has no intensity of US-CA from 2026-06-01 20:00:00 to")
 
@@ -301,7 +305,7 @@ def test_a_listener_that_fails_ends_no_training(tmp_path: Path, caplog: pytest.L
     used.on_state_change(lambda _: 1 / 0)
     with used:
         used.train_step_sync((1.0, 0.0))
-    assert "a listener failed state=running" in caplog.text
+    assert "a listener to state=running failed" in caplog.text
 
 
 def test_a_training_that_fails_says_so_and_stops_measuring(tmp_path: Path) -> None:

@@ -20,7 +20,8 @@ from tests.carbon_parts import HOUR, START, Clock
 
 NOTHING = CarbonMetrics(
     total_carbon_kg=0.0, total_energy_kwh=0.0, carbon_saved_kg=0.0, run_now_carbon_kg=0.0,
-    paused_duration=0.0, running_duration=0.0, current_intensity=100.0, average_intensity=None,
+    paused_duration=0.0, running_duration=0.0, unknown_energy_duration=0.0,
+    unknown_carbon_duration=0.0, current_intensity=100.0, average_intensity=None,
     pauses=0, steps=0, state="running", region="US-CA", provider="cached", basis="average lifecycle",
     energy_quality="measured", reason=None,
 )  # fmt: skip
@@ -88,6 +89,25 @@ def test_what_becomes_unknown_is_none() -> None:
     epoch = collector.end_epoch()
     assert (epoch.energy_kwh, epoch.co2_g, epoch.g_per_kwh, epoch.train_loss) == (None, None, None, None)
     assert collector.session().reason == "No meter."
+
+
+def test_an_epoch_of_which_a_part_is_unknown_is_none_and_the_session_says_how_much(tmp_path: Path) -> None:
+    training, collector = collected()
+    training.now = replace(
+        training.now,
+        total_energy_kwh=2.5,
+        unknown_energy_duration=60.0,
+        unknown_carbon_duration=1800.0,
+        reason="No meter.",
+    )
+    epoch, session = collector.end_epoch(), collector.session()
+    assert (epoch.energy_kwh, epoch.co2_g) == (None, None)
+    assert (session.energy_kwh, session.co2_g) == (2.5, 200.0)
+    assert (session.unknown_energy_s, session.unknown_co2_s) == (60.0, 1800.0)
+    training.epoch(collector, 1.0)
+    assert collector.epochs[-1].energy_kwh == 1.0
+    report = write_report(tmp_path / "report.md", collector).read_text(encoding="utf-8")
+    assert "without 0.50 h that are unknown" in report
 
 
 @pytest.mark.parametrize("name", ["live.jsonl", "live.csv"])
@@ -197,9 +217,34 @@ def test_metrics_go_on_from_earlier_ones() -> None:
     both = training.now.plus(training.now.as_dict())
     assert (both.total_energy_kwh, both.steps) == (4.0, 40)
     assert both.average_intensity == pytest.approx(100.0)
-    unknown = training.now.plus({**training.now.as_dict(), "total_energy_kwh": None, "energy_quality": None})
-    assert (unknown.total_energy_kwh, unknown.energy_quality) == (None, None)
     with pytest.raises(BasesMixed):
         training.now.plus({**training.now.as_dict(), "basis": "marginal direct"})
     with pytest.raises(KeyError):
         training.now["total_carbon"]
+
+
+def test_sums_that_go_on_are_of_what_is_known_and_say_how_much_is_not() -> None:
+    training, _ = collected()
+    earlier = {
+        **training.now.as_dict(),
+        "total_energy_kwh": None,
+        "total_carbon_kg": None,
+        "carbon_saved_kg": None,
+        "unknown_energy_duration": 7200.0,
+        "unknown_carbon_duration": 7200.0,
+        "energy_quality": None,
+    }
+    both = training.now.plus({**earlier, "reason": "No meter."})
+    assert both.total_energy_kwh == 2.0
+    assert both.total_carbon_kg == pytest.approx(0.2)
+    assert (both.unknown_energy_duration, both.unknown_carbon_duration) == (7200.0, 7200.0)
+    assert (both.carbon_saved_kg, both.energy_quality, both.reason) == (None, "measured", "No meter.")
+    assert both.average_intensity == pytest.approx(100.0)
+
+
+def test_the_sums_of_an_older_checkpoint_are_known_or_left_out_as_a_whole() -> None:
+    training, _ = collected()
+    old = {name: value for name, value in training.now.as_dict().items() if not name.startswith("unknown")}
+    assert training.now.plus(old).unknown_energy_duration == 0.0
+    both = training.now.plus({**old, "total_energy_kwh": None})
+    assert (both.total_energy_kwh, both.unknown_energy_duration) == (2.0, 7200.0)

@@ -23,6 +23,7 @@ from carbon_aware_trainer.errors import (
 )
 from carbon_aware_trainer.providers import Patience, Provider, open_provider, write_sample
 from carbon_aware_trainer.traces import Forecast, Trace
+from tests.carbon_parts import write_grid
 from tests.provider_parts import HOUR, Answers, opened
 from tests.unit.test_cached_provider import as_json, entries
 
@@ -128,6 +129,20 @@ def test_of_one_figure_for_a_year_no_forecast_is_made() -> None:
         asyncio.run(watched.afind_optimal_window(2))
 
 
+def test_of_one_figure_a_day_no_forecast_is_made_and_it_says_what_is_needed(tmp_path: Path) -> None:
+    days: list[float | None] = [100.0 if hour % 48 == 12 else 200.0 for hour in range(24 * 40)]
+    path = write_grid(
+        tmp_path / "days.json",
+        [value if hour % 24 == 12 else None for hour, value in enumerate(days)],
+        start=NOW - 40 * 24 * HOUR,
+    )
+    watched = monitor(Path(path), "US-CA")
+    with pytest.raises(IntensityUnavailable, match="of US-CA every 24 h; a forecast needs one an hour"):
+        watched.get_forecast()
+    with pytest.raises(IntensityUnavailable, match="every 24 h"):
+        asyncio.run(watched.aget_forecast())
+
+
 def test_a_region_without_a_forecast_is_left_out(tmp_path: Path) -> None:
     provider = _Broken(open_provider("cached", api_key=str(_two(tmp_path)), now=lambda: NOW), "DE")
     watched = CarbonMonitor(["DE", "US-CA"], provider=provider, now=lambda: NOW)
@@ -190,7 +205,7 @@ def test_callbacks_hear_of_every_look_and_of_failures(sample: Path, caplog: pyte
     assert [(update.region, update.error) for update in heard] == [("US-CA", None), ("DE", "Broken.")]
     assert heard_later == heard
     assert watched.latest["US-CA"].intensity is not None
-    assert "a callback failed region=US-CA" in caplog.text
+    assert "a callback for region=US-CA failed" in caplog.text
     assert "no intensity region=DE: Broken." in caplog.text
 
 

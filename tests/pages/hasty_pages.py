@@ -1,0 +1,8 @@
+"""The pages, with an ended run drawn several times a second: what takes minutes to meet, at once."""
+
+from __future__ import annotations
+
+from views import run, site
+
+run._IDLE_S = 0.3  # type: ignore[assignment]
+site.show()
