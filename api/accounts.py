@@ -11,7 +11,6 @@ from flask import Response
 from api.body import reply
 from api.power import list_points
 from api.predicting import Past, predict_running, predict_submission
-from api.recomputing import source_of
 from api.runs import TrainBody, get_known_run
 from api.state import db, planner, settings
 from api.totals import show_equivalents
@@ -25,6 +24,7 @@ from carbon_aware_trainer.figures import (
 )
 from carbon_aware_trainer.providers.static import country_intensity
 from carbon_aware_trainer.records import Intensity
+from scheduling.recomputing import source_of
 from scheduling.zones import name_zones
 from schema import AccountReply, Baseline, EpochResult, PowerReply, Prediction, Run, Status
 from trainers import validator

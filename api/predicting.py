@@ -8,10 +8,10 @@ from datetime import datetime, timedelta
 
 from pydantic import JsonValue
 
-from api.recomputing import source_of
 from carbon_aware_trainer import prediction
 from carbon_aware_trainer.prediction import PastRun, predict_from_past, predict_whole
 from carbon_aware_trainer.records import Intensity
+from scheduling.recomputing import source_of
 from schema import Co2Source, EpochResult, Estimate, ExtraCost, Prediction, Run
 from schema.records import EnergyQuality
 from trainers.workload import find_workload

@@ -41,10 +41,12 @@ HISTORY = timedelta(days=400)
 _LEAST_HISTORY, _CHUNK = timedelta(days=360), timedelta(days=9)
 _LAST_DAY = timedelta(hours=24)
 _LEARN_EVERY_S, _LEARN_AGAIN_S = 86_400.0, 3_600.0
+# Of one zone at once: a year in parts of nine days.
+MAX_QUESTIONS = 60
 # The longest that passes between the moment that is planned and an answer about it.
 _FETCHING = timedelta(minutes=1)
 # A provider of yearly averages: there is nothing to learn from these.
-_ONE_FIGURE = "static"
+ONE_FIGURE = "static"
 _PROVIDER_TTL_S = 30 * 86_400.0
 
 
@@ -89,7 +91,8 @@ class Intensities:
         self._provider: Provider | None = None
         self._recordings = recordings
         self._answers = answers
-        self._stale_after = stale_after
+        self.stale_after = stale_after
+        """How long a value counts after its slot."""
         self._forecasters = Forecasters(recordings)
 
     def check_zone(self, zone: str) -> None:
@@ -146,7 +149,7 @@ class Intensities:
         trace = self.find_trace(zone, now - HISTORY, now + timedelta(microseconds=1))
         if trace is None:
             return Outlook(zone, now, None, None, trouble or "nothing is recorded of it yet")
-        if (age := now - _known_until(trace)) > self._stale_after:
+        if (age := now - _known_until(trace)) > self.stale_after:
             stale = f"its newest value is {_hours(age)} too old to plan with"
             return Outlook(zone, now, trace, None, f"{stale}; {trouble}" if trouble else stale)
         forecast, reason = self._forecast(trace, now) if is_asking else self._own(trace, now, trouble or "")
@@ -154,27 +157,33 @@ class Intensities:
 
     def find_trace(self, zone: str, start: datetime, end: datetime) -> Trace | None:
         """Return what is recorded of a zone by whom it was asked last; None without anything."""
-        name = self._provider_of(zone)
-        found = self._recordings.find(zone, key_of_provider(name), start, end)
-        return None if found is None else _to_trace(found, name)
+        return self.find_trace_of(self._provider_of(zone), zone, start, end)
 
-    def learn(self, zone: str, now: datetime) -> None:
+    def find_trace_of(self, provider: str, zone: str, start: datetime, end: datetime) -> Trace | None:
+        """Return what is recorded of a zone by a provider; None without anything."""
+        found = self._recordings.find(zone, key_of_provider(provider), start, end)
+        return None if found is None else _to_trace(found, provider)
+
+    def learn(self, zone: str, now: datetime, *, questions: int = MAX_QUESTIONS) -> int:
         """Fetch what is missing of a year of history, and fit the forecaster anew, once a day.
 
-        May take a minute and the network: never call it where somebody waits.
+        May take a minute and the network: never call it where somebody waits. questions: as many are asked at
+        most; returns how many were.
         """
         trace = self.outlook(zone, now).trace
-        if trace is None or trace.provider == _ONE_FIGURE:
-            return
+        if trace is None or trace.provider == ONE_FIGURE:
+            return 0
         # Not for the day before it is done: what fails, or dies on the way, is tried again in an hour.
         token = self._answers.claim(job := f"carbon-learn:{zone}", ttl_s=_LEARN_AGAIN_S)
         if token is None:
-            return
-        if self._fetch_history(zone, now):
+            return 0
+        is_whole, asked = self._fetch_history(zone, now, questions)
+        if is_whole:
             self._answers.release(job, token)
             self._is_first(job, _LEARN_EVERY_S)
         if (trace := self.find_trace(zone, now - HISTORY, now)) is not None:
             self._forecasters.refit(trace, now)
+        return asked
 
     def refresh(self, zone: str, now: datetime) -> str | None:
         """Fetch what was recorded since the last time, at most once in a slot; returns what went wrong."""
@@ -193,7 +202,7 @@ class Intensities:
 
     def _forecast(self, trace: Trace, now: datetime) -> tuple[Forecast | None, str | None]:
         """Return the provider's own forecast where it has one, else ours; or why there is none."""
-        if trace.provider == _ONE_FIGURE:
+        if trace.provider == ONE_FIGURE:
             return _flat(trace, now), None
         try:
             theirs = self.get_provider().fetch_forecast(trace.zone)
@@ -208,30 +217,31 @@ class Intensities:
 
     def _own(self, trace: Trace, now: datetime, trouble: str) -> tuple[Forecast | None, str | None]:
         """Return our own forecast; or why there is none."""
-        if trace.provider == _ONE_FIGURE:
+        if trace.provider == ONE_FIGURE:
             return _flat(trace, now), None
         try:
             return self._forecasters.forecast(trace, now), None
         except CarbonError as error:
             return None, f"{trouble.rstrip('.')}; {error}"
 
-    def _fetch_history(self, zone: str, now: datetime) -> bool:
+    def _fetch_history(self, zone: str, now: datetime, questions: int) -> tuple[bool, int]:
         """Fetch older values in parts, newest first, until there is a year or the provider has no more.
 
-        False when it gave no answer, but may later.
+        False when it gave no answer, but may later, or with the last question; and how many were asked.
         """
-        while True:
+        for asked in range(questions):
             known = self.find_trace(zone, now - HISTORY, now)
             if known is None or now - known.start >= _LEAST_HISTORY:
-                return True
+                return True, asked
             try:
                 older = self.get_provider().fetch_history(zone, known.start - _CHUNK, known.start)
             except CarbonError as error:
                 log.info("no older intensities zone=%s: %s", zone, error)
-                return not isinstance(error, ProviderDown)
+                return not isinstance(error, ProviderDown), asked + 1
             if older.provider != known.provider or not np.isfinite(older.g_per_kwh).any():
-                return True
+                return True, asked + 1
             self._keep(older)
+        return False, questions
 
     def _keep(self, trace: Trace) -> None:
         """Write what was fetched to the store, for all."""

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from scheduling.candidates import Candidate
 from scheduling.durations import Work
-from schema import CarbonOutcome
+from schema import CarbonOutcome, Recomputation, Run
 
 LONGEST = 1_000
 
@@ -68,6 +68,12 @@ def of_outcome(outcome: CarbonOutcome) -> str:
     share = outcome.saved_g / outcome.run_now_co2_g if outcome.run_now_co2_g > 0 else 0.0
     figures = f"{outcome.co2_g:.3g} g emitted, {outcome.run_now_co2_g:.3g} g had it run at once"
     return f"It saved {100 * share:.0f} %: {figures}."
+
+
+def of_correction(run: Run, new: Recomputation) -> str:
+    """Say that a run's CO2 was computed again with values that came later."""
+    before = "unknown" if run.co2_g is None else f"{run.co2_g:.3g} g"
+    return f"CO2 {new.co2_g or 0.0:.3g} g, before {before}: with what {new.source.provider} recorded by now."
 
 
 def whole(*sentences: str) -> str:

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from carbon_aware_trainer.traces import HOUR, Trace
-from scheduling.outcomes import NotYet, Used, settle
+from scheduling.outcomes import NotYet, settle
+from scheduling.parts import Used
 from schema import Attempt, CarbonOptions, CarbonOutcome, CarbonPlan, EpochResult, RunOptions, Status
 from tests.planning import BASIS, NOW, carbon, extra_of, run_of
 from tests.records import epoch
