@@ -80,6 +80,8 @@ class InForce:
         trace, g_per_kwh = self._trace, None
         if trace is None:
             self.reason = f"nothing is recorded of {self.zone} yet"
+        elif trace.provider == ONE_FIGURE:
+            self.reason = f"{self._intensities.name} gives no answer, and its fallback has no other figure"
         elif trace.basis != CHARGED_BASIS:
             self.reason = f"the figures of {trace.provider} are {trace.basis}, and CO2 is {CHARGED_BASIS}"
         else:

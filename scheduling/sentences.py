@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 
 from scheduling.candidates import Candidate
 from scheduling.durations import Work
+from scheduling.in_force import CHARGED_BASIS
 from schema import CarbonOutcome, Recomputation, Run
 
 LONGEST = 1_000
@@ -67,7 +68,8 @@ def of_outcome(outcome: CarbonOutcome) -> str:
         return outcome.reason or "What it saved is unknown."
     share = outcome.saved_g / outcome.run_now_co2_g if outcome.run_now_co2_g > 0 else 0.0
     figures = f"{outcome.co2_g:.3g} g emitted, {outcome.run_now_co2_g:.3g} g had it run at once"
-    return f"It saved {100 * share:.0f} %: {figures}."
+    basis = "" if outcome.basis in (None, CHARGED_BASIS) else f" ({outcome.basis})"
+    return f"It saved {100 * share:.0f} %: {figures}{basis}."
 
 
 def of_correction(run: Run, new: Recomputation) -> str:

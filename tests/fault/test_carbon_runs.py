@@ -147,7 +147,7 @@ def test_a_run_waits_for_clean_hours_pauses_in_dirty_ones_and_is_done_in_time(pl
 
 
 def check_outcome(place: Place, iid: str) -> None:
-    """The realised saving is in the API, of the run and of its week."""
+    """The realised saving is in the API, of the run and of its week, and there is one figure of its CO2."""
     wait_until(lambda: place.client.get_run(iid).carbon_outcome is not None, what="an outcome")
     outcome = place.client.get_run(iid).carbon_outcome
     assert outcome is not None
@@ -156,6 +156,12 @@ def check_outcome(place: Place, iid: str) -> None:
     assert outcome.run_now_co2_g is not None
     assert outcome.co2_g is not None
     assert outcome.saved_g > 0.2 * outcome.run_now_co2_g
+    run = place.client.get_run(iid)
+    assert run.co2_g == pytest.approx(outcome.co2_g, rel=1e-5)
+    assert run.environment["intensity_provider"] == "cached"
+    epochs = place.client.list_epochs(iid)
+    assert sum(attempt.co2_g or 0.0 for attempt in epochs.attempts) == pytest.approx(run.co2_g, rel=1e-5)
+    assert {epoch.intensity_g_per_kwh for epoch in epochs.epochs} >= {CLEAN}
     assert outcome.pauses >= 1
     assert outcome.paused_s > 0
     week = place.client.list_savings(weeks=1).weeks[0]
@@ -227,6 +233,7 @@ def test_a_run_moves_to_the_zone_that_has_become_cleaner(place: Place) -> None:
     outcome = place.client.get_run(iid).carbon_outcome
     assert outcome is not None
     assert (outcome.zone, outcome.reason) == ("DE, FR", None)
+    assert place.client.get_run(iid).co2_g == pytest.approx(outcome.co2_g, rel=1e-5)
 
 
 def test_the_store_knows_every_decision(place: Place, store: RedisDB) -> None:

@@ -123,8 +123,13 @@ def test_a_zone_is_known_under_all_its_names() -> None:
 
 @pytest.mark.parametrize(
     ("wanted", "zone"),
-    [({"zone": "DE"}, "DEU"), ({"zone": "US-CA"}, "USA"), ({"zone": "MARS", "country": "FRA"}, "FRA"), ({}, "USA")],
-)  # fmt: skip
+    [
+        ({"zone": "DE"}, "DEU"),
+        ({"zone": "US-CA"}, "USA"),
+        ({"zone": "MARS", "country": "FRA"}, "FRA"),
+        ({}, "USA"),
+    ],
+)
 def test_the_year_s_average_is_that_of_the_country_the_zone_is_in(wanted: Any, zone: str) -> None:
     assert yearly_intensity(Settings(_env_file=None, **wanted)).zone == zone
 
