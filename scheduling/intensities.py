@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 
@@ -52,13 +53,17 @@ _PROVIDER_TTL_S = 30 * 86_400.0
 
 @dataclass(frozen=True, slots=True)
 class Outlook:
-    """What is known of a zone at a moment. reason: why there is no forecast, a sentence."""
+    """What is known of a zone at a moment. reason: why there is no forecast, a sentence.
+
+    known_at: of when the newest is that the forecast rests on, where that is not the present.
+    """
 
     zone: str
     at: datetime
     trace: Trace | None
     forecast: Forecast | None
     reason: str | None
+    known_at: datetime | None = None
 
     @property
     def g_per_kwh(self) -> float | None:
@@ -85,6 +90,7 @@ class Intensities:
         answers: Answers,
         *,
         stale_after: timedelta,
+        file: Path | None = None,
     ) -> None:
         self.name = name
         self._open = open_named
@@ -94,13 +100,26 @@ class Intensities:
         self.stale_after = stale_after
         """How long a value counts after its slot."""
         self._forecasters = Forecasters(recordings)
+        self._file = file
 
     def check_zone(self, zone: str) -> None:
         """Raise UnknownZone, naming near ones, when the provider does not have that zone. Asks nobody.
 
         Raises another IntensityUnavailable when the provider's file cannot be read now.
         """
-        self.get_provider().check_zone(zone)
+        provider = self.get_provider()
+        try:
+            provider.check_zone(zone)
+        except CarbonError as error:
+            raise type(error)(self.explain(error)) from error
+
+    def explain(self, error: CarbonError) -> str:
+        """Return what an error says, for a person who need not know where on the server a file is."""
+        text = str(error)
+        if self._file is not None:
+            for path in {str(self._file), str(self._file.expanduser()), str(self._file.resolve())}:
+                text = text.replace(f"{path}/", "").replace(path, self._file.name)
+        return text
 
     def get_provider(self) -> Provider:
         """Return who is asked; a file that was not there is looked for again.
@@ -149,11 +168,18 @@ class Intensities:
         trace = self.find_trace(zone, now - HISTORY, now + timedelta(microseconds=1))
         if trace is None:
             return Outlook(zone, now, None, None, trouble or "nothing is recorded of it yet")
-        if (age := now - _known_until(trace)) > self.stale_after:
+        if is_asking and trace.provider != ONE_FIGURE:
+            theirs, why = self._theirs(trace, now)
+            if theirs is not None:
+                is_old = now - theirs.made_at > theirs.step
+                return Outlook(zone, now, trace, theirs, None, theirs.made_at if is_old else None)
+            trouble = trouble or why
+        known_until = _known_until(trace)
+        if (age := now - known_until) > self.stale_after:
             stale = f"its newest value is {_hours(age)} too old to plan with"
             return Outlook(zone, now, trace, None, f"{stale}; {trouble}" if trouble else stale)
-        forecast, reason = self._forecast(trace, now) if is_asking else self._own(trace, now, trouble or "")
-        return Outlook(zone, now, trace, forecast, reason)
+        forecast, reason = self._own(trace, now, trouble or "")
+        return Outlook(zone, now, trace, forecast, reason, known_until if known_until <= now else None)
 
     def find_trace(self, zone: str, start: datetime, end: datetime) -> Trace | None:
         """Return what is recorded of a zone by whom it was asked last; None without anything."""
@@ -197,23 +223,20 @@ class Intensities:
             self._keep(self.get_provider().fetch_history(zone, since, now + timedelta(microseconds=1)))
         except CarbonError as error:
             log.warning("no intensities zone=%s: %s", zone, error)
-            return str(error)
+            return self.explain(error)
         return None
 
-    def _forecast(self, trace: Trace, now: datetime) -> tuple[Forecast | None, str | None]:
-        """Return the provider's own forecast where it has one, else ours; or why there is none."""
-        if trace.provider == ONE_FIGURE:
-            return _flat(trace, now), None
+    def _theirs(self, trace: Trace, now: datetime) -> tuple[Forecast | None, str]:
+        """Return the provider's own forecast, which is kept while it gives no answer; or why there is none."""
         try:
             theirs = self.get_provider().fetch_forecast(trace.zone)
-            if (theirs.provider, theirs.basis) == (trace.provider, trace.basis) and _holds(theirs, now):
-                return theirs, None
-            trouble = "its provider's forecast is of another time or basis"
         except CarbonError as error:
-            trouble = str(error)
             if not isinstance(error, ForecastUnavailable):
                 log.warning("no forecast of the provider zone=%s: %s", trace.zone, error)
-        return self._own(trace, now, trouble)
+            return None, self.explain(error)
+        if (theirs.provider, theirs.basis) == (trace.provider, trace.basis) and _holds(theirs, now):
+            return theirs, ""
+        return None, "its provider's forecast is of another time or basis"
 
     def _own(self, trace: Trace, now: datetime, trouble: str) -> tuple[Forecast | None, str | None]:
         """Return our own forecast; or why there is none."""
@@ -281,6 +304,7 @@ def open_intensities(settings: Settings, recordings: Recordings, answers: Answer
         recordings,
         answers,
         stale_after=timedelta(seconds=settings.carbon_stale_s),
+        file=settings.carbon_file,
     )
     try:
         found.get_provider()

@@ -162,7 +162,10 @@ class Planner:
             choice = _of_running(subject, found, at)
         else:
             choice = _of_idle(subject, found, at)
-        note = _note_on_places(subject, places)
+        note = sentences.whole(
+            sentences.of_age(choice.found.outlook) if choice.found is not None else "",
+            _note_on_places(subject, places),
+        )
         return Planned(_plan_of(subject, choice, scene.now, note=note), choice.is_postponed)
 
     def _check_zones(self, carbon: CarbonOptions) -> None:
@@ -185,7 +188,7 @@ def _check_reachable(subject: Subject, now: datetime) -> None:
     raise _late(
         f"cannot be met even by a start {'at its start_at' if begin > now else 'now'}: the work takes "
         f"{sentences.span(work.likely)} ({work.source}); give one after "
-        f"{sentences.moment(later(begin, work.duration))}, or train fewer epochs"
+        f"{sentences.not_before(later(begin, work.duration))}, or train fewer epochs"
     )
 
 

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from scheduling.candidates import Candidate
 from scheduling.durations import Work
 from scheduling.in_force import CHARGED_BASIS
+from scheduling.intensities import Outlook
 from schema import CarbonOutcome, Recomputation, Run
 
 LONGEST = 1_000
@@ -84,14 +85,26 @@ def whole(*sentences: str) -> str:
     return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"
 
 
+def of_age(outlook: Outlook) -> str:
+    """Say from when a forecast is that is not of the present; empty for one that is."""
+    if outlook.known_at is None:
+        return ""
+    return f"Planned with what was known at {moment(outlook.known_at)}: nothing newer has come since."
+
+
 def of_work(work: Work) -> str:
     """Say how long it takes and how that is known."""
     return f"Its work is taken for {span(work.duration)} ({work.source})."
 
 
 def moment(at: datetime) -> str:
-    """Show a time; to the second where it is not a whole minute."""
-    return f"{at:%Y-%m-%d %H:%M} UTC" if not at.second else f"{at:%Y-%m-%d %H:%M:%S} UTC"
+    """Show a time, to the minute it is in."""
+    return f"{at:%Y-%m-%d %H:%M} UTC"
+
+
+def not_before(at: datetime) -> str:
+    """Show a time, or the first whole minute after it."""
+    return moment(at + timedelta(seconds=59, microseconds=999_999))
 
 
 def span(length: timedelta) -> str:
