@@ -227,7 +227,7 @@ class Intensities:
         return None
 
     def _theirs(self, trace: Trace, now: datetime) -> tuple[Forecast | None, str]:
-        """Return the provider's own forecast, which is kept while it gives no answer; or why there is none."""
+        """Return the provider's own forecast, as long as one counts that is kept; or why there is none."""
         try:
             theirs = self.get_provider().fetch_forecast(trace.zone)
         except CarbonError as error:
