@@ -50,6 +50,7 @@ class Rounds:
         self._settling = Settling(store, intensities, home=planner.home)
         self._thread: threading.Thread | None = None
         self._look_every_s = _LOOK_SOON_S
+        self._turn = 0
 
     def look_at(self, zone: str, yearly: Intensity) -> InForce:
         """Return what is in force in the zone of a worker; rounds keep that up to date."""
@@ -108,7 +109,7 @@ class Rounds:
     def refresh(self, zones: Sequence[str], now: datetime) -> None:
         """Fetch what is in force in zones, MAX_ZONES of them at a time in turn, each once in a slot."""
         turns = max(1, -(-len(zones) // MAX_ZONES))
-        turn = int(now.timestamp() // max(self._look_every_s, 1.0)) % turns
+        turn, self._turn = self._turn % turns, self._turn + 1
         steps = []
         for zone in zones[turn * MAX_ZONES :][:MAX_ZONES]:
             try:
