@@ -131,6 +131,27 @@ def test_a_provider_on_another_basis_is_planned_with_and_charges_nothing(
     assert f"the figures of cached are {basis}" in log_of(db, run_id)
 
 
+@pytest.mark.parametrize(("most_g", "is_over"), [(0.05, True), (0.2, False)])
+def test_a_budget_of_co2_is_counted_with_the_hour_s_figure(
+    db: RedisDB, program: Program, grid: Grid, tmp_path: Path, most_g: float, is_over: bool
+) -> None:
+    # 0.05 Wh an epoch: with 900 g/kWh 0.045 g, with the year's average 0.019 g.
+    now = db.now()
+    program.rounds.refresh(["DE"], now)
+    known = db.intensities.find("DE", "cached", now.replace(minute=0, second=0, microsecond=0), now)
+    assert known is not None
+    db.intensities.put(known.model_copy(update={"g_per_kwh": (900.0,)}))
+    in_force = program.rounds.look_at("DE", YEARLY)
+    in_force.refresh(now)
+    submit(db, max_co2_g=most_g)
+    meter: Any = SteadyMeter()
+    recorder = Recorder(db, Settings(data_dir=tmp_path), claim(db), meter, in_force)
+    end_ns = time.monotonic_ns()
+    recorder.take(EpochEnded(result=epoch(1, duration_s=0.5), span_ns=(end_ns - 500_000_000, end_ns)))
+    recorder.close()
+    assert (recorder.over_budget is not None) == is_over
+
+
 def test_a_figure_that_a_person_computed_again_stays(
     db: RedisDB, program: Program, api: FlaskClient, tmp_path: Path
 ) -> None:
