@@ -138,7 +138,7 @@ def _scaled(
 
 
 def _intensity(runs: Sequence[Run], past: Past) -> tuple[float | None, str]:
-    """Return g/kWh and whose they are: planned, else of the runs used that share the newest's zone, else here."""
+    """Return g/kWh and whose they are: planned, else of the runs that share the newest's zone, else here."""
     here = past.intensity
     if past.planned_g_per_kwh is not None:
         return past.planned_g_per_kwh, f"CO₂ with {past.planned_g_per_kwh:.0f} g/kWh, as its plan expects."

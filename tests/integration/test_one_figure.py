@@ -153,7 +153,7 @@ def test_a_budget_of_co2_is_counted_with_the_hour_s_figure(
 
 
 def test_a_figure_that_a_person_computed_again_stays(
-    db: RedisDB, program: Program, api: FlaskClient, tmp_path: Path
+    db: RedisDB, program: Program, api: FlaskClient, raw: redis.Redis, tmp_path: Path
 ) -> None:
     run_id = submit(db, program)
     db.controls.run_now(run_id)
@@ -163,6 +163,8 @@ def test_a_figure_that_a_person_computed_again_stays(
     day_long = {"start": "2000-01-01T00:00Z", "end": "2100-01-01T00:00Z", "g_per_kwh": 50.0}
     sent = {"zone": "DE", "provider": "mine", "basis": "average lifecycle", "values": [day_long]}
     assert api.post(f"/api/runs/{run_id}/recompute", json=sent).get_json()["changed"]
+    assert [run.run_id for run in db.carbon.list_unsettled()] == [run_id]
+    raw.delete(f"carbon:fetching:carbon-settle:{run_id}")
     run = settled(db, program, run_id)
     assert run.energy_kwh is not None
     assert run.co2_g == pytest.approx(50 * run.energy_kwh, rel=1e-5)
