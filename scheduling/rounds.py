@@ -68,7 +68,9 @@ class Rounds:
         due = bool(self._store.carbon.list_due(limit=1))
         unsettled = bool(self._store.carbon.list_unsettled(limit=1))
         learns = self._store.locks.acquire("learn", ttl_s=_LEARN_EVERY_S)
-        looks = self._store.locks.acquire("intensities", ttl_s=self._look_every_s)
+        # A yearly average is the same at all times: there is nothing to look at.
+        changes = self._intensities.name != ONE_FIGURE
+        looks = changes and self._store.locks.acquire("intensities", ttl_s=self._look_every_s)
         if due or unsettled or learns or looks:
             run = partial(self._run, learns=learns, looks=looks)
             self._thread = threading.Thread(target=run, name="planning", daemon=True)
@@ -100,6 +102,8 @@ class Rounds:
         """
         left = MAX_QUESTIONS
         for zone in dict.fromkeys(zones):
+            if left <= 0:
+                return
             try:
                 self._intensities.check_zone(zone)
                 left -= self._intensities.learn(zone, now, questions=left)
@@ -129,7 +133,7 @@ class Rounds:
             due = [zone for run in self._store.carbon.list_due() for zone in _zones_of(read_zones(run))]
             self.run_round(now)
             if self._intensities.name == ONE_FIGURE:
-                return  # the same at all times: nothing is fetched or learned
+                return
             live = self._live_zones() if learns or looks else []
             if looks:
                 self.refresh(live, now)

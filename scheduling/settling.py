@@ -81,6 +81,6 @@ class Settling:
         )
 
     def _recorded(self, zone: str, start: datetime, end: datetime, *, now: datetime) -> Trace | None:
-        """Return what is recorded of a zone in a span, from the slot that holds its start on."""
+        """Return what is recorded of a zone in a span, and before it what may count in it."""
         self._intensities.refresh(zone, now)
-        return self._intensities.find_trace(zone, start - HOUR, end)
+        return self._intensities.find_trace(zone, start - HOUR - self._intensities.stale_after, end)

@@ -171,3 +171,14 @@ def test_a_run_stored_with_other_names_of_its_zones_is_planned_for_the_queue_of_
     if run.status is Status.WAITING:
         assert db.queue.claim([f"zone-{run.carbon.zone.lower()}"], worker_id="w", lease_s=9) is not None
     assert grid.asked.keys() <= {"DE", "FR"}
+
+
+def test_a_yearly_average_is_neither_looked_at_nor_learned(
+    db: RedisDB, program: Program, grid: ManyZones
+) -> None:
+    program.intensities.name = "static"
+    live_in(db, "FR")
+    db.locks.acquire("learn", ttl_s=60)
+    tick(program)
+    assert grid.fetches == 0
+    assert db.locks.acquire("intensities", ttl_s=1)
