@@ -58,6 +58,11 @@ class InForce:
         """Whether there is a provider of what the zone emits by the hour."""
         return self._intensities.name != ONE_FIGURE
 
+    @property
+    def has_values(self) -> bool:
+        """Whether anything recorded is known here, or nothing has to be."""
+        return not self.is_recorded or self._trace is not None
+
     def refresh(self, now: datetime) -> None:
         """Read what other threads and programs have fetched since; nothing while the present is known.
 

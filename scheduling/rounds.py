@@ -36,6 +36,8 @@ _FETCH_LIMIT_S = 20.0
 _LEARN_EVERY_S = 3_600.0
 # How often what is in force where workers live is looked at: an hour's value may come late.
 _LOOK_EVERY_S, _LOOK_SOON_S = 60.0, 1.0
+# While nothing is known: of any zone, or of that of this program's worker.
+_LOOK_UNKNOWN_S = 5.0
 # Of how many zones at once.
 MAX_ZONES = 16
 
@@ -51,10 +53,12 @@ class Rounds:
         self._thread: threading.Thread | None = None
         self._look_every_s = _LOOK_SOON_S
         self._turn = 0
+        self._in_force: InForce | None = None
 
     def look_at(self, zone: str, yearly: Intensity) -> InForce:
         """Return what is in force in the zone of a worker; rounds keep that up to date."""
-        return InForce(self._intensities, zone, yearly)
+        self._in_force = InForce(self._intensities, zone, yearly)
+        return self._in_force
 
     def begin(self) -> None:
         """Start a round in a thread if one is due and none runs; a few commands to Redis, else nothing.
@@ -70,11 +74,18 @@ class Rounds:
         learns = self._store.locks.acquire("learn", ttl_s=_LEARN_EVERY_S)
         # A yearly average is the same at all times: there is nothing to look at.
         changes = self._intensities.name != ONE_FIGURE
-        looks = changes and self._store.locks.acquire("intensities", ttl_s=self._look_every_s)
+        looks = changes and self._is_time_to_look()
         if due or unsettled or learns or looks:
             run = partial(self._run, learns=learns, looks=looks)
             self._thread = threading.Thread(target=run, name="planning", daemon=True)
             self._thread.start()
+
+    def _is_time_to_look(self) -> bool:
+        if self._store.locks.acquire("intensities", ttl_s=self._look_every_s):
+            return True
+        # A worker that has just started, perhaps the first of its zone, does not wait for its turn.
+        is_blind = self._in_force is not None and not self._in_force.has_values
+        return is_blind and self._store.locks.acquire("intensities-first", ttl_s=_LOOK_UNKNOWN_S)
 
     def wait(self, timeout_s: float) -> None:
         """Wait for the round that runs, if one does."""
@@ -125,7 +136,7 @@ class Rounds:
             if (trace := self._intensities.find_trace(zone, now - 2 * HOUR, now)) is not None:
                 steps.append(trace.step / timedelta(seconds=10))
         # A replay, whose hours last seconds, is looked at as often as its slots change.
-        self._look_every_s = min(_LOOK_EVERY_S, max(_LOOK_SOON_S, min(steps, default=_LOOK_EVERY_S)))
+        self._look_every_s = min(_LOOK_EVERY_S, max(_LOOK_SOON_S, min(steps, default=_LOOK_UNKNOWN_S)))
 
     def _run(self, *, learns: bool, looks: bool) -> None:
         try:

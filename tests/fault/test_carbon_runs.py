@@ -236,6 +236,26 @@ def test_a_run_moves_to_the_zone_that_has_become_cleaner(place: Place) -> None:
     assert place.client.get_run(iid).co2_g == pytest.approx(outcome.co2_g, rel=1e-5)
 
 
+@pytest.mark.parametrize("g_per_kwh", [DIRTY, CLEAN])
+def test_a_run_that_waits_for_nothing_is_counted_with_what_its_zone_emits_too(
+    place: Place, g_per_kwh: float
+) -> None:
+    place.set_grid({"DE": [(FOREVER, g_per_kwh)]})
+    place.start_worker()
+    said = f"DE {g_per_kwh:.0f} g/kWh (by the hour, life cycle; cached)"
+    wait_until(
+        lambda: [worker.intensity_source for worker in place.client.list_workers().workers] == [said],
+        what="the worker knows what is in force",
+    )
+    run = place.train_undisturbed()
+    assert run.energy_kwh is not None
+    assert run.co2_g == pytest.approx(run.energy_kwh * g_per_kwh, rel=1e-5)
+    facts = {name: run.environment.get(f"intensity_{name}") for name in ("zone", "provider", "others")}
+    assert facts == {"zone": "DE", "provider": "cached", "others": None}
+    epochs = place.client.list_epochs(run.run_id).epochs
+    assert {(each.intensity_g_per_kwh, each.intensity_provider) for each in epochs} == {(g_per_kwh, None)}
+
+
 def test_the_store_knows_every_decision(place: Place, store: RedisDB) -> None:
     place.start_worker()
     place.train_undisturbed()

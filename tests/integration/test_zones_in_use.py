@@ -11,6 +11,7 @@ import pytest
 import redis
 
 from carbon_aware_trainer.errors import UnknownZone
+from carbon_aware_trainer.providers import country_intensity
 from carbon_aware_trainer.traces import HOUR, Forecast, Trace
 from redis_db import RedisDB
 from scheduling import rounds
@@ -19,6 +20,7 @@ from scheduling.rounds import MAX_ZONES
 from schema import CarbonOptions, RunOptions, Status
 from tests.integration.test_planning_rounds import BASIS, HYPER_PARAMS, Grid, Program, submit
 from tests.planning import worker_in
+from tests.programs import wait_until
 
 MANY = [f"Z{number:02d}" for number in range(2 * MAX_ZONES + 3)]
 
@@ -182,3 +184,24 @@ def test_a_yearly_average_is_neither_looked_at_nor_learned(
     tick(program)
     assert grid.fetches == 0
     assert db.locks.acquire("intensities", ttl_s=1)
+
+
+def test_a_worker_that_has_just_started_is_looked_up_though_others_have_just_looked(
+    db: RedisDB, program: Program, grid: ManyZones
+) -> None:
+    for job in ("learn", "intensities"):
+        db.locks.acquire(job, ttl_s=60)
+    live_in(db, "FR")
+    tick(program)
+    assert grid.fetches == 0
+    in_force = program.rounds.look_at("FR", country_intensity("FRA"))
+    wait_until(lambda: (tick(program), grid.asked)[1] == {"FR": 1}, what="its zone is asked for")
+    in_force.refresh(db.now())
+    assert in_force.has_values
+
+
+def test_a_program_that_knows_no_zone_looks_again_soon(db: RedisDB, program: Program) -> None:
+    db.locks.acquire("learn", ttl_s=60)
+    tick(program)
+    program.rounds.refresh([], db.now())
+    assert program.rounds._look_every_s <= 5
