@@ -195,7 +195,12 @@ def test_a_worker_that_has_just_started_is_looked_up_though_others_have_just_loo
     tick(program)
     assert grid.fetches == 0
     in_force = program.rounds.look_at("FR", country_intensity("FRA"))
-    wait_until(lambda: (tick(program), grid.asked)[1] == {"FR": 1}, what="its zone is asked for")
+
+    def is_asked_for() -> bool:
+        tick(program)
+        return grid.asked == {"FR": 1}
+
+    wait_until(is_asked_for, what="its zone is asked for")
     in_force.refresh(db.now())
     assert in_force.has_values
 
