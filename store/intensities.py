@@ -73,14 +73,14 @@ class Intensities:
         }
         if not known:
             return None
-        begin, last = min(known), max(known)
+        lowest, highest = min(known), max(known)
         return RecordedIntensities(
             zone=zone,
             provider=provider,
             basis=basis,
-            start=midnight + timedelta(seconds=begin * step_s),
+            start=midnight + timedelta(seconds=lowest * step_s),
             step_s=step_s,
-            g_per_kwh=tuple(known.get(slot) for slot in range(begin, last + 1)),
+            g_per_kwh=tuple(known.get(slot) for slot in range(lowest, highest + 1)),
         )
 
     def save_forecaster(self, zone: str, provider: str, data: bytes) -> None:
