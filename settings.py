@@ -69,7 +69,7 @@ class Settings(BaseSettings):
     country: str = Field(
         "USA",
         pattern=r"^[A-Z]{3}$",
-        description="ISO 3166 alpha-3 code; its average intensity turns kWh into g",
+        description="ISO 3166 alpha-3 code; its yearly average turns kWh into g where no zone says better",
     )
     zone: str | None = Field(
         None,

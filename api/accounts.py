@@ -11,7 +11,6 @@ from flask import Response
 from api.body import reply
 from api.power import list_points
 from api.predicting import Past, predict_running, predict_submission
-from api.recomputing import source_of
 from api.runs import TrainBody, get_known_run
 from api.state import db, planner, settings
 from api.totals import show_equivalents
@@ -23,10 +22,12 @@ from carbon_aware_trainer.figures import (
     error_share,
     g_per_correct_prediction,
 )
-from carbon_aware_trainer.providers.static import country_intensity
 from carbon_aware_trainer.records import Intensity
+from scheduling import yearly_intensity
+from scheduling.in_force import CHARGED_BASIS
+from scheduling.recomputing import source_of
 from scheduling.zones import name_zones
-from schema import AccountReply, Baseline, EpochResult, PowerReply, Prediction, Run, Status
+from schema import AccountReply, Baseline, CarbonPlan, EpochResult, PowerReply, Prediction, Run, Status
 from trainers import validator
 
 accounts = APIBlueprint("accounts", __name__, tag="Energy and CO2")
@@ -87,8 +88,8 @@ def predict(body: TrainBody) -> Response:
     )
     workers = db().workers.list_live()
     hosts = frozenset(worker.host for worker in workers if body.options.queue in worker.queues)
-    past = Past(_past_runs(), hosts, _find_intensity(), db().accounts.list_extras)
     plan = planner().plan_submission(hyper_params, name_zones(body.options))
+    past = Past(_past_runs(), hosts, _find_intensity(), db().accounts.list_extras, _expected(plan))
     return reply(predict_submission(hyper_params, past).model_copy(update={"plan": plan}))
 
 
@@ -178,9 +179,14 @@ def _past_runs() -> Sequence[Run]:
     return db().runs.list(status=Status.DONE, limit=MAX_PAST_RUNS).runs
 
 
+def _expected(plan: CarbonPlan | None) -> float | None:
+    """Return what a plan expects of the grid, on the basis that CO₂ is counted on; None where it does not."""
+    return plan.g_per_kwh if plan is not None and plan.basis == CHARGED_BASIS else None
+
+
 def _find_intensity() -> Intensity | None:
-    """Return the present intensity of WATTLE_COUNTRY; None where none is known."""
+    """Return the year's average where this program is; None where none is known."""
     try:
-        return country_intensity(settings().country)
+        return yearly_intensity(settings())
     except IntensityUnavailable:
         return None

@@ -81,7 +81,7 @@ def get_intensity(query: ZoneQuery) -> Response:
         found = intensities().get_provider().fetch_latest(zone)
     except CarbonError as error:
         left_s = max(0.0, ends_at_s - time.monotonic())
-        return reply(_newest(_outlook(zone, limit_s=left_s), str(error)))
+        return reply(_newest(_outlook(zone, limit_s=left_s), intensities().explain(error)))
     trace = intensities().find_trace(zone, db().now() - HISTORY, db().now())
     return reply(_show_intensity(found, trace))
 
@@ -199,7 +199,9 @@ def _checked_zone(zone: str | None) -> str:
     except UnknownZone as error:
         raise InvalidInput(str(error), details=[FieldError("zone", str(error))]) from error
     except CarbonError as error:
-        raise NotFound(f"Nothing is known of the electricity of {wanted}: {error}") from error
+        raise NotFound(
+            f"Nothing is known of the electricity of {wanted}: {intensities().explain(error)}"
+        ) from error
     return canonical(wanted)
 
 

@@ -8,10 +8,10 @@ from datetime import datetime, timedelta
 
 from pydantic import JsonValue
 
-from api.recomputing import source_of
 from carbon_aware_trainer import prediction
 from carbon_aware_trainer.prediction import PastRun, predict_from_past, predict_whole
 from carbon_aware_trainer.records import Intensity
+from scheduling.recomputing import source_of
 from schema import Co2Source, EpochResult, Estimate, ExtraCost, Prediction, Run
 from schema.records import EnergyQuality
 from trainers.workload import find_workload
@@ -30,8 +30,9 @@ _NOTHING = (
 
 @dataclass(frozen=True)
 class Past:
-    """Runs that are done, newest first; the hosts that may take the new one; the intensity of WATTLE_COUNTRY.
+    """Runs that are done, newest first; the hosts that may take the new one; the year's average here.
 
+    planned_g_per_kwh: what the new one's plan expects, where it has one: that counts before any other.
     list_extras: what a run used besides its epochs, which does not grow with their number.
     """
 
@@ -39,6 +40,7 @@ class Past:
     hosts: frozenset[str]
     intensity: Intensity | None
     list_extras: Callable[[str], Sequence[ExtraCost]]
+    planned_g_per_kwh: float | None = None
 
 
 def predict_running(run: Run, epochs: Sequence[EpochResult], now: datetime) -> Prediction | None:
@@ -122,7 +124,7 @@ def _scaled(
         return predict_from_past(done, total)
 
     energy = predict(lambda used: used.energy_kwh)
-    grams, with_what = _intensity(runs, past.intensity)
+    grams, with_what = _intensity(runs, past)
     ending = "; 90 % interval of Student's t" if len(runs) > 1 else "; one run says nothing about the spread"
     ending += ". Epochs alone, without what is used besides them" if any(extras.values()) else ""
     return Prediction(
@@ -135,8 +137,11 @@ def _scaled(
     )
 
 
-def _intensity(runs: Sequence[Run], here: Intensity | None) -> tuple[float | None, str]:
-    """Return g/kWh and whose they are: of the runs used that share the newest's zone, else the API's."""
+def _intensity(runs: Sequence[Run], past: Past) -> tuple[float | None, str]:
+    """Return g/kWh and whose they are: planned, else of the runs that share the newest's zone, else here."""
+    here = past.intensity
+    if past.planned_g_per_kwh is not None:
+        return past.planned_g_per_kwh, f"CO₂ with {past.planned_g_per_kwh:.0f} g/kWh, as its plan expects."
     known = [run for run in runs if run.co2_g is not None and run.energy_kwh]
     if not known:
         return (here.g_per_kwh, f"CO₂ with {here}.") if here else (None, "No carbon intensity is known here.")

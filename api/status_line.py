@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Final
 
+from scheduling.zones import read_requires
 from schema import DEFAULT_QUEUE, Ahead, Requires, Run, Status, Worker, can_take, planned_queue
 
 _MAX_TEXT: Final = 200
@@ -50,7 +51,8 @@ def status_line(run: Run, *, workers: Sequence[Worker], ahead: Ahead | None) -> 
 def _obstacle(run: Run, workers: Sequence[Worker]) -> str | None:
     """Say why no worker will take a waiting run; None when one will."""
     options, queue = run.options, planned_queue(run.options, run.carbon)
-    able = [worker for worker in workers if can_take(worker, queue, options.requires)]
+    requires = None if options.requires is None else read_requires(options.requires)
+    able = [worker for worker in workers if can_take(worker, queue, requires)]
     if any(not worker.is_draining for worker in able):
         return None
     command = "python worker.py"
@@ -104,7 +106,9 @@ def _planned(run: Run) -> str:
 
 
 def _deferred(run: Run) -> str:
-    until = f"deferred until {_show(run.due_at)}" if run.due_at else "deferred"
+    # A plan's hours; the pause after a failure may last seconds.
+    is_planned = run.carbon is not None and not run.failures
+    until = f"deferred until {_show(run.due_at, to_minute=is_planned)}" if run.due_at else "deferred"
     if run.failures:
         return f"{until} after failure {run.failures}; {run.options.max_failures} are tried again at most"
     return f"{until}{_because(run)}"
@@ -149,5 +153,5 @@ def _clip(text: str) -> str:
     return line if len(line) <= _MAX_TEXT else f"{line[:_MAX_TEXT]}…"
 
 
-def _show(moment: datetime) -> str:
-    return f"{moment:%Y-%m-%d %H:%M:%S} UTC"
+def _show(moment: datetime, *, to_minute: bool = False) -> str:
+    return f"{moment:%Y-%m-%d %H:%M} UTC" if to_minute else f"{moment:%Y-%m-%d %H:%M:%S} UTC"

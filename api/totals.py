@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from functools import partial
 from typing import Any, Literal
 
 from apiflask import APIBlueprint
@@ -11,14 +12,17 @@ from pydantic import Field, model_validator
 
 from api.body import reply
 from api.power import list_power
-from api.recomputing import Recorded, Used, recompute, source_of
 from api.runs import get_known_run
-from api.state import db
+from api.state import db, intensities, planner
 from carbon_aware_trainer.equivalents import equivalents_of
 from carbon_aware_trainer.errors import IntensityUnavailable
 from carbon_aware_trainer.providers.static import country_intensity
 from carbon_aware_trainer.records import IntensitySeries, Interval
 from errors import Conflict, FieldError, InvalidInput
+from scheduling.in_force import CHARGED_BASIS
+from scheduling.intensities import ONE_FIGURE
+from scheduling.parts import Used
+from scheduling.recomputing import ByAttempt, is_whole, recompute, series_of_attempts, source_of
 from schema import Equivalent, RecomputeReply, RecomputeRequest, Record, Run, Total, TotalsReply
 
 totals = APIBlueprint("totals", __name__, tag="Totals")
@@ -35,7 +39,7 @@ class TotalsQuery(Record):
 
 
 class RecomputeBody(RecomputeRequest):
-    """{} for the present figure of the run's own zone, or zone, provider, basis and values."""
+    """{} for what is known now of the run's own zone, or zone, provider, basis and values."""
 
     @model_validator(mode="before")
     @classmethod
@@ -74,28 +78,31 @@ def list_totals(query: TotalsQuery) -> Response:
 def recompute_run(iid: str, body: RecomputeBody) -> Response:
     """Compute a finished run's CO₂ again with other intensities, and keep what is replaced.
 
-    With {} they are the present yearly figure of the run's own zone; 409 where there is none, unless the run
-    has ended, and for figures on another basis than the run's. The same request again changes nothing.
+    With {} they are what is recorded by now of its zones by its provider, or where it has none the present
+    yearly figure of its zone; 409 where there is none, unless the run has ended, and for figures on another
+    basis than the run's. The same request again changes nothing.
     """
     run = get_known_run(iid)
-    series = _series(body, run)
     found = db().runs
-    recorded = Recorded(
+    recorded = Used(
         run=run,
         epochs=found.list_epochs(iid),
         superseded=db().accounts.list_superseded(iid),
         extras=db().accounts.list_extras(iid),
         attempts=found.list_attempts(iid),
-        power=list_power(iid),
+        # As it was recorded: evenly. Values that are sent are weighted with the power that was logged.
+        power=list_power(iid) if body.zone is not None else (),
     )
     if not run.status.is_final:
         raise Conflict(
             f"Run {iid} is {run.status}: its CO2 is computed again only once it has ended. Wait for that."
         )
-    new = recompute(recorded, series, db().now())
+    new = recompute(recorded, _series(body, recorded), db().now())
+    if new is not None and body.zone is None and not is_whole(new):
+        raise _not_recorded(run)
     if new is not None:
         db().accounts.apply(new, run)
-    results: list[Used] = [*recorded.epochs, *recorded.superseded, *recorded.extras]
+    results = recorded.parts
     if new is not None:
         results = [*new.epochs, *new.superseded, *new.extras]
     return reply(
@@ -115,13 +122,13 @@ def show_equivalents(co2_g: float | None) -> list[Equivalent]:
     return [Equivalent(**asdict(found)) for found in equivalents_of(co2_g)]
 
 
-def _series(body: RecomputeBody, run: Run) -> IntensitySeries:
-    """Return the intensities that were sent, or the present one of the run's zone.
+def _series(body: RecomputeBody, used: Used) -> IntensitySeries | ByAttempt:
+    """Return the intensities that were sent, or what is known now of the run's zones.
 
-    Raises InvalidInput for intervals that overlap or are empty, Conflict where the zone has no figure now.
+    Raises InvalidInput for intervals that overlap or are empty, Conflict where nothing is known.
     """
     if body.zone is None or body.provider is None or body.basis is None:
-        return _present_series(run)
+        return _present_series(used)
     try:
         intervals = tuple(Interval(value.start, value.end, value.g_per_kwh) for value in body.values)
         return IntensitySeries(body.zone, body.provider, body.basis, intervals)
@@ -129,12 +136,26 @@ def _series(body: RecomputeBody, run: Run) -> IntensitySeries:
         raise InvalidInput(str(error), details=[FieldError("values", str(error))]) from error
 
 
-def _present_series(run: Run) -> IntensitySeries:
-    zone = source_of(run).zone
+def _present_series(used: Used) -> IntensitySeries | ByAttempt:
+    run, source = used.run, source_of(used.run)
+    by_the_hour = [name for name in source.provider.split(", ") if name != ONE_FIGURE]
+    if by_the_hour:
+        find = partial(intensities().find_trace_of, by_the_hour[0])
+        series = series_of_attempts(used, find, home=planner().home, limit=intensities().stale_after)
+        if series is None or any(each.basis != CHARGED_BASIS for each in series.values()):
+            raise _not_recorded(run)
+        return series
     try:
-        return country_intensity(zone).as_series()
+        return country_intensity(source.zone).as_series()
     except IntensityUnavailable as error:
         raise Conflict(
-            f"The CO2 of run {run.run_id} is of the zone {zone!r}, of which no yearly figure is known here. "
-            f"Send zone, provider, basis and values. ({error})"
+            f"The CO2 of run {run.run_id} is of the zone {source.zone!r}, of which no yearly figure is known "
+            f"here. Send zone, provider, basis and values. ({error})"
         ) from error
+
+
+def _not_recorded(run: Run) -> Conflict:
+    return Conflict(
+        f"Not all of the time of run {run.run_id} is recorded here of its zones. Send zone, provider, basis "
+        "and values."
+    )

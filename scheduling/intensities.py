@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 
@@ -41,22 +42,28 @@ HISTORY = timedelta(days=400)
 _LEAST_HISTORY, _CHUNK = timedelta(days=360), timedelta(days=9)
 _LAST_DAY = timedelta(hours=24)
 _LEARN_EVERY_S, _LEARN_AGAIN_S = 86_400.0, 3_600.0
+# Of one zone at once: a year in parts of nine days.
+MAX_QUESTIONS = 60
 # The longest that passes between the moment that is planned and an answer about it.
 _FETCHING = timedelta(minutes=1)
 # A provider of yearly averages: there is nothing to learn from these.
-_ONE_FIGURE = "static"
+ONE_FIGURE = "static"
 _PROVIDER_TTL_S = 30 * 86_400.0
 
 
 @dataclass(frozen=True, slots=True)
 class Outlook:
-    """What is known of a zone at a moment. reason: why there is no forecast, a sentence."""
+    """What is known of a zone at a moment. reason: why there is no forecast, a sentence.
+
+    known_at: of when the newest is that the forecast rests on, where that is not the present.
+    """
 
     zone: str
     at: datetime
     trace: Trace | None
     forecast: Forecast | None
     reason: str | None
+    known_at: datetime | None = None
 
     @property
     def g_per_kwh(self) -> float | None:
@@ -83,21 +90,36 @@ class Intensities:
         answers: Answers,
         *,
         stale_after: timedelta,
+        file: Path | None = None,
     ) -> None:
         self.name = name
         self._open = open_named
         self._provider: Provider | None = None
         self._recordings = recordings
         self._answers = answers
-        self._stale_after = stale_after
+        self.stale_after = stale_after
+        """How long a value counts after its slot."""
         self._forecasters = Forecasters(recordings)
+        self._file = file
 
     def check_zone(self, zone: str) -> None:
         """Raise UnknownZone, naming near ones, when the provider does not have that zone. Asks nobody.
 
         Raises another IntensityUnavailable when the provider's file cannot be read now.
         """
-        self.get_provider().check_zone(zone)
+        provider = self.get_provider()
+        try:
+            provider.check_zone(zone)
+        except CarbonError as error:
+            raise type(error)(self.explain(error)) from error
+
+    def explain(self, error: CarbonError) -> str:
+        """Return what an error says, for a person who need not know where on the server a file is."""
+        text = str(error)
+        if self._file is not None:
+            for path in {str(self._file), str(self._file.expanduser()), str(self._file.resolve())}:
+                text = text.replace(f"{path}/", "").replace(path, self._file.name)
+        return text
 
     def get_provider(self) -> Provider:
         """Return who is asked; a file that was not there is looked for again.
@@ -146,35 +168,48 @@ class Intensities:
         trace = self.find_trace(zone, now - HISTORY, now + timedelta(microseconds=1))
         if trace is None:
             return Outlook(zone, now, None, None, trouble or "nothing is recorded of it yet")
-        if (age := now - _known_until(trace)) > self._stale_after:
+        if is_asking and trace.provider != ONE_FIGURE:
+            theirs, why = self._theirs(trace, now)
+            if theirs is not None:
+                is_old = now - theirs.made_at > theirs.step
+                return Outlook(zone, now, trace, theirs, None, theirs.made_at if is_old else None)
+            trouble = trouble or why
+        known_until = _known_until(trace)
+        if (age := now - known_until) > self.stale_after:
             stale = f"its newest value is {_hours(age)} too old to plan with"
             return Outlook(zone, now, trace, None, f"{stale}; {trouble}" if trouble else stale)
-        forecast, reason = self._forecast(trace, now) if is_asking else self._own(trace, now, trouble or "")
-        return Outlook(zone, now, trace, forecast, reason)
+        forecast, reason = self._own(trace, now, trouble or "")
+        return Outlook(zone, now, trace, forecast, reason, known_until if known_until <= now else None)
 
     def find_trace(self, zone: str, start: datetime, end: datetime) -> Trace | None:
         """Return what is recorded of a zone by whom it was asked last; None without anything."""
-        name = self._provider_of(zone)
-        found = self._recordings.find(zone, key_of_provider(name), start, end)
-        return None if found is None else _to_trace(found, name)
+        return self.find_trace_of(self._provider_of(zone), zone, start, end)
 
-    def learn(self, zone: str, now: datetime) -> None:
+    def find_trace_of(self, provider: str, zone: str, start: datetime, end: datetime) -> Trace | None:
+        """Return what is recorded of a zone by a provider; None without anything."""
+        found = self._recordings.find(zone, key_of_provider(provider), start, end)
+        return None if found is None else _to_trace(found, provider)
+
+    def learn(self, zone: str, now: datetime, *, questions: int = MAX_QUESTIONS) -> int:
         """Fetch what is missing of a year of history, and fit the forecaster anew, once a day.
 
-        May take a minute and the network: never call it where somebody waits.
+        May take a minute and the network: never call it where somebody waits. questions: as many are asked at
+        most; returns how many were.
         """
         trace = self.outlook(zone, now).trace
-        if trace is None or trace.provider == _ONE_FIGURE:
-            return
+        if trace is None or trace.provider == ONE_FIGURE:
+            return 0
         # Not for the day before it is done: what fails, or dies on the way, is tried again in an hour.
         token = self._answers.claim(job := f"carbon-learn:{zone}", ttl_s=_LEARN_AGAIN_S)
         if token is None:
-            return
-        if self._fetch_history(zone, now):
+            return 0
+        is_whole, asked = self._fetch_history(zone, now, questions)
+        if is_whole:
             self._answers.release(job, token)
             self._is_first(job, _LEARN_EVERY_S)
         if (trace := self.find_trace(zone, now - HISTORY, now)) is not None:
             self._forecasters.refit(trace, now)
+        return asked
 
     def refresh(self, zone: str, now: datetime) -> str | None:
         """Fetch what was recorded since the last time, at most once in a slot; returns what went wrong."""
@@ -188,50 +223,48 @@ class Intensities:
             self._keep(self.get_provider().fetch_history(zone, since, now + timedelta(microseconds=1)))
         except CarbonError as error:
             log.warning("no intensities zone=%s: %s", zone, error)
-            return str(error)
+            return self.explain(error)
         return None
 
-    def _forecast(self, trace: Trace, now: datetime) -> tuple[Forecast | None, str | None]:
-        """Return the provider's own forecast where it has one, else ours; or why there is none."""
-        if trace.provider == _ONE_FIGURE:
-            return _flat(trace, now), None
+    def _theirs(self, trace: Trace, now: datetime) -> tuple[Forecast | None, str]:
+        """Return the provider's own forecast, as long as one counts that is kept; or why there is none."""
         try:
             theirs = self.get_provider().fetch_forecast(trace.zone)
-            if (theirs.provider, theirs.basis) == (trace.provider, trace.basis) and _holds(theirs, now):
-                return theirs, None
-            trouble = "its provider's forecast is of another time or basis"
         except CarbonError as error:
-            trouble = str(error)
             if not isinstance(error, ForecastUnavailable):
                 log.warning("no forecast of the provider zone=%s: %s", trace.zone, error)
-        return self._own(trace, now, trouble)
+            return None, self.explain(error)
+        if (theirs.provider, theirs.basis) == (trace.provider, trace.basis) and _holds(theirs, now):
+            return theirs, ""
+        return None, "its provider's forecast is of another time or basis"
 
     def _own(self, trace: Trace, now: datetime, trouble: str) -> tuple[Forecast | None, str | None]:
         """Return our own forecast; or why there is none."""
-        if trace.provider == _ONE_FIGURE:
+        if trace.provider == ONE_FIGURE:
             return _flat(trace, now), None
         try:
             return self._forecasters.forecast(trace, now), None
         except CarbonError as error:
             return None, f"{trouble.rstrip('.')}; {error}"
 
-    def _fetch_history(self, zone: str, now: datetime) -> bool:
+    def _fetch_history(self, zone: str, now: datetime, questions: int) -> tuple[bool, int]:
         """Fetch older values in parts, newest first, until there is a year or the provider has no more.
 
-        False when it gave no answer, but may later.
+        False when it gave no answer, but may later, or with the last question; and how many were asked.
         """
-        while True:
+        for asked in range(questions):
             known = self.find_trace(zone, now - HISTORY, now)
             if known is None or now - known.start >= _LEAST_HISTORY:
-                return True
+                return True, asked
             try:
                 older = self.get_provider().fetch_history(zone, known.start - _CHUNK, known.start)
             except CarbonError as error:
                 log.info("no older intensities zone=%s: %s", zone, error)
-                return not isinstance(error, ProviderDown)
+                return not isinstance(error, ProviderDown), asked + 1
             if older.provider != known.provider or not np.isfinite(older.g_per_kwh).any():
-                return True
+                return True, asked + 1
             self._keep(older)
+        return False, questions
 
     def _keep(self, trace: Trace) -> None:
         """Write what was fetched to the store, for all."""
@@ -271,6 +304,7 @@ def open_intensities(settings: Settings, recordings: Recordings, answers: Answer
         recordings,
         answers,
         stale_after=timedelta(seconds=settings.carbon_stale_s),
+        file=settings.carbon_file,
     )
     try:
         found.get_provider()

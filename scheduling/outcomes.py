@@ -16,24 +16,11 @@ from datetime import datetime, timedelta
 from carbon_aware_trainer.accounting import Co2, Span, co2_of, sum_co2
 from carbon_aware_trainer.errors import BasesMixed
 from carbon_aware_trainer.records import IntensitySeries
-from carbon_aware_trainer.traces import Trace
-from schema import Attempt, CarbonOutcome, EpochResult, ExtraCost, Run
+from scheduling.in_force import held
+from scheduling.parts import REST, FindTrace, Used, routes_of, span_of, zones_of
+from schema import Attempt, CarbonOutcome, ExtraCost, Run
 
-# What an attempt uses besides everything that has a name: loading, starting, saving.
-_REST = "rest"
 _POSTPONED = "postponed"
-FindTrace = Callable[[str, datetime, datetime], Trace | None]
-
-
-@dataclass(frozen=True, slots=True)
-class Used:
-    """Everything a run used, with the attempts it was used in."""
-
-    run: Run
-    attempts: Sequence[Attempt]
-    epochs: Sequence[EpochResult]
-    superseded: Sequence[EpochResult]
-    extras: Sequence[ExtraCost]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,15 +34,17 @@ class NotYet(Exception):
     """What was in force is not recorded up to the end of the run; it may be soon."""
 
 
-def settle(used: Used, find_trace: FindTrace, *, home: str, is_last_try: bool) -> CarbonOutcome:
+def settle(
+    used: Used, find_trace: FindTrace, *, home: str, is_last_try: bool, limit: timedelta = timedelta()
+) -> CarbonOutcome:
     """Return what the run emitted and saved; what is unknown is None, with the reason.
 
-    home: the zone of a run of which no plan and no worker says one. Raises NotYet where the recorded
-    intensities end before the run did, unless is_last_try.
+    home: the zone of a run of which no plan and no worker says one. limit: how long a value counts where the
+    next one is missing, as it did when the run was recorded. Raises NotYet where the recorded intensities
+    end before the run did, unless is_last_try.
     """
     run, attempts = used.run, sorted(used.attempts, key=lambda each: each.attempt)
-    parts = list(_parts(used, {each.attempt: each for each in attempts}))
-    zones = {each.attempt: _zone_of(run, each, home) for each in attempts}
+    parts, zones = list(_parts(used)), zones_of(used, home)
     energy = [part.span.energy_kwh for part in parts]
     blank = _blank(run, attempts, energy)
     if not attempts or not parts:
@@ -64,7 +53,7 @@ def settle(used: Used, find_trace: FindTrace, *, home: str, is_last_try: bool) -
         return blank("A part of its energy is unknown, so what it saved is unknown.")
     shifts = _shifts(run, attempts)
     actual = [(zones[part.attempt], part.span) for part in parts]
-    first = _routes(run)[:1]
+    first = routes_of(run)[:1]
     moved = [
         (first[0] if first else zones[part.attempt], _shifted(part, shifts))
         for part in parts
@@ -78,28 +67,13 @@ def settle(used: Used, find_trace: FindTrace, *, home: str, is_last_try: bool) -
             if not is_last_try:
                 raise NotYet(zone)
             return blank(f"No intensities of {zone} were recorded while it ran.")
-        series[zone] = trace.as_series()
+        series[zone] = held(trace, limit).as_series()
     return _compared(blank, actual, moved, series, zones)
 
 
 def unsettled(run: Run, reason: str) -> CarbonOutcome:
     """Return an outcome of which nothing is known."""
     return _blank(run, (), ())(reason)
-
-
-def _routes(run: Run) -> tuple[str, ...]:
-    """Return the zones its plans chose from, each by its own queue; none where they had no choice."""
-    zones = (run.options.carbon and run.options.carbon.zones) or ()
-    return zones if len(zones) > 1 and run.carbon is not None and run.carbon.zone is not None else ()
-
-
-def _zone_of(run: Run, attempt: Attempt, home: str) -> str:
-    """Return the zone an attempt was in: what its plan chose, and without a choice that of its worker."""
-    plan = run.carbon
-    if plan is None or not _routes(run):
-        return attempt.zone or (plan and plan.zone) or home
-    stays = sorted(plan.stays, key=lambda stay: stay.until_attempt)
-    return next((each.zone for each in stays if attempt.attempt <= each.until_attempt), plan.zone or home)
 
 
 def _blank(
@@ -164,25 +138,17 @@ def _sum(parts: Sequence[Co2]) -> float | None:
         return None
 
 
-def _parts(used: Used, attempts: Mapping[int, Attempt]) -> Iterable[_Part]:
-    """Yield what was used when; the rest of an attempt, which has no time of its own, is spread over it."""
-    for result in (*used.epochs, *used.superseded):
-        attempt = attempts.get(result.attempt or 1)
+def _parts(used: Used) -> Iterable[_Part]:
+    """Yield what was used when; a part of an attempt that is not known is left out."""
+    attempts = used.by_attempt
+    for part in used.parts:
+        attempt = attempts.get(part.attempt or 1)
         if attempt is None:
             continue
-        end = result.ended_at or attempt.ended_at or attempt.started_at
-        length = timedelta(seconds=result.duration_s - (result.resumed_after_s or 0.0))
-        yield _Part(attempt.attempt, Span(end - length, end, result.energy_kwh))
-    for cost in used.extras:
-        attempt = attempts.get(cost.attempt)
-        if attempt is None:
-            continue
-        is_rest = cost.name == _REST
-        before = attempts.get(cost.attempt - 1)
-        start = attempt.started_at if is_rest else cost.ended_at - timedelta(seconds=cost.span_s)
-        end = attempt.ended_at or cost.ended_at if is_rest else cost.ended_at
+        is_rest = isinstance(part, ExtraCost) and part.name == REST
+        before = attempts.get(attempt.attempt - 1)
         is_of_pause = is_rest and before is not None and before.end_reason == _POSTPONED
-        yield _Part(cost.attempt, Span(min(start, end), end, cost.energy_kwh), is_of_pause)
+        yield _Part(attempt.attempt, Span(*span_of(part, attempt), part.energy_kwh), is_of_pause)
 
 
 def _shifts(run: Run, attempts: Sequence[Attempt]) -> dict[int, timedelta]:

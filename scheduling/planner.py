@@ -23,6 +23,7 @@ from scheduling.ports import Store
 from scheduling.scene import Scene
 from scheduling.subject import Subject, of_run, of_submission
 from scheduling.times import later
+from scheduling.zones import read_zones
 from schema import MAX_WINDOWS, CarbonOptions, CarbonPlan, PlannedWindow, Run, RunOptions, Status, ZoneStay
 from settings import Settings
 
@@ -121,6 +122,7 @@ class Planner:
         For one that is to run now and is planned no more. It is left where its zone has one, where no zone
         has one, and where its checkpoints are not seen elsewhere.
         """
+        run = read_zones(run)
         zones = run.options.carbon and run.options.carbon.zones
         if run.carbon is None or len(zones or ()) < 2 or run.status not in _IDLE:
             return None
@@ -157,12 +159,18 @@ class Planner:
         found = _comparable([each for each in assessed.values() if isinstance(each, Candidate)], subject)
         if not found:
             trouble = "; ".join(dict.fromkeys(f"{zone}: {why}" for zone, why in assessed.items()))
-            choice = _without_forecast(subject, zones[0], trouble, at)
+            # In the queue it waits in already: there is no reason to leave that.
+            last = subject.last.zone if subject.last is not None else None
+            stay = zones[0] if last is None or last not in zones else last
+            choice = _without_forecast(subject, stay, trouble, at)
         elif subject.is_running:
             choice = _of_running(subject, found, at)
         else:
             choice = _of_idle(subject, found, at)
-        note = _note_on_places(subject, places)
+        note = sentences.whole(
+            sentences.of_age(choice.found.outlook) if choice.found is not None else "",
+            _note_on_places(subject, places),
+        )
         return Planned(_plan_of(subject, choice, scene.now, note=note), choice.is_postponed)
 
     def _check_zones(self, carbon: CarbonOptions) -> None:
@@ -185,7 +193,7 @@ def _check_reachable(subject: Subject, now: datetime) -> None:
     raise _late(
         f"cannot be met even by a start {'at its start_at' if begin > now else 'now'}: the work takes "
         f"{sentences.span(work.likely)} ({work.source}); give one after "
-        f"{sentences.moment(later(begin, work.duration))}, or train fewer epochs"
+        f"{sentences.not_before(later(begin, work.duration))}, or train fewer epochs"
     )
 
 

@@ -12,6 +12,7 @@ from schema import (
     CarbonPlan,
     EpochResult,
     ExtraCost,
+    Recomputation,
     RecordedIntensities,
     Run,
     RunList,
@@ -95,6 +96,9 @@ class Accounts(Protocol):
 
     def list_extras(self, run_id: str) -> Sequence[ExtraCost]:
         """Return what attempts used besides epochs."""
+
+    def apply(self, recomputation: Recomputation, run: Run) -> None:
+        """Take over the CO2 figures of a run that were computed again."""
 
 
 class Workers(Protocol):

@@ -6,7 +6,9 @@ from datetime import datetime, timedelta
 
 from scheduling.candidates import Candidate
 from scheduling.durations import Work
-from schema import CarbonOutcome
+from scheduling.in_force import CHARGED_BASIS
+from scheduling.intensities import Outlook
+from schema import CarbonOutcome, Recomputation, Run
 
 LONGEST = 1_000
 
@@ -67,7 +69,14 @@ def of_outcome(outcome: CarbonOutcome) -> str:
         return outcome.reason or "What it saved is unknown."
     share = outcome.saved_g / outcome.run_now_co2_g if outcome.run_now_co2_g > 0 else 0.0
     figures = f"{outcome.co2_g:.3g} g emitted, {outcome.run_now_co2_g:.3g} g had it run at once"
-    return f"It saved {100 * share:.0f} %: {figures}."
+    basis = "" if outcome.basis in (None, CHARGED_BASIS) else f" ({outcome.basis})"
+    return f"It saved {100 * share:.0f} %: {figures}{basis}."
+
+
+def of_correction(run: Run, new: Recomputation) -> str:
+    """Say that a run's CO2 was computed again with values that came later."""
+    before = "unknown" if run.co2_g is None else f"{run.co2_g:.3g} g"
+    return f"CO2 {new.co2_g or 0.0:.3g} g, before {before}: with what {new.source.provider} recorded by now."
 
 
 def whole(*sentences: str) -> str:
@@ -76,14 +85,26 @@ def whole(*sentences: str) -> str:
     return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"
 
 
+def of_age(outlook: Outlook) -> str:
+    """Say from when a forecast is that is not of the present; empty for one that is."""
+    if outlook.known_at is None:
+        return ""
+    return f"Planned with what was known at {moment(outlook.known_at)}: nothing newer has come since."
+
+
 def of_work(work: Work) -> str:
     """Say how long it takes and how that is known."""
     return f"Its work is taken for {span(work.duration)} ({work.source})."
 
 
 def moment(at: datetime) -> str:
-    """Show a time; to the second where it is not a whole minute."""
-    return f"{at:%Y-%m-%d %H:%M} UTC" if not at.second else f"{at:%Y-%m-%d %H:%M:%S} UTC"
+    """Show a time, to the minute it is in."""
+    return f"{at:%Y-%m-%d %H:%M} UTC"
+
+
+def not_before(at: datetime) -> str:
+    """Show a time, or the first whole minute after it."""
+    return moment(at + timedelta(seconds=59, microseconds=999_999))
 
 
 def span(length: timedelta) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from carbon_aware_trainer.providers.zones import canonical
 from errors import FieldError, InvalidInput
-from schema import DEFAULT_QUEUE, RunOptions
+from schema import DEFAULT_QUEUE, Requires, Run, RunOptions
 
 
 def name_zones(options: RunOptions) -> RunOptions:
@@ -19,6 +19,30 @@ def name_zones(options: RunOptions) -> RunOptions:
     if requires is not None and requires.zone is not None:
         changes["requires"] = requires.model_copy(update={"zone": canonical(requires.zone)})
     return options.model_copy(update=changes)
+
+
+def read_zones(run: Run) -> Run:
+    """Return a stored run with one code for each zone: it may have been written before there was one."""
+    options, plan = run.options, run.carbon
+    zones = options.carbon.zones if options.carbon is not None else None
+    if options.carbon is not None and zones is not None:
+        codes = tuple(dict.fromkeys(canonical(zone) for zone in zones))
+        carbon = options.carbon.model_copy(update={"zones": codes})
+        options = options.model_copy(update={"carbon": carbon})
+    if options.requires is not None:
+        options = options.model_copy(update={"requires": read_requires(options.requires)})
+    if plan is not None:
+        stays = tuple(stay.model_copy(update={"zone": canonical(stay.zone)}) for stay in plan.stays)
+        zone = None if plan.zone is None else canonical(plan.zone)
+        plan = plan.model_copy(update={"zone": zone, "stays": stays})
+    return run.model_copy(update={"options": options, "carbon": plan})
+
+
+def read_requires(requires: Requires) -> Requires:
+    """Return what a stored run needs of its worker, with the code of its zone."""
+    if requires.zone is None:
+        return requires
+    return requires.model_copy(update={"zone": canonical(requires.zone)})
 
 
 def _codes(options: RunOptions, zones: tuple[str, ...]) -> tuple[str, ...]:

@@ -55,7 +55,7 @@ class CarbonOptions(Record):
         gt=0,
         strict=True,
         allow_inf_nan=False,
-        description="it is stopped before it emits more, by the yearly average of WATTLE_COUNTRY",
+        description="it is stopped before it emits more, counted as its co2_g",
     )
 
     @model_validator(mode="before")

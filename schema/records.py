@@ -131,6 +131,10 @@ class EpochResult(Record):
         None, description="end of the epoch, by the worker's clock, to the second"
     )
     co2_reason: str | None = Field(None, description="why co2_g is None where energy_kwh is known")
+    intensity_provider: str | None = Field(
+        None,
+        description="whose figure that is, where it is not the run's provider: static, the year's average",
+    )
 
 
 class Co2Source(Record):
@@ -166,6 +170,10 @@ class ExtraCost(Record):
     co2_g: NonNegative | None = None
     intensity_g_per_kwh: NonNegative | None = None
     co2_reason: str | None = Field(None, description="why co2_g is None where energy_kwh is known")
+    intensity_provider: str | None = Field(
+        None,
+        description="whose figure that is, where it is not the run's provider: static, the year's average",
+    )
 
 
 class RunError(Record):

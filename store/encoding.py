@@ -35,6 +35,7 @@ EPOCH_FIELDS: Final = (
     "ended_at",
     "co2_reason",
     "resumed_after_s",
+    "intensity_provider",
 )
 # The order of an extra's array, stored as well. Its name and attempt are its place in the hash. With at most
 # 64 characters Redis keeps the hash as one block, a third of what it takes otherwise.
@@ -48,6 +49,7 @@ EXTRA_FIELDS: Final = (
     "intensity_g_per_kwh",
     "energy_reason",
     "co2_reason",
+    "intensity_provider",
 )
 # Written out in full, figures would be most of an epoch's size: a loss is known to fewer digits than six,
 # energy to fewer than seven. Seven of an accuracy tell one image in some millions.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import Final
@@ -19,8 +20,6 @@ DAY_S: Final = 86_400
 KEPT_DAYS: Final = 1_100
 # A forecaster that nobody fitted again for so long is of a zone that nobody uses any more.
 FORECASTER_TTL_S: Final = 90.0 * DAY_S
-
-Values = tuple[float | None, ...]
 
 
 class Intensities:
@@ -60,23 +59,28 @@ class Intensities:
         if basis is None:
             return None
         step_s = int(step)
-        nothing: Values = (None,) * (DAY_S // step_s)
-        values = [value for array in arrays for value in (json.loads(array) if array else nothing)]
+        slots = DAY_S // step_s
         midnight = datetime.combine(first, datetime.min.time(), UTC)
-        known = [
-            slot
-            for slot, value in enumerate(values)
-            if value is not None and start <= midnight + timedelta(seconds=slot * step_s) < end
-        ]
+        # Slots may last seconds: what is not known, most of the days that are asked for, costs nothing.
+        lowest = math.ceil((start - midnight).total_seconds() / step_s)
+        highest = math.ceil((end - midnight).total_seconds() / step_s)
+        known = {
+            number * slots + place: value
+            for number, array in enumerate(arrays)
+            if array is not None
+            for place, value in enumerate(json.loads(array))
+            if value is not None and lowest <= number * slots + place < highest
+        }
         if not known:
             return None
+        lowest, highest = min(known), max(known)
         return RecordedIntensities(
             zone=zone,
             provider=provider,
             basis=basis,
-            start=midnight + timedelta(seconds=known[0] * step_s),
+            start=midnight + timedelta(seconds=lowest * step_s),
             step_s=step_s,
-            g_per_kwh=tuple(values[known[0] : known[-1] + 1]),
+            g_per_kwh=tuple(known.get(slot) for slot in range(lowest, highest + 1)),
         )
 
     def save_forecaster(self, zone: str, provider: str, data: bytes) -> None:

@@ -12,12 +12,11 @@ class _Limit(NamedTuple):
 
     hyper_param: str
     unit: str
-    basis: str = ""
 
 
 _ENERGY, _CO2, _DURATION = (
     _Limit("max_energy_wh", "Wh"),
-    _Limit("max_co2_g", "g CO2", " (with the yearly average of WATTLE_COUNTRY)"),
+    _Limit("max_co2_g", "g CO2"),
     _Limit("max_duration_s", "s"),
 )
 
@@ -56,7 +55,7 @@ class Budget:
             if self._used[limit] + whole * here[limit] > most:
                 return (
                     f"Budget: {self._used[limit]:.4g} {limit.unit} used after epoch {result.epoch}; one more "
-                    f"like it would exceed {limit.hyper_param} {most:g}{limit.basis}."
+                    f"like it would exceed {limit.hyper_param} {most:g}."
                 )
         return None
 

@@ -52,7 +52,7 @@ class _Execution:
     def __init__(self, place: Workplace, lease: Lease) -> None:
         self._place = place
         self._lease = lease
-        self._recorder = Recorder(place.db, place.settings, lease, place.sampler, place.intensity)
+        self._recorder = Recorder(place.db, place.settings, lease, place.sampler, place.grid)
         self._hold = Hold(place, lease)
         self._stacks = Stacks()
         self._child: Child | None = None

@@ -7,14 +7,13 @@ import subprocess
 from importlib import metadata
 from pathlib import Path
 
-from carbon_aware_trainer.records import Intensity
 from schema import Scalar
 
 _ROOT = Path(__file__).resolve().parent.parent
 
 
-def collect_facts(*, energy_source: str, intensity: Intensity) -> dict[str, Scalar]:
-    """Return versions, host and sources; torch's own facts come from the child."""
+def collect_facts(*, energy_source: str) -> dict[str, Scalar]:
+    """Return versions, host and meter; torch's own facts come from the child, the grid's with the costs."""
     return {
         "host": platform.node(),
         "system": f"{platform.system()} {platform.machine()}",
@@ -22,10 +21,6 @@ def collect_facts(*, energy_source: str, intensity: Intensity) -> dict[str, Scal
         "wattle": _version(),
         "git_commit": _git_commit(),
         "energy_source": energy_source,
-        "intensity_source": str(intensity),
-        "intensity_zone": intensity.zone,
-        "intensity_provider": intensity.provider,
-        "intensity_basis": intensity.kind,
     }
 
 

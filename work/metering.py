@@ -4,12 +4,22 @@ from __future__ import annotations
 
 import time
 from datetime import UTC, datetime, timedelta
-from typing import Protocol
+from typing import Any, Protocol
 
 from carbon_aware_trainer.accounting import co2_g, energy_kwh
 from carbon_aware_trainer.records import Intensity, Reading
 from schema import EpochResult, ExtraCost, SpanEnergy
 from work.messages import EpochEnded, Spent
+
+
+class Charging(Protocol):
+    """What can tell what the energy of a span is charged with."""
+
+    def over(self, start: datetime, end: datetime) -> Intensity:
+        """Return the mean intensity of a span."""
+
+    def provider_of(self, intensity: Intensity) -> str | None:
+        """Return whose figure it is where that is not the run's own provider."""
 
 
 class SpanMeter(Protocol):
@@ -20,7 +30,7 @@ class SpanMeter(Protocol):
 
 
 def add_cost(
-    epoch: EpochEnded, meter: SpanMeter, intensity: Intensity, *, attempt: int, pue: float = 1.0
+    epoch: EpochEnded, meter: SpanMeter, charges: Charging, *, attempt: int, pue: float = 1.0
 ) -> EpochResult:
     """Return the epoch's result with its energy and CO₂; unknown energy is None with the reason.
 
@@ -29,14 +39,15 @@ def add_cost(
     The energy of a simulated epoch is the trainer's own: what simulating it took is nobody's question.
     """
     if epoch.result.energy_quality == "simulated":
-        return add_simulated_cost(epoch.result, intensity).model_copy(update={"attempt": attempt})
+        return _add_simulated_cost(epoch, charges).model_copy(update={"attempt": attempt})
     if epoch.span_ns is None:
         reason = "The attempt that trained it ended before it was recorded."
         return epoch.result.model_copy(update={"attempt": attempt, "energy_reason": reason})
     reading = meter.reading(*epoch.span_ns)
+    ended_at = _wall_time(epoch.span_ns[1])
     known = {
         "attempt": attempt,
-        "ended_at": _wall_time(epoch.span_ns[1]),
+        "ended_at": ended_at,
         "energy_by_source": {key: energy_kwh(joules) for key, joules in reading.by_source_j.items()} or None,
     }
     if reading.energy_j is None:
@@ -46,15 +57,29 @@ def add_cost(
         "energy_kwh": kwh,
         "energy_quality": reading.quality,
         "energy_window_epochs": reading.window_epochs,
+    }
+    length_s = epoch.result.duration_s - (epoch.result.resumed_after_s or 0.0)
+    start = ended_at - timedelta(seconds=length_s)
+    return epoch.result.model_copy(update=cost | _charged(kwh, charges, start, ended_at))
+
+
+def _charged(kwh: float, charges: Charging, start: datetime, end: datetime) -> dict[str, Any]:
+    """Return the CO₂ of energy that was used in a span, and whose figure it was charged with."""
+    intensity = charges.over(start, end)
+    return {
         "co2_g": co2_g(kwh, intensity),
         "intensity_g_per_kwh": intensity.g_per_kwh,
+        "intensity_provider": charges.provider_of(intensity),
     }
-    return epoch.result.model_copy(update=cost)
 
 
 def _wall_time(at_ns: int) -> datetime:
-    """Return the time of a moment of ``time.monotonic_ns()`` in the near past, by this host's clock."""
-    return datetime.now(UTC) - timedelta(microseconds=(time.monotonic_ns() - at_ns) / 1e3)
+    """Return the time of a moment of ``time.monotonic_ns()`` in the near past, by this host's clock.
+
+    To the second, as it is stored: who charges the span again later finds the same intensities.
+    """
+    at = datetime.now(UTC) - timedelta(microseconds=(time.monotonic_ns() - at_ns) / 1e3)
+    return datetime.fromtimestamp(round(at.timestamp()), UTC)
 
 
 def read_span(span_ns: tuple[int, int], meter: SpanMeter) -> SpanEnergy:
@@ -64,25 +89,44 @@ def read_span(span_ns: tuple[int, int], meter: SpanMeter) -> SpanEnergy:
 
 
 def cost_of(
-    spent: Spent, meter: SpanMeter, intensity: Intensity, *, attempt: int, pue: float = 1.0
+    spent: Spent,
+    meter: SpanMeter,
+    charges: Charging,
+    *,
+    attempt: int,
+    pue: float = 1.0,
+    started_at: datetime | None = None,
 ) -> ExtraCost:
-    """Return what a span that is no epoch cost, ``pue`` times its energy; unknown energy has a reason."""
+    """Return what a span that is no epoch cost, ``pue`` times its energy; unknown energy has a reason.
+
+    started_at: from when on it is charged; without it, from its beginning by this host's clock.
+    """
     start_ns, end_ns = spent.span_ns
     span_s = (end_ns - start_ns) / 1e9
     reading = meter.reading(start_ns, end_ns)
     kwh = None if reading.energy_j is None else energy_kwh(reading.energy_j) * pue
+    ended_at = _wall_time(end_ns)
+    start = ended_at - timedelta(seconds=span_s) if started_at is None else started_at
     return ExtraCost(
         name=spent.name,
         attempt=attempt,
-        ended_at=_wall_time(end_ns),
+        ended_at=ended_at,
         span_s=span_s,
         duration_s=span_s,
         energy_kwh=kwh,
         energy_quality=None if kwh is None else reading.quality,
         energy_reason=reading.reason,
-        co2_g=None if kwh is None else co2_g(kwh, intensity),
-        intensity_g_per_kwh=None if kwh is None else intensity.g_per_kwh,
+        **({} if kwh is None else _charged(kwh, charges, start, ended_at)),
     )
+
+
+def _add_simulated_cost(epoch: EpochEnded, charges: Charging) -> EpochResult:
+    """Charge invented energy as if it had been used in the time that simulating it took."""
+    span_ns = epoch.span_ns
+    end = _wall_time(span_ns[1] if span_ns else time.monotonic_ns())
+    kwh, start = epoch.result.energy_kwh, end - timedelta(seconds=epoch.result.duration_s)
+    charged = {} if kwh is None else _charged(kwh, charges, start, end)
+    return epoch.result.model_copy(update={"ended_at": end, **charged})
 
 
 def add_simulated_cost(result: EpochResult, intensity: Intensity) -> EpochResult:

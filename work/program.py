@@ -14,13 +14,10 @@ from datetime import UTC, datetime
 
 from carbon_aware_trainer.energy import EnergyMonitor, MeterOptions, check_meters, default_folder
 from carbon_aware_trainer.errors import CarbonError, MeterUnavailable
-from carbon_aware_trainer.providers.static import country_intensity
-from carbon_aware_trainer.providers.zones import canonical
-from carbon_aware_trainer.records import Intensity
 from errors import InvalidInput, StoreUnavailable, TrainingFailed, WattleError
 from housekeeping import tick
 from redis_db import RedisDB
-from scheduling import Rounds, open_rounds
+from scheduling import InForce, Rounds, open_rounds, yearly_intensity
 from schema import GpuState, Validate, Worker
 from settings import Settings, load_settings
 from trainers import validator
@@ -73,9 +70,10 @@ def _work(options: Arguments) -> int:
         start_forkserver()
         machine = probe_machine(options.device)
         check_meters(settings.meter, machine.device)
-        intensity = country_intensity(settings.country)
+        yearly = yearly_intensity(settings)
         store = RedisDB(settings.redis_url)
         planning = open_rounds(settings, store)
+        grid = planning.look_at(settings.effective_zone, yearly)
     except (WattleError, CarbonError) as error:
         sys.stderr.write(f"worker: {error}\n")
         return choose_exit_code(error)
@@ -83,9 +81,9 @@ def _work(options: Arguments) -> int:
         log.warning("torch is not installed: runs that need it are put back, and this worker ends then")
     measured = _meter_options(settings, machine.device)
     with store as db, EnergyMonitor(measured) as sampler:
-        worker = _describe_worker(options, machine, sampler.describe(), intensity, settings.effective_zone)
+        worker = _describe_worker(options, machine, sampler.describe(), grid)
         threads = ThreadShare(db, host=worker.host, cores=count_usable_cores(), fixed=options.threads)
-        place = _workplace(settings, db, worker, threads, sampler, intensity, stop, planning)
+        place = _workplace(settings, db, worker, threads, sampler, grid, stop, planning)
         log.info(
             "worker ready worker_id=%s device=%s queues=%s meter=%r",
             *(worker.worker_id, worker.device, ",".join(worker.queues), worker.energy_source),
@@ -126,10 +124,8 @@ def _check_places(settings: Settings) -> None:
             ) from error
 
 
-def _describe_worker(
-    options: Arguments, machine: Machine, energy_source: str, intensity: Intensity, zone: str
-) -> Worker:
-    now, zone = datetime.now(UTC), canonical(zone)
+def _describe_worker(options: Arguments, machine: Machine, energy_source: str, grid: InForce) -> Worker:
+    now, zone = datetime.now(UTC), grid.zone
     host = platform.node()
     queues = default_queues(host=host, gpu_name=machine.gpu_name, zone=zone)
     return Worker(
@@ -148,7 +144,7 @@ def _describe_worker(
         started_at=now,
         seen_at=now,
         energy_source=energy_source,
-        intensity_source=str(intensity),
+        intensity_source=grid.describe(now),
     )
 
 
@@ -158,7 +154,7 @@ def _workplace(
     worker: Worker,
     threads: ThreadShare,
     sampler: EnergyMonitor,
-    intensity: Intensity,
+    grid: InForce,
     stop: Stop,
     planning: Rounds,
 ) -> Workplace:
@@ -168,10 +164,10 @@ def _workplace(
         worker=worker,
         threads=threads,
         sampler=sampler,
-        intensity=intensity,
-        facts=collect_facts(energy_source=worker.energy_source or "", intensity=intensity),
+        grid=grid,
+        facts=collect_facts(energy_source=worker.energy_source or ""),
         stop=stop,
-        on_beat=_beat(db, worker, threads, settings, sampler, planning),
+        on_beat=_beat(db, worker, threads, settings, sampler, grid, planning),
     )
 
 
@@ -190,6 +186,7 @@ def _beat(
     threads: ThreadShare,
     settings: Settings,
     sampler: EnergyMonitor,
+    grid: InForce,
     planning: Rounds,
 ) -> OnBeat:
     validate = validator(settings)
@@ -197,6 +194,7 @@ def _beat(
 
     def beat(run_id: str | None, epoch: int | None) -> bool:
         nonlocal is_draining
+        now = datetime.now(UTC)
         gpu = sampler.gpu_facts and GpuState(**asdict(sampler.gpu_facts))
         live = {
             "run_id": run_id,
@@ -205,9 +203,11 @@ def _beat(
             "power_w": sampler.power_w(),
             "gpu": gpu,
             "is_draining": is_draining,
+            "intensity_source": grid.describe(now),
         }
         is_draining = db.workers.beat(worker.model_copy(update=live), ttl_s=BEAT_TTL_S)
         _keep_house(db, settings.lease_s, validate, planning)
+        grid.refresh(now)
         return is_draining
 
     return beat

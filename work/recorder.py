@@ -7,11 +7,11 @@ import time
 from collections.abc import Mapping
 
 from carbon_aware_trainer.energy import EnergyMonitor
-from carbon_aware_trainer.records import Intensity
 from redis_db import RedisDB
 from schema import Lease, Request, RunError, Scalar, Status
 from settings import Settings
 from work.budget import Budget
+from work.charges import Charges, Grid
 from work.failures import complete
 from work.journal import Journal
 from work.messages import Described, Ended, EpochEnded, Logged, Message, Spent
@@ -42,17 +42,17 @@ class Recorder:
     """Turns what a child sends into writes, which ``journal`` makes."""
 
     def __init__(
-        self, db: RedisDB, settings: Settings, lease: Lease, sampler: EnergyMonitor, intensity: Intensity
+        self, db: RedisDB, settings: Settings, lease: Lease, sampler: EnergyMonitor, grid: Grid
     ) -> None:
         self._lease = lease
         self._pue = settings.pue
         self._sampler = sampler
-        self._intensity = intensity
         self._energy = RunEnergy(sampler, lease.run, pue=settings.pue)
         self._rest = Rest(time.monotonic_ns())
         spool = Spool(settings.data_dir / FOLDER, lease)
         self.journal = Journal(db, lease, spool, on_interval=self._energy.use_interval)
         self._log = RunLog(settings.data_dir / "results", lease.run_id, self._add_lines)
+        self._charges = Charges(grid, lease.run, describe=self.describe, log=self.log)
         self._budget = Budget(lease.run)
         self.over_budget: str | None = None
         """Why the run has to end before its last epoch."""
@@ -123,7 +123,7 @@ class Recorder:
 
     def _take_epoch(self, message: EpochEnded) -> None:
         attempt, run = self._lease.attempt, self._lease.run
-        result = add_cost(message, self._sampler, self._intensity, attempt=attempt, pue=self._pue)
+        result = add_cost(message, self._sampler, self._charges, attempt=attempt, pue=self._pue)
         self._unrecorded_ns = message.span_ns[1] if message.span_ns else self._unrecorded_ns
         self._rest.note_epoch(result)
         self.journal.add(EpochWrite(result=result))
@@ -154,7 +154,7 @@ class Recorder:
 
     def _charge(self, spent: Spent) -> None:
         attempt = self._lease.attempt
-        cost = cost_of(spent, self._sampler, self._intensity, attempt=attempt, pue=self._pue)
+        cost = cost_of(spent, self._sampler, self._charges, attempt=attempt, pue=self._pue)
         self._rest.note_extra(cost)
         self.journal.add(ExtraWrite(cost=cost))
         self._budget.note(cost)
@@ -163,7 +163,12 @@ class Recorder:
         """Add what the attempt used besides its epochs and what has been charged."""
         attempt = self._lease.attempt
         cost = self._rest.cost(
-            time.monotonic_ns(), self._sampler, self._intensity, attempt=attempt, pue=self._pue
+            time.monotonic_ns(),
+            self._sampler,
+            self._charges,
+            attempt=attempt,
+            pue=self._pue,
+            started_at=self._lease.run.started_at,
         )
         if cost is not None:
             self.journal.add(ExtraWrite(cost=cost))

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from carbon_aware_trainer.records import Intensity
+from datetime import datetime
+
 from schema import EpochResult, ExtraCost
 from work.messages import Spent
-from work.metering import SpanMeter, cost_of
+from work.metering import Charging, SpanMeter, cost_of
 
 NAME = "rest"
 
@@ -27,20 +28,30 @@ class Rest:
         self._note(cost.energy_kwh, cost.span_s)
 
     def cost(
-        self, end_ns: int, meter: SpanMeter, intensity: Intensity, *, attempt: int, pue: float
+        self,
+        end_ns: int,
+        meter: SpanMeter,
+        charges: Charging,
+        *,
+        attempt: int,
+        pue: float,
+        started_at: datetime | None = None,
     ) -> ExtraCost | None:
-        """Return what is left at the end; None where a part, and so the sum, is unknown."""
+        """Return what is left at the end; None where a part, and so the sum, is unknown.
+
+        Charged with the mean of the attempt, from ``started_at`` on.
+        """
         if self._named_kwh is None:
             return None
         spent = Spent(name=NAME, span_ns=(self._start_ns, end_ns))
-        whole = cost_of(spent, meter, intensity, attempt=attempt, pue=pue)
+        whole = cost_of(spent, meter, charges, attempt=attempt, pue=pue, started_at=started_at)
         # Its time is not training time: duration_s stays what the training took.
         left: dict[str, float] = {"span_s": max(0.0, whole.span_s - self._named_s), "duration_s": 0.0}
         if whole.energy_kwh is not None:
             # Steps of a counter that the parts share may make them more than the whole, by a hair.
             left["energy_kwh"] = max(0.0, whole.energy_kwh - self._named_kwh)
-            if whole.co2_g is not None:
-                left["co2_g"] = left["energy_kwh"] * intensity.g_per_kwh
+            if whole.intensity_g_per_kwh is not None:
+                left["co2_g"] = left["energy_kwh"] * whole.intensity_g_per_kwh
         return whole.model_copy(update=left)
 
     def _note(self, energy_kwh: float | None, span_s: float) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
+from scheduling.zones import read_requires
 from schema import DEFAULT_QUEUE, QUEUE_PATTERN, Requires, Worker, can_take
 
 _MAKERS = re.compile(r"^(nvidia|amd|tesla|geforce|quadro)\s+", re.IGNORECASE)
@@ -40,7 +41,7 @@ def list_queues(worker: Worker, requirements: Mapping[str, tuple[str, Requires]]
             *(
                 special
                 for special, (general, requires) in requirements.items()
-                if general == queue and special != queue and can_take(worker, queue, requires)
+                if general == queue and special != queue and can_take(worker, queue, read_requires(requires))
             ),
             queue,
         )

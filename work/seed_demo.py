@@ -16,10 +16,10 @@ from collections.abc import Callable, Sequence
 from pydantic import JsonValue
 
 from carbon_aware_trainer.errors import CarbonError
-from carbon_aware_trainer.providers.static import country_intensity
 from carbon_aware_trainer.records import Intensity
 from errors import TrainingFailed, WattleError
 from redis_db import RedisDB
+from scheduling import yearly_intensity
 from schema import Lease, RunError, RunOptions, Status
 from settings import Settings, load_settings
 from trainers import validate_hyper_params
@@ -62,7 +62,7 @@ def seed(db: RedisDB, settings: Settings, *, count: int, say: Callable[[int, int
     say: is told how many are done, of how many.
     """
     worker_id = f"{QUEUE}-{uuid.uuid4().hex[:8]}"
-    intensity = country_intensity(settings.country)
+    intensity = yearly_intensity(settings)
     chance = random.Random(0)  # noqa: S311 - which runs there are, no secret
     for done in range(count):
         options = RunOptions(queue=QUEUE, tags=(chance.choice(_TAGS),))

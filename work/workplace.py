@@ -6,8 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from carbon_aware_trainer.energy import EnergyMonitor
-from carbon_aware_trainer.records import Intensity
 from redis_db import RedisDB
+from scheduling import InForce
 from schema import Scalar, Worker
 from settings import Settings
 from work.signals import Stop
@@ -26,7 +26,7 @@ class Workplace:
     worker: Worker
     threads: ThreadShare
     sampler: EnergyMonitor
-    intensity: Intensity
+    grid: InForce
     facts: dict[str, Scalar]
     stop: Stop
     on_beat: OnBeat

@@ -6,7 +6,7 @@
 --      6 co2_revisions as JSON  7 project  8 number of epochs  9 of superseded ones  10 of extras  11 of attempts
 --      12 of days; then pairs: place, JSON of each epoch, of each superseded one, of each extra; attempt, its co2_g or "";
 --      then triples: day, change of its co2_g, change of its unknown_co2_epochs
--- Also: runs:* (zsets), totals:* (hashes, set), events (stream)
+-- Also: runs:*, carbon:unsettled (zsets), totals:* (hashes, set), events (stream)
 local run_id = ARGV[1]
 local state = redis.call("HMGET", KEYS[1], "status", "attempt", "recomputations")
 if state[1] ~= "done" and state[1] ~= "failed" and state[1] ~= "cancelled" then
@@ -65,4 +65,8 @@ end
 redis.call("HSET", KEYS[1], "co2_source", ARGV[5], "co2_revisions", ARGV[6])
 redis.call("HINCRBY", KEYS[1], "recomputations", 1)
 publish("recomputed", run_id)
+-- What it saved is computed again as well.
+if redis.call("HEXISTS", KEYS[1], "carbon_outcome") == 1 then
+  redis.call("ZADD", key("unsettled"), redis.call("TIME")[1], run_id)
+end
 return 1

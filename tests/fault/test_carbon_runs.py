@@ -147,7 +147,7 @@ def test_a_run_waits_for_clean_hours_pauses_in_dirty_ones_and_is_done_in_time(pl
 
 
 def check_outcome(place: Place, iid: str) -> None:
-    """The realised saving is in the API, of the run and of its week."""
+    """The realised saving is in the API, of the run and of its week, and there is one figure of its CO2."""
     wait_until(lambda: place.client.get_run(iid).carbon_outcome is not None, what="an outcome")
     outcome = place.client.get_run(iid).carbon_outcome
     assert outcome is not None
@@ -156,6 +156,12 @@ def check_outcome(place: Place, iid: str) -> None:
     assert outcome.run_now_co2_g is not None
     assert outcome.co2_g is not None
     assert outcome.saved_g > 0.2 * outcome.run_now_co2_g
+    run = place.client.get_run(iid)
+    assert run.co2_g == pytest.approx(outcome.co2_g, rel=1e-5)
+    assert run.environment["intensity_provider"] == "cached"
+    epochs = place.client.list_epochs(iid)
+    assert sum(attempt.co2_g or 0.0 for attempt in epochs.attempts) == pytest.approx(run.co2_g, rel=1e-5)
+    assert {epoch.intensity_g_per_kwh for epoch in epochs.epochs} >= {CLEAN}
     assert outcome.pauses >= 1
     assert outcome.paused_s > 0
     week = place.client.list_savings(weeks=1).weeks[0]
@@ -227,6 +233,27 @@ def test_a_run_moves_to_the_zone_that_has_become_cleaner(place: Place) -> None:
     outcome = place.client.get_run(iid).carbon_outcome
     assert outcome is not None
     assert (outcome.zone, outcome.reason) == ("DE, FR", None)
+    assert place.client.get_run(iid).co2_g == pytest.approx(outcome.co2_g, rel=1e-5)
+
+
+@pytest.mark.parametrize("g_per_kwh", [DIRTY, CLEAN])
+def test_a_run_that_waits_for_nothing_is_counted_with_what_its_zone_emits_too(
+    place: Place, g_per_kwh: float
+) -> None:
+    place.set_grid({"DE": [(FOREVER, g_per_kwh)]})
+    place.start_worker()
+    said = f"DE {g_per_kwh:.0f} g/kWh (by the hour, life cycle; cached)"
+    wait_until(
+        lambda: [worker.intensity_source for worker in place.client.list_workers().workers] == [said],
+        what="the worker knows what is in force",
+    )
+    run = place.train_undisturbed()
+    assert run.energy_kwh is not None
+    assert run.co2_g == pytest.approx(run.energy_kwh * g_per_kwh, rel=1e-5)
+    facts = {name: run.environment.get(f"intensity_{name}") for name in ("zone", "provider", "others")}
+    assert facts == {"zone": "DE", "provider": "cached", "others": None}
+    epochs = place.client.list_epochs(run.run_id).epochs
+    assert {(each.intensity_g_per_kwh, each.intensity_provider) for each in epochs} == {(g_per_kwh, None)}
 
 
 def test_the_store_knows_every_decision(place: Place, store: RedisDB) -> None:

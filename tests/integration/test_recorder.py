@@ -14,6 +14,7 @@ from redis_db import RedisDB
 from schema import RunError
 from settings import Settings
 from tests.records import running
+from work.charges import Yearly
 from work.messages import Ended
 from work.recorder import Recorder
 
@@ -37,7 +38,7 @@ def test_an_attempt_that_ends_in_mid_epoch_counts_its_time_as_it_counts_its_ener
     lease = running(db)
     settings = Settings(data_dir=tmp_path)
     start_ns = time.monotonic_ns()
-    recorder = Recorder(db, settings, lease, cast("EnergyMonitor", SteadyMeter()), INTENSITY)
+    recorder = Recorder(db, settings, lease, cast("EnergyMonitor", SteadyMeter()), Yearly(INTENSITY))
     recorder.end(ended)
     recorder.close()
     assert recorder.journal.flush()

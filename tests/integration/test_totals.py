@@ -15,12 +15,12 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from api.recomputing import Recorded
-from api.recomputing import recompute as compute
 from backend import create_app
 from carbon_aware_trainer.records import IntensitySeries, Interval
 from errors import Conflict, LeaseLost
 from redis_db import RedisDB
+from scheduling.parts import Used
+from scheduling.recomputing import recompute as compute
 from schema import Cost, EpochResult, Lease, Run, RunOptions, SortField, Status
 from settings import Settings
 from tests.records import WORKER, claim, epoch, extra, running
@@ -164,7 +164,7 @@ def test_the_store_itself_takes_no_new_figures_of_a_run_at_work(db: RedisDB, api
     db.runs.record_epoch(lease, hour(1, 1))
     run = db.runs.get(lease.run_id)
     figures = IntensitySeries("DE", "grid", "average lifecycle", (Interval(NOON, NOON + timedelta(1), 300),))
-    recorded = Recorded(run, db.runs.list_epochs(run.run_id), (), (), db.runs.list_attempts(run.run_id))
+    recorded = Used(run, db.runs.list_attempts(run.run_id), db.runs.list_epochs(run.run_id), (), ())
     new = compute(recorded, figures, NOON)
     assert new is not None
     with pytest.raises(Conflict, match="only once it has ended"):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 import pytest
 
 from carbon_aware_trainer.records import Intensity, Reading
@@ -11,6 +13,19 @@ from work.metering import cost_of
 from work.rest import Rest
 
 INTENSITY = Intensity("USA", 400.0, "static", "average", 2023, "a test")
+
+
+class Usa:
+    """Charges with one figure."""
+
+    def over(self, start: datetime, end: datetime) -> Intensity:  # noqa: ARG002 - the same at all times
+        return INTENSITY
+
+    def provider_of(self, intensity: Intensity) -> str | None:  # noqa: ARG002 - the run's own
+        return None
+
+
+CHARGES = Usa()
 S = 10**9
 
 
@@ -25,19 +40,19 @@ class SteadyMeter:
 
 
 def test_the_cost_of_a_span_has_energy_and_co2() -> None:
-    cost = cost_of(Spent(name="compile", span_ns=(5 * S, 15 * S)), SteadyMeter(), INTENSITY, attempt=2)
+    cost = cost_of(Spent(name="compile", span_ns=(5 * S, 15 * S)), SteadyMeter(), CHARGES, attempt=2)
     assert [cost.energy_kwh, cost.co2_g] == pytest.approx([0.001, 0.4])
     assert (cost.name, cost.attempt, cost.energy_quality) == ("compile", 2, "measured")
     assert (cost.span_s, cost.duration_s, cost.intensity_g_per_kwh) == (10, 10, 400)
 
 
 def test_the_energy_of_the_building_is_that_of_the_meter_times_its_pue() -> None:
-    cost = cost_of(Spent(name="compile", span_ns=(0, 10 * S)), SteadyMeter(), INTENSITY, attempt=1, pue=1.5)
+    cost = cost_of(Spent(name="compile", span_ns=(0, 10 * S)), SteadyMeter(), CHARGES, attempt=1, pue=1.5)
     assert [cost.energy_kwh, cost.co2_g] == pytest.approx([0.0015, 0.6])
 
 
 def test_what_no_meter_read_is_unknown_with_the_reason() -> None:
-    cost = cost_of(Spent(name="compile", span_ns=(90 * S, 101 * S)), SteadyMeter(), INTENSITY, attempt=1)
+    cost = cost_of(Spent(name="compile", span_ns=(90 * S, 101 * S)), SteadyMeter(), CHARGES, attempt=1)
     assert (cost.energy_kwh, cost.co2_g, cost.energy_quality) == (None, None, None)
     assert cost.energy_reason == "The meter was not running."
 
@@ -52,7 +67,7 @@ def an_epoch(
 
 
 def rest_of(rest: Rest, end_s: int, pue: float = 1.0) -> ExtraCost | None:
-    return rest.cost(end_s * S, SteadyMeter(), INTENSITY, attempt=3, pue=pue)
+    return rest.cost(end_s * S, SteadyMeter(), CHARGES, attempt=3, pue=pue)
 
 
 def test_the_rest_of_an_attempt_is_all_of_it_less_what_is_recorded_by_itself() -> None:
@@ -60,7 +75,7 @@ def test_the_rest_of_an_attempt_is_all_of_it_less_what_is_recorded_by_itself() -
     rest.note_epoch(an_epoch(0.003))
     rest.note_epoch(an_epoch(0.001, resumed_after_s=20.0))  # 10 s of it were this attempt's
     rest.note_extra(
-        cost_of(Spent(name="compile", span_ns=(10 * S, 15 * S)), SteadyMeter(), INTENSITY, attempt=3)
+        cost_of(Spent(name="compile", span_ns=(10 * S, 15 * S)), SteadyMeter(), CHARGES, attempt=3)
     )
     left = rest_of(rest, 60)  # 50 s at 0.1 Wh a second
     assert left is not None

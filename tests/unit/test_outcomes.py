@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from carbon_aware_trainer.traces import HOUR, Trace
-from scheduling.outcomes import NotYet, Used, settle
+from scheduling.outcomes import NotYet, settle
+from scheduling.parts import Used
 from schema import Attempt, CarbonOptions, CarbonOutcome, CarbonPlan, EpochResult, RunOptions, Status
 from tests.planning import BASIS, NOW, carbon, extra_of, run_of
 from tests.records import epoch
@@ -111,6 +112,21 @@ def test_what_starting_again_used_is_charged_to_the_plan_alone() -> None:
     outcome = settled(attempts, [hour(1, 7), hour(2, 12, of=2)], extras=extras, energy_kwh=2.75)
     assert outcome.co2_g == pytest.approx(275)
     assert outcome.run_now_co2_g == pytest.approx(2.5 * 600)
+
+
+def test_what_is_left_of_an_attempt_is_spread_over_all_of_it() -> None:
+    extras = [extra_of(1, 1.0, NOW + 8 * HOUR)]
+    outcome = settled([attempt(1, 4, 8)], [], extras=extras, energy_kwh=1.0)
+    assert outcome.co2_g == pytest.approx((2 * 600 + 2 * 100) / 4)
+    trial = [extra_of(1, 1.0, NOW + 8 * HOUR, name="batch_trial")]
+    assert settled([attempt(1, 4, 8)], [], extras=trial, energy_kwh=1.0).co2_g == pytest.approx(100)
+
+
+def test_a_worker_s_zone_counts_before_that_of_the_plan() -> None:
+    moved = attempt(1, 0, 1).model_copy(update={"zone": "FRA"})
+    outcome = settled([moved], [hour(1, 1)], find=find_in(DE=GRID, FR=(50.0,) * 24))
+    assert outcome.zone == "FR"
+    assert outcome.co2_g == pytest.approx(50)
 
 
 def test_each_attempt_is_charged_with_the_grid_it_was_in() -> None:

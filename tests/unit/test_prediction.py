@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -158,6 +159,14 @@ def done(run_id: str, energy_kwh: float | None, *, epochs: int = 5, **changes: A
 def past(*runs: Run, hosts: frozenset[str] = frozenset({"h"}), extras: Sequence[ExtraCost] = ()) -> Past:
     """Runs that are done; ``extras`` are those of the run a."""
     return Past(runs, hosts, USA, lambda run_id: extras if run_id == "a" else ())
+
+
+def test_what_a_plan_expects_of_the_grid_counts_before_what_past_runs_had() -> None:
+    known = replace(past(done("a", 1.0), done("b", 3.0, epochs=15)), planned_g_per_kwh=150.0)
+    found = predict_submission(HYPER_PARAMS, known)
+    assert found.co2_g is not None
+    assert found.co2_g.value == pytest.approx(2.0 * 150)
+    assert "CO₂ with 150 g/kWh, as its plan expects." in found.basis
 
 
 def test_a_run_is_predicted_from_runs_like_it_on_its_host() -> None:
