@@ -3,8 +3,9 @@
 3387 trainings of 4 to 90 h are submitted on workdays of 2020 between 9 and 17 h, at constant power. A
 result that would be there outside working hours may come at 9 h of the next workday (``next_workday``); or
 any result at 9 h of the next Monday or Thursday (``semi_weekly``). The forecast is the truth with normal
-noise of 5 % of the year's mean on each half hour. As in the authors' simulator, which selects the forecast by
-its first and last time, both included, work may also take the half hour that begins with the deadline.
+noise of 5 % of the year's mean on each half hour. As we read the authors' simulator, which takes the forecast
+from its first to its last time with both of them, work may also take the half hour that begins with the
+deadline.
 Printed is the share of CO2 saved against starting at once, over three draws of the noise, in one piece and
 interruptible; ``strict`` is without that half hour. The paper has 5.91 and 7.93 % for Germany by the next
 workday, on intensities of its own by the half hour; an hourly trace has each value twice.

@@ -79,7 +79,7 @@ def lower(expected: Floats, bounds: Floats, hour: Ints) -> Floats:
     """Return the low ends of forecasts made in the hours ``hour``. expected: [n, hours ahead]."""
     ahead = np.arange(1, expected.shape[1] + 1)
     low = bounds[0, _group_of(ahead), (hour[:, None] + ahead) % DAY_H]
-    return np.minimum(np.maximum(expected, _LEAST_G_PER_KWH) * low, expected)
+    return np.asarray(np.minimum(np.maximum(expected, _LEAST_G_PER_KWH) * low, expected))
 
 
 def _group_of(ahead: Ints) -> Ints:

@@ -63,7 +63,8 @@ class Learned:
         """What share of the bias is taken off, by groups of hours ahead, 0-1."""
         helped, size, chance = self.proof
         sure = helped - _STANDARD_ERRORS * np.sqrt(chance * np.maximum(LAST_OF_GROUP, DAY_H))
-        return np.clip(np.divide(sure, size, out=np.zeros_like(size), where=size > 0), 0.0, 1.0)
+        share: Floats = np.divide(sure, size, out=np.zeros_like(size), where=size > 0)
+        return share.clip(0.0, 1.0)
 
 
 def correction(learned: Learned, hour: npt.NDArray[np.int64], hours_ahead: int) -> Floats:

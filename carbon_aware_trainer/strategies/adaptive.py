@@ -145,7 +145,7 @@ def _decide_slots(job: Job, forecast: Forecast, now: datetime, deadline: datetim
 
 def _counted(forecast: Forecast, job: Job) -> Forecast:
     counted = worth(forecast.g_per_kwh, forecast.low, is_interruptible=job.is_interruptible)
-    return replace(forecast, g_per_kwh=counted)
+    return replace(forecast, g_per_kwh=counted.astype(np.float64))
 
 
 def _in_force(forecast: Forecast | None, now: datetime) -> float | None:
