@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from carbon_aware_trainer.forecasting import learning
-from carbon_aware_trainer.forecasting.hours import hour_of
+from carbon_aware_trainer.forecasting.hours import Floats, hour_of
 from carbon_aware_trainer.forecasting.learning import Learned
 from carbon_aware_trainer.traces import HOUR, Forecast
 
@@ -30,8 +30,8 @@ def lived(days: int, bias: float, *, noise: float = 20.0, seed: int = 0) -> Lear
     return learned
 
 
-def off(learned: Learned) -> np.ndarray:
-    return learning.correction(learned, np.array([FIRST]), 96)[0]
+def off(learned: Learned) -> Floats:
+    return np.asarray(learning.correction(learned, np.array([FIRST]), 96)[0])
 
 
 def test_a_bias_at_a_time_of_day_is_learned_and_taken_off() -> None:
