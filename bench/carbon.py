@@ -12,10 +12,11 @@ also 24 h of slack of a 24 h job, which appears twice (1 time the job, and 24 h)
 line are means over zones; a zone where the oracle saves nothing has none (null). A job that runs goes on
 within the band that the product has; the oracle has none. ``of_totals`` is the same with the emissions of a
 cell's starts added up before they are compared, which weighs starts in dirty hours more and comes out higher.
-``missed_deadlines`` counts
-all replayed jobs: of adaptive, of the fixed threshold (33rd percentile of the history before the unseen
-part), and of adaptive with a provider that fails in a fifth of all hours. An hour missing at the source
-counts as the same hour of the day before.
+``missed_deadlines`` counts all replayed jobs: of adaptive, of the fixed threshold (33rd percentile of the
+history before the unseen part), and of adaptive with a provider that fails in a fifth of all hours. As in
+production, it then decides by the forecast made of what was last known of the zone, and runs at once
+when that is staler than WATTLE_CARBON_STALE_S allows by default. An hour missing at the source counts as the
+same hour of the day before.
 """
 
 from __future__ import annotations
@@ -33,10 +34,11 @@ import numpy.typing as npt
 
 from bench import carbon_traces
 from bench.carbon_traces import Case
-from carbon_aware_trainer.forecasting import fit
-from carbon_aware_trainer.forecasting.hours import start_of
+from carbon_aware_trainer.forecasting import fit, interval
+from carbon_aware_trainer.forecasting.hours import DAY_H, start_of
 from carbon_aware_trainer.strategies import replay, threshold
 from carbon_aware_trainer.strategies.replay import Cell, Policy, Replay
+from settings import Settings
 
 JOBS_H = (4, 12, 24, 48)
 STARTS, QUICK_STARTS = 240, 120
@@ -73,11 +75,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def simulate(case: Case, *, is_quick: bool) -> Result:
     """Replay all policies in the unseen part of a trace."""
-    expected = forecasts(case, refit_h=QUICK_REFIT_H if is_quick else REFIT_H)
+    expected, low = forecasts(case, refit_h=QUICK_REFIT_H if is_quick else REFIT_H)
     actual = case.hours.g_per_kwh[case.first :]
-    draw = np.random.default_rng(SEED)
-    sure = Replay(actual, expected, np.zeros(len(actual), dtype=bool))
-    failing = Replay(actual, expected, draw.random(len(actual)) < FAILING)
+    sure = Replay(actual, expected, np.zeros(len(actual), dtype=bool), low)
+    failing = with_failures(sure, np.random.default_rng(SEED).random(len(actual)) < FAILING)
     fixed = replay.below(_fixed(case))
     adaptive = [_captured(sure, replay.adapt, cut, is_quick) for cut in (True, False)]
     thresholds = [_captured(sure, fixed, cut, is_quick) for cut in (True, False)]
@@ -94,15 +95,36 @@ def simulate(case: Case, *, is_quick: bool) -> Result:
     )
 
 
-def forecasts(case: Case, *, refit_h: int) -> npt.NDArray[np.float32]:
-    """Return what was expected in each hour of the unseen part; column 0 is the hour itself."""
-    parts = []
+def with_failures(sure: Replay, failed: npt.NDArray[np.bool_]) -> Replay:
+    """Return a replay in which nothing new is learned of the hours that failed.
+
+    What was last forecast counts on, also for the hour itself, until it is stale; before any, or after that,
+    nothing is known. What a forecast does not reach any more is as a day before.
+    """
+    hour = np.arange(len(failed))
+    last = np.maximum.accumulate(np.where(failed, -1, hour))
+    age = hour - last
+    is_stale = (last < 0) | ((age - 1) * 3600 > Settings.model_fields["carbon_stale_s"].default)
+    columns = age[:, None] + np.arange(sure.expected.shape[1])
+    columns -= DAY_H * -(-np.maximum(columns - sure.expected.shape[1] + 1, 0) // DAY_H)
+    at = np.maximum(last, 0)[:, None]
+    low = None if sure.low is None else np.where(is_stale[:, None], sure.low, sure.low[at, columns])
+    expected = np.where(is_stale[:, None], sure.expected, sure.expected[at, columns])
+    return Replay(sure.actual, expected, is_stale, low)
+
+
+def forecasts(case: Case, *, refit_h: int) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+    """Return what was expected in each hour of the unseen part, and the low end; column 0 is that hour."""
+    parts, lows = [], []
     for first in range(case.first, len(case.hours), refit_h):
         at = np.arange(first, min(first + refit_h, len(case.hours)))
         fitted = fit(case.trace, at=start_of(case.hours.first + first))
         now = case.hours.g_per_kwh[at][:, None]
-        parts.append(np.concatenate([now, fitted.rows(case.hours, at)], axis=1).astype(np.float32))
-    return np.concatenate(parts)
+        rows = fitted.rows(case.hours, at)
+        low = interval.lower(rows, fitted.bounds, case.hours.first + at)
+        parts.append(np.concatenate([now, rows], axis=1).astype(np.float32))
+        lows.append(np.concatenate([now, low], axis=1).astype(np.float32))
+    return np.concatenate(parts), np.concatenate(lows)
 
 
 @dataclass(frozen=True, slots=True)

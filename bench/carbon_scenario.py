@@ -3,9 +3,12 @@
 3387 trainings of 4 to 90 h are submitted on workdays of 2020 between 9 and 17 h, at constant power. A
 result that would be there outside working hours may come at 9 h of the next workday (``next_workday``); or
 any result at 9 h of the next Monday or Thursday (``semi_weekly``). The forecast is the truth with normal
-noise of 5 % of the year's mean on each half hour. Printed is the share of CO2 saved against starting at
-once, over three draws of the noise, in one piece and interruptible. The paper has 5.91 and 7.93 % for
-Germany, on intensities of its own by the half hour; an hourly trace has each value twice.
+noise of 5 % of the year's mean on each half hour. As we read the authors' simulator, which takes the forecast
+from its first to its last time with both of them, work may also take the half hour that begins with the
+deadline.
+Printed is the share of CO2 saved against starting at once, over three draws of the noise, in one piece and
+interruptible; ``strict`` is without that half hour. The paper has 5.91 and 7.93 % for Germany by the next
+workday, on intensities of its own by the half hour; an hourly trace has each value twice.
 """
 
 from __future__ import annotations
@@ -36,6 +39,7 @@ OPENS_H, CLOSES_H = 9, 17
 MONDAY, THURSDAY, SATURDAY = 0, 3, 5
 Floats = npt.NDArray[np.float64]
 Search = Callable[..., Plan]
+Deadline = Callable[[datetime], datetime]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,12 +57,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--jobs", type=int, default=JOBS)
     asked = parser.parse_args(arguments)
     truth = half_hours(asked.trace)
+    jobs = trainings(asked.jobs)
+    rules = {
+        "next_workday": _and_a_half_hour(next_workday),
+        "semi_weekly": _and_a_half_hour(semi_weekly),
+        "next_workday_strict": next_workday,
+    }
     savings = {
-        name: [saving(truth, trainings(asked.jobs), search, deadline) for search in (best_window, best_slots)]
-        for name, deadline in (("next_workday", next_workday), ("semi_weekly", semi_weekly))
+        name: [saving(truth, jobs, search, deadline) for search in (best_window, best_slots)]
+        for name, deadline in rules.items()
     }
     for name, (whole, cut) in savings.items():
-        print(f"{name:14} in one piece {whole:.2%}   interruptible {cut:.2%}")
+        print(f"{name:20} in one piece {whole:.2%}   interruptible {cut:.2%}")
     print(json.dumps({name: [round(value, 4) for value in pair] for name, pair in savings.items()}))
     return 0
 
@@ -112,9 +122,7 @@ def semi_weekly(done: datetime) -> datetime:
     return next(day for day in later if day >= done and day.weekday() in (MONDAY, THURSDAY))
 
 
-def saving(
-    truth: Floats, jobs: Sequence[Training], search: Search, deadline: Callable[[datetime], datetime]
-) -> float:
+def saving(truth: Floats, jobs: Sequence[Training], search: Search, deadline: Deadline) -> float:
     """Return the share of all emissions saved by planning each job once, over the draws of the noise."""
     emitted, at_once = 0.0, 0.0
     for seed in range(DRAWS):
@@ -127,6 +135,10 @@ def saving(
             emitted += sum(_grams(truth, window.start, window.end) for window in plan.windows)
             at_once += _grams(truth, job.at, job.at + job.duration)
     return 1 - emitted / at_once
+
+
+def _and_a_half_hour(deadline: Deadline) -> Deadline:
+    return lambda done: deadline(done) + STEP
 
 
 def _forecast(expected: Floats, start: datetime, end: datetime) -> Forecast:

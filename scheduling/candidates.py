@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 import numpy as np
 
 from carbon_aware_trainer.plans import Job, Plan, Window
-from carbon_aware_trainer.strategies import adaptive, threshold, windows
+from carbon_aware_trainer.strategies import adaptive, threshold, weekly, windows
 from carbon_aware_trainer.traces import HOUR, Forecast
 from scheduling.intensities import Outlook
 from schema import CarbonOptions
@@ -44,7 +44,7 @@ def assess(job: Job, outlook: Outlook, options: CarbonOptions, *, at: datetime) 
 
     The job's deadline is the one to plan with: without the margin that is kept.
     """
-    forecast = outlook.forecast
+    forecast = weekly.extended(outlook.forecast, outlook.trace, until=job.deadline)
     if forecast is not None:
         at = max(at, forecast.start)  # the slot of ``at`` may have ended while it was fetched
     if forecast is not None and at >= forecast.end:

@@ -44,7 +44,7 @@ class Forecasters:
             known = self._known.get(_key_of(trace))
         if known is None or now - known.read_at > _REREAD:
             known = self._remember(trace, self._read(trace) or self._fit(trace, now), now)
-        return known.fitted.forecast(trace, now)
+        return known.fitted.forecast(trace, now, None)
 
     def refit(self, trace: Trace, now: datetime) -> None:
         """Fit anew on what is recorded by now. Raises IntensityUnavailable when nothing is known."""

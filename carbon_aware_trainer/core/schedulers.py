@@ -6,14 +6,18 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Protocol
 
+import numpy as np
+
 from carbon_aware_trainer.core.config import BAND, TrainingConfig
 from carbon_aware_trainer.core.decisions import DecisionLog
 from carbon_aware_trainer.core.histories import History, as_trace
 from carbon_aware_trainer.errors import CarbonError, IntensityUnavailable, NoFeasibleStart
-from carbon_aware_trainer.forecasting import Fitted, fit
+from carbon_aware_trainer.forecasting import Fitted, fit, learning
+from carbon_aware_trainer.forecasting.hours import hour_of
+from carbon_aware_trainer.forecasting.learning import Learned
 from carbon_aware_trainer.plans import Decision, Job, Plan
 from carbon_aware_trainer.providers.asking import utc_now
-from carbon_aware_trainer.strategies import adaptive, threshold, windows
+from carbon_aware_trainer.strategies import adaptive, threshold, weekly, windows
 from carbon_aware_trainer.strategies.threshold import DEFAULT_PERCENTILE, State, Threshold
 from carbon_aware_trainer.traces import HOUR, Forecast, Trace
 
@@ -158,7 +162,11 @@ class Recommendation:
 
 
 class AdaptiveScheduler:
-    """Runs in the hours that are forecast to be the cleanest before the deadline, decided anew every time."""
+    """Runs in the hours that are forecast to be the cleanest before the deadline, decided anew every time.
+
+    It learns how far off the forecasts it was given were, and takes that off where the past proves it. What a
+    forecast does not reach, or a missing one, is what the weeks of the history it learned usually have.
+    """
 
     needs_forecast = True
     needs_history = False
@@ -168,6 +176,8 @@ class AdaptiveScheduler:
         self.decisions = DecisionLog()
         self._history: Trace | None = None
         self._fitted: Fitted | None = None
+        self._of: tuple[str, str, str] | None = None
+        self._learned, self._heard = Learned(), -1
 
     @property
     def method(self) -> str | None:
@@ -203,15 +213,15 @@ class AdaptiveScheduler:
                 f"{duration / HOUR:g} h of work do not fit before {deadline:%Y-%m-%d %H:%M}. Allow more time."
             )
         job = Job(duration, deadline, is_interruptible=interruptible)
-        seen = Seen(forecast=forecast or self._expect(at, deadline))
-        decision = self.decide(seen, job, now=at)
-        trouble = windows.trouble_of(seen.forecast, now=at, duration=duration)
-        plan = None if trouble is not None else adaptive.plan(job, seen.forecast, now=at)
+        known = self._known(Seen(forecast=forecast), at, deadline)
+        decision = self.decisions.add(adaptive.decide(job, known, now=at))
+        trouble = windows.trouble_of(known, now=at, duration=duration)
+        plan = None if trouble is not None else adaptive.plan(job, known, now=at)
         return Recommendation(decision, plan)
 
     def decide(self, seen: Seen, job: Job, *, now: datetime, again_in: timedelta = HOUR) -> Decision:
         """Say whether to run now or to wait; without a forecast it runs."""
-        forecast = seen.forecast or self._expect(now, job.deadline)
+        forecast = self._known(seen, now, job.deadline)
         decision = adaptive.decide(job, forecast, now=now, again_in=again_in)
         if forecast is None and seen.trouble:
             decision = replace(decision, reason=f"{decision.reason} {seen.trouble}")
@@ -219,15 +229,39 @@ class AdaptiveScheduler:
             decision = replace(decision, g_per_kwh=seen.g_per_kwh)
         return self.decisions.add(decision)
 
+    def _known(self, seen: Seen, now: datetime, deadline: datetime) -> Forecast | None:
+        """Return the forecast that was given, corrected, else its own; up to the deadline."""
+        if seen.forecast is None:
+            return self._expect(now, deadline)
+        given = self._corrected(seen.forecast, seen.g_per_kwh, now)
+        return weekly.extended(given, self._history, until=deadline)
+
     def _expect(self, at: datetime, deadline: datetime) -> Forecast | None:
-        """Return a forecast from the history it was trained on; None without one that reaches ``at``."""
+        """Return a forecast from the history it was trained on, or else what its weeks usually have.
+
+        None without a history, or with one that ended too long before ``at``.
+        """
         if self._fitted is None or self._history is None:
             return None
-        horizon = min(max(deadline - at, HOUR), 96 * HOUR)
         try:
-            return self._fitted.forecast(self._history, at, horizon)
+            made = self._fitted.forecast(self._history, at, None)
         except IntensityUnavailable:
-            return None
+            return weekly.usual(self._history, now=at, until=deadline)
+        return weekly.extended(made, self._history, until=deadline)
+
+    def _corrected(self, given: Forecast, g_per_kwh: float | None, now: datetime) -> Forecast:
+        """Take off how far off forecasts of this kind were; remember this one to judge it later."""
+        kind = (given.zone, given.provider, given.basis)
+        if kind != self._of:
+            self._of, self._learned, self._heard = kind, Learned(), -1
+        hour = hour_of(now)
+        if HOUR % given.step or given.start > now or not np.isfinite(given.g_per_kwh).all():
+            return given
+        if g_per_kwh is not None and hour > self._heard:
+            self._learned, self._heard = learning.observe(self._learned, hour, g_per_kwh), hour
+        better = learning.corrected(self._learned, given, hour)
+        self._learned = learning.remember(self._learned, hour, learning.by_hour(given, hour))
+        return better
 
 
 def scheduler_of(config: TrainingConfig) -> Scheduler:

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from carbon_aware_trainer.errors import IntensityUnavailable
-from carbon_aware_trainer.forecasting import backtest, blend, interval, profile, saved
+from carbon_aware_trainer.forecasting import backtest, blend, interval, learning, profile, saved
 from carbon_aware_trainer.forecasting.backtest import Captured
 from carbon_aware_trainer.forecasting.hours import (
     DAY_H,
@@ -21,6 +21,7 @@ from carbon_aware_trainer.forecasting.hours import (
     to_hours,
 )
 from carbon_aware_trainer.forecasting.inputs import Shape
+from carbon_aware_trainer.forecasting.learning import Learned
 from carbon_aware_trainer.forecasting.ridge import HORIZON_H, Ridge
 from carbon_aware_trainer.traces import HOUR, Forecast, Trace
 
@@ -32,6 +33,8 @@ WHOLE = Shape("all hours", 168, 14, 4, 2, 2, is_log=False, is_by_hour=False, pen
 SHAPES = (BY_HOUR, WHOLE)
 PROFILE = "profile of 7 days"
 _DAYS_OF_SHAPE = 28
+# What was learned earlier has faded.
+_LEARNED_H = 90 * DAY_H
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -39,7 +42,8 @@ class Fitted:
     """A fitted forecast of one zone.
 
     weights: of the ridges and, last, of the profile; they sum to 1. bounds: see interval.measure.
-    captured: in the back-test; None where the history was too short for one.
+    captured, learned: in the back-test, the share of the saving and how far off it was; None and nothing
+    where the history was too short for one.
     """
 
     zone: str
@@ -47,6 +51,7 @@ class Fitted:
     weights: tuple[float, ...]
     bounds: Floats
     captured: Captured | None = field(default=None)
+    learned: Learned = field(default_factory=Learned)
 
     @property
     def method(self) -> str:
@@ -62,8 +67,10 @@ class Fitted:
         names = (*(ridge.shape.name for ridge in self.ridges), PROFILE)
         return {name: weight for name, weight in zip(names, self.weights, strict=True) if weight}
 
-    def forecast(self, trace: Trace, at: datetime, horizon: timedelta = DEFAULT_HORIZON) -> Forecast:
+    def forecast(self, trace: Trace, at: datetime, horizon: timedelta | None = DEFAULT_HORIZON) -> Forecast:
         """Forecast from what is known at a moment; the first slot is the one in force then.
+
+        horizon: None is as far as it reaches, 216 h from the last known hour.
 
         Raises IntensityUnavailable when nothing is known, or nothing new for longer than can be bridged.
         """
@@ -71,6 +78,8 @@ class Fitted:
         known = _tail(trace.known_at(at), self._past_h)
         hours = to_hours(known)
         now, last = hour_of(at), hours.first + len(hours) - 1
+        if horizon is None:
+            horizon = max(HORIZON_H - 1 - (now - last), 1) * HOUR
         needed = -int(-horizon // HOUR) + 1
         if now - last + needed > HORIZON_H + 1:
             raise IntensityUnavailable(
@@ -96,7 +105,9 @@ class Fitted:
             parts.append(profile.rows(hours, at, horizon_h=HORIZON_H))
         used = [weight for weight in self.weights if weight]
         listed = [part for part in parts if part is not None]
-        return np.asarray(sum(weight * part for weight, part in zip(used, listed, strict=True)))
+        mixed = sum(weight * part for weight, part in zip(used, listed, strict=True))
+        off = learning.correction(self.learned, hours.first + at, HORIZON_H)
+        return np.maximum(mixed + off, 0.0)
 
     def to_bytes(self) -> bytes:
         """Return it as an archive of arrays with a header in JSON; nothing in it is executed when read."""
@@ -105,7 +116,8 @@ class Fitted:
             self.ridges,
             self.weights,
             self.bounds,
-            None if self.captured is None else self.captured,
+            self.captured,
+            self.learned,
         )
 
     @classmethod
@@ -136,7 +148,18 @@ def fit(trace: Trace, *, at: datetime | None = None) -> Fitted:
     bounds = _bounds(hours, tested.at, expected.astype(np.float64))
     used = [ridge for ridge, weight in zip(tested.ridges, weights, strict=False) if weight]
     kept = (*(weight for weight in weights[:-1] if weight), weights[-1])
-    return Fitted(trace.zone, tuple(used), kept, bounds, captured)
+    learned = _learned(hours, tested.at[-_LEARNED_H:], expected[-_LEARNED_H:])
+    return Fitted(trace.zone, tuple(used), kept, bounds, captured, learned)
+
+
+def _learned(hours: Hours, at: npt.NDArray[np.int64], expected: npt.NDArray[np.float32]) -> Learned:
+    """Judge the forecasts of the back-test as if they had been made hour by hour."""
+    learned = Learned()
+    for index, row in zip(at.tolist(), expected, strict=True):
+        if hours.is_known[index]:
+            learned = learning.observe(learned, hours.first + index, float(hours.g_per_kwh[index]))
+        learned = learning.remember(learned, hours.first + index, row)
+    return replace(learned, open=())
 
 
 def _bounds_of_profile(hours: Hours) -> Floats:

@@ -15,16 +15,22 @@ from carbon_aware_trainer.errors import IntensityUnavailable
 from carbon_aware_trainer.forecasting.backtest import Captured
 from carbon_aware_trainer.forecasting.hours import Floats
 from carbon_aware_trainer.forecasting.inputs import Shape
+from carbon_aware_trainer.forecasting.learning import Learned
 from carbon_aware_trainer.forecasting.ridge import Ridge
 
-VERSION = 1
-Parts = tuple[str, tuple[Ridge, ...], tuple[float, ...], Floats, Captured | None]
+VERSION = 2
+Parts = tuple[str, tuple[Ridge, ...], tuple[float, ...], Floats, Captured | None, Learned]
 
 
 def to_bytes(
-    zone: str, ridges: Sequence[Ridge], weights: Sequence[float], bounds: Floats, captured: Captured | None
+    zone: str,
+    ridges: Sequence[Ridge],
+    weights: Sequence[float],
+    bounds: Floats,
+    captured: Captured | None,
+    learned: Learned,
 ) -> bytes:
-    """Write the parts of a fitted forecast."""
+    """Write the parts of a fitted forecast; of what was learned, not the forecasts still to be judged."""
     header = {
         "version": VERSION,
         "zone": zone,
@@ -35,6 +41,7 @@ def to_bytes(
         ],
     }
     arrays: dict[str, Any] = {f"ridge{i}": ridge.weights for i, ridge in enumerate(ridges)}
+    arrays |= {"total": learned.total, "count": learned.count, "proof": learned.proof}
     text = np.frombuffer(json.dumps(header).encode(), dtype=np.uint8)
     buffer = io.BytesIO()
     np.savez_compressed(buffer, header=text, bounds=bounds, **arrays)
@@ -55,7 +62,8 @@ def from_bytes(data: bytes) -> Parts:
                 for i, ridge in enumerate(header["ridges"])
             )
             bounds = archive["bounds"]
+            learned = Learned(archive["total"], archive["count"], archive["proof"])
     except (ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as err:
         raise IntensityUnavailable("The saved forecast cannot be read. Fit it anew.") from err
     captured = None if header["captured"] is None else Captured(**header["captured"])
-    return header["zone"], ridges, tuple(header["weights"]), bounds, captured
+    return header["zone"], ridges, tuple(header["weights"]), bounds, captured, learned

@@ -6,6 +6,7 @@ In one piece: start now unless a later window is cheaper. Ties run now: a flat g
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import numpy as np
@@ -21,7 +22,21 @@ Bools = npt.NDArray[np.bool_]
 # A job that runs is not paused for less than this share of what the forecast ranges over until the deadline.
 # Not a share of the intensity: where that hardly varies, all there is to save would lie inside it.
 KEEP_RUNNING_SHARE = 0.03
+# Waiting is worth more than what is expected of it: what comes may turn out cleaner, and if not, a later hour
+# may still. This share of the way from what is expected to the low end of its interval is taken off it,
+# more of it before a start that cannot be taken back.
+WAITING_SHARE, WAITING_SHARE_IN_ONE_PIECE = 0.05, 0.1
+_MAY_BE_CLEANER = "What comes is forecast to be about as clean as now, and may well turn out cleaner."
 OVERRUN = "It takes longer than was estimated. It runs without a pause until it is done."
+
+
+def worth(expected: Floats, low: Floats, *, is_interruptible: bool) -> Floats:
+    """Return what hours ahead count as, g/kWh: what is expected, less what waiting for them is worth.
+
+    low: of the interval; an hour in force is its own interval, NaN is an hour without one, and loses nothing.
+    """
+    share = WAITING_SHARE if is_interruptible else WAITING_SHARE_IN_ONE_PIECE
+    return np.asarray(expected - share * np.maximum(np.nan_to_num(expected - low), 0.0))
 
 
 def is_among_cheapest(now: Floats, ahead: Floats, hours: Floats, work_h: Floats) -> Bools:
@@ -86,9 +101,14 @@ def plan(job: Job, forecast: Forecast | None, *, now: datetime) -> Plan:
 
 
 def _decide_window(job: Job, forecast: Forecast, now: datetime, deadline: datetime) -> Decision:
-    best = windows.best_window(forecast, now=now, duration=job.duration, deadline=deadline)
+    counted = _counted(forecast, job)
     in_force = _in_force(forecast, now)
-    if best.start <= now:
+    best = windows.best_window(counted, now=now, duration=job.duration, deadline=deadline)
+    runs = best.start <= now
+    best = windows.best_window(forecast, now=now, duration=job.duration, deadline=deadline)
+    if not runs and best.start <= now:
+        return Decision(now, "wait", _MAY_BE_CLEANER, in_force, best.run_now_g_per_kwh)
+    if runs:
         reason = f"No window before {deadline:%Y-%m-%d %H:%M} UTC is forecast to be cleaner."
         return Decision(now, "run", reason, in_force, best.run_now_g_per_kwh)
     reason = (
@@ -99,7 +119,7 @@ def _decide_window(job: Job, forecast: Forecast, now: datetime, deadline: dateti
 
 
 def _decide_slots(job: Job, forecast: Forecast, now: datetime, deadline: datetime) -> Decision:
-    slots = windows.slots_until(forecast, now=now, deadline=deadline)
+    slots = windows.slots_until(_counted(forecast, job), now=now, deadline=deadline)
     work_h = job.duration / HOUR
     threshold = windows.price_of(slots, work_h)
     in_force = float(slots.g_per_kwh[0])
@@ -116,10 +136,16 @@ def _decide_slots(job: Job, forecast: Forecast, now: datetime, deadline: datetim
     if runs:
         reason = f"Now is among the cleanest {work_h:.1f} h before {deadline:%Y-%m-%d %H:%M} UTC."
         return Decision(now, "run", reason, in_force, threshold)
-    reason = (
-        f"{work_h:.1f} h of at most {threshold:.0f} g/kWh are forecast before {deadline:%Y-%m-%d %H:%M} UTC."
-    )
+    price = windows.price_of(windows.slots_until(forecast, now=now, deadline=deadline), work_h)
+    reason = f"{work_h:.1f} h of at most {price:.0f} g/kWh are forecast before {deadline:%Y-%m-%d %H:%M} UTC."
+    if in_force <= price and not job.is_running:
+        reason = _MAY_BE_CLEANER
     return Decision(now, "wait", reason, in_force, threshold)
+
+
+def _counted(forecast: Forecast, job: Job) -> Forecast:
+    counted = worth(forecast.g_per_kwh, forecast.low, is_interruptible=job.is_interruptible)
+    return replace(forecast, g_per_kwh=counted.astype(np.float64))
 
 
 def _in_force(forecast: Forecast | None, now: datetime) -> float | None:

@@ -20,13 +20,14 @@ Ints = npt.NDArray[np.int64]
 class Replay:
     """Recorded hours and what was forecast in each of them.
 
-    actual: [n], gCO2eq/kWh. expected: [n, hours ahead]; column 0 is the hour itself, known. failed: [n], the
-    provider gave nothing in this hour.
+    actual: [n], gCO2eq/kWh. expected: [n, hours ahead]; column 0 is the hour itself, known. failed: [n],
+    nothing is known in this hour that could be planned with. low: of the intervals, shaped as expected.
     """
 
     actual: Floats
     expected: Rows
     failed: Bools
+    low: Rows | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,13 +48,19 @@ class Cell:
 class Moment:
     """What a policy sees: [n, hours until the deadline] expected, [n] hours of work left.
 
-    is_running: [n], the job ran in the hour before.
+    is_running: [n], the job ran in the hour before. low: as expected; None without intervals.
     """
 
     expected: Rows
     left_h: Ints
     is_running: Bools
     cell: Cell
+    low: Rows | None = None
+
+    def among(self, chosen: Ints) -> Moment:
+        """Return what it sees of some of the jobs."""
+        low = None if self.low is None else self.low[chosen]
+        return Moment(self.expected[chosen], self.left_h[chosen], self.is_running[chosen], self.cell, low)
 
 
 Policy = Callable[[Moment], Bools]
@@ -75,6 +82,8 @@ class Outcome:
 def adapt(moment: Moment) -> Bools:
     """Follow the adaptive strategy."""
     slots = moment.expected
+    if moment.low is not None:
+        slots = adaptive.worth(slots, moment.low, is_interruptible=moment.cell.is_interruptible)
     if not moment.cell.is_interruptible:
         return adaptive.is_cheapest_window(slots, moment.cell.job_h)
     hours = np.ones(slots.shape[1] - 1, dtype=np.float32)
@@ -97,7 +106,9 @@ def run(replay: Replay, policy: Policy, cell: Cell, starts: Ints) -> Outcome:
         if not len(pending):
             break
         at = starts[pending] + passed
-        asked = Moment(replay.expected[at, : cell.total_h - passed], left[pending], is_running[pending], cell)
+        low = None if replay.low is None else replay.low[at, : cell.total_h - passed]
+        expected = replay.expected[at, : cell.total_h - passed]
+        asked = Moment(expected, left[pending], is_running[pending], cell, low)
         runs = _runs(policy, asked, replay.failed[at])
         chosen, is_running[pending] = pending[runs], runs
         grams[chosen] += replay.actual[at[runs]]
@@ -132,6 +143,5 @@ def _runs(policy: Policy, moment: Moment, failed: Bools) -> Bools:
         runs |= moment.is_running
     asked = np.flatnonzero(~runs)
     if len(asked):
-        expected, left, running = moment.expected[asked], moment.left_h[asked], moment.is_running[asked]
-        runs[asked] = policy(Moment(expected, left, running, moment.cell))
+        runs[asked] = policy(moment.among(asked))
     return runs

@@ -19,12 +19,17 @@ from carbon_aware_trainer.traces import HOUR, Forecast
 START = datetime(2026, 1, 1, tzinfo=UTC)
 
 
-def recorded(count: int = 600, ahead: int = 60, *, seed: int = 0, failing: float = 0.0) -> Replay:
+def recorded(
+    count: int = 600, ahead: int = 60, *, seed: int = 0, failing: float = 0.0, room: float = 0.0
+) -> Replay:
     draw = np.random.default_rng(seed)
     actual = 300 + 100 * np.sin(np.arange(count + ahead) / 4) + draw.normal(0, 30, count + ahead)
     rows = np.lib.stride_tricks.sliding_window_view(actual, ahead)[:count].copy()
     rows[:, 1:] += draw.normal(0, 40, (count, ahead - 1))
-    return Replay(actual[:count], rows.astype(np.float32), draw.random(count) < failing)
+    low = rows * (1 - room * np.arange(ahead) / ahead)
+    return Replay(
+        actual[:count], rows.astype(np.float32), draw.random(count) < failing, low.astype(np.float32)
+    )
 
 
 def foreseen(actual: replay.Floats) -> Replay:
@@ -39,8 +44,9 @@ def decided(case: Replay, cell: Cell, start: int) -> tuple[float, int]:
     deadline = START + (start + cell.total_h) * HOUR
     for hour in range(start, start + cell.total_h):
         now = START + hour * HOUR
-        row = case.expected[hour].astype(np.float64)
-        made = Forecast("z", "p", "average lifecycle", now, now, HOUR, row, row, row, "made")
+        assert case.low is not None
+        row, low = case.expected[hour].astype(np.float64), case.low[hour].astype(np.float64)
+        made = Forecast("z", "p", "average lifecycle", now, now, HOUR, row, low, row, "made")
         work = Job(left * HOUR, deadline, cell.is_interruptible, is_running=ran)
         found = None if case.failed[hour] else made
         ran = left > 0 and adaptive.decide(work, found, now=now).action == "run"
@@ -50,10 +56,10 @@ def decided(case: Replay, cell: Cell, start: int) -> tuple[float, int]:
     return grams, left
 
 
-@pytest.mark.parametrize("failing", [0.0, 0.2])
+@pytest.mark.parametrize(("failing", "room"), [(0.0, 0.0), (0.2, 0.0), (0.0, 0.8)])
 @pytest.mark.parametrize("is_interruptible", [True, False])
-def test_the_replay_decides_as_the_product_does(is_interruptible: bool, failing: float) -> None:
-    case = recorded(failing=failing)
+def test_the_replay_decides_as_the_product_does(is_interruptible: bool, failing: float, room: float) -> None:
+    case = recorded(failing=failing, room=room)
     for cell in (Cell(4, 2, is_interruptible), Cell(5, 24, is_interruptible), Cell(12, 40, is_interruptible)):
         for start in range(0, 500, 45):
             grams, left = decided(case, cell, start)
@@ -77,6 +83,28 @@ def test_twenty_thousand_jobs_meet_their_deadlines_also_with_a_failing_provider(
                     missed += replay.run(case, policy, cell, starts).missed
                     replayed += len(starts)
     assert (missed, replayed) == (0, 44_800)
+
+
+def test_a_provider_that_fails_leaves_the_last_forecast_until_it_is_stale() -> None:
+    sure = recorded(count=400)
+    hour = np.arange(400)
+    found = carbon.with_failures(sure, (hour == 0) | (hour == 10) | ((hour >= 100) & (hour < 107)))
+    assert list(np.flatnonzero(found.failed)) == [0, 104, 105, 106]
+    np.testing.assert_array_equal(found.expected[10, :-1], sure.expected[9, 1:])
+    np.testing.assert_array_equal(found.expected[103, :-4], sure.expected[99, 4:])
+    assert found.expected[10, -1] == sure.expected[9, -24]
+    np.testing.assert_array_equal(found.expected[11], sure.expected[11])
+    np.testing.assert_array_equal(found.actual, sure.actual)
+
+
+def test_nothing_of_an_hour_that_failed_is_known_in_it() -> None:
+    sure = recorded(count=400)
+    failed = np.arange(400) % 3 == 2
+    other = Replay(sure.actual, np.where(failed[:, None], 0, sure.expected), sure.failed, sure.expected)
+    known = Replay(sure.actual, sure.expected, sure.failed, sure.expected)
+    np.testing.assert_array_equal(
+        carbon.with_failures(known, failed).expected, carbon.with_failures(other, failed).expected
+    )
 
 
 def test_a_deadline_that_is_missed_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -195,9 +223,11 @@ def test_no_forecast_of_the_bench_knows_an_hour_that_has_not_begun(tmp_path: Pat
         lines = [f"{START + int(i) * HOUR:%Y-%m-%dT%H:%M:%SZ},{value:.3f}" for i, value in pairs]
         (tmp_path / f"{name}__made.csv").write_text("\n".join(["datetime,carbon_intensity", *lines]) + "\n")
     found = carbon_traces.cases(tmp_path, [])
-    rows = [carbon.forecasts(case, refit_h=4800)[: 5100 - 4800] for case in found]
+    known = 5100 - 4800
+    made = [carbon.forecasts(case, refit_h=4800) for case in found]
     assert [case.first for case in found] == [4800, 4800]
-    np.testing.assert_array_equal(rows[0], rows[1])
+    for column in (0, 1):
+        np.testing.assert_array_equal(made[0][column][:known], made[1][column][:known])
 
 
 def test_the_last_year_of_a_long_trace_is_unseen_and_the_last_half_of_a_short_one(folder: Path) -> None:

@@ -172,6 +172,19 @@ def test_without_a_forecast_that_reaches_far_enough_it_runs_now_and_says_why(
         assert decision.reason.endswith(reason)
 
 
+@pytest.mark.parametrize("is_interruptible", [True, False])
+def test_what_may_well_turn_out_cleaner_is_waited_for(is_interruptible: bool) -> None:
+    sure = forecast(300, 301, 301, 301)
+    open_ended = replace(sure, low=np.array([300.0, 200.0, 200.0, 200.0]))
+    unknown = replace(sure, low=np.full(4, np.nan))
+    work = job(1, 4, is_interruptible=is_interruptible)
+    for made in (sure, unknown):
+        assert adaptive.decide(work, made, now=NOON).action == "run"
+    decision = adaptive.decide(work, open_ended, now=NOON)
+    assert decision.action == "wait"
+    assert "may well turn out cleaner" in decision.reason
+
+
 def test_what_runs_in_one_piece_is_never_stopped() -> None:
     decision = adaptive.decide(job(1, 8, is_running=True), forecast(), now=NOON)
     assert (decision.action, decision.reason) == ("run", "It is running and cannot be interrupted.")
