@@ -129,6 +129,7 @@ class Runs:
         status: Status | None = None,
         name: str | None = None,
         project: str | None = None,
+        is_external: bool | None = None,
         limit: int | None = None,
         cursor: str | None = None,
     ) -> RunList:
@@ -137,10 +138,10 @@ class Runs:
         Runs without a value come last in both orders, the blank ones, which have no value at all, behind the
         others and by the time they were added; equal values are ordered by run_id. Sorted by what was
         achieved, simulated runs come after all real ones. A page costs O(log n + page). With a name, which
-        goes with time_added alone, only the external runs of that name are listed. For a project, and for a
-        status beside a name, runs are looked at one by one: a page ends after _LOOKED_AT of them, also with
-        fewer runs than ``limit`` or none, and its ``total`` counts the others too. Raises InvalidInput on a
-        cursor this list did not give out and on a limit below 1.
+        goes with time_added alone, only the external runs of that name are listed. For a project, for
+        is_external and for a status beside a name, runs are looked at one by one: a page ends after
+        _LOOKED_AT of them, also with fewer runs than ``limit`` or none, and its ``total`` counts the others
+        too. Raises InvalidInput on a cursor this list did not give out and on a limit below 1.
         """
         if name is not None and sort is not SortField.TIME_ADDED:
             raise InvalidInput(
@@ -157,7 +158,7 @@ class Runs:
             size = _RUNS_PER_CALL if limit is None else min(_RUNS_PER_CALL, limit - len(runs))
             total, counts, place, run_ids = self._page(listing, size, place)
             looked_at += len(run_ids)
-            wanted = (run for run in self._fetch(run_ids) if _fits(run, status, project))
+            wanted = (run for run in self._fetch(run_ids) if _fits(run, status, project, is_external))
             runs |= {run.run_id: run for run in wanted}
         next_cursor = listing.encode_cursor(place) if place else None
         return RunList(runs=tuple(runs.values()), cursor=next_cursor, total=total, counts=counts)
@@ -198,8 +199,9 @@ class Runs:
         return [decode_run(key, stored) for key, stored in zip(run_ids, replies, strict=True) if stored]
 
 
-def _fits(run: Run, status: Status | None, project: str | None) -> bool:
-    return status in (None, run.status) and project in (None, run.options.project)
+def _fits(run: Run, status: Status | None, project: str | None, is_external: bool | None) -> bool:
+    is_known = status in (None, run.status) and project in (None, run.options.project)
+    return is_known and is_external in (None, run.is_external)
 
 
 def _sum_by_status(sizes: Sequence[int]) -> dict[Status, int]:
