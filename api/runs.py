@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Annotated, Any, Literal
 
@@ -179,7 +180,7 @@ def list_runs(query: RunsQuery) -> Response:
     )
     ids = [run.run_id for run in page.runs]
     epochs = db().runs.list_epochs_of(ids) if "in_update" in query.fields else {}
-    sparklines = db().runs.list_sparklines(ids) if "sparkline" in query.fields else {}
+    sparklines = _list_sparklines(page.runs) if "sparkline" in query.fields else {}
     return reply(
         RunsReply.model_construct(
             results=show_runs(page.runs, epochs=epochs, sparklines=sparklines),
@@ -188,6 +189,13 @@ def list_runs(query: RunsQuery) -> Response:
             counts=page.counts,
         )
     )
+
+
+def _list_sparklines(listed: Sequence[Run]) -> dict[str, list[float]]:
+    own, external = (
+        [run.run_id for run in listed if run.is_external is is_external] for is_external in (False, True)
+    )
+    return db().runs.list_sparklines(own) | db().metrics.list_sparklines(external)
 
 
 @runs.get("/api/runs/<iid>/epochs")

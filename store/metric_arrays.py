@@ -117,3 +117,31 @@ def to_series(points: Points, *, total: int) -> Series:
         total=total,
         is_downsampled=len(points) < total,
     )
+
+
+def accuracy_among(kept: Sequence[str | None]) -> MetricSummary | None:
+    """Return what is known of the metric that is a run's accuracy, of ACCURACIES as they are kept.
+
+    As record_points.lua decides it: the first whose values can be one. None where there is none.
+    """
+    for name, stored in zip(ACCURACIES, kept, strict=True):
+        metric = decode_summary(name, stored) if stored else None
+        if (
+            metric
+            and metric.min is not None
+            and metric.max is not None
+            and 0 <= metric.min <= metric.max <= 1
+        ):
+            return metric
+    return None
+
+
+def value_bytes(place: int) -> tuple[int, int]:
+    """Return where in the string of a metric the value of a point is: its first and its last byte."""
+    start = place * POINT.itemsize + POINT["step"].itemsize
+    return start, start + POINT["value"].itemsize - 1
+
+
+def value_of(stored: bytes) -> float:
+    """Read the bytes of one value."""
+    return float(np.frombuffer(stored, POINT["value"])[0])

@@ -37,7 +37,7 @@ def thin(points: Points, most: int, method: Method) -> Points:
     is_finite = np.isfinite(points["value"])
     finite, others = np.flatnonzero(is_finite), np.flatnonzero(~is_finite)
     room = min(len(others), max(most // _NON_FINITE_SHARE, most - len(finite)))
-    kept = [others[_evenly(len(others), room)]]
+    kept = [others[evenly(len(others), room)]]
     if len(finite) <= most - room:
         kept.append(finite)
     else:
@@ -60,7 +60,8 @@ def _shape(points: Points, most: int, method: Method) -> Places:
     return np.unique(np.concatenate([ends, found.astype(np.intp)]))
 
 
-def _evenly(count: int, wanted: int) -> Places:
+def evenly(count: int, wanted: int) -> Places:
+    """Return at most so many of the places from 0 on, both ends among them."""
     return (
         np.unique(np.linspace(0, count - 1, wanted).round().astype(np.intp)) if wanted else np.array([], int)
     )

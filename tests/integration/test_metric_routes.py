@@ -162,3 +162,18 @@ def test_the_runs_of_a_project_are_listed_without_reading_all_at_once(
     page = api.get("/api/experiments?project=mine&limit=1").get_json()
     assert page["results"] == []
     assert listed(api, f"project=mine&limit=3&cursor={page['cursor']}") == [mine]
+
+
+def test_the_list_has_a_thinned_out_accuracy_of_external_runs_too(api: FlaskClient, db: RedisDB) -> None:
+    short, long, percent, none = (begin(api) for _ in range(4))
+    lease = running(db)
+    db.runs.record_epoch(lease, epoch(1, test_accuracy=0.25))
+    send(api, short, 1, accuracy=[(0, 0.5), (1, "NaN"), (2, 0.75)])
+    send(api, long, 1, val_accuracy=[(step, step / 1000) for step in range(1001)], accuracy=[(0, 0.1)])
+    send(api, percent, 1, accuracy=[(0, 50.0)])
+    rows = api.get("/api/runs?fields=sparkline").get_json()["results"]
+    curves = {row["iid"]: row["sparkline"] for row in rows}
+    assert curves[short] == [0.5, 0.75]
+    assert (len(curves[long]), curves[long][0], curves[long][-1]) == (24, 0.0, 1.0)
+    assert curves[long] == sorted(curves[long])
+    assert (curves[percent], curves[none], curves[lease.run_id]) == ([], [], [0.25])
