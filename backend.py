@@ -20,7 +20,9 @@ from api.bulk import bulk
 from api.carbon import carbon
 from api.controls import controls
 from api.docs import docs, finish_openapi
+from api.experiments import experiments
 from api.health import VERSION, health
+from api.metrics import metrics
 from api.models import models
 from api.runs import runs
 from api.state import State, attach, state_of
@@ -35,7 +37,21 @@ from settings import Settings, load_settings
 from trainers import validator
 
 CONFIG = Path(__file__).resolve().with_name("gunicorn.conf.py")
-BLUEPRINTS = (runs, controls, bulk, carbon, models, accounts, totals, trainers, workers, health, docs)
+BLUEPRINTS = (
+    runs,
+    experiments,
+    metrics,
+    controls,
+    bulk,
+    carbon,
+    models,
+    accounts,
+    totals,
+    trainers,
+    workers,
+    health,
+    docs,
+)
 
 
 def create_app(settings: Settings | None = None, db: RedisDB | None = None) -> APIFlask:

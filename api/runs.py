@@ -34,6 +34,7 @@ from trainers import validator
 runs = APIBlueprint("runs", __name__, tag="Runs")
 
 MAX_PAGE = 500
+MAX_LINES = 1000
 LINE_ID_PATTERN = r"^[0-9]{1,19}(-[0-9]{1,19})?$"
 
 
@@ -99,8 +100,9 @@ class LogQuery(Record):
     """Which lines of a log to answer."""
 
     after: str | None = Field(
-        None, pattern=LINE_ID_PATTERN, description="a line_id; without it, the newest 1000 lines"
+        None, pattern=LINE_ID_PATTERN, description="a line_id; without it, the newest lines"
     )
+    limit: int = Field(1000, ge=1, le=MAX_LINES, description="most lines")
 
 
 def check_run_id(iid: str) -> str:
@@ -143,6 +145,7 @@ def submit_run(body: TrainBody, headers: TrainHeaders) -> Response:
 
 @runs.get("/status/<iid>", endpoint="get_status")
 @runs.get("/api/runs/<iid>")
+@runs.get("/api/experiments/<iid>", endpoint="get_experiment")
 @runs.input(RunQuery, location="query", arg_name="query")
 @runs.output(RunReply)
 def get_run(iid: str, query: RunQuery) -> Response:
@@ -153,6 +156,7 @@ def get_run(iid: str, query: RunQuery) -> Response:
 
 @runs.get("/experiments", endpoint="list_experiments")
 @runs.get("/api/runs")
+@runs.get("/api/experiments", endpoint="list_tracked")
 @runs.input(RunsQuery, location="query", arg_name="query")
 @runs.output(RunsReply)
 def list_runs(query: RunsQuery) -> Response:
@@ -186,9 +190,10 @@ def list_epochs(iid: str) -> Response:
 
 
 @runs.get("/api/runs/<iid>/log")
+@runs.get("/api/logs/<iid>", endpoint="get_log")
 @runs.input(LogQuery, location="query", arg_name="query")
 @runs.output(LogReply)
 def list_log(iid: str, query: LogQuery) -> Response:
     """Answer lines of a run's log, oldest first: those after ``after``, or the newest 1000."""
     run = get_known_run(iid)
-    return reply(LogReply(lines=db().log.list(run.run_id, after=query.after)))
+    return reply(LogReply(lines=db().log.list(run.run_id, after=query.after, limit=query.limit)))

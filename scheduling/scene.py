@@ -27,7 +27,8 @@ class Scene:
     @cached_property
     def past(self) -> Sequence[Run]:
         """The runs that are done, newest first."""
-        return self.store.runs.list(status=Status.DONE, limit=MAX_PAST_RUNS).runs
+        newest = self.store.runs.list(status=Status.DONE, limit=MAX_PAST_RUNS).runs
+        return [run for run in newest if not run.is_external]
 
     @cached_property
     def workers(self) -> Sequence[Worker]:

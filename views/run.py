@@ -212,6 +212,8 @@ def _head(run: RunReply, seen: Snapshot[RunReply], *, is_live: bool) -> DeltaGen
 def _progress(run: RunReply, epochs: EpochsReply) -> None:
     now = datetime.now(UTC)
     text = f"Epoch {run.epochs_done} of {run.num_epochs}"
+    if run.progress is None:
+        text = f"Reported by its own script since {fmt.ago(run.time_added, now)}"
     is_to_end = run.status is Status.RUNNING and run.request is None
     if is_to_end and (left_s := remaining_s(run, epochs)) is not None:
         text += f" · about {fmt.duration(left_s)} left"
@@ -220,7 +222,10 @@ def _progress(run: RunReply, epochs: EpochsReply) -> None:
         text = f"Queue **{queue}** · added {fmt.ago(run.time_added, now)}"
     if line := standing(run):
         text += f" · {fmt.plain(line)}"
-    st.progress(run.progress, text=text)
+    if run.progress is None:
+        st.caption(text)
+    else:
+        st.progress(run.progress, text=text)
 
 
 def standing(run: RunReply) -> str | None:
@@ -250,7 +255,7 @@ def _prediction(run: RunReply, account: AccountReply | None) -> None:
 def remaining_s(run: RunReply, epochs: EpochsReply) -> float | None:
     """Guess the time left from the newest epochs; None before the first one."""
     recent = [result.duration_s for result in epochs.epochs[-_RECENT_EPOCHS:]]
-    if not recent:
+    if not recent or run.num_epochs is None:
         return None
     return (run.num_epochs - run.epochs_done) * sum(recent) / len(recent)
 

@@ -43,6 +43,12 @@ VALUES = {
     "allowed_hosts": "a, b",
     "allowed_origins": "https://a,https://b",
     "max_body_bytes": "2000",
+    "max_batch_bytes": "3000",
+    "max_batch_points": "10",
+    "max_metrics": "20",
+    "max_metric_points": "30",
+    "silent_s": "60",
+    "page_url": "https://wattle.example.org",
     "request_timeout_s": "2.5",
 }
 
