@@ -22,7 +22,11 @@ def main(arguments: list[str] | None = None) -> int:
         "--any-host", action="store_true", help="of a shared folder also what other hosts left"
     )
     given = parser.parse_args(arguments)
-    done = replay(given.spool_dir, Connection(given.api_url), any_host=given.any_host)
+    connection = Connection(given.api_url)
+    try:
+        done = replay(given.spool_dir, connection, any_host=given.any_host)
+    finally:
+        connection.close()
     print(f"{done.sent} sessions sent, {done.left} left." + (f" {done.reason}" if done.left else ""))
     return 1 if done.left else 0
 

@@ -57,9 +57,19 @@ class Comparison:
         return "\n".join([*lines, self.page_url])
 
 
-def compare(connection: Connection, wanted: Iterable[str]) -> Comparison:
-    """Compare runs by their ids or names, of which the newest of that name is taken. Never raises
-    MonitorError: what cannot be had is in ``missing``."""
+def compare(api_url: str, wanted: Iterable[str]) -> Comparison:
+    """Compare runs by their ids or names, of which the newest of that name is taken.
+
+    Never raises MonitorError: what cannot be had is in ``missing``.
+    """
+    connection = Connection(api_url)
+    try:
+        return _compare(connection, wanted)
+    finally:
+        connection.close()
+
+
+def _compare(connection: Connection, wanted: Iterable[str]) -> Comparison:
     runs: dict[str, Any] = {}
     metrics: dict[str, dict[str, MetricSummary]] = {}
     missing: dict[str, str] = {}

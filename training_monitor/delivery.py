@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import zlib
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
@@ -69,7 +70,8 @@ class Delivery:
         self.run_id = spool.run_id
         self.refusal: str | None = None
         """Why the server takes nothing of this run any more."""
-        self.dropped = self._beats = 0
+        self._refused: set[str] = set()
+        self._beats = 0
         self._reader = PointReader()
         self._read_again(spool.journals["points"])
         self._couriers = [
@@ -105,6 +107,10 @@ class Delivery:
             body = {"session": f"{self._spool.head.session}b", "seq": self._beats, "points": {}}
             self._hear(self._connection.post(f"/api/metrics/{self.run_id}", body))
 
+    def close(self) -> None:
+        """Close the connection."""
+        self._connection.close()
+
     @property
     def is_done(self) -> bool:
         """Whether the server has all, or will take nothing."""
@@ -124,23 +130,25 @@ class Delivery:
         return used
 
     def _send_part(self, part: Mapping[str, Column], seq: int) -> None:
-        session = self._spool.head.session
+        wanted = {name: column for name, column in part.items() if name not in self._refused}
         try:
-            self._post_points(encode_points(session, seq, part))
+            self._post_points(encode_points(self._spool.head.session, seq, wanted))
         except ServerRefused as error:
             if self._note_gone(error):
                 return
             # Nothing of a refused body is stored. One metric must not cost the others their points.
-            for number, column in enumerate(part.values(), start=1):
-                self._send_column(column, f"{session}n{seq}", number)
+            for column in wanted.values():
+                self._send_column(column, seq)
 
-    def _send_column(self, column: Column, session: str, seq: int) -> None:
+    def _send_column(self, column: Column, seq: int) -> None:
+        # Each has a sequence of its own: a number says what has come, and these come one by one.
+        session = f"{self._spool.head.session}m{zlib.crc32(column.name.encode()):08x}"
         try:
             self._post_points(encode_points(session, seq, {column.name: column}))
         except ServerRefused as error:
             if not self._note_gone(error):
-                self.dropped += len(column.steps)
-                log.warning("%d points of %s are refused: %s", len(column.steps), column.name, error)
+                self._refused.add(column.name)
+                log.warning("No more points of %s are sent, the server refuses them: %s", column.name, error)
 
     def _post_points(self, body: bytes) -> None:
         self._hear(self._connection.post(f"/api/metrics/{self.run_id}", body))
@@ -167,7 +175,6 @@ class Delivery:
             self._hear(self._connection.post(path, body, key=key))
         except ServerRefused as error:
             if not self._note_gone(error):
-                self.dropped += 1
                 log.warning("The server refuses the %s run_id=%s: %s", what, self.run_id, error)
 
     def _hear(self, answer: Any) -> None:

@@ -46,6 +46,8 @@ class EpochEnergy:
         self._said: set[str] = set()
         self._gauge.start()
         self._since_ns = time.monotonic_ns()
+        self.quality = self._gauge.reading(self._since_ns - 1, self._since_ns).quality
+        """Whether it is measured or estimated; None when it is unknown."""
         self._thread = threading.Thread(target=self._read_all, name="training_monitor energy", daemon=True)
         self._thread.start()
 
@@ -74,7 +76,6 @@ class EpochEnergy:
         if reading.energy_j is None:
             self._say_once(f"The energy is unknown: {reading.reason}")
             return found
-        self._say_once(f"The energy is {reading.quality}.")
         found["energy_kwh"] = energy_kwh(reading.energy_j)
         try:
             found["co2_g"] = found["energy_kwh"] * self._intensity()

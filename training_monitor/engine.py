@@ -60,7 +60,9 @@ class Engine:
         self._rung.set()
         self._hurry.set()
         self._sender.join(timeout_s + 1.0)
-        return not self._sender.is_alive() and self._delivery.is_done and self._spool.is_empty
+        if self._sender.is_alive():
+            return False
+        return self._delivery.refusal is not None or (self._delivery.is_done and self._spool.is_empty)
 
     @property
     def is_closed(self) -> bool:
@@ -84,6 +86,12 @@ class Engine:
             self._rung.wait(KEEP_S)
 
     def _send(self) -> None:
+        try:
+            self._send_until_closed()
+        finally:
+            self._delivery.close()
+
+    def _send_until_closed(self) -> None:
         beaten_at = time.monotonic()
         while True:
             is_last = self._is_closing.is_set()

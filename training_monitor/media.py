@@ -1,4 +1,4 @@
-"""Pictures for the server. Arrays and tensors need the extra ``media``; bytes of PNG and JPEG need nothing."""
+"""Pictures for the server. Arrays and tensors need the extra ``media``; PNG and JPEG bytes nothing."""
 
 from __future__ import annotations
 

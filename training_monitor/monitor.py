@@ -25,6 +25,7 @@ from training_monitor.replay import ReplayThread
 from training_monitor.samples import SampleFeed
 from training_monitor.silence import Silence
 from training_monitor.spool import Spool, default_folder, most_bytes, open_spool
+from training_monitor.system import EVERY_S as SYSTEM_EVERY_S
 from training_monitor.system import SystemWatch, describe_environment
 from training_monitor.texts import TextLog
 from training_monitor.wire import pack_text
@@ -40,6 +41,9 @@ _MOST_LINE: Final = 4_000
 
 class _Energy(Protocol):
     """What energy.py has, where it is asked for."""
+
+    @property
+    def quality(self) -> str | None: ...
 
     def end_epoch(self, epoch: int) -> None: ...
 
@@ -74,7 +78,7 @@ class TrainingMonitor:
         ``end_epoch``. api_url: else WATTLE_API_URL, else this host's port 5000.
         With strict, raises MonitorError when the server does not answer or does not take the run.
         """
-        self._connection = Connection(api_url or default_url())
+        self.api_url = (api_url or default_url()).rstrip("/")
         self._run_id, self._request, self._step = resume, "", -1
         self._is_finished = False
         self._points: PointLog | Silence = Silence("there is nowhere to keep what is logged.")
@@ -83,32 +87,34 @@ class TrainingMonitor:
         self._engine: Engine | None = None
         self._feed: SampleFeed | None = None
         self._replay: ReplayThread | None = None
+        self._energy = self._guarded(self._open_energy) if energy else None
+        quality = self._energy.quality if self._energy else None
         experiment = {
             "name": experiment_name,
             "project": project_name,
             "params": to_json(params or {}),
             "tags": list(tags),
-            "environment": describe_environment(),
-            **({"resume": resume} if resume else {}),
-        }
-        root = Path(spool_dir) if spool_dir else default_folder()
-        self._spool = open_spool(root, self._connection.api_url, experiment, is_strict=strict)
-        if self._spool is not None:
-            self._start(self._spool, root, is_strict=strict)
-        self._energy = self._guarded(self._open_energy) if energy else None
-        self._system = SystemWatch(self._take)
+            "environment": describe_environment() | ({"energy_quality": quality} if quality else {}),
+        } | ({"resume": resume} if resume else {})
+        self._spool = self._open(Path(spool_dir or default_folder()), experiment, is_strict=strict)
+        self._system = SystemWatch(self._take, every_s=SYSTEM_EVERY_S)
         if system_metrics:
             self._system.start()
         _OPEN.add(self)
 
-    def _start(self, spool: Spool, root: Path, *, is_strict: bool) -> None:
+    def _open(self, root: Path, experiment: dict[str, Any], *, is_strict: bool) -> Spool | None:
+        """Begin to keep and to send; None when there is nowhere to keep anything."""
+        spool = open_spool(root, self.api_url, experiment, is_strict=is_strict)
+        if spool is None:
+            return None
         self._delivery = Delivery(
-            spool, self._connection, on_request=self._note_request, on_refusal=self._silence
+            spool, Connection(self.api_url), on_request=self._note_request, on_refusal=self._silence
         )
         if is_strict:
             try:
                 self._delivery.open()
             except MonitorError:
+                self._delivery.close()
                 spool.discard()
                 raise
         engine = Engine(spool, self._delivery, most_bytes=most_bytes())
@@ -120,7 +126,8 @@ class TrainingMonitor:
         spool.asides = {"points": points.take_aside, "lines": lines.take_aside, "acts": acts.take_aside}
         self._points, self._lines, self._acts = points, lines, acts
         engine.start()
-        self._replay = ReplayThread(root, self._connection)
+        self._replay = ReplayThread(root, self.api_url)
+        return spool
 
     @property
     def run_id(self) -> str | None:
@@ -190,7 +197,7 @@ class TrainingMonitor:
 
     def compare_experiments(self, experiments: Iterable[str]) -> Comparison:
         """Compare runs by their ids or names, print the comparison, and return it."""
-        comparison = compare(self._connection, experiments)
+        comparison = compare(self.api_url, experiments)
         print(comparison)
         return comparison
 
@@ -241,7 +248,6 @@ class TrainingMonitor:
             self._replay.close(0.0)
         if is_sent:
             self._spool.discard()
-            self._connection.close()
         else:
             if self._engine.is_closed:
                 self._spool.close()
@@ -277,7 +283,7 @@ class TrainingMonitor:
         if self._is_finished:
             return
         if self._feed is None:
-            self._feed = SampleFeed(self._connection, lambda: self.run_id)
+            self._feed = SampleFeed(Connection(self.api_url), lambda: self.run_id)
         size = len(samples) if batch_size is None else batch_size
         self._feed.add(samples, iteration=step, loss=loss, batch_size=size)
 

@@ -22,6 +22,9 @@ MOST_NAMES: Final = 2_000
 MOST_ASIDE: Final = 20_000
 _MOST_STEP: Final = 2**63
 
+# What asking a value for its number may raise: tensors of several elements have errors of their own.
+_NO_NUMBER = (TypeError, ValueError, OverflowError, RuntimeError)
+
 _DEFINITION = struct.Struct("<HI")  # 0, length of the JSON that follows
 _NUMBER = struct.Struct("<H")
 _MOST_NUMBERS: Final = 60_000
@@ -91,7 +94,7 @@ class PointLog:
             if is_written := end <= window.limit:
                 shape.pack_into(self._memory, window.offset, shape.number, step, time_s, *metrics.values())
                 window.commit(end)
-        except (struct.error, TypeError, ValueError):
+        except (struct.error, *_NO_NUMBER):
             is_written = False  # nothing counts that was not committed
         finally:
             self._release()
@@ -132,7 +135,7 @@ class PointLog:
                     if isinstance(value, str | bytes):
                         raise TypeError
                     yield name, float(value)
-                except (TypeError, ValueError, OverflowError, RuntimeError):
+                except _NO_NUMBER:
                     self._warn(name, f"the value of the metric {name!r} is not one number: {value!r:.80}")
 
     def _whole(self, step: Any) -> int | None:

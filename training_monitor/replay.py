@@ -61,9 +61,9 @@ def _send(spool: Spool, connection: Connection) -> str:
 class ReplayThread:
     """Replays beside a monitor, again until the server has answered."""
 
-    def __init__(self, root: Path, connection: Connection) -> None:
+    def __init__(self, root: Path, api_url: str) -> None:
         """Begin."""
-        self._root, self._connection = root, connection
+        self._root, self._connection = root, Connection(api_url)
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._replay, name="training_monitor replay", daemon=True)
         self._thread.start()
@@ -80,3 +80,5 @@ class ReplayThread:
                 wait_s = min(2 * wait_s, _LONGEST_WAIT_S)
         except Exception:  # the outer edge: monitoring must never end a training
             log.exception("What an earlier process left cannot be sent.")
+        finally:
+            self._connection.close()

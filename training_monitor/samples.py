@@ -79,6 +79,7 @@ class SampleFeed:
             run_id = self._run_id()
             if update is not None and run_id is not None:
                 self._send({**update, "run_id": run_id})
+        self._connection.close()
 
     def _send(self, update: Update) -> None:
         try:
