@@ -30,7 +30,7 @@ from api.totals import totals
 from api.trainers import trainers
 from api.workers import workers
 from errors import InvalidInput
-from housekeeping import Housekeeper
+from housekeeping import Housekeeper, Silence
 from redis_db import RedisDB
 from scheduling import Planner, Rounds, open_intensities
 from settings import Settings, load_settings
@@ -90,7 +90,11 @@ def start_housekeeping(app: APIFlask) -> Housekeeper:
     settings = state.settings
     planning = Rounds(state.db, state.planner, state.intensities)
     housekeeper = Housekeeper(
-        state.db, lease_s=settings.lease_s, validate=validator(settings), planning=planning
+        state.db,
+        lease_s=settings.lease_s,
+        validate=validator(settings),
+        planning=planning,
+        silence=Silence(settings.silent_s),
     )
     housekeeper.start()
     return housekeeper

@@ -58,20 +58,22 @@ class External:
         self._connection = connection
         self._keys = keys
 
-    def begin(self, request: ExperimentRequest, *, idempotency_key: str | None = None) -> Begun:
+    def begin(
+        self, request: ExperimentRequest, *, run_id: str | None = None, idempotency_key: str | None = None
+    ) -> Begun:
         """Add a run, which runs from now on; an idempotency_key of the last 24 h answers with its run.
 
         Atomic (begin_external.lua). Raises Conflict when the key was used for another request, InvalidInput
         on params that are too large or too deep.
         """
-        run_id = uuid4().hex
-        keys = [self._keys.of("run", run_id), self._keys.of("named", name_key(request.name))]
+        own_id = run_id or uuid4().hex
+        keys = [self._keys.of("run", own_id), self._keys.of("named", name_key(request.name))]
         if idempotency_key is not None:
             keys.append(self._keys.of("idempotency", hashed_key(idempotency_key)))
         digest = hashlib.sha256(
             json.dumps(request.model_dump(mode="json"), sort_keys=True).encode()
         ).hexdigest()
-        arguments: list[Argument] = [run_id, digest, _IDEMPOTENCY_TTL_S, *_fields(request)]
+        arguments: list[Argument] = [own_id, digest, _IDEMPOTENCY_TTL_S, *_fields(request)]
         stored_id, stored, is_new = self._connection.run(
             "begin_external", keys, arguments, is_replicated=True
         )
