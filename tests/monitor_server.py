@@ -139,7 +139,7 @@ class MonitorServer:
     def _list(self, params: dict[str, list[str]]) -> Any:
         wanted = params.get("name", [""])[0]
         found = [run_id for run_id, run in self.runs.items() if run.body["name"] == wanted]
-        return {"runs": [self._reply(run_id) for run_id in reversed(found)]}
+        return {"results": [self._reply(run_id) for run_id in reversed(found)]}
 
     def _summary(self, run: Recorded) -> Any:
         def row(name: str) -> dict[str, Any]:

@@ -99,7 +99,7 @@ def _find(connection: Connection, wanted: str) -> Any:
         except ServerRefused as error:
             if error.status != _NOT_FOUND:
                 raise
-    found = connection.get("/api/experiments", {"name": wanted, "limit": "1"})["runs"]
+    found = connection.get("/api/experiments", {"name": wanted, "limit": "1"})["results"]
     if not found:
         raise ServerRefused(_NOT_FOUND, f"There is no run with the id or name {wanted!r}.")
     return connection.get(f"/api/experiments/{quote(found[0]['iid'])}")
