@@ -140,7 +140,9 @@ def test_scikit_learn_cross_validates_each_fold_a_step(start: Start, server: Mon
             monitor, SGDClassifier(random_state=0), x, y, cv=4, return_train_score=True
         )
     with start("regression") as monitor:
-        sklearn.cross_validate(monitor, LinearRegression(), x, y, cv=3, scoring=["r2", "neg_mean_absolute_error"])
+        sklearn.cross_validate(
+            monitor, LinearRegression(), x, y, cv=3, scoring=["r2", "neg_mean_absolute_error"]
+        )
     first, second = server.runs.values()
     assert [point[:2] for point in first.points["test_accuracy"]] == list(enumerate(found["test_score"]))
     assert set(first.points) == {"fit_duration_s", "score_duration_s", "test_accuracy", "train_accuracy"}
