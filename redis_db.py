@@ -22,13 +22,13 @@ from store.keys import Keys, check_queue
 from store.line import Line
 from store.locks import Locks
 from store.log import Log
-from store.metrics import MetricLimits, Metrics
+from store.metrics import MetricLimits, Metrics, Span
 from store.power import Power
 from store.queue import Queue
 from store.runs import Runs
 from store.workers import Workers
 
-__all__ = ["MetricLimits", "RedisDB", "check_queue"]
+__all__ = ["MetricLimits", "RedisDB", "Span", "check_queue"]
 
 
 class RedisDB:

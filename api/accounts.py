@@ -175,9 +175,8 @@ def _median(values: Sequence[float | None]) -> float | None:
 
 
 def _past_runs() -> Sequence[Run]:
-    newest = db().runs.list(status=Status.DONE, limit=MAX_PAST_RUNS).runs
     # What other people's scripts train is nothing to learn from, nor to be compared with.
-    return [run for run in newest if not run.is_external]
+    return db().runs.list(status=Status.DONE, limit=MAX_PAST_RUNS, is_external=False).runs
 
 
 def _find_intensity() -> Intensity | None:

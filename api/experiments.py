@@ -11,7 +11,6 @@ from api.body import reply
 from api.replies import show_run
 from api.runs import TrainHeaders, check_run_id, get_known_run
 from api.state import db
-from errors import Conflict
 from schema import (
     ExperimentRequest,
     Note,
@@ -54,7 +53,7 @@ def set_params(iid: str, body: ParamsRequest) -> Response:
 
     409 for a run of the queue, whose hyper_params are frozen.
     """
-    run_id = _external(iid).run_id
+    run_id = check_run_id(iid)
     db().external.set_params(run_id, body.params)
     return _answer(run_id)
 
@@ -100,23 +99,14 @@ def set_status(iid: str, body: StatusRequest) -> Response:
 
 
 def _resume(run_id: str, body: ExperimentRequest) -> Run:
-    found = db()
-    found.external.reopen(run_id)
-    if body.params:
-        found.external.set_params(run_id, body.params)
+    """Go on with a run; one whose params or tags are refused stays as it ended."""
+    found = db().external
+    # Also without any: a run of the queue is refused here, before its tags are touched.
+    found.set_params(run_id, body.params)
     if body.tags:
-        found.external.set_tags(run_id, add=body.tags, remove=())
-    return found.runs.get(run_id)
-
-
-def _external(iid: str) -> Run:
-    """Return the run of a path that its own script reports. Raises NotFound, Conflict for another."""
-    run = get_known_run(iid)
-    if not run.is_external:
-        raise Conflict(
-            f"Run {run.run_id} is a run of the queue: its hyper_params are frozen. Rerun it with others."
-        )
-    return run
+        found.set_tags(run_id, add=body.tags, remove=())
+    found.reopen(run_id)
+    return db().runs.get(run_id)
 
 
 def _answer(run_id: str) -> Response:

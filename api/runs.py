@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Annotated, Any, Literal
 
@@ -81,6 +82,10 @@ class RunsQuery(Record):
     sort: SortField = Field(SortField.TIME_ADDED, description="runs without a value come last")
     order: Literal["asc", "desc"] = "desc"
     status: Status | None = None
+    name: str | None = Field(
+        None, max_length=250, description="of the experiment: its runs, by time_added, the newest first"
+    )
+    project: str | None = Field(None, max_length=64, description="runs of that project")
     limit: int | None = Field(None, ge=1, le=MAX_PAGE, description="turns paging on; without it, every run")
     cursor: str | None = Field(None, max_length=400, description="from the page before; sort as there")
     fields: Annotated[
@@ -165,11 +170,17 @@ def list_runs(query: RunsQuery) -> Response:
     Without ``limit`` every run is answered; with it, a page and a cursor for the next one.
     """
     page = db().runs.list(
-        query.sort, order=query.order, status=query.status, limit=query.limit, cursor=query.cursor
+        query.sort,
+        order=query.order,
+        status=query.status,
+        name=query.name,
+        project=query.project,
+        limit=query.limit,
+        cursor=query.cursor,
     )
     ids = [run.run_id for run in page.runs]
     epochs = db().runs.list_epochs_of(ids) if "in_update" in query.fields else {}
-    sparklines = db().runs.list_sparklines(ids) if "sparkline" in query.fields else {}
+    sparklines = _list_sparklines(page.runs) if "sparkline" in query.fields else {}
     return reply(
         RunsReply.model_construct(
             results=show_runs(page.runs, epochs=epochs, sparklines=sparklines),
@@ -178,6 +189,13 @@ def list_runs(query: RunsQuery) -> Response:
             counts=page.counts,
         )
     )
+
+
+def _list_sparklines(listed: Sequence[Run]) -> dict[str, list[float]]:
+    own, external = (
+        [run.run_id for run in listed if run.is_external is is_external] for is_external in (False, True)
+    )
+    return db().runs.list_sparklines(own) | db().metrics.list_sparklines(external)
 
 
 @runs.get("/api/runs/<iid>/epochs")

@@ -27,6 +27,7 @@ from store.encoding import decode_run, encode_error, time_of_entry, to_json, to_
 from store.keys import Keys
 from store.log import MAX_LINES, bounded
 from store.metrics import MAX_SESSIONS
+from store.paging import name_key
 from store.runs import no_run
 from store.submission import hashed_key
 
@@ -195,11 +196,6 @@ class External:
             if is_done:
                 return
         raise Conflict(f"Run {run_id} is being changed by others all the time. Try again in a moment.")
-
-
-def name_key(name: str) -> str:
-    """Return what the runs of a name are kept under; scripts compute it, too."""
-    return hashlib.sha1(name.encode(), usedforsecurity=False).hexdigest()
 
 
 def encode_params(params: Mapping[str, JsonValue]) -> str:

@@ -1,7 +1,8 @@
-"""The points of the metrics of runs whose own scripts report them."""
+"""The points of metrics: scripts report theirs, those of a run of the queue are its epochs."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -10,12 +11,31 @@ from typing import Final
 import numpy as np
 
 from errors import FieldError, InvalidInput, NotFound
-from schema import BatchReply, MetricPoints, MetricSummary, PointsRequest, Run, day_of
+from schema import BatchReply, Method, MetricPoints, MetricSummary, PointsRequest, Run, Series, day_of
 from store.connection import Argument, Connection
+from store.encoding import decode_epochs
 from store.keys import Keys
-from store.metric_arrays import Points, decode_summary, from_bytes, summarise, to_array, to_bytes
+from store.metric_arrays import (
+    ACCURACIES,
+    Points,
+    accuracy_among,
+    decode_summary,
+    from_bytes,
+    of_epochs,
+    summarise,
+    to_array,
+    to_bytes,
+    to_series,
+    to_summary,
+    value_bytes,
+    value_of,
+)
+from store.thinning import between, evenly, thin
 
 MAX_SESSIONS: Final = 10_000
+
+Curve = list[float]
+Cells = list[tuple[str, list[Argument]]]
 
 
 @dataclass(frozen=True)
@@ -26,6 +46,18 @@ class MetricLimits:
     points: int = 2_000_000
     """Of one metric."""
     batch_points: int = 100_000
+
+
+@dataclass(frozen=True)
+class Span:
+    """Which points of a metric are wanted."""
+
+    first_step: int | None = None
+    last_step: int | None = None
+    """Included."""
+    points: int = 1_000
+    """At most so many, at least 4."""
+    method: Method = "minmax"
 
 
 _LIMITS: Final = MetricLimits()
@@ -59,23 +91,58 @@ class Metrics:
         accepted, request = self._connection.run("record_points", keys, arguments)
         return BatchReply(seq=batch.seq, accepted=accepted, request=request or None)
 
-    def list(self, run_id: str) -> Sequence[MetricSummary]:
-        """Return what is known of every metric of a run, by name."""
-        stored: Mapping[str, str] = self._connection.call("HGETALL", self._keys.of("metrics", run_id))
+    def list(self, run: Run) -> Sequence[MetricSummary]:
+        """Return what is known of every metric of a run, by name; those of a queue's run are its epochs'."""
+        if not run.is_external:
+            return [to_summary(name, summarise(own)) for name, own in self._epochs(run.run_id).items()]
+        stored: Mapping[str, str] = self._connection.call("HGETALL", self._keys.of("metrics", run.run_id))
         return [decode_summary(name, stored[name]) for name in sorted(stored)]
 
-    def get(self, run_id: str, name: str) -> Points:
-        """Return all points of a metric by step, those of one step in the order in which they came.
+    def read(self, run: Run, names: Sequence[str], span: Span) -> dict[str, Series]:
+        """Return points of metrics, those of one step in the order in which they came.
 
         Raises NotFound when the run has no such metric.
         """
+        epochs = None if run.is_external else self._epochs(run.run_id)
+        found = {}
+        for name in names:
+            points = self.get(run.run_id, name) if epochs is None else epochs.get(name)
+            if points is None:
+                raise _no_metric(run.run_id, name)
+            inside = between(points, span.first_step, span.last_step)
+            found[name] = to_series(thin(inside, span.points, span.method), total=len(inside))
+        return found
+
+    def get(self, run_id: str, name: str) -> Points:
+        """Return all points of a metric of an external run by step. Raises NotFound when it has none such."""
         stored = self._connection.read_bytes(self._keys.of("points", run_id, name))
         if stored is None:
-            raise NotFound(
-                f"Run {run_id} has no metric {name!r}. GET /api/metrics/{run_id} lists those it has."
-            )
+            raise _no_metric(run_id, name)
         points = from_bytes(stored)
         return points[np.argsort(points["step"], kind="stable")]
+
+    def list_sparklines(self, run_ids: Sequence[str], points: int = 24) -> dict[str, Curve]:
+        """Return the accuracies of many external runs as they came, each thinned out evenly.
+
+        Two round trips, and of a curve no more is read than is shown. Empty without a metric that is one.
+        """
+        stored = self._connection.call_many(
+            [("HMGET", self._keys.of("metrics", run_id), *ACCURACIES) for run_id in run_ids]
+        )
+        cells: Cells = []
+        for run_id, kept in zip(run_ids, stored, strict=True):
+            if curve := accuracy_among(kept):
+                key = self._keys.of("points", run_id, curve.name)
+                places = range(curve.count) if curve.count <= points else evenly(curve.count, points)
+                cells += [(run_id, ["GETRANGE", key, *value_bytes(int(place))]) for place in places]
+        found: dict[str, Curve] = {run_id: [] for run_id in run_ids}
+        replies = self._connection.call_many([command for _, command in cells])
+        for (run_id, _), text in zip(cells, replies, strict=True):
+            found[run_id].append(value_of(text.encode("utf-8", "surrogateescape")))
+        return {run_id: [value for value in own if math.isfinite(value)] for run_id, own in found.items()}
+
+    def _epochs(self, run_id: str) -> Mapping[str, Points]:
+        return of_epochs(decode_epochs(self._connection.call("HGETALL", self._keys.of("epochs", run_id))))
 
 
 def _metric(name: str, points: MetricPoints) -> Sequence[Argument]:
@@ -84,6 +151,12 @@ def _metric(name: str, points: MetricPoints) -> Sequence[Argument]:
         return []
     array = to_array(points)
     return [name, to_bytes(array), *summarise(array)]
+
+
+def _no_metric(run_id: str, name: str) -> NotFound:
+    return NotFound(
+        f"Run {run_id} has no metric {name[:80]!r}. GET /api/metrics/{run_id} lists those it has."
+    )
 
 
 def _too_many(points: int, limit: int) -> InvalidInput:

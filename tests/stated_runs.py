@@ -98,7 +98,7 @@ class Scripts:
         running = {key for key, run in found.items() if run.status is Status.RUNNING}
         assert set(self.raw.zrange("runs:external", 0, -1)) == running
         for key, run in found.items():
-            known = {metric.name: metric for metric in self.db.metrics.list(key)}
+            known = {metric.name: metric for metric in self.db.metrics.list(run)}
             assert {name: metric.count for name, metric in known.items()} == {
                 name: len(own) for name, own in self.points[key].items()
             }

@@ -69,6 +69,7 @@ OWNERS = {
     "transformers": ("training_monitor/callbacks/",),
     "mlflow": ("carbon_aware_trainer/integrations/",),
     "optuna": ("carbon_aware_trainer/integrations/",),
+    "tsdownsample": ("store/",),
     "plotly": ("views/charts.py", "views/carbon_charts.py"),
     "honcho": ("cli/",),
 }

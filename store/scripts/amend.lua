@@ -7,6 +7,13 @@ local run_id, field = ARGV[1], ARGV[2]
 if redis.call("EXISTS", KEYS[1]) == 0 then
   return nil
 end
+if field == "hyper_params" then
+  -- Those of a run of the queue are frozen.
+  local _, refusal = find_external(run_id)
+  if refusal then
+    return refusal
+  end
+end
 if (redis.call("HGET", KEYS[1], field) or "") ~= ARGV[3] then
   return 0
 end

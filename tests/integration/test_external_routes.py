@@ -15,7 +15,7 @@ from werkzeug.test import TestResponse
 
 from backend import create_app
 from redis_db import RedisDB
-from schema import Status
+from schema import RunOptions, Status
 from settings import Settings
 
 JSON = "application/json"
@@ -324,7 +324,9 @@ def test_points_that_come_after_the_end_are_kept(api: FlaskClient) -> None:
     send(api, iid, {"accuracy": points([0.5])})
     api.post(f"/api/experiments/{iid}/status", json={"status": "done"})
     send(api, iid, {"accuracy": points([0.75], first=1)}, seq=2)
-    run = api.get("/api/runs?status=done&sort=best_accuracy").get_json()["results"][0]
+    listed = api.get("/api/runs?sort=best_accuracy").get_json()
+    run = listed["results"][0]
+    assert listed["total"] == 1, "it is in the lists of one status only"
     assert (run["iid"], run["status"], run["best_accuracy"]) == (iid, "done", 0.75)
 
 
@@ -349,12 +351,36 @@ def test_what_is_no_run_of_a_script_cannot_be_gone_on_with(api: FlaskClient) -> 
         (f"/api/logs/{queued}", {"session": "s", "seq": 1, "lines": []}),
         (f"/api/experiments/{queued}/status", {"status": "done"}),
         (f"/api/experiments/{queued}/params", {"params": {"a": 1}}),
-        ("/api/experiments", {"name": "a", "resume": queued}),
+        ("/api/experiments", {"name": "a", "resume": queued, "tags": ["t"], "params": {"lr": 2}}),
     ):
         assert error_of(api.post(path, json=body))[0] == 409, path
         missing = {**body, "resume": "nobody"} if "resume" in body else body
         assert error_of(api.post(path.replace(queued, "nobody"), json=missing))[0] == 404, path
-    assert api.get(f"/api/runs/{queued}").get_json()["status"] == "waiting"
+    run = api.get(f"/api/runs/{queued}").get_json()
+    assert (run["status"], run["options"]["tags"]) == ("waiting", [])
+    assert "lr" not in run["hyper_params"]
+
+
+def test_a_resumption_that_is_refused_leaves_the_run_ended(api: FlaskClient) -> None:
+    iid = begin(api)
+    api.post(f"/api/experiments/{iid}/status", json={"status": "done"})
+    for more in ({"params": {"text": "x" * 70_000}}, {"tags": ["x" * 65]}):
+        assert api.post("/api/experiments", json={"name": "a", "resume": iid, **more}).status_code == 422
+    assert api.get(f"/api/runs/{iid}").get_json()["status"] == "done"
+
+
+def test_retrying_all_failed_runs_does_not_stop_at_those_of_scripts(api: FlaskClient, db: RedisDB) -> None:
+    for _ in range(3):
+        db.external.end(begin(api), Status.FAILED)
+    queued = api.post("/train", json={"num_epochs": 1}).get_json()["iid"]
+    api.post(f"/api/runs/{queued}/cancel", json={})
+    failed = db.queue.submit({"num_epochs": 1}, RunOptions(queue="w"))
+    lease = db.queue.claim(["w"], worker_id="w", lease_s=60)
+    assert lease is not None
+    db.queue.finish(lease, Status.FAILED)
+    reply = api.post("/api/runs/bulk", json={"action": "retry", "status": "failed"}).get_json()
+    assert [outcome["iid"] for outcome in reply["outcomes"]] == [failed.run_id]
+    assert (reply["succeeded"], reply["left"]) == (1, 3)
 
 
 def test_the_root_leads_to_the_page(api: FlaskClient) -> None:

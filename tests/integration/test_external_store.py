@@ -168,7 +168,7 @@ def test_a_worker_never_gets_such_a_run(db: RedisDB) -> None:
 
 def test_deleting_a_run_leaves_nothing_of_it(db: RedisDB, raw: redis.Redis) -> None:
     run_id = begin(db, params={"lr": 1})
-    record(db, run_id, batch(energy_kwh=[0.25, 0.25], **{"a/b": [1.0]}))
+    record(db, run_id, batch(energy_kwh=[0.25, 0.25], loss=[1.0]))
     db.external.append_log(run_id, lines(1, "one", "two"))
     db.external.add_note(run_id, "mine")
     with pytest.raises(Conflict, match="cancel it first"):

@@ -32,7 +32,7 @@ from schema import (
     planned_queue,
     requirement_queue,
 )
-from store.external import name_key
+from store.paging import name_key
 from tests.records import epoch, extra, plan
 from tests.stated_runs import Scripts
 
