@@ -1,8 +1,8 @@
-"""One logger of metrics in a process of its own: ``python -m bench.log_contestants NAME FOLDER SECONDS [URL]``.
+"""One logger in a process of its own: ``python -m bench.log_contestants NAME FOLDER SECONDS [URL]``.
 
-Standard library and that logger alone, so that each runs in its own environment. The last line is its figures:
-percentiles of a call with four scalars, back to back, and the CPU seconds of this process from the first call
-until all is flushed.
+Standard library and that logger alone, so that each runs in its own environment. The last line is its
+figures: percentiles of a call with four scalars, back to back, and the CPU seconds of this process from the
+first call until all is flushed.
 """
 
 from __future__ import annotations

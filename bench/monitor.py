@@ -1,9 +1,10 @@
 """What a call of log_metrics costs a training, ours and others', and how many points a backend takes in.
 
-Each logger runs in a process of its own, one after the other, with four scalars a call, back to back. Ours has its
-real backend (gunicorn, Redis with AOF everysec) and all of its defaults; MLflow a server of its own with one
-worker and SQLite; TensorBoard, W&B (offline) and trackio write to local files. Ingest is our points until the API
-says that it has them all, from one process. ``make peers`` first; a peer that cannot run gives the reason.
+Each logger runs in a process of its own, one after the other, with four scalars a call, back to back. Ours
+has its real backend (gunicorn, Redis with AOF everysec) and all of its defaults; MLflow a server of its own
+with one worker and SQLite; TensorBoard, W&B (offline) and trackio write to local files. Ingest is our
+points until the API says that it has them all, from one process. ``make peers`` first; a peer that cannot
+run gives the reason.
 """
 
 from __future__ import annotations

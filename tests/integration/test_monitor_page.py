@@ -94,7 +94,7 @@ def test_a_cancel_on_the_page_reaches_the_script_and_a_resume_goes_on(db: RedisD
 
 
 def test_a_run_of_the_queue_cannot_be_resumed(db: RedisDB, api_url: str) -> None:
-    run = db.queue.submit({"trainer": "demo"})
+    run = db.queue.submit({"trainer": "demo", "num_epochs": 1})
     with pytest.raises(MonitorError, match="queue"):
         TrainingMonitor("mine", strict=True, resume=run.run_id)
 
