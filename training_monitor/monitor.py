@@ -81,26 +81,30 @@ class TrainingMonitor:
         self.api_url = (api_url or default_url()).rstrip("/")
         self._run_id, self._request, self._step = resume, "", -1
         self._is_finished = False
-        self._points: PointLog | Silence = Silence("there is nowhere to keep what is logged.")
-        self._lines: TextLog | Silence = self._points
-        self._acts: TextLog | Silence = self._points
+        self._points: PointLog | Silence
+        self._lines: TextLog | Silence
+        self._acts: TextLog | Silence
+        self._silence("there is nowhere to keep what is logged.")
         self._engine: Engine | None = None
         self._feed: SampleFeed | None = None
         self._replay: ReplayThread | None = None
         self._energy = self._guarded(self._open_energy) if energy else None
-        quality = self._energy.quality if self._energy else None
         experiment = {
             "name": experiment_name,
             "project": project_name,
             "params": to_json(params or {}),
             "tags": list(tags),
-            "environment": describe_environment() | ({"energy_quality": quality} if quality else {}),
+            "environment": self._environment(),
         } | ({"resume": resume} if resume else {})
         self._spool = self._open(Path(spool_dir or default_folder()), experiment, is_strict=strict)
         self._system = SystemWatch(self._take, every_s=SYSTEM_EVERY_S)
         if system_metrics:
             self._system.start()
         _OPEN.add(self)
+
+    def _environment(self) -> dict[str, Any]:
+        quality = self._energy.quality if self._energy else None
+        return describe_environment() | ({"energy_quality": quality} if quality else {})
 
     def _open(self, root: Path, experiment: dict[str, Any], *, is_strict: bool) -> Spool | None:
         """Begin to keep and to send; None when there is nowhere to keep anything."""

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,7 @@ from cli.redis_server import RedisServer, free_port
 from client import Client
 from errors import ApiUnavailable
 from redis_db import RedisDB
-from tests.monitor_server import MonitorServer, monitor_server
+from tests.monitor_server import MonitorServer, Refusal, monitor_server
 from tests.programs import ROOT, Programs, wait_until
 
 pytestmark = pytest.mark.slow
@@ -106,24 +107,35 @@ def test_a_kill_at_any_moment_costs_no_point_that_was_logged(
     assert list((tmp_path / "spool").iterdir()) == []
 
 
-def test_a_kill_of_the_replay_doubles_nothing(
-    tmp_path: Path, server: MonitorServer, scripts: list[Script]
+@pytest.mark.parametrize("is_carried_out", [True, False])
+def test_a_kill_of_the_replay_neither_doubles_nor_loses(
+    tmp_path: Path, server: MonitorServer, scripts: list[Script], is_carried_out: bool
 ) -> None:
     server.stop()
     scripts.append(script := Script(tmp_path, server.url, "0"))
     wait_until(lambda: script.logged > 3_000)
     logged = script.kill()
     server.start()
-    # Each of these carries a request out, hears nothing and dies.
+
+    def refuse_points(path: str, _body: object) -> Refusal | None:
+        return None if is_carried_out or "metrics" not in path else Refusal(503, "Not now.")
+
+    def has_asked(paths: int) -> bool:
+        return sum("metrics" in path for _, path, _ in server.asked) > paths
+
+    # Each of these sends points, hears of no success and dies.
+    server.refuse = refuse_points
     for _ in range(3):
-        server.lose_answers = 1_000_000
-        asked = len(server.asked)
+        asked = sum("metrics" in path for _, path, _ in server.asked)
         command = [sys.executable, "-m", "training_monitor", "replay", "--spool-dir", str(tmp_path / "spool")]
         dying = subprocess.Popen(command, cwd=ROOT, env={**os.environ, "WATTLE_API_URL": server.url})
-        wait_until(lambda asked=asked: len(server.asked) > asked)
+        wait_until(lambda: server.runs, what="the run is made")
+        server.lose_answers = 1_000_000 if is_carried_out else 0
+        wait_until(partial(has_asked, asked))
         dying.kill()
         dying.wait()
         server.lose_answers = 0
+    server.refuse = lambda _path, _body: None
     replay(tmp_path, server.url)
     steps = [point[0] for point in server.only_run.points["loss"]]
     assert steps == list(range(len(steps)))
