@@ -58,6 +58,16 @@ class TrainingMonitor:
     is kept on disk and sent later, also after the process was killed; in a forked process it is silent.
     """
 
+    _points: PointLog | Silence
+    _lines: TextLog | Silence
+    _acts: TextLog | Silence
+    _engine: Engine | None = None
+    _feed: SampleFeed | None = None
+    _replay: ReplayThread | None = None
+    _request = ""
+    _step = -1
+    _is_finished = False
+
     def __init__(
         self,
         experiment_name: str,
@@ -79,15 +89,8 @@ class TrainingMonitor:
         With strict, raises MonitorError when the server does not answer or does not take the run.
         """
         self.api_url = (api_url or default_url()).rstrip("/")
-        self._run_id, self._request, self._step = resume, "", -1
-        self._is_finished = False
-        self._points: PointLog | Silence
-        self._lines: TextLog | Silence
-        self._acts: TextLog | Silence
+        self._run_id = resume
         self._silence("there is nowhere to keep what is logged.")
-        self._engine: Engine | None = None
-        self._feed: SampleFeed | None = None
-        self._replay: ReplayThread | None = None
         self._energy = self._guarded(self._open_energy) if energy else None
         experiment = {
             "name": experiment_name,

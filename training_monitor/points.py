@@ -72,6 +72,8 @@ class PointLog:
         self._acquire, self._release = window.lock.acquire, window.lock.release
         self._memory = window.memory
         self._shapes: dict[Names, Shape] = {}
+        """Those whose values are packed as they are given."""
+        self._known: dict[Names, Shape] = {}
         self._names: set[str] = set()
         self._learning = threading.Lock()
         self._number = 0
@@ -111,7 +113,7 @@ class PointLog:
 
     def definitions(self) -> bytes:
         """Return the definitions of all shapes so far."""
-        return define(list(self._shapes.values()))
+        return define(list(self._known.values()))
 
     def _add_slowly(self, metrics: Mapping[str, Any], step: Any, time_s: float) -> None:
         """Take what can be taken of a call that is not simple, and say what is refused."""
@@ -120,8 +122,10 @@ class PointLog:
             self._warn(f"step {step!r}", f"the step {step!r} is not an integer from 0 to 2**63-1")
             return
         named = dict(self._named(metrics, ""))
-        if named and (shape := self._shapes.get(tuple(named)) or self._learn(tuple(named))):
+        if named and (shape := self._known.get(tuple(named)) or self._learn(tuple(named))):
             self._write(Row(shape, whole, time_s, tuple(named[name] for name in shape.names)))
+            if shape.names in self._known and not any(map(_has_gradient, metrics.values())):
+                self._shapes[shape.names] = shape
 
     def _named(self, metrics: Mapping[Any, Any], prefix: str) -> Iterator[tuple[str, float]]:
         for key, value in metrics.items():
@@ -134,7 +138,8 @@ class PointLog:
                 try:
                     if isinstance(value, str | bytes):
                         raise TypeError
-                    yield name, float(value)
+                    # PyTorch warns of a number that is taken from a graph.
+                    yield name, float(value.detach() if _has_gradient(value) else value)
                 except _NO_NUMBER:
                     self._warn(name, f"the value of the metric {name!r} is not one number: {value!r:.80}")
 
@@ -154,8 +159,8 @@ class PointLog:
                 self._warn("names", f"a run has at most {MOST_NAMES} metric names; {new[room]!r} is refused")
             self._names.update(new[:room])
             known = tuple(name for name in names if name in self._names)
-            if not known or known in self._shapes or self._number >= _MOST_NUMBERS:
-                return self._shapes.get(known)
+            if not known or known in self._known or self._number >= _MOST_NUMBERS:
+                return self._known.get(known)
             self._number += 1
             shape = Shape(self._number, known)
             if self._acquire(False):
@@ -164,12 +169,12 @@ class PointLog:
                 finally:
                     self._release()
                 if is_defined:
-                    self._shapes[known] = shape
+                    self._known[known] = shape
             return shape
 
     def _write(self, row: Row) -> None:
         """Write a record, or put it aside when there is no room or another thread is writing."""
-        if row.shape.names in self._shapes and self._acquire(False):
+        if row.shape.names in self._known and self._acquire(False):
             try:
                 data = row.pack()
                 must_ring = self._window.offset + len(data) > self._window.limit and self._window.widen()
@@ -190,6 +195,10 @@ class PointLog:
         if key not in self._warned and len(self._warned) < MOST_NAMES:
             self._warned.add(key)
             log.warning("Not logged: %s.", reason)
+
+
+def _has_gradient(value: Any) -> bool:
+    return bool(getattr(value, "requires_grad", False))
 
 
 class Column(NamedTuple):

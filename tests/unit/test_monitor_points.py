@@ -75,6 +75,14 @@ def test_scalars_of_numpy_nested_metrics_and_whole_steps_of_any_type_are_taken()
     assert logged({"loss": 1}, 2.0) == {"loss": [(2, 1.0)]}
 
 
+def test_a_loss_that_has_a_graph_is_taken_without_a_warning() -> None:
+    points, window, _ = log_of()
+    loss = torch.ones((), requires_grad=True) * 2
+    for step in range(3):
+        points.add({"loss": loss}, step, 0.0)
+    assert read_all(points, window, PointReader()) == {"loss": [(0, 2.0), (1, 2.0), (2, 2.0)]}
+
+
 @pytest.mark.parametrize("step", [-1, 2.5, 2**63, "one", None, math.nan])
 def test_a_step_that_is_none_is_refused_with_the_reason(step: Any, caplog: pytest.LogCaptureFixture) -> None:
     assert logged({"loss": 1}, step) == {}
