@@ -267,6 +267,15 @@ def test_packed_bodies_are_taken_and_bombs_are_not(api: FlaskClient) -> None:
     assert summaries(api, iid)["loss"]["count"] == 90
 
 
+def test_a_batch_of_far_too_many_points_is_not_even_parsed(api: FlaskClient) -> None:
+    iid = begin(api)
+    reply = api.post(f"/api/metrics/{iid}", data=b"," * 316, content_type=JSON)
+    assert error_of(reply)[0] == 422
+    assert "WATTLE_MAX_BATCH_POINTS" in error_of(reply)[1]
+    full: dict[str, object] = {f"m{number}": points([1.0] * 20) for number in range(5)}
+    assert send(api, iid, full).get_json()["accepted"] == 100
+
+
 def test_a_batch_without_points_is_a_sign_of_life(api: FlaskClient, db: RedisDB) -> None:
     iid = begin(api)
     before = db.runs.get(iid).heard_at
