@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -36,7 +37,6 @@ class SampleFeed:
         self._newest: Update | None = None
         self._has_some = threading.Event()
         self._is_closed = False
-        self._last_s: float | None = None
         self._sent_s = float("-inf")
         self._thread = threading.Thread(target=self._send_all, name="training_monitor samples", daemon=True)
         self._thread.start()
@@ -44,11 +44,11 @@ class SampleFeed:
     def add(
         self, samples: Sequence[Mapping[str, Any]], *, iteration: int, loss: float, batch_size: int
     ) -> None:
-        """Take an update; of more than 16 samples, 16 evenly spread ones. Raises MonitorError for a picture
-        that is none."""
+        """Take an update; of more than 16 samples, 16 evenly spread ones.
+
+        Raises MonitorError for a picture that is none.
+        """
         now_s = self._clock()
-        delay_ms = 0.0 if self._last_s is None else (now_s - self._last_s) * 1e3
-        self._last_s = now_s
         if now_s - self._sent_s < _GAP_S:
             return
         self._sent_s = now_s
@@ -59,9 +59,8 @@ class SampleFeed:
         )
         self._newest = {
             "iteration": int(iteration),
-            "loss": float(loss),
+            "loss": _in_json(float(loss)),
             "batch_size": int(batch_size),
-            "delay_ms": round(delay_ms, 3),
             "samples": [_freeze(sample, index) for index, sample in enumerate(some)],
         }
         self._has_some.set()
@@ -89,6 +88,12 @@ class SampleFeed:
             log.debug("an update of the mosaic was not taken: %s", error)
         except Exception:  # the outer edge: monitoring must never end a training
             log.exception("An update of the mosaic failed.")
+
+
+def _in_json(number: float) -> float | str:
+    """Write what is no number as its word."""
+    words = {math.inf: "Infinity", -math.inf: "-Infinity"}
+    return "NaN" if math.isnan(number) else words.get(number, number)
 
 
 def _freeze(sample: Mapping[str, Any], index: int) -> Update:

@@ -43,10 +43,11 @@ def test_a_picture_is_sent_as_it_was_when_it_was_logged(start: Start, server: Mo
     monitor = start(strict=True)
     image = np.zeros((900, 300), dtype=np.uint8)
     monitor.log_samples(
-        [{"image": image, "prediction": 0, "ground_truth": 0, "confidence": 1.0}], step=0, loss=0.0
+        [{"image": image, "prediction": 0, "ground_truth": 0, "confidence": 1.0}], step=0, loss=float("nan")
     )
     image[:] = 255
     wait_until(lambda: server.samples, timeout_s=5)
+    assert server.samples[0]["loss"] == "NaN"
     sent = Image.open(io.BytesIO(base64.b64decode(server.samples[0]["samples"][0]["image_b64"])))
     assert (sent.size, sent.getextrema()) == ((171, 512), (0, 0))
 
