@@ -225,7 +225,7 @@ def _progress(run: RunReply, epochs: EpochsReply) -> None:
     now = datetime.now(UTC)
     text = f"Epoch {run.epochs_done} of {run.num_epochs}"
     if run.progress is None:
-        text = f"Reported by its own script since {fmt.ago(run.time_added, now)}"
+        text = f"Reported by its own script · begun {fmt.ago(run.time_added, now)}"
     is_to_end = run.status is Status.RUNNING and run.request is None
     if is_to_end and (left_s := remaining_s(run, epochs)) is not None:
         text += f" · about {fmt.duration(left_s)} left"
