@@ -5,16 +5,16 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import re
 from collections.abc import Mapping
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 import httpx
 
 from training_monitor.errors import KeyNeeded, ServerAway, ServerRefused
 
 DEFAULT_URL: Final = "http://127.0.0.1:5000"
-_LOOPBACK: Final = ("127.0.0.1", "localhost", "::1")
+_LOOPBACK: Final = re.compile(r"https?://(127\.0\.0\.1|localhost|\[::1\])(:|/|$)", re.IGNORECASE)
 _WORTH_PACKING_BYTES: Final = 2_000
 # Answers after which the same request may succeed later.
 _LATER: Final = (408, 425, 429)
@@ -47,7 +47,7 @@ class Connection:
             headers={"Authorization": f"Bearer {token}"} if token else {},
         )
         # To another host, bytes cost more than the time to pack them.
-        self._must_pack = urlsplit(self.api_url).hostname not in _LOOPBACK
+        self._must_pack = not _LOOPBACK.match(self.api_url)
 
     def get(self, path: str, params: Mapping[str, Any] | None = None) -> Any:
         """Return what is at a path."""
@@ -78,7 +78,7 @@ class Connection:
             raise ServerAway(
                 f"Wattle does not answer at {self.api_url}: {error}. Is it running? Set WATTLE_API_URL."
             ) from error
-        except (httpx.InvalidURL, UnicodeError) as error:
+        except (httpx.InvalidURL, ValueError) as error:
             raise ServerRefused(0, f"WATTLE_API_URL={self.api_url} is no address: {error}") from error
         if answer.is_success:
             return self._parse(answer)

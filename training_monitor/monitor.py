@@ -63,6 +63,8 @@ class TrainingMonitor:
     _acts: TextLog | Silence
     _engine: Engine | None = None
     _feed: SampleFeed | None = None
+    _energy: _Energy | None = None
+    _spool: Spool | None = None
     _replay: ReplayThread | None = None
     _request = ""
     _step = -1
@@ -91,16 +93,17 @@ class TrainingMonitor:
         self.api_url = (api_url or default_url()).rstrip("/")
         self._run_id = resume
         self._silence("there is nowhere to keep what is logged.")
-        self._energy = self._guarded(self._open_energy) if energy else None
-        experiment = {
-            "name": experiment_name,
-            "project": project_name,
-            "params": to_json(params or {}),
-            "tags": list(tags),
-            "environment": self._environment(),
-        } | ({"resume": resume} if resume else {})
-        self._spool = self._open(Path(spool_dir or default_folder()), experiment, is_strict=strict)
         self._system = SystemWatch(self._take, every_s=SYSTEM_EVERY_S)
+        stated = {"name": experiment_name, "project": project_name} | ({"resume": resume} if resume else {})
+        try:
+            if energy:
+                self._energy = self._guarded(self._open_energy)
+            experiment = {**stated, "params": to_json(params or {}), "tags": list(tags)}
+            self._open(Path(spool_dir or default_folder()), experiment, is_strict=strict)
+        except Exception as error:  # the outer edge: monitoring must never end a training
+            if strict:
+                raise
+            log.warning("Nothing is logged: %s: %s", type(error).__name__, error)
         if system_metrics:
             self._system.start()
         _OPEN.add(self)
@@ -109,32 +112,32 @@ class TrainingMonitor:
         quality = self._energy.quality if self._energy else None
         return describe_environment() | ({"energy_quality": quality} if quality else {})
 
-    def _open(self, root: Path, experiment: dict[str, Any], *, is_strict: bool) -> Spool | None:
-        """Begin to keep and to send; None when there is nowhere to keep anything."""
+    def _open(self, root: Path, experiment: dict[str, Any], *, is_strict: bool) -> None:
+        """Begin to keep and to send; nothing is kept when there is nowhere to."""
+        experiment["environment"] = self._environment()
         spool = open_spool(root, self.api_url, experiment, is_strict=is_strict)
         if spool is None:
-            return None
-        self._delivery = Delivery(
+            return
+        delivery = Delivery(
             spool, Connection(self.api_url), on_request=self._note_request, on_refusal=self._silence
         )
         if is_strict:
             try:
-                self._delivery.open()
+                delivery.open()
             except MonitorError:
-                self._delivery.close()
+                delivery.close()
                 spool.discard()
                 raise
-        engine = Engine(spool, self._delivery, most_bytes=most_bytes())
-        self._engine = engine
+        engine = Engine(spool, delivery, most_bytes=most_bytes())
         points = PointLog(spool.windows["points"], ring=engine.ring)
         lines = TextLog(spool.windows["lines"], ring=engine.ring)
         acts = TextLog(spool.windows["acts"], ring=engine.ring)
         spool.definitions = points.definitions
         spool.asides = {"points": points.take_aside, "lines": lines.take_aside, "acts": acts.take_aside}
         self._points, self._lines, self._acts = points, lines, acts
+        self._spool, self._delivery, self._engine = spool, delivery, engine
         engine.start()
         self._replay = ReplayThread(root, self.api_url)
-        return spool
 
     @property
     def run_id(self) -> str | None:

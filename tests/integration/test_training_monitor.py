@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -281,6 +282,25 @@ def test_after_the_end_nothing_is_taken_and_nothing_raises(
 )  # fmt: skip
 def test_no_call_raises_whatever_it_is_given(start: Start, call: Callable[[TrainingMonitor], object]) -> None:
     call(start())
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"tags": 5},
+        {"api_url": "http://[::1"},
+        {"api_url": "no address"},
+        {"project_name": object()},
+        {"params": object()},
+    ],
+)
+def test_without_strict_no_construction_raises_whatever_it_is_given(
+    start: Start, options: dict[str, Any], server: MonitorServer
+) -> None:
+    monitor = start(**options)
+    monitor.log_metrics({"loss": 1.0}, 0)
+    monitor.add_note("on")
+    monitor.finish(timeout_s=1.0)
 
 
 def test_a_full_spool_loses_the_newest_and_says_so(
