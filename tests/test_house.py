@@ -33,8 +33,8 @@ FLOOR = {
     **dict.fromkeys(("carbon_aware_trainer", "training_monitor", "client"), 1),
     **dict.fromkeys(("schema", "settings", "errors"), 0),
 }
-# On floor 2 only redis_db opens the door to store; on floor 1 nobody imports a sibling.
-SIBLINGS = {("redis_db", "store")}
+# On floor 2 only redis_db opens the door to store; on floor 1 the SDK's energy.py alone imports a sibling.
+SIBLINGS = {("redis_db", "store"), ("training_monitor", "carbon_aware_trainer")}
 ALLOWED_BELOW = {
     "carbon_aware_trainer": set(),
     "training_monitor": {"carbon_aware_trainer"},
@@ -53,7 +53,7 @@ ALLOWED_BELOW = {
 OWNERS = {
     "torch": ("trainers/", "carbon_aware_trainer/integrations/"),
     "torchvision": ("trainers/",),
-    "sklearn": ("trainers/",),
+    "sklearn": ("trainers/", "training_monitor/callbacks/"),
     "flask": ("backend.py", "api/"),
     "apiflask": ("backend.py", "api/"),
     "gunicorn": ("backend.py", "gunicorn.conf.py"),
@@ -64,7 +64,9 @@ OWNERS = {
     "httpx": ("client.py", "training_monitor/", "carbon_aware_trainer/providers/"),
     "fsspec": ("trainers/",),
     "safetensors": ("trainers/", "carbon_aware_trainer/integrations/"),
-    "lightning": ("carbon_aware_trainer/integrations/",),
+    "lightning": ("carbon_aware_trainer/integrations/", "training_monitor/callbacks/"),
+    "keras": ("training_monitor/callbacks/",),
+    "transformers": ("training_monitor/callbacks/",),
     "mlflow": ("carbon_aware_trainer/integrations/",),
     "optuna": ("carbon_aware_trainer/integrations/",),
     "tsdownsample": ("store/",),
@@ -149,7 +151,8 @@ def complaint_about(room: str, target: str) -> str | None:
 
 
 def test_the_house_has_files() -> None:
-    assert {"backend", "worker", "frontend", "redis_db", "trainers"} <= {room_of(path) for path in HOUSE}
+    rooms = {"backend", "worker", "frontend", "redis_db", "trainers", "training_monitor"}
+    assert rooms <= {room_of(path) for path in HOUSE}
 
 
 def test_imports_are_written_in_full() -> None:
@@ -175,6 +178,22 @@ def test_each_library_is_imported_by_its_owner_only() -> None:
         f"{name_of(path)}:{line}: {module} belongs to {owners}"
         for path, line, module in imports_of_the_house()
         if (owners := OWNERS.get(module.split(".")[0])) and not name_of(path).startswith(owners)
+    ]
+    assert not wrong, "\n".join(wrong)
+
+
+def test_the_sdk_imports_what_it_may_do_without_in_one_place_each() -> None:
+    places = {
+        "carbon_aware_trainer": "training_monitor/energy.py",
+        "numpy": "training_monitor/media.py",
+        "PIL": "training_monitor/media.py",
+    }
+    wrong = [
+        f"{name_of(path)}:{line}: {module} belongs to {owner}"
+        for path, line, module in imports_of_the_house()
+        if room_of(path) == "training_monitor"
+        and (owner := places.get(module.split(".")[0]))
+        and name_of(path) != owner
     ]
     assert not wrong, "\n".join(wrong)
 
@@ -223,6 +242,7 @@ def test_the_readme_is_short() -> None:
         ("trainers.demo", {"torch", "numpy"}), ("trainers.script", {"torch"}), ("trainers.cnn", {"sklearn"}),
         ("work.program", {"torch"}), ("work.seed_demo", {"torch"}), ("work.child", {"redis"}),
         ("carbon_aware_trainer", {"codecarbon", "pydantic"}),
+        ("training_monitor", {"torch", "redis", "flask", "pydantic", "numpy", "PIL", "carbon_aware_trainer"}),
     ],
 )  # fmt: skip
 def test_importing_a_module_does_not_bring_in_a_heavy_library(module: str, heavy: set[str]) -> None:

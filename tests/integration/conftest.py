@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, ClassVar, Final
 
@@ -13,7 +13,9 @@ import redis
 
 from cli.redis_server import RedisServer
 from store.address import parse_address
+from tests.monitor_server import MonitorServer, monitor_server
 from tests.redis_forms import Cluster, SentinelTrio, cluster_of_three, sentinel_trio
+from training_monitor import TrainingMonitor
 
 # The tests of the store, which between them run every script. With TEST_REDIS_FORMS=all, as in CI, they run
 # on each form of Redis.
@@ -120,3 +122,31 @@ def raw(redis_url: str, primary_url: str) -> Iterator[redis.Redis]:
     with PrefixedRedis.from_url(primary_url, decode_responses=True) as client:
         client.prefix = parse_address(redis_url, None).prefix
         yield client
+
+
+@pytest.fixture
+def server() -> Iterator[MonitorServer]:
+    """What the SDK talks to, in memory."""
+    with monitor_server() as started:
+        yield started
+
+
+@pytest.fixture
+def spool(tmp_path: Path) -> Path:
+    """Where the SDK keeps what it could not send."""
+    return tmp_path / "spool"
+
+
+@pytest.fixture
+def start(server: MonitorServer, spool: Path) -> Iterator[Callable[..., TrainingMonitor]]:
+    """Start monitors, and end them with the test."""
+    started: list[TrainingMonitor] = []
+
+    def begin(name: str = "resnet50_training", **options: Any) -> TrainingMonitor:
+        given = {"api_url": server.url, "spool_dir": spool, "system_metrics": False, **options}
+        started.append(TrainingMonitor(name, **given))
+        return started[-1]
+
+    yield begin
+    for monitor in started:
+        monitor.finish(timeout_s=0.0)

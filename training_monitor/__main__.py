@@ -1,0 +1,35 @@
+"""``python -m training_monitor replay``: send what dead processes had still to send."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from training_monitor.connection import Connection, default_url
+from training_monitor.replay import replay
+from training_monitor.spool import default_folder
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Return 0 when nothing is left to send."""
+    parser = argparse.ArgumentParser(prog="python -m training_monitor")
+    commands = parser.add_subparsers(dest="command", required=True)
+    command = commands.add_parser("replay", help="send what dead processes had still to send")
+    command.add_argument("--spool-dir", type=Path, default=default_folder(), help="default: %(default)s")
+    command.add_argument("--api-url", default=default_url(), help="default: %(default)s")
+    command.add_argument(
+        "--any-host", action="store_true", help="of a shared folder also what other hosts left"
+    )
+    given = parser.parse_args(arguments)
+    connection = Connection(given.api_url)
+    try:
+        done = replay(given.spool_dir, connection, any_host=given.any_host)
+    finally:
+        connection.close()
+    print(f"{done.sent} sessions sent, {done.left} left." + (f" {done.reason}" if done.left else ""))
+    return 1 if done.left else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

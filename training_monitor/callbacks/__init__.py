@@ -1,0 +1,1 @@
+"""Bridges from training libraries to a TrainingMonitor, each imported by its own name."""

@@ -1,0 +1,103 @@
+"""Requests to Wattle's API."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import re
+from collections.abc import Mapping
+from typing import Any, Final
+
+import httpx
+
+from training_monitor.errors import KeyNeeded, ServerAway, ServerRefused
+
+DEFAULT_URL: Final = "http://127.0.0.1:5000"
+_LOOPBACK: Final = re.compile(r"https?://(127\.0\.0\.1|localhost|\[::1\])(:|/|$)", re.IGNORECASE)
+_WORTH_PACKING_BYTES: Final = 2_000
+# Answers after which the same request may succeed later.
+_LATER: Final = (408, 425, 429)
+
+
+def default_url() -> str:
+    """Return the API's address: WATTLE_API_URL, else this host's port 5000."""
+    return os.environ.get("WATTLE_API_URL") or DEFAULT_URL
+
+
+class Connection:
+    """The API at one address, with the token of WATTLE_API_TOKEN. Safe to share between threads.
+
+    Every method raises ServerAway, KeyNeeded or ServerRefused.
+    """
+
+    def __init__(
+        self, api_url: str, *, transport: httpx.BaseTransport | None = None, timeout_s: float = 10.0
+    ) -> None:
+        """Take the address; nothing is asked yet."""
+        self.api_url = api_url.rstrip("/")
+        token = os.environ.get("WATTLE_API_TOKEN")
+        # Idle connections are dropped before the server does, so that no request meets a closing one; and
+        # with a transport of its own the API's address never goes through HTTP_PROXY.
+        limits = httpx.Limits(keepalive_expiry=0.9)
+        self._transport = transport or httpx.HTTPTransport(limits=limits)
+        self._http = httpx.Client(
+            transport=self._transport,
+            timeout=timeout_s,
+            headers={"Authorization": f"Bearer {token}"} if token else {},
+        )
+        # To another host, bytes cost more than the time to pack them.
+        self._must_pack = not _LOOPBACK.match(self.api_url)
+
+    def get(self, path: str, params: Mapping[str, Any] | None = None) -> Any:
+        """Return what is at a path."""
+        return self._read("GET", path, params=params)
+
+    def post(self, path: str, body: bytes | Mapping[str, Any], *, key: str | None = None) -> Any:
+        """Send JSON. key: makes it one request, however often it is sent."""
+        content = body if isinstance(body, bytes) else json.dumps(body).encode()
+        headers = {"Content-Type": "application/json"}
+        if self._must_pack and len(content) > _WORTH_PACKING_BYTES:
+            content = gzip.compress(content, compresslevel=1)
+            headers["Content-Encoding"] = "gzip"
+        if key:
+            headers["Idempotency-Key"] = key
+        return self._read("POST", path, content=content, headers=headers)
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._http.close()
+
+    def _read(self, method: str, path: str, **request: Any) -> Any:
+        try:
+            # Not through the client, which logs each request: twice a second, into the user's own log.
+            sent = self._http.build_request(method, f"{self.api_url}{path}", **request)
+            answer = self._transport.handle_request(sent)
+            answer.read()
+        except httpx.HTTPError as error:
+            raise ServerAway(
+                f"Wattle does not answer at {self.api_url}: {error}. Is it running? Set WATTLE_API_URL."
+            ) from error
+        except (httpx.InvalidURL, ValueError) as error:
+            raise ServerRefused(0, f"WATTLE_API_URL={self.api_url} is no address: {error}") from error
+        if answer.is_success:
+            return self._parse(answer)
+        said = _reason(answer)
+        if answer.status_code in (401, 403):
+            raise KeyNeeded(f"Wattle at {self.api_url} wants another WATTLE_API_TOKEN: {said}")
+        if answer.status_code >= 500 or answer.status_code in _LATER:
+            raise ServerAway(f"Wattle at {self.api_url} answered {answer.status_code}: {said}")
+        raise ServerRefused(answer.status_code, said)
+
+    def _parse(self, answer: httpx.Response) -> Any:
+        try:
+            return answer.json()
+        except ValueError as error:
+            raise ServerAway(f"What answers at {self.api_url} is not Wattle; set WATTLE_API_URL.") from error
+
+
+def _reason(answer: httpx.Response) -> str:
+    try:
+        return str(answer.json()["error"]["message"])
+    except (ValueError, KeyError, TypeError):
+        return answer.reason_phrase or "no reason"

@@ -1,0 +1,84 @@
+"""Sends what processes that died had still to send: at the next monitor of this host, or by the command."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from training_monitor.connection import Connection
+from training_monitor.delivery import Delivery
+from training_monitor.errors import MonitorError, ServerRefused
+from training_monitor.spool import Spool, adopt_dead
+
+log = logging.getLogger(__name__)
+
+_FIRST_WAIT_S: Final = 1.0
+_LONGEST_WAIT_S: Final = 60.0
+
+
+class Replayed(NamedTuple):
+    """How many sessions were sent to their end, and how many wait; ``reason`` says why the last one does."""
+
+    sent: int
+    left: int
+    reason: str = ""
+
+
+def replay(root: Path, connection: Connection, *, any_host: bool = False) -> Replayed:
+    """Send every session of this server whose process is dead, and delete what the server has. Never raises
+    MonitorError."""
+    sent = left = 0
+    reason = ""
+    for spool in adopt_dead(root, any_host=any_host):
+        if spool.head.api_url != connection.api_url:
+            spool.close()
+            left, reason = left + 1, f"it belongs to {spool.head.api_url}"
+        elif why := _send(spool, connection):
+            left, reason = left + 1, why
+        else:
+            sent += 1
+    return Replayed(sent, left, reason)
+
+
+def _send(spool: Spool, connection: Connection) -> str:
+    """Return why it is not all sent; empty when it is."""
+    delivery = Delivery(spool, connection)
+    try:
+        while delivery.send_next():
+            pass
+    except ServerRefused:
+        pass  # the server will never take it; said where it was refused
+    except MonitorError as error:
+        spool.close()
+        return str(error)
+    log.info("sent what a process had left session=%s run_id=%s", spool.head.session, delivery.run_id)
+    spool.discard()
+    return ""
+
+
+class ReplayThread:
+    """Replays beside a monitor, again until the server has answered."""
+
+    def __init__(self, root: Path, api_url: str) -> None:
+        """Begin."""
+        self._root, self._connection = root, Connection(api_url)
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._replay, name="training_monitor replay", daemon=True)
+        self._thread.start()
+
+    def close(self, timeout_s: float) -> None:
+        """Begin no further try; one that goes on is waited for."""
+        self._stopped.set()
+        self._thread.join(timeout_s)
+
+    def _replay(self) -> None:
+        wait_s = _FIRST_WAIT_S
+        try:
+            while replay(self._root, self._connection).left and not self._stopped.wait(wait_s):
+                wait_s = min(2 * wait_s, _LONGEST_WAIT_S)
+        except Exception:  # the outer edge: monitoring must never end a training
+            log.exception("What an earlier process left cannot be sent.")
+        finally:
+            self._connection.close()

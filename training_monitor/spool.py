@@ -1,0 +1,243 @@
+"""What a monitor has to say, kept until the server has it: the loop's windows and the journals behind them.
+
+A folder per session: ``head.json`` (whose it is), ``lock`` (whether that process lives), and per stream its
+journal. The windows are in shared memory, so that a kill loses nothing that was logged.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import logging
+import os
+import platform
+import shutil
+import tempfile
+import threading
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Final, Literal
+
+from training_monitor.errors import MonitorError
+from training_monitor.journal import Journal
+from training_monitor.window import HEADS, Window, create_memory, open_memory
+
+log = logging.getLogger(__name__)
+
+Stream = Literal["points", "lines", "acts"]
+# Bytes of a window's half. Points: 37,000 calls of four, 45 ms of nothing but logging.
+_HALVES: Final[dict[Stream, int]] = {"points": 2 << 20, "lines": 256 << 10, "acts": 256 << 10}
+STREAMS: Final = tuple(_HALVES)
+_DEFAULT_SPOOL_MIB: Final = 1_024
+_HEAD, _LOCK, _RUN_ID = "head.json", "lock", "run_id"
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """Whose session it is, and how its run is made if it is not yet."""
+
+    session: str
+    api_url: str
+    host: str
+    memory: str | None
+    key: str  # of the request that makes the run, so that it is made once
+    experiment: dict[str, Any]
+
+
+class Spool:
+    """The kept part of one session. ``drain`` belongs to one thread, reading the journals to one other."""
+
+    def __init__(self, folder: Path, head: Head, memory: memoryview, lock: int, *, is_new: bool) -> None:
+        """Take what ``create`` or ``adopt`` opened."""
+        self.folder, self.head, self._lock = folder, head, lock
+        self.windows = dict(zip(STREAMS, _windows(memory, is_new=is_new), strict=True))
+        self.definitions: Callable[[], bytes] = bytes
+        self.asides: dict[Stream, Callable[[], bytes]] = {}
+        """Of each stream, what gives the records that found no room in its window."""
+        self.journals: dict[Stream, Journal] = {
+            name: Journal(folder, name, first=lambda: self.definitions()) if name == "points"
+            else Journal(folder, name)
+            for name in STREAMS
+        }  # fmt: skip
+        self._draining = threading.Lock()
+        self._waiting: dict[Stream, tuple[int, bytes]] = {}
+        self.lost_bytes = 0
+
+    @property
+    def run_id(self) -> str | None:
+        """The run, once the server has made it."""
+        path = self.folder / _RUN_ID
+        return path.read_text() if path.exists() else None
+
+    def keep_run_id(self, run_id: str) -> None:
+        """Remember the run."""
+        path = self.folder / f"{_RUN_ID}.new"
+        path.write_text(run_id)
+        path.replace(self.folder / _RUN_ID)
+
+    def drain(self, most_bytes: int) -> None:
+        """Move what is in the windows to the journals; above ``most_bytes`` of files it is lost, and counted.
+
+        Points come before acts, so that who reads an act finds all points that were logged before it.
+        Raises OSError when the disk fails: then what was taken waits in memory and is tried again.
+        """
+        with self._draining:
+            has_room = sum(journal.size() for journal in self.journals.values()) < most_bytes
+            for name in STREAMS:
+                self._drain(name, has_room=has_room)
+                if name in self.asides and (data := self.asides[name]()):
+                    self._keep(name, data, has_room=has_room)
+
+    def _drain(self, name: Stream, *, has_room: bool) -> None:
+        if name in self._waiting:
+            generation, data = self._waiting[name]
+        else:
+            filled = self.windows[name].turn()
+            if filled is None:
+                return
+            generation, data = filled
+            self._waiting[name] = (generation, data)
+        self._keep(name, data, generation, has_room=has_room)
+        del self._waiting[name]
+        self.windows[name].clear()
+
+    def _keep(self, name: Stream, data: bytes, generation: int = 0, *, has_room: bool = True) -> None:
+        # What ends or describes a run is small, and dropping it would leave the run running.
+        if has_room or name == "acts":
+            self.journals[name].append(data, generation)
+            return
+        if not self.lost_bytes:
+            log.warning("The spool is full, what is logged from now on is lost path=%s", self.folder)
+        self.lost_bytes += len(data)
+
+    def keep_act(self, data: bytes) -> None:
+        """Keep an act behind all that was drained. Raises OSError."""
+        with self._draining:
+            self._keep("acts", data)
+
+    def salvage(self) -> None:
+        """Move what a dead process left in its windows to the journals, where it is not there already."""
+        for name in STREAMS:
+            kept = self.journals[name].last_generation()
+            for generation, data in self.windows[name].leftovers():
+                if generation > kept:
+                    self.journals[name].append(data, generation)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether all is in batches, of which the last may be unanswered."""
+        return not self._waiting and all(journal.is_empty for journal in self.journals.values())
+
+    def sync(self) -> None:
+        """Put the journals on the disk. Raises OSError."""
+        for journal in self.journals.values():
+            journal.sync()
+
+    def close(self) -> None:
+        """Give the session up: another process may adopt it."""
+        for journal in self.journals.values():
+            journal.close()
+        os.close(self._lock)
+
+    def discard(self) -> None:
+        """Delete everything: the server has it."""
+        if self.head.memory:
+            Path(self.head.memory).unlink(missing_ok=True)
+        shutil.rmtree(self.folder, ignore_errors=True)
+        self.close()
+
+
+def _windows(memory: memoryview, *, is_new: bool) -> Iterator[Window]:
+    start = 0
+    for half in _HALVES.values():
+        size = HEADS + 2 * half
+        yield Window(memory[start : start + size], is_new=is_new)
+        start += size
+
+
+def default_folder() -> Path:
+    """Return where sessions are kept: WATTLE_SPOOL_DIR, else the user's state folder."""
+    if given := os.environ.get("WATTLE_SPOOL_DIR"):
+        return Path(given)
+    state = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
+    return Path(state) / "wattle" / "spool"
+
+
+def create(root: Path, api_url: str, experiment: dict[str, Any]) -> Spool:
+    """Start a session. Raises OSError when nothing can be written under ``root``."""
+    session = uuid.uuid4().hex
+    folder = root / session
+    folder.mkdir(parents=True, mode=0o700)
+    lock = _lock(folder)
+    if lock is None:
+        raise OSError(f"The new folder {folder} is locked by another process.")
+    size = sum(HEADS + 2 * half for half in _HALVES.values())
+    memory, path = create_memory(f"wattle-{session}", size, folder)
+    head = Head(session, api_url, platform.node(), str(path) if path else None, uuid.uuid4().hex, experiment)
+    # By its name a session is found; the head comes last, whole, and under the lock.
+    (folder / f"{_HEAD}.new").write_text(json.dumps(asdict(head)))
+    (folder / f"{_HEAD}.new").replace(folder / _HEAD)
+    return Spool(folder, head, memory, lock, is_new=True)
+
+
+def open_spool(root: Path, api_url: str, experiment: dict[str, Any], *, is_strict: bool) -> Spool | None:
+    """Start a session under ``root``, or else under the folder for temporary files; None when neither works.
+
+    Raises MonitorError instead with ``is_strict``.
+    """
+    reasons = []
+    for place in (root, Path(tempfile.gettempdir()) / f"wattle-spool-{os.getuid()}"):
+        try:
+            return create(place, api_url, experiment)
+        except OSError as error:
+            reasons.append(str(error))
+            log.warning("The spool cannot be in %s: %s", place, error)
+    if is_strict:
+        raise MonitorError(f"There is nowhere to keep what is logged; set WATTLE_SPOOL_DIR. {reasons[0]}")
+    return None
+
+
+def most_bytes() -> int:
+    """Return how much a session may keep: WATTLE_SPOOL_MIB, else 1 GiB."""
+    given = os.environ.get("WATTLE_SPOOL_MIB", "")
+    return (int(given) if given.isdecimal() else _DEFAULT_SPOOL_MIB) << 20
+
+
+def adopt_dead(root: Path, *, any_host: bool = False) -> Iterator[Spool]:
+    """Yield the sessions that no living process has, oldest first, each locked; who takes one closes it."""
+    for path in sorted(root.glob(f"*/{_HEAD}"), key=lambda found: found.stat().st_mtime):
+        try:
+            head = Head(**json.loads(path.read_text()))
+            if (any_host or head.host == platform.node()) and (lock := _lock(path.parent)) is not None:
+                if path.exists():
+                    yield _adopt(path.parent, head, lock)
+                else:
+                    os.close(lock)  # its process has just finished it
+        except FileNotFoundError:
+            continue
+        except (OSError, ValueError, TypeError) as error:
+            log.warning("A spool cannot be read, it is left as it is path=%s: %s", path.parent, error)
+
+
+def _adopt(folder: Path, head: Head, lock: int) -> Spool:
+    memory = memoryview(bytearray(sum(HEADS + 2 * half for half in _HALVES.values())))
+    if head.memory:
+        with contextlib.suppress(FileNotFoundError):  # after a restart of the machine
+            memory = open_memory(Path(head.memory))
+    spool = Spool(folder, head, memory, lock, is_new=False)
+    spool.salvage()
+    return spool
+
+
+def _lock(folder: Path) -> int | None:
+    """Lock a session for as long as this process lives; None when another one has it."""
+    file = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(file)
+        return None
+    return file
