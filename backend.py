@@ -21,6 +21,8 @@ from api.carbon import carbon
 from api.controls import controls
 from api.docs import docs, finish_openapi
 from api.health import VERSION, health
+from api.live import live
+from api.live_stage import LiveStage
 from api.models import models
 from api.runs import runs
 from api.state import State, attach, state_of
@@ -35,7 +37,7 @@ from settings import Settings, load_settings
 from trainers import validator
 
 CONFIG = Path(__file__).resolve().with_name("gunicorn.conf.py")
-BLUEPRINTS = (runs, controls, bulk, carbon, models, accounts, totals, trainers, workers, health, docs)
+BLUEPRINTS = (runs, controls, bulk, carbon, models, accounts, totals, trainers, workers, health, live, docs)
 
 
 def create_app(settings: Settings | None = None, db: RedisDB | None = None) -> APIFlask:
@@ -59,7 +61,8 @@ def create_app(settings: Settings | None = None, db: RedisDB | None = None) -> A
     app.json = StrictJSONProvider(app)
     store = db or RedisDB(settings.redis_url)
     intensities = open_intensities(settings, store.intensities, store.cache)
-    attach(app, State(settings, store, intensities, Planner(store, settings, intensities)))
+    stage = LiveStage(store, most_viewers=settings.live_viewers, delay_s=settings.frame_delay_ms / 1000)
+    attach(app, State(settings, store, intensities, Planner(store, settings, intensities), stage))
     guard.install(app, settings)
     error_replies.install(app)
     for blueprint in BLUEPRINTS:
@@ -78,6 +81,11 @@ def start_housekeeping(app: APIFlask) -> Housekeeper:
     )
     housekeeper.start()
     return housekeeper
+
+
+def stop_live(app: APIFlask) -> None:
+    """Close the live connections of ``app``, which gunicorn knows nothing of."""
+    state_of(app).live.stop()
 
 
 def configure_logging(settings: Settings) -> None:

@@ -16,6 +16,8 @@ from settings import Settings
 
 WRITES = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 ANY_ADDRESS = frozenset({"", "0.0.0.0", "::"})  # noqa: S104 - compared with, never bound to
+# What a page of another site may not open either: CORS does not cover WebSockets, and each takes a place.
+STREAMS = frozenset({"live.open_socket", "live.open_events"})
 API_POLICY = "default-src 'none'; frame-ancestors 'none'"
 
 
@@ -29,11 +31,13 @@ def install(app: Flask, settings: Settings) -> None:
         _check_host(names)
         if request.method == "OPTIONS" and _origin() in origins:
             return Response(status=204)
-        if request.method in WRITES:
+        if request.method in WRITES or request.endpoint in STREAMS:
             _check_origin(origins)
-            if request.routing_exception is None:
-                _check_content_type()
-                _check_length(settings.max_body_bytes)
+        if request.method in WRITES and request.routing_exception is None:
+            _check_content_type()
+            limit_bytes = _body_limit(settings)
+            request.max_content_length = limit_bytes
+            _check_length(limit_bytes)
         return None
 
     @app.after_request
@@ -80,10 +84,10 @@ def _check_origin(origins: frozenset[str]) -> None:
     origin = _origin()
     if origin is None:
         if request.headers.get("Sec-Fetch-Site", "none") not in ("none", "same-origin"):
-            raise Forbidden("A web page of another site may not write here.")
+            raise Forbidden("A web page of another site may not write or watch here.")
     elif origin not in origins and origin not in _own_origins():
         raise Forbidden(
-            f"Pages from the origin {origin!r} may not write here. "
+            f"Pages from the origin {origin!r} may not write or watch here. "
             "If you mean them to, add it to WATTLE_ALLOWED_ORIGINS and restart the backend."
         )
 
@@ -100,6 +104,12 @@ def _check_content_type() -> None:
         raise UnsupportedMediaType(
             "Send the body as UTF-8 JSON with the header Content-Type: application/json."
         )
+
+
+def _body_limit(settings: Settings) -> int:
+    """Return how large the body of this request may be."""
+    has_pictures = request.endpoint == "live.update_batch"
+    return settings.live_body_bytes if has_pictures else settings.max_body_bytes
 
 
 def _check_length(max_body_bytes: int) -> None:
