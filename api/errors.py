@@ -11,7 +11,7 @@ from flask import Flask, Response, request
 from werkzeug.exceptions import ClientDisconnected, HTTPException, RequestTimeout
 
 from api.body import reply
-from errors import FieldError, StoreUnavailable, WattleError
+from errors import FieldError, LiveUnavailable, StoreUnavailable, WattleError
 from schema import ErrorBody, ErrorDetail, ErrorReply
 
 log = logging.getLogger(__name__)
@@ -55,7 +55,7 @@ def _clip(text: str) -> str:
 
 def _answer_wattle_error(error: WattleError) -> Response:
     response = _answer(error.http_status, error.code, error.message, error.details)
-    if isinstance(error, StoreUnavailable):
+    if isinstance(error, StoreUnavailable | LiveUnavailable):
         response.headers["Retry-After"] = str(RETRY_AFTER_S)
     return response
 
@@ -101,7 +101,8 @@ def _sentence(error: HTTPException, status: HTTPStatus) -> str:
             return f"{request.path} does not take {request.method}. /docs lists every route."
         case HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
             limit = request.max_content_length
-            return f"The body is larger than {limit} bytes, the limit set by WATTLE_MAX_BODY_BYTES."
+            name = "LIVE_BODY_BYTES" if request.endpoint == "live.update_batch" else "MAX_BODY_BYTES"
+            return f"The body is larger than {limit} bytes, the limit set by WATTLE_{name}."
         case _:
             return error.description or status.phrase
 

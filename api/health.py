@@ -11,7 +11,7 @@ from apiflask import APIBlueprint
 from flask import Response
 
 from api.body import reply
-from api.state import db
+from api.state import db, live_stage
 from errors import StoreUnavailable
 from schema import HealthReply
 
@@ -50,6 +50,7 @@ def get_health() -> Response:
             workers=[],
             waiting=None,
             time=datetime.now(UTC),
+            live_viewers=live_stage().viewer_count,
         )
         return reply(absent, HTTPStatus.SERVICE_UNAVAILABLE)
 
@@ -62,5 +63,6 @@ def _measure() -> HealthReply:
         workers=db().workers.list_live(),
         waiting=db().queue.length(),
         time=db().now(),
+        live_viewers=live_stage().viewer_count,
         warnings=db().fitness.list_warnings(),
     )

@@ -25,6 +25,7 @@ STORE_TESTS: Final = frozenset(
         "carbon_store",
         "controls",
         "intensities_store",
+        "live_store",
         "log_store",
         "postponing",
         "power_store",

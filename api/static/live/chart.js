@@ -2,6 +2,8 @@
 
 /* global uPlot */
 
+const FONT = "12px Inter, system-ui, sans-serif";
+
 function color(name) {
   return getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 }
@@ -48,14 +50,14 @@ export class LossChart {
   }
 
   options() {
-    const axis = { stroke: color("--quiet"), grid: { stroke: color("--line"), width: 1 }, ticks: { show: false } };
+    const axis = { stroke: color("--quiet"), grid: { stroke: color("--line"), width: 1 }, ticks: { show: false }, font: FONT, labelFont: FONT };
     return {
       ...this.size(),
       scales: { x: { time: false } },
       cursor: { drag: { x: true, y: false } },
       axes: [
-        { ...axis, label: "iteration", labelSize: 22, labelFont: "12px Inter, system-ui" },
-        { ...axis, label: "loss", labelSize: 22, labelFont: "12px Inter, system-ui", size: 56 },
+        { ...axis, label: "iteration", labelSize: 20, size: 30 },
+        { ...axis, label: "loss", labelSize: 20, size: 50 },
       ],
       series: [
         { label: "iteration" },
