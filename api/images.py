@@ -43,7 +43,7 @@ def make_tiles(samples: Sequence[LiveSample]) -> tuple[LiveTile, ...]:
 
 
 def spread(count: int) -> list[int]:
-    """Return which of ``count`` samples become tiles: as evenly spaced as can be, the first one among them."""
+    """Return which of ``count`` samples become tiles: as evenly spaced as can be, from the first on."""
     tiles = min(count, MOSAIC_TILES)
     return [place * count // tiles for place in range(tiles)]
 
@@ -123,7 +123,7 @@ def _rewrite(content: bytes) -> str:
 
 
 def _flatten(image: Image.Image) -> Image.Image:
-    """Return a picture in grey or in colours, on white where it is transparent, without anything else in it."""
+    """Return a picture in grey or in colours, on white where it is transparent, and nothing else of it."""
     if image.mode == "L" and "transparency" not in image.info:
         return image.convert("L").copy()
     if image.mode in ("I;16", "I;16B", "I"):
@@ -137,6 +137,4 @@ def _flatten(image: Image.Image) -> Image.Image:
 
 def _refuse(place: int, reason: str) -> InvalidInput:
     field = f"samples.{place}.image_b64"
-    return InvalidInput(
-        f"The picture of sample {place} {reason}.", details=[FieldError(field, reason)]
-    )
+    return InvalidInput(f"The picture of sample {place} {reason}.", details=[FieldError(field, reason)])

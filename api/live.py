@@ -31,9 +31,7 @@ from schema.live import (
     TicketRequest,
 )
 
-live = APIBlueprint(
-    "live", __name__, tag="Live", static_folder="static/live", static_url_path="/live/static"
-)
+live = APIBlueprint("live", __name__, tag="Live", static_folder="static/live", static_url_path="/live/static")
 
 TICKET_S: Final = 60
 _FONTS: Final = Path(__file__).resolve().parent.parent / "static"
@@ -98,7 +96,7 @@ def reset_view(body: ResetRequest) -> Response:
 @live.input(TicketRequest, arg_name="body")
 @live.output(TicketReply, status_code=201)
 def issue_ticket(body: TicketRequest) -> Response:
-    """Issue a ticket with which the dashboard may show the live page inside its own, once, within a minute."""
+    """Issue a ticket with which the dashboard may show the live page inside its own, once."""
     ticket = db().live.issue_ticket(_view_of(body.run_id), ttl_s=TICKET_S)
     expires_at = datetime.now(UTC) + timedelta(seconds=TICKET_S)
     return reply(TicketReply(ticket=ticket, expires_at=expires_at), HTTPStatus.CREATED)

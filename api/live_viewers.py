@@ -121,7 +121,7 @@ class EventStreamWire:
 
 
 class Viewer:
-    """One who watches ``view``. It is sent a whole picture first and whenever it was too slow for the news."""
+    """One who watches ``view``. It is sent a snapshot first, and whenever it was too slow for the news."""
 
     def __init__(self, connection: socket.socket, wire: Wire, view: str, *, now_s: float) -> None:
         connection.setblocking(False)

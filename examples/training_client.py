@@ -79,7 +79,11 @@ def make_sample(iteration: int, place: int, skill: float, chance: random.Random)
 
 def draw(number: int, chance: random.Random) -> bytes:
     """Return a PNG of waves whose colours and direction depend on the class."""
-    angle, phase, width = number * math.pi / len(CLASSES), chance.uniform(0, math.tau), chance.uniform(0.3, 0.8)
+    angle, phase, width = (
+        number * math.pi / len(CLASSES),
+        chance.uniform(0, math.tau),
+        chance.uniform(0.3, 0.8),
+    )
     color = [0.5 + 0.5 * math.cos(number + shift) for shift in (0, 2, 4)]
     rows = bytearray()
     for y in range(SIDE):

@@ -42,7 +42,9 @@ def _printable(text: str) -> str:
 
 
 Iteration = Annotated[
-    int, BeforeValidator(_refuse_flags), Field(ge=0, le=MAX_ITERATION, strict=True, description="whole number")
+    int,
+    BeforeValidator(_refuse_flags),
+    Field(ge=0, le=MAX_ITERATION, strict=True, description="whole number"),
 ]
 Label = Annotated[str, BeforeValidator(_name), StringConstraints(max_length=120), AfterValidator(_printable)]
 
@@ -110,7 +112,9 @@ class ResetReply(Record):
 class TicketRequest(Record):
     """What the ticket is for."""
 
-    run_id: str | None = Field(None, pattern=RUN_ID_PATTERN, description="the run to watch; else the default one")
+    run_id: str | None = Field(
+        None, pattern=RUN_ID_PATTERN, description="the run to watch; else the default one"
+    )
 
 
 class TicketReply(Record):

@@ -31,7 +31,7 @@ EntryList = list[LiveEntry]
 
 
 class Live:
-    """One view per run, and the default one, which belongs to no run. ``view`` is a run id or DEFAULT_VIEW."""
+    """One view per run, and one that belongs to no run. ``view`` is a run id or DEFAULT_VIEW."""
 
     def __init__(self, connection: Connection, keys: Keys) -> None:
         self._connection = connection
@@ -62,7 +62,7 @@ class Live:
         self.update(view, LiveUpdate(points=()), is_new=True)
 
     def list_newest(self, view: str) -> tuple[str, EntryList, Mosaic | None]:
-        """Return the place in a view where ``read`` goes on, its newest updates, oldest first, and its mosaic."""
+        """Return where ``read`` goes on, the newest updates of a view, oldest first, and its mosaic."""
         entries, mosaic = self._connection.call_many(
             [
                 ("XREVRANGE", self._keys.of("live_updates", view), "+", "-", "COUNT", MAX_POINTS),
@@ -79,8 +79,8 @@ class Live:
         """
         keys = {self._keys.of("live_updates", view): view for view in places}
         milliseconds = max(1, round(1000 * wait_s))
-        command = ("XREAD", "COUNT", MAX_POINTS, "BLOCK", milliseconds, "STREAMS", *keys, *places.values())
-        replies = self._connection.call(*command)
+        limits = ("COUNT", MAX_POINTS, "BLOCK", milliseconds)
+        replies = self._connection.call("XREAD", *limits, "STREAMS", *keys, *places.values())
         found = replies.items() if isinstance(replies, dict) else replies or ()
         return {keys[key]: [_decode(*entry) for entry in entries] for key, entries in found}
 

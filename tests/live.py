@@ -24,7 +24,7 @@ class LiveBackend:
 
     def __init__(self, programs: Programs, first_port: int = 15_700, **settings: object) -> None:
         self.port = free_port(first_port)
-        self.process = programs.start("backend.py", port=self.port, **settings)
+        self.process = programs.start("backend.py", port=self.port, **settings)  # type: ignore[arg-type] # settings of any kind
         self.http = httpx.Client(base_url=f"http://127.0.0.1:{self.port}", trust_env=False, timeout=30)
         wait_until(self._is_ready, timeout_s=60, what=programs.output())
 

@@ -31,10 +31,12 @@ def post(api: FlaskClient, body: Any, path: str = PATH) -> tuple[int, Any]:
 
 def points(db: RedisDB, view: str = DEFAULT_VIEW) -> list[tuple[int, Any]]:
     _, entries, _ = db.live.list_newest(view)
-    return [tuple(point) for entry in entries for point in entry.points]
+    return [(point.iteration, point.loss) for entry in entries for point in entry.points]
 
 
-def test_an_update_is_answered_with_its_own_figures_and_whether_a_mosaic_is_complete(api: FlaskClient) -> None:
+def test_an_update_is_answered_with_its_own_figures_and_whether_a_mosaic_is_complete(
+    api: FlaskClient,
+) -> None:
     assert post(api, batch(1, 10)) == (
         200, {"status": "ok", "iteration": 1, "loss": 0.5, "tilesReady": False},
     )  # fmt: skip
@@ -60,7 +62,9 @@ def test_of_many_samples_sixteen_are_shown_spread_over_the_batch(api: FlaskClien
     assert [int(tile.sample_id) for tile in mosaic.tiles] == list(range(0, 32, 2))
 
 
-def test_an_update_without_samples_adds_its_loss_and_the_rest_has_defaults(api: FlaskClient, db: RedisDB) -> None:
+def test_an_update_without_samples_adds_its_loss_and_the_rest_has_defaults(
+    api: FlaskClient, db: RedisDB
+) -> None:
     assert post(api, {"iteration": 0, "loss": 3})[0] == 200
     assert post(api, batch(1, loss="NaN"))[1]["loss"] == "NaN"
     assert points(db) == [(0, 3), (1, "NaN")]
@@ -137,7 +141,10 @@ def test_what_is_wrong_is_refused_and_changes_nothing(api: FlaskClient, db: Redi
     assert post(api, batch(2, 11))[1]["tilesReady"] is True
 
 
-@pytest.mark.parametrize("body", ["", "[]", "null", '"x"', '{"iteration": NaN, "loss": 1}', '{"iteration": 1}', "{", '{"a":' * 5000])
+@pytest.mark.parametrize(
+    "body",
+    ["", "[]", "null", '"x"', '{"iteration": NaN, "loss": 1}', '{"iteration": 1}', "{", '{"a":' * 5000],
+)
 def test_what_is_no_update_at_all_is_refused(api: FlaskClient, body: str) -> None:
     for path in (PATH, "/rpc/reset"):
         assert 400 <= api.post(path, data=body, content_type="application/json").status_code < 500 or (

@@ -137,7 +137,8 @@ def test_what_cannot_be_watched_is_refused_before_the_handshake(backend: LiveBac
 
 
 @pytest.mark.parametrize(
-    "headers", [{"Origin": "https://evil.example"}, {"Host": "evil.example"}, {"Sec-Fetch-Site": "cross-site"}]
+    "headers",
+    [{"Origin": "https://evil.example"}, {"Host": "evil.example"}, {"Sec-Fetch-Site": "cross-site"}],
 )
 def test_no_page_of_another_site_may_watch(backend: LiveBackend, headers: dict[str, str]) -> None:
     with pytest.raises(InvalidStatus) as refused:
@@ -152,7 +153,9 @@ def test_pages_of_the_api_itself_may_watch(backend: LiveBackend) -> None:
         assert watcher.next()["type"] == "snapshot"
 
 
-def test_more_viewers_than_are_allowed_are_told_so_and_one_that_leaves_makes_room(backend: LiveBackend) -> None:
+def test_more_viewers_than_are_allowed_are_told_so_and_one_that_leaves_makes_room(
+    backend: LiveBackend,
+) -> None:
     with ExitStack() as stack:
         watchers = [stack.enter_context(backend.watch()) for _ in range(MOST)]
         for watcher in watchers:

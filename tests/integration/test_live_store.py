@@ -19,7 +19,9 @@ def tiles(first: int, count: int) -> tuple[LiveTile, ...]:
     )
 
 
-def update(db: RedisDB, iteration: int, count: int = 0, *, first: int = 0, view: str = DEFAULT_VIEW) -> LiveOutcome:
+def update(
+    db: RedisDB, iteration: int, count: int = 0, *, first: int = 0, view: str = DEFAULT_VIEW
+) -> LiveOutcome:
     point = LivePoint(iteration, 1 / (1 + iteration))
     return db.live.update(view, LiveUpdate(points=(point,), tiles=tiles(first, count)))
 

@@ -26,7 +26,12 @@ def shown(content: bytes) -> Image.Image:
 
 @pytest.mark.parametrize(
     "content",
-    [picture(7, 5), picture(7, 5, kind="JPEG"), picture(7, 5, mode="L"), picture(7, 5, kind="JPEG", mode="CMYK")],
+    [
+        picture(7, 5),
+        picture(7, 5, kind="JPEG"),
+        picture(7, 5, mode="L"),
+        picture(7, 5, kind="JPEG", mode="CMYK"),
+    ],
 )
 def test_sizes_are_read_from_headers(content: bytes) -> None:
     assert read_size(content) == (7, 5)
@@ -38,7 +43,9 @@ def test_the_size_of_a_jpeg_with_a_long_head_is_found() -> None:
     assert read_size(whole[:2] + comment + b"\xff" + whole[2:]) == (9, 4)
 
 
-@pytest.mark.parametrize("content", [b"", b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"GIF89a\x05\x00\x05\x00", b"\xff\xd8" * 50])
+@pytest.mark.parametrize(
+    "content", [b"", b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"GIF89a\x05\x00\x05\x00", b"\xff\xd8" * 50]
+)
 def test_other_files_have_no_size(content: bytes) -> None:
     assert read_size(content) is None
 
