@@ -283,7 +283,7 @@ class Client:
         return self._read(HealthReply, self._send("GET", "/healthz", expected=(200, 503)))
 
     def issue_live_ticket(self, run_id: str | None = None) -> TicketReply:
-        """Return a ticket that shows the live page of a run, or of what scripts send, in another page, once."""
+        """Return a ticket that opens the live page of a run, or of what scripts send, in another page."""
         return self._read(TicketReply, self._send("POST", "/api/live/tickets", json={"run_id": run_id}))
 
     def close(self) -> None:

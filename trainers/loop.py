@@ -58,6 +58,7 @@ def train(
         yield result
         # Not before: what a checkpoint holds as done has been handed out.
         keep(training, Moment.EPOCH, result)
+    showing.close()
     keep(training, Moment.END)
     return training.progress.reason
 

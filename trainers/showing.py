@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import math
 import time
+from collections import deque
 from collections.abc import Callable
 from io import BytesIO
 from typing import Final
@@ -20,8 +21,10 @@ from trainers.training import Batch, Training
 
 # A person sees no more.
 INTERVAL_S: Final = 0.5
-# So many times what it took, nothing is shown again: less than 1 % of the training's time.
-_REST: Final = 150
+# So many times what it took, nothing is shown again: half a per cent of the training's time. Not for longer
+# than _LONGEST_REST_S: where showing takes so long, it waited, for the device or for a core, and cost less.
+_REST: Final = 200
+_LONGEST_REST_S: Final = 30.0
 _LARGEST_SIDE: Final = 96
 
 
@@ -35,7 +38,8 @@ class Showing:
         self._audience = audience
         self._clock = clock
         self._next_s = 0.0
-        self._shown_step = 0
+        self._kept: deque[tuple[int, Tensor]] = deque(maxlen=MAX_POINTS)
+        self._kept_step = 0
 
     def after_step(self) -> None:
         """Show what was learnt since the last time, if it is time."""
@@ -56,25 +60,40 @@ class Showing:
         self._rest(start_s)
 
     def end_epoch(self) -> None:
-        """Show the epoch's last losses, which are not kept any longer."""
+        """Keep the epoch's last losses, which the training keeps no longer; no sync."""
         if self._audience.is_watched():
-            start_s = self._clock()
+            self._keep()
+        else:
+            self._kept.clear()
+
+    def close(self) -> None:
+        """Show what is left at the end of the training."""
+        if self._audience.is_watched():
             self._send(())
-            self._rest(start_s)
+
+    def _keep(self) -> None:
+        training = self._training
+        count = min(training.step - self._kept_step, training.batch)
+        if count:
+            self._kept.append((training.step - count + 1, training.copy_losses(count)))
+        self._kept_step = training.step
 
     def _send(self, tiles: tuple[LiveTile, ...]) -> None:
         """Send the losses since the last time: a sync point."""
-        training = self._training
-        first = max(self._shown_step, training.step - training.batch, training.step - MAX_POINTS) + 1
-        losses = training.list_losses(training.step - first + 1)
-        self._shown_step = training.step
-        points = [LivePoint(first + place, _loss(loss)) for place, loss in enumerate(losses)]
+        self._keep()
+        points = [
+            LivePoint(first + place, _loss(loss))
+            for first, losses in self._kept
+            for place, loss in enumerate(losses.tolist())
+        ]
+        self._kept.clear()
         if points:
-            self._audience.show(points, tiles, batch_size=training.hyper_params.images_per_step)
+            size = self._training.hyper_params.images_per_step
+            self._audience.show(points[-MAX_POINTS:], tiles, batch_size=size)
 
     def _rest(self, start_s: float) -> None:
         end_s = self._clock()
-        self._next_s = max(self._next_s, end_s + max(INTERVAL_S, _REST * (end_s - start_s)))
+        self._next_s = end_s + min(max(INTERVAL_S, _REST * (end_s - start_s)), _LONGEST_REST_S)
 
 
 def _loss(loss: float) -> Loss:

@@ -188,10 +188,9 @@ class Training:
         if self.keeps_latest:
             self.latest = Batch(pixels, logits.detach(), labels)
 
-    def list_losses(self, count: int) -> list[float]:
-        """Return the mean losses of the epoch's last ``count`` batches as they were learnt. A sync point."""
-        losses: list[float] = self._figures[self.batch - count : self.batch, 0].tolist()
-        return losses
+    def copy_losses(self, count: int) -> Tensor:
+        """Return the mean losses of the epoch's last ``count`` batches, without a sync."""
+        return self._figures[self.batch - count : self.batch, 0].clone()
 
     def add_up(self) -> None:
         """Make the epoch's figures those of all ranks, on every rank."""

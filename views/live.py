@@ -40,7 +40,10 @@ def link(run: RunReply) -> None:
     """Draw the link from a run's page to its live view, as long as there is something to see."""
     if not run.status.is_final:
         st.page_link(
-            parts.page("live"), label="Watch live", icon=":material/grid_view:", query_params={"iid": run.run_id}
+            parts.page("live"),
+            label="Watch live",
+            icon=":material/grid_view:",
+            query_params={"iid": run.run_id},
         )
 
 

@@ -14,14 +14,14 @@ from tests.programs import Programs, wait_until
 pytestmark = pytest.mark.slow
 
 HYPER_PARAMS: dict[str, JsonValue] = {
-    "trainer": "cnn", "dataset": "digits", "network": "mlp", "num_epochs": 500, "batch_size": 64,
+    "trainer": "cnn", "dataset": "digits", "network": "small_cnn", "num_epochs": 500, "batch_size": 64,
 }  # fmt: skip
 
 
 def test_a_run_is_shown_from_the_moment_somebody_watches(store: RedisDB, programs: Programs) -> None:
     run_id = store.queue.submit(HYPER_PARAMS).run_id
     programs.start_worker()
-    wait_until(lambda: store.runs.get(run_id).epochs_done >= 2)
+    wait_until(lambda: store.runs.get(run_id).epochs_done >= 2, what=programs.output())
     assert store.live.list_newest(run_id)[1] == []
     with LiveBackend(programs, 16_500) as backend, backend.watch(f"?run_id={run_id}") as watcher:
         seen: list[int] = []

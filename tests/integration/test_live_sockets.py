@@ -94,7 +94,7 @@ def test_every_update_arrives_once_and_in_order_however_fast_they_come(backend: 
 
 
 def test_a_run_is_watched_with_its_epochs_and_its_status(backend: LiveBackend, db: RedisDB) -> None:
-    run = db.queue.submit({"num_epochs": 2, "network": "mlp"})
+    run = db.queue.submit({"num_epochs": 2})
     lease = db.queue.claim(["default"], worker_id="w", lease_s=60)
     assert lease is not None
     with backend.watch(f"?run_id={run.run_id}") as watcher:

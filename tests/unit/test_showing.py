@@ -46,7 +46,9 @@ class Theatre:
 def run(theatre: Theatre, *, epochs: int = 2, **changes: object) -> list[EpochResult]:
     control = RecordingControl()
     return list(
-        train(start(), make_data(160), params(num_epochs=epochs, **changes), control=control, audience=theatre)
+        train(
+            start(), make_data(160), params(num_epochs=epochs, **changes), control=control, audience=theatre
+        )
     )
 
 
@@ -103,14 +105,14 @@ def test_the_images_are_those_of_the_batch_and_the_predictions_what_the_network_
     assert training.latest is None
 
 
-def test_between_two_showings_there_is_a_rest_of_150_times_what_one_took() -> None:
+def test_between_two_showings_there_is_a_rest_of_200_times_what_one_took() -> None:
     theatre = Theatre(cost_s=0.1)
 
     def wind() -> None:
         theatre.now_s += 1.0
 
     steps(theatre, 10, wind)
-    assert len(theatre.tiles) == 1, "15 s have not passed"
+    assert len(theatre.tiles) == 1, "20 s have not passed"
     cheap = Theatre()
 
     def wind_cheap() -> None:
