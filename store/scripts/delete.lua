@@ -3,7 +3,7 @@
 -- KEYS 1 run:<id>  2 run:<id>:epochs  3 run:<id>:superseded  4 run:<id>:extras  5 run:<id>:attempts (hashes)
 --      6 run:<id>:log (stream)  7 run:<id>:power (list)
 -- ARGV 1 run_id  2 preview or delete
--- Also: runs:*, carbon:unsettled (zsets), events (stream)
+-- Also: runs:*, carbon:unsettled (zsets), events (stream), the live view of the run
 local run_id = ARGV[1]
 local status, simulated, energy, co2 = unpack(redis.call("HMGET", KEYS[1], "status", "simulated", "energy_kwh", "co2_g"))
 if not status then
@@ -33,5 +33,6 @@ for _, field in ipairs(SORT_FIELDS) do
 end
 redis.call("ZREM", key("unsettled"), run_id)
 redis.call("UNLINK", unpack(KEYS))
+redis.call("UNLINK", key("live", run_id), key("live_updates", run_id), key("live_pending", run_id), key("live_mosaic", run_id))
 publish("deleted", run_id)
 return going

@@ -160,6 +160,16 @@ def test_who_watches_is_forgotten_after_a_while(db: RedisDB, primary_url: str) -
         assert client.zcard(key) == 1
 
 
+def test_a_deleted_run_leaves_no_view(db: RedisDB, primary_url: str) -> None:
+    run_id = db.queue.submit({"num_epochs": 1}).run_id
+    update(db, 1, 20 - 4, view=run_id)
+    update(db, 2, 3, view=run_id)
+    db.controls.cancel(run_id)
+    db.controls.delete(run_id)
+    with redis.Redis.from_url(primary_url) as client:
+        assert client.keys("*live:*") == []
+
+
 def test_a_ticket_opens_once(db: RedisDB) -> None:
     ticket = db.live.issue_ticket(RUN, ttl_s=60)
     assert db.live.redeem_ticket(ticket) == RUN

@@ -4,6 +4,9 @@
 
 const FONT = "12px Inter, system-ui, sans-serif";
 
+// Steps between the marks of an axis that counts.
+const WHOLE = Array.from({ length: 16 }, (_, power) => [1, 2, 5].map((step) => step * 10 ** power)).flat();
+
 function color(name) {
   return getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 }
@@ -56,7 +59,7 @@ export class LossChart {
       scales: { x: { time: false } },
       cursor: { drag: { x: true, y: false } },
       axes: [
-        { ...axis, label: "iteration", labelSize: 20, size: 30 },
+        { ...axis, label: "iteration", labelSize: 20, size: 30, incrs: WHOLE },
         { ...axis, label: "loss", labelSize: 20, size: 50 },
       ],
       series: [

@@ -20,6 +20,7 @@ function applyTheme() {
 }
 
 applyTheme();
+if (query.get("ticket")) document.documentElement.dataset.embedded = "";
 const grids = new Grids(at("tiles"), at("predictions"));
 const chart = new LossChart(at("chart"), (isZoomed) => {
   at("unzoom").hidden = !isZoomed;
@@ -35,6 +36,7 @@ function count(number) {
 
 function figure(number) {
   if (typeof number !== "number") return number ?? "–";
+  if (number === 0) return "0";
   return Math.abs(number) >= 1e-3 && Math.abs(number) < 1e5 ? Number(number.toPrecision(5)).toString() : number.toExponential(3);
 }
 
