@@ -125,6 +125,15 @@ def test_a_reset_empties_a_view_and_its_readers_go_on_after_it(db: RedisDB) -> N
     assert shown(db) is None
 
 
+def test_a_reset_in_the_same_millisecond_is_not_missed(db: RedisDB) -> None:
+    for iteration in range(1, 200):
+        update(db, iteration)
+        place, _, _ = db.live.list_newest(DEFAULT_VIEW)
+        db.live.reset(DEFAULT_VIEW)
+        (begun,) = db.live.read({DEFAULT_VIEW: place}, wait_s=0.1)[DEFAULT_VIEW]
+        assert begun.is_start
+
+
 def test_mosaics_count_on_over_a_reset(db: RedisDB) -> None:
     update(db, 1, 16)
     db.live.reset(DEFAULT_VIEW)
