@@ -24,8 +24,11 @@ from schema import (
     HistoryReply,
     IntensityReply,
     LogReply,
+    MetricsReply,
     ModelName,
     ModelsReply,
+    Note,
+    NotesReply,
     PowerReply,
     Prediction,
     Priority,
@@ -92,6 +95,7 @@ class Client:
         sort: SortField = SortField.TIME_ADDED,
         order: Literal["asc", "desc"] = "desc",
         status: Status | None = None,
+        name: str | None = None,
         limit: int | None = None,
         cursor: str | None = None,
         fields: Iterable[ExtraField] = (),
@@ -101,6 +105,7 @@ class Client:
             "sort": str(sort),
             "order": order,
             "status": None if status is None else str(status),
+            "name": name,
             "limit": None if limit is None else str(limit),
             "cursor": cursor,
             "fields": ",".join(fields) or None,
@@ -116,6 +121,24 @@ class Client:
         """Return the lines after ``after``, a line_id; without it the newest 1000, oldest first."""
         params = {"after": after} if after else {}
         return self._read(LogReply, self._send("GET", f"/api/runs/{_segment(iid)}/log", params=params))
+
+    def list_metrics(self, iid: str) -> MetricsReply:
+        """Return what is known of each metric of a run in ``names``, by name."""
+        return self._read(MetricsReply, self._send("GET", f"/api/metrics/{_segment(iid)}"))
+
+    def read_metrics(self, iid: str, names: Iterable[str], *, points: int = 1000) -> MetricsReply:
+        """Return points of at most 20 metrics in ``metrics``, at most so many of each, no peak lost."""
+        params = {"name": ",".join(names), "points": str(points)}
+        return self._read(MetricsReply, self._send("GET", f"/api/metrics/{_segment(iid)}", params=params))
+
+    def list_notes(self, iid: str) -> NotesReply:
+        """Return the notes of a run, oldest first."""
+        return self._read(NotesReply, self._send("GET", f"/api/experiments/{_segment(iid)}/notes"))
+
+    def add_note(self, iid: str, text: str) -> Note:
+        """Add a note to a run; a call that failed may have added it all the same."""
+        path = f"/api/experiments/{_segment(iid)}/notes"
+        return self._read(Note, self._send("POST", path, json={"text": text}))
 
     def get_account(self, iid: str) -> AccountReply:
         """Return what a run's energy and CO₂ come to, and while it runs what it will take."""

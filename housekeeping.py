@@ -8,12 +8,17 @@ from __future__ import annotations
 
 import logging
 import threading
-from typing import Protocol
+import time
+from collections.abc import Callable, Sequence
+from typing import Final, Protocol
 
 from errors import StoreUnavailable, WattleError
 from schema import Validate
 
 log = logging.getLogger(__name__)
+
+# Longer than a busy machine keeps a thread from ticking.
+_LONGEST_GAP_S: Final = 60.0
 
 
 class Queue(Protocol):
@@ -34,6 +39,13 @@ class Locks(Protocol):
 
     def acquire(self, job: str, ttl_s: float) -> bool:
         """Take the lock of a job; False while it is held."""
+
+
+class External(Protocol):
+    """The runs that their own scripts report."""
+
+    def end_silent(self, silent_s: float, *, limit: int = 100) -> Sequence[str]:
+        """End those that were not heard of for so long."""
 
 
 class Fitness(Protocol):
@@ -58,6 +70,10 @@ class Store(Protocol):
     def locks(self) -> Locks:
         """The locks."""
 
+    @property
+    def external(self) -> External:
+        """The runs that their own scripts report."""
+
 
 class Planning(Protocol):
     """What plans runs that follow the grid again."""
@@ -66,13 +82,42 @@ class Planning(Protocol):
         """Begin to plan what is due, without waiting for it."""
 
 
-def tick(db: Store, *, lease_s: float, validate: Validate, planning: Planning) -> None:
+class Silence:
+    """Ends runs whose scripts fell silent; only a program that hears scripts has one.
+
+    A script is silent only to who listens: it begins anew whenever nobody ended anything for a while, as
+    after Redis was away or the machine slept, so that every script can be heard first.
+    """
+
+    def __init__(self, silent_s: float, *, clock: Callable[[], float] = time.time) -> None:
+        self._silent_s = silent_s
+        self._clock = clock
+        self._since_s = self._last_s = clock()
+
+    def end(self, external: External) -> None:
+        """End the runs that are silent for longer than this has listened."""
+        now_s = self._clock()
+        if not 0 <= now_s - self._last_s <= min(_LONGEST_GAP_S, self._silent_s / 2):
+            self._since_s = now_s
+        self._last_s = now_s
+        if now_s - self._since_s < self._silent_s:
+            return
+        for run_id in external.end_silent(self._silent_s):
+            log.warning("the script of a run is silent, the run is ended run_id=%s", run_id)
+
+
+def tick(
+    db: Store, *, lease_s: float, validate: Validate, planning: Planning, silence: Silence | None = None
+) -> None:
     """Do every job that is due. Cheap when none is; safe to kill at any line.
 
-    validate: hyper_params as somebody wrote them → complete ones; raises InvalidInput.
+    validate: hyper_params as somebody wrote them → complete ones; raises InvalidInput. silence: None in a
+    program that no script reports to.
     """
-    # Before the lock: each program tells its own log.
+    # Before the lock: each program tells its own log, and hears its own scripts.
     db.fitness.log_warnings()
+    if silence is not None:
+        silence.end(db.external)
     if not db.locks.acquire("reap", ttl_s=rhythm_s(lease_s)):
         return
     # After Redis was away, healthy workers get one lease to renew before anybody reaps.
@@ -97,10 +142,15 @@ def rhythm_s(lease_s: float) -> float:
 class Housekeeper:
     """A thread that ticks, for a program that has no loop of its own."""
 
-    def __init__(self, db: Store, *, lease_s: float, validate: Validate, planning: Planning) -> None:
+    def __init__(
+        self, db: Store, *, lease_s: float, validate: Validate, planning: Planning, silence: Silence
+    ) -> None:
         self._stop = threading.Event()
         self._thread = threading.Thread(
-            target=self._run, args=(db, lease_s, validate, planning), name="housekeeping", daemon=True
+            target=self._run,
+            args=(db, lease_s, validate, planning, silence),
+            name="housekeeping",
+            daemon=True,
         )
 
     def start(self) -> None:
@@ -112,11 +162,13 @@ class Housekeeper:
         self._stop.set()
         self._thread.join()
 
-    def _run(self, db: Store, lease_s: float, validate: Validate, planning: Planning) -> None:
+    def _run(
+        self, db: Store, lease_s: float, validate: Validate, planning: Planning, silence: Silence
+    ) -> None:
         is_away = False
         while not self._stop.wait(rhythm_s(lease_s)):
             try:
-                tick(db, lease_s=lease_s, validate=validate, planning=planning)
+                tick(db, lease_s=lease_s, validate=validate, planning=planning, silence=silence)
                 is_away = False
             except StoreUnavailable as error:
                 if not is_away:

@@ -35,11 +35,6 @@ class Settings(BaseSettings):
     api_url: str = Field("http://127.0.0.1:5000", description="the API that the page calls")
     host: str = Field("127.0.0.1", validation_alias=_plain("HOST"), description="address the API listens on")
     port: int = Field(5000, ge=1, le=65535, validation_alias=_plain("PORT"), description="port of the API")
-    page_url: str = Field(
-        "http://127.0.0.1:8501",
-        pattern=r"^https?://[0-9A-Za-z.:\[\]-]+$",
-        description="where browsers reach the page, which alone may show the live page inside its own",
-    )
     live_url: str | None = Field(
         None, description="where browsers reach the API's live page; else at WATTLE_API_URL"
     )
@@ -132,6 +127,24 @@ class Settings(BaseSettings):
         (), description="web origins, besides the API's own, whose pages may write, comma-separated"
     )
     max_body_bytes: int = Field(1_000_000, ge=1_000, description="larger request bodies are refused with 413")
+    max_batch_bytes: int = Field(
+        8_388_608, ge=1_000, description="the same for batches of metric points and log lines, unpacked"
+    )
+    max_batch_points: int = Field(100_000, ge=1, description="points of metrics in one batch")
+    max_metrics: int = Field(2_000, ge=1, description="metrics of one run")
+    max_metric_points: int = Field(
+        2_000_000, ge=1, le=20_000_000, description="points of one metric of a run, 24 bytes each in Redis"
+    )
+    silent_s: float = Field(
+        900.0,
+        ge=1,
+        description="a run whose own script is not heard of for so long has failed; it goes on once it is",
+    )
+    page_url: str = Field(
+        "http://127.0.0.1:8501",
+        description="where browsers find the page; / of the API leads there, and it "
+        "alone may show the live page inside its own",
+    )
     request_timeout_s: float = Field(
         10.0, ge=0.1, le=600, description="a client that needs longer to send a request is cut off with 408"
     )

@@ -11,6 +11,7 @@ from flask import Flask, Response, request
 from werkzeug.exceptions import ClientDisconnected, HTTPException, RequestTimeout
 
 from api.body import reply
+from api.guard import limit_name
 from errors import FieldError, LiveUnavailable, StoreUnavailable, WattleError
 from schema import ErrorBody, ErrorDetail, ErrorReply
 
@@ -101,8 +102,7 @@ def _sentence(error: HTTPException, status: HTTPStatus) -> str:
             return f"{request.path} does not take {request.method}. /docs lists every route."
         case HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
             limit = request.max_content_length
-            name = "LIVE_BODY_BYTES" if request.endpoint == "live.update_batch" else "MAX_BODY_BYTES"
-            return f"The body is larger than {limit} bytes, the limit set by WATTLE_{name}."
+            return f"The body is larger than {limit} bytes, the limit set by WATTLE_{limit_name().upper()}."
         case _:
             return error.description or status.phrase
 

@@ -12,9 +12,20 @@ from flask import Flask, Response, request
 from werkzeug.datastructures import Headers
 from werkzeug.exceptions import Forbidden, RequestEntityTooLarge, UnsupportedMediaType
 
+from api.packed import unpack_body
+from errors import FieldError, InvalidInput
 from settings import Settings
 
 WRITES = frozenset({"POST", "PUT", "PATCH", "DELETE"})
+# The setting that limits the body of a request, where it is not the general one.
+GENERAL_LIMIT = "max_body_bytes"
+POINTS = "metrics.record_points"
+LIMITS = {
+    POINTS: "max_batch_bytes",
+    "metrics.append_log": "max_batch_bytes",
+    "live.update_batch": "live_body_bytes",
+}
+_OTHER_COMMAS = 10
 ANY_ADDRESS = frozenset({"", "0.0.0.0", "::"})  # noqa: S104 - compared with, never bound to
 # What a page of another site may not open either: CORS does not cover WebSockets, and each takes a place.
 STREAMS = frozenset({"live.open_socket", "live.open_events"})
@@ -35,9 +46,12 @@ def install(app: Flask, settings: Settings) -> None:
             _check_origin(origins)
         if request.method in WRITES and request.routing_exception is None:
             _check_content_type()
-            limit_bytes = _body_limit(settings)
-            request.max_content_length = limit_bytes
-            _check_length(limit_bytes)
+            limit: int = getattr(settings, limit_name())
+            request.max_content_length = limit
+            unpack_body(limit)
+            _check_length(limit)
+            if request.endpoint == POINTS:
+                _check_points(settings)
         return None
 
     @app.after_request
@@ -106,10 +120,9 @@ def _check_content_type() -> None:
         )
 
 
-def _body_limit(settings: Settings) -> int:
-    """Return how large the body of this request may be."""
-    has_pictures = request.endpoint == "live.update_batch"
-    return settings.live_body_bytes if has_pictures else settings.max_body_bytes
+def limit_name() -> str:
+    """Name the setting that limits the body of this request."""
+    return LIMITS.get(request.endpoint or "", GENERAL_LIMIT)
 
 
 def _check_length(max_body_bytes: int) -> None:
@@ -119,6 +132,20 @@ def _check_length(max_body_bytes: int) -> None:
     """
     if request.content_length is None and len(request.get_data()) >= max_body_bytes:
         raise RequestEntityTooLarge
+
+
+def _check_points(settings: Settings) -> None:
+    """Refuse a batch of far too many points unparsed: 8 MB of digits are 300 MB of Python numbers.
+
+    Each point has three numbers, each of which has at most one comma, and each metric one more.
+    """
+    most = settings.max_batch_points
+    if request.get_data().count(b",") > 3 * most + settings.max_metrics + _OTHER_COMMAS:
+        raise InvalidInput(
+            f"The batch has more than {most} points, the limit set by WATTLE_MAX_BATCH_POINTS. Send smaller "
+            "ones; nothing of it was stored.",
+            details=[FieldError("points", f"at most {most} points in all")],
+        )
 
 
 def _answer_cors(headers: Headers, origins: frozenset[str]) -> None:

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 from apiflask import APIBlueprint
 from flask import Response, redirect, request, send_from_directory
@@ -133,7 +134,8 @@ def show_page(query: PageQuery) -> AnyResponse:
     if query.ticket is not None:
         if db().live.redeem_ticket(query.ticket) != (query.run_id or DEFAULT_VIEW):
             raise Forbidden("The ticket is used up, too old or for another run. Open the Live page again.")
-        frame = settings().page_url
+        page = urlsplit(settings().page_url)
+        frame = f"{page.scheme}://{page.netloc}"
     response = live.send_static_file("live.html")
     response.headers["Content-Security-Policy"] = _page_policy(frame)
     response.headers["Cache-Control"] = "no-store"

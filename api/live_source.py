@@ -9,7 +9,7 @@ from typing import Final
 from api.live_view import LiveView
 from redis_db import RedisDB
 from schema import Event
-from schema.live import LiveEntry
+from schema.live import MAX_POINTS, LiveEntry
 
 # How long somebody counts as watching after it was last said.
 WATCHED_S: Final = 3.0
@@ -17,6 +17,8 @@ _SAY_EVERY_S: Final = 1.0
 # While broadcasts are delayed, no producer can fill the memory.
 _MOST_HELD: Final = 20_000
 _EVENTS_AT_ONCE: Final = 1_000
+# A hash is read each time for each run of a script that is watched.
+_METRICS_EVERY_S: Final = 0.2
 
 
 class LiveSource:
@@ -30,7 +32,7 @@ class LiveSource:
         self._delay_s = delay_s
         self.views: dict[str, LiveView] = {}
         self._held: deque[tuple[float, str, LiveEntry]] = deque(maxlen=_MOST_HELD)
-        self._next_said_s = 0.0
+        self._next_said_s = self._next_metrics_s = 0.0
         self._last_event = ""
 
     def refresh(self, wanted: Collection[str], now_s: float, *, wait_s: float) -> None:
@@ -45,6 +47,10 @@ class LiveSource:
             self.views[view] = self._open(view)
         self._read(now_s, wait_s)
         self._follow_runs()
+        if now_s >= self._next_metrics_s:
+            self._next_metrics_s = now_s + _METRICS_EVERY_S
+            for shown in self.views.values():
+                self._follow_metrics(shown)
         for view, shown in self.views.items():
             if shown.wants_mosaic(now_s):
                 shown.take_mosaic(self._db.live.find_mosaic(view), now_s)
@@ -58,9 +64,21 @@ class LiveSource:
             # Before the epochs are read: one that comes meanwhile is told again then.
             self._last_event = self._last_event or self._newest_event()
             opened.take_run(self._db.runs.find(view), self._db.runs.list_epochs(view))
+            self._follow_metrics(opened)
         # Whoever watches it gets all of it first.
         opened.take_news()
         return opened
+
+    def _follow_metrics(self, shown: LiveView) -> None:
+        """Read the points that a script has sent since the last time."""
+        if shown.run_id is not None and shown.is_external:
+            found = self._db.metrics.list_new(shown.run_id, shown.metric_counts, most=MAX_POINTS)
+            shown.take_metrics(
+                {
+                    name: (count, list(zip(points["step"].tolist(), points["value"].tolist(), strict=True)))
+                    for name, (count, points) in found.items()
+                }
+            )
 
     def _newest_event(self) -> str:
         newest = self._db.events.list(limit=1)

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import json
+import math
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from schema import EpochResult, Run
 from schema.live import DEFAULT_VIEW, MAX_POINTS, LiveEntry, LivePoint, Mosaic
 
 Message = dict[str, Any]
+MetricPoint = tuple[int, float]
+
+# All metrics of a run together have so many points in a snapshot, and each at least a few.
+_SNAPSHOT_POINTS: Final = 50_000
+_FEWEST_POINTS: Final = 16
+_WORDS: Final = {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}
 
 # Pictures faster than this are a flicker.
 MOSAIC_INTERVAL_S: Final = 0.1
@@ -27,6 +34,10 @@ class LiveView:
         self._last: LiveEntry | None = None
         self._mosaic: Mosaic | None = None
         self._epochs: dict[int, EpochResult] = {}
+        self._metrics: dict[str, deque[MetricPoint]] = {}
+        self._new_metrics: dict[str, list[MetricPoint]] = {}
+        self.metric_counts: dict[str, int] = {}
+        """How many points of each metric are known."""
         self._run: Run | None = None
         self._next_mosaic_s = 0.0
         self._new_points: list[LivePoint] = []
@@ -71,9 +82,22 @@ class LiveView:
         self._new_epochs += epochs
         self._epochs |= {epoch.epoch: epoch for epoch in epochs}
 
+    def take_metrics(self, metrics: Mapping[str, tuple[int, Sequence[MetricPoint]]]) -> None:
+        """Add points of metrics in the order in which they came; of each how many there are now."""
+        for name, (count, points) in metrics.items():
+            self.metric_counts[name] = count
+            self._metrics.setdefault(name, deque(maxlen=MAX_POINTS)).extend(points)
+            self._new_metrics.setdefault(name, []).extend(points)
+
+    @property
+    def is_external(self) -> bool:
+        """Whether it is of a script's run, which has metrics and no epochs."""
+        return self._run is not None and self._run.is_external
+
     def snapshot(self) -> Message:
         """Return all of it, as whoever comes gets it."""
         epochs = [self._epochs[number] for number in sorted(self._epochs)]
+        shown = max(_FEWEST_POINTS, _SNAPSHOT_POINTS // max(1, len(self._metrics)))
         return {
             "type": "snapshot",
             "run_id": self._run_id,
@@ -82,6 +106,7 @@ class LiveView:
             "mosaic": None if self._mosaic is None else self._mosaic.model_dump(mode="json"),
             "run": self._show_run(),
             "epochs": [epoch.model_dump(mode="json") for epoch in epochs],
+            "metrics": {name: _series(list(known)[-shown:]) for name, known in self._metrics.items()},
         }
 
     def take_news(self) -> Message | None:
@@ -96,13 +121,15 @@ class LiveView:
             news["mosaic"] = self._mosaic.model_dump(mode="json")
         if self._new_epochs:
             news["epochs"] = [epoch.model_dump(mode="json") for epoch in self._new_epochs]
+        if self._new_metrics:
+            news["metrics"] = {name: _series(points) for name, points in self._new_metrics.items()}
         if self._has_new_run:
             news["run"] = self._show_run()
         self._forget_news()
         return {"type": "update", **news} if news else None
 
     def _forget_news(self) -> None:
-        self._new_points, self._new_epochs = [], []
+        self._new_points, self._new_epochs, self._new_metrics = [], [], {}
         self._has_new_mosaic = self._has_new_run = self._has_started = False
 
     def _state(self) -> Message:
@@ -124,6 +151,7 @@ class LiveView:
             return None
         return {
             "run_id": run.run_id,
+            "name": run.name,
             "status": run.status.value,
             "epochs_done": run.epochs_done,
             "num_epochs": run.num_epochs,
@@ -138,6 +166,11 @@ def _columns(points: Iterable[LivePoint]) -> Message:
         "iterations": [point.iteration for point in listed],
         "losses": [point.loss for point in listed],
     }
+
+
+def _series(points: Sequence[MetricPoint]) -> Message:
+    values = [value if math.isfinite(value) else _WORDS[str(value)] for _, value in points]
+    return {"steps": [step for step, _ in points], "values": values}
 
 
 def encode(message: Message, *, now_s: float) -> bytes:

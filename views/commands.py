@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from errors import ApiError
-from schema import DeletionReply, Outcome, RerunRequest, RunReply, Status, WorkerReply
+from schema import DeletionReply, Note, Outcome, RerunRequest, RunReply, Status, WorkerReply
 from views import source
 from views.actions import RUN_NOW, Action
 
@@ -96,6 +96,14 @@ def delete_run(iid: str) -> DeletionReply:
     """Delete a run and return what went with it."""
     try:
         return source.api().delete_run(iid)
+    finally:
+        source.forget()
+
+
+def add_note(iid: str, text: str) -> Note:
+    """Add a note to a run."""
+    try:
+        return source.api().add_note(iid, text)
     finally:
         source.forget()
 

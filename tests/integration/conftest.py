@@ -24,6 +24,7 @@ STORE_TESTS: Final = frozenset(
         "carbon_outcomes",
         "carbon_store",
         "controls",
+        "external_store",
         "intensities_store",
         "live_store",
         "log_store",

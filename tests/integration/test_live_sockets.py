@@ -114,6 +114,30 @@ def test_a_run_is_watched_with_its_epochs_and_its_status(backend: LiveBackend, d
         assert [entry["epoch"] for entry in late.next()["epochs"]] == [1, 2]
 
 
+def test_a_script_s_run_is_watched_with_every_metric(backend: LiveBackend) -> None:
+    begun = backend.http.post("/api/experiments", json={"name": "mine", "project": "p"}).json()
+    path = f"/api/metrics/{begun['run_id']}"
+
+    def log(seq: int, **points: list[float | str]) -> None:
+        listed = {
+            name: {"steps": list(range(len(values))), "values": values, "times": [1.0] * len(values)}
+            for name, values in points.items()
+        }
+        body = {"session": "s", "seq": seq, "points": listed}
+        backend.http.post(path, json=body).raise_for_status()
+
+    log(1, loss=[3.0, 2.0])
+    with backend.watch(f"?run_id={begun['run_id']}") as watcher:
+        first = watcher.next()
+        assert first["metrics"] == {"loss": {"steps": [0, 1], "values": [3.0, 2.0]}}
+        assert first["run"]["name"] == "mine"
+        log(2, loss=[1.0, "NaN"], lr=[0.1])
+        news = watcher.until(lambda message: "metrics" in message)["metrics"]
+        assert news == {
+            "loss": {"steps": [0, 1], "values": [1.0, "NaN"]}, "lr": {"steps": [0], "values": [0.1]},
+        }  # fmt: skip
+
+
 def epoch(number: int) -> EpochResult:
     return EpochResult(
         epoch=number, train_loss=1, train_accuracy=0.5, test_loss=1, test_accuracy=0.75, duration_s=1

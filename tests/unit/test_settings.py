@@ -18,7 +18,6 @@ VALUES = {
     "host": "0.0.0.0",  # noqa: S104 - never bound
     "port": "1234",
     "page_port": "1235",
-    "page_url": "https://wattle.example",
     "live_url": "https://api.example",
     "live_viewers": "7",
     "frame_delay_ms": "40",
@@ -48,6 +47,12 @@ VALUES = {
     "allowed_hosts": "a, b",
     "allowed_origins": "https://a,https://b",
     "max_body_bytes": "2000",
+    "max_batch_bytes": "3000",
+    "max_batch_points": "10",
+    "max_metrics": "20",
+    "max_metric_points": "30",
+    "silent_s": "60",
+    "page_url": "https://wattle.example.org",
     "request_timeout_s": "2.5",
 }
 

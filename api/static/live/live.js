@@ -65,7 +65,8 @@ function showRun() {
   at("run").hidden = !run;
   if (!run) return;
   const last = [...model.epochs.values()].pop();
-  const parts = [`${run.status}, epoch ${run.epochs_done} of ${run.num_epochs ?? "?"}`];
+  const parts = [run.name, run.status].filter(Boolean);
+  if (run.num_epochs) parts.push(`epoch ${run.epochs_done} of ${run.num_epochs}`);
   if (last) {
     parts.push(`test accuracy ${(100 * last.test_accuracy).toFixed(2)} %`, `test loss ${figure(last.test_loss)}`);
     if (last.energy_kwh != null) parts.push(`${figure(1000 * last.energy_kwh)} Wh in the last epoch`);
