@@ -22,6 +22,8 @@ from api.controls import controls
 from api.docs import docs, finish_openapi
 from api.experiments import experiments
 from api.health import VERSION, health
+from api.live import live
+from api.live_stage import LiveStage
 from api.metrics import metrics
 from api.models import models
 from api.runs import runs
@@ -50,6 +52,7 @@ BLUEPRINTS = (
     trainers,
     workers,
     health,
+    live,
     docs,
 )
 
@@ -75,7 +78,8 @@ def create_app(settings: Settings | None = None, db: RedisDB | None = None) -> A
     app.json = StrictJSONProvider(app)
     store = db or RedisDB(settings.redis_url)
     intensities = open_intensities(settings, store.intensities, store.cache)
-    attach(app, State(settings, store, intensities, Planner(store, settings, intensities)))
+    stage = LiveStage(store, most_viewers=settings.live_viewers, delay_s=settings.frame_delay_ms / 1000)
+    attach(app, State(settings, store, intensities, Planner(store, settings, intensities), stage))
     guard.install(app, settings)
     error_replies.install(app)
     for blueprint in BLUEPRINTS:
@@ -98,6 +102,11 @@ def start_housekeeping(app: APIFlask) -> Housekeeper:
     )
     housekeeper.start()
     return housekeeper
+
+
+def stop_live(app: APIFlask) -> None:
+    """Close the live connections of ``app``, which gunicorn knows nothing of."""
+    state_of(app).live.stop()
 
 
 def configure_logging(settings: Settings) -> None:

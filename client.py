@@ -40,6 +40,7 @@ from schema import (
     SavingsReply,
     SortField,
     Status,
+    TicketReply,
     TotalsReply,
     TrainersReply,
     TrainReply,
@@ -303,6 +304,10 @@ class Client:
     def get_health(self) -> HealthReply:
         """Return what the API says about itself, also when that is ``unavailable``."""
         return self._read(HealthReply, self._send("GET", "/healthz", expected=(200, 503)))
+
+    def issue_live_ticket(self, run_id: str | None = None) -> TicketReply:
+        """Return a ticket that opens the live page of a run, or of what scripts send, in another page."""
+        return self._read(TicketReply, self._send("POST", "/api/live/tickets", json={"run_id": run_id}))
 
     def close(self) -> None:
         """Close the connections."""

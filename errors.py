@@ -6,6 +6,7 @@ WattleError
 ├── Conflict                409  the request contradicts what is stored
 │   └── LeaseLost           409  a worker's write came after another attempt began
 ├── StoreUnavailable        503  Redis cannot be reached, or refuses commands
+├── LiveUnavailable         503  no more live connections are taken here, or none at all
 ├── DatasetUnavailable      422  files that are neither on disk nor downloadable
 │   └── DownloadInterrupted 503  the network or the other side failed; it may go well the next time
 ├── CheckpointInvalid       500  a checkpoint is torn, or not one of ours
@@ -74,6 +75,13 @@ class StoreUnavailable(WattleError):
 
     http_status = HTTPStatus.SERVICE_UNAVAILABLE
     code = "store_unavailable"
+
+
+class LiveUnavailable(WattleError):
+    """A live connection cannot be held here now; everything else can be asked for."""
+
+    http_status = HTTPStatus.SERVICE_UNAVAILABLE
+    code = "live_unavailable"
 
 
 class DatasetUnavailable(WattleError):

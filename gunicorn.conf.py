@@ -61,6 +61,9 @@ def post_worker_init(worker: Any) -> None:
 
 
 def worker_exit(server: Any, worker: Any) -> None:  # noqa: ARG001 - gunicorn has no types
-    """Stop housekeeping; a worker that failed to start has none."""
+    """Stop housekeeping and the live views; a worker that failed to start has neither."""
     if hasattr(worker, "housekeeping"):
+        from backend import stop_live
+
+        stop_live(worker.wsgi)
         worker.housekeeping.stop()

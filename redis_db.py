@@ -20,6 +20,7 @@ from store.fitness import Fitness
 from store.intensities import Intensities
 from store.keys import Keys, check_queue
 from store.line import Line
+from store.live import Live
 from store.locks import Locks
 from store.log import Log
 from store.metrics import MetricLimits, Metrics, Span
@@ -59,6 +60,7 @@ class RedisDB:
         self.intensities = Intensities(self._connection, keys)
         self.cache = Cache(self._connection, keys)
         self.log = Log(self._connection, keys)
+        self.live = Live(self._connection, keys)
         self.power = Power(self._connection, keys)
         self.workers = Workers(self._connection, keys)
         self.events = Events(self._connection, keys)

@@ -35,6 +35,20 @@ class Settings(BaseSettings):
     api_url: str = Field("http://127.0.0.1:5000", description="the API that the page calls")
     host: str = Field("127.0.0.1", validation_alias=_plain("HOST"), description="address the API listens on")
     port: int = Field(5000, ge=1, le=65535, validation_alias=_plain("PORT"), description="port of the API")
+    live_url: str | None = Field(
+        None, description="where browsers reach the API's live page; else at WATTLE_API_URL"
+    )
+    live_viewers: int = Field(200, ge=1, le=10_000, description="most live connections of one web process")
+    frame_delay_ms: float = Field(
+        0.0,
+        ge=0,
+        le=60_000,
+        validation_alias=_plain("FRAME_DELAY_MS"),
+        description="how long the live view holds updates back before it shows them",
+    )
+    live_body_bytes: int = Field(
+        8_000_000, ge=1_000, description="larger bodies of POST /rpc/batch_update are refused with 413"
+    )
     page_port: int = Field(8501, ge=1, le=65535, description="port of the page, as make demo starts it")
     debug: bool = Field(
         False,
@@ -127,7 +141,9 @@ class Settings(BaseSettings):
         description="a run whose own script is not heard of for so long has failed; it goes on once it is",
     )
     page_url: str = Field(
-        "http://127.0.0.1:8501", description="where browsers find the page; / of the API leads there"
+        "http://127.0.0.1:8501",
+        description="where browsers find the page; / of the API leads there, and it "
+        "alone may show the live page inside its own",
     )
     request_timeout_s: float = Field(
         10.0, ge=0.1, le=600, description="a client that needs longer to send a request is cut off with 408"
@@ -149,6 +165,11 @@ class Settings(BaseSettings):
     def effective_model_url(self) -> str:
         """Where models are, with the default filled in."""
         return self.model_url or str(self.data_dir.resolve() / "models")
+
+    @property
+    def effective_live_url(self) -> str:
+        """Where browsers reach the live page, with the default filled in."""
+        return self.live_url or self.api_url
 
     @property
     def effective_zone(self) -> str:

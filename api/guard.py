@@ -20,9 +20,15 @@ WRITES = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 # The setting that limits the body of a request, where it is not the general one.
 GENERAL_LIMIT = "max_body_bytes"
 POINTS = "metrics.record_points"
-LIMITS = {POINTS: "max_batch_bytes", "metrics.append_log": "max_batch_bytes"}
+LIMITS = {
+    POINTS: "max_batch_bytes",
+    "metrics.append_log": "max_batch_bytes",
+    "live.update_batch": "live_body_bytes",
+}
 _OTHER_COMMAS = 10
 ANY_ADDRESS = frozenset({"", "0.0.0.0", "::"})  # noqa: S104 - compared with, never bound to
+# What a page of another site may not open either: CORS does not cover WebSockets, and each takes a place.
+STREAMS = frozenset({"live.open_socket", "live.open_events"})
 API_POLICY = "default-src 'none'; frame-ancestors 'none'"
 
 
@@ -36,16 +42,16 @@ def install(app: Flask, settings: Settings) -> None:
         _check_host(names)
         if request.method == "OPTIONS" and _origin() in origins:
             return Response(status=204)
-        if request.method in WRITES:
+        if request.method in WRITES or request.endpoint in STREAMS:
             _check_origin(origins)
-            if request.routing_exception is None:
-                _check_content_type()
-                limit: int = getattr(settings, limit_name())
-                request.max_content_length = limit
-                unpack_body(limit)
-                _check_length(limit)
-                if request.endpoint == POINTS:
-                    _check_points(settings)
+        if request.method in WRITES and request.routing_exception is None:
+            _check_content_type()
+            limit: int = getattr(settings, limit_name())
+            request.max_content_length = limit
+            unpack_body(limit)
+            _check_length(limit)
+            if request.endpoint == POINTS:
+                _check_points(settings)
         return None
 
     @app.after_request
@@ -92,10 +98,10 @@ def _check_origin(origins: frozenset[str]) -> None:
     origin = _origin()
     if origin is None:
         if request.headers.get("Sec-Fetch-Site", "none") not in ("none", "same-origin"):
-            raise Forbidden("A web page of another site may not write here.")
+            raise Forbidden("A web page of another site may not write or watch here.")
     elif origin not in origins and origin not in _own_origins():
         raise Forbidden(
-            f"Pages from the origin {origin!r} may not write here. "
+            f"Pages from the origin {origin!r} may not write or watch here. "
             "If you mean them to, add it to WATTLE_ALLOWED_ORIGINS and restart the backend."
         )
 

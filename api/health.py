@@ -12,7 +12,7 @@ from flask import Response, redirect
 from werkzeug.wrappers import Response as WerkzeugResponse
 
 from api.body import reply
-from api.state import db, settings
+from api.state import db, live_stage, settings
 from errors import StoreUnavailable
 from schema import HealthReply
 
@@ -51,6 +51,7 @@ def get_health() -> Response:
             workers=[],
             waiting=None,
             time=datetime.now(UTC),
+            live_viewers=live_stage().viewer_count,
         )
         return reply(absent, HTTPStatus.SERVICE_UNAVAILABLE)
 
@@ -70,5 +71,6 @@ def _measure() -> HealthReply:
         workers=db().workers.list_live(),
         waiting=db().queue.length(),
         time=db().now(),
+        live_viewers=live_stage().viewer_count,
         warnings=db().fitness.list_warnings(),
     )

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from flask import Flask, current_app
 
+from api.live_stage import LiveStage
 from redis_db import RedisDB
 from scheduling import Intensities, Planner
 from settings import Settings
@@ -21,6 +22,7 @@ class State:
     db: RedisDB
     intensities: Intensities
     planner: Planner
+    live: LiveStage
 
 
 def attach(app: Flask, state: State) -> None:
@@ -52,3 +54,8 @@ def intensities() -> Intensities:
 def planner() -> Planner:
     """Return what plans runs in the app that handles this request."""
     return state_of(current_app).planner
+
+
+def live_stage() -> LiveStage:
+    """Return what shows live views in the app that handles this request."""
+    return state_of(current_app).live

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -10,6 +10,7 @@ from typing import Any, NamedTuple, Protocol
 
 from pydantic import JsonValue
 
+from schema.live import LivePoint, LiveTile
 from schema.records import EnergyQuality, EpochResult, Scalar
 
 
@@ -90,6 +91,28 @@ def charge_nothing(name: str, start_ns: int, end_ns: int) -> None:
     """Add nothing to a run's energy: for a training without a worker."""
 
 
+class Audience(Protocol):
+    """Those who watch a training on its live view."""
+
+    def is_watched(self) -> bool:
+        """Tell whether there is anybody; costs less than a microsecond."""
+
+    def show(self, points: Sequence[LivePoint], tiles: Sequence[LiveTile], *, batch_size: int) -> None:
+        """Show losses with rising steps, at most 1,024, and at most 16 images of the last one."""
+
+
+class _Nobody:
+    def is_watched(self) -> bool:
+        return False
+
+    def show(self, points: Sequence[LivePoint], tiles: Sequence[LiveTile], *, batch_size: int) -> None:
+        """Show nothing: nobody is there."""
+
+
+# For a training without a worker.
+NOBODY: Audience = _Nobody()
+
+
 class ModelStore(Protocol):
     """Where the models of one run are kept: sets of files."""
 
@@ -115,6 +138,7 @@ class TrainingContext:
     measure: Measure = measure_nothing
     """What the energy of a span that has just ended was; for choices before a training, not for epochs."""
     charge: Charge = charge_nothing
+    audience: Audience = NOBODY
     models: ModelStore | None = None
     model_licence: str | None = None
 

@@ -133,6 +133,7 @@ class HealthReply(BaseModel):
     workers: list[Worker]
     waiting: int | None = Field(description="runs waiting in all queues; null while Redis is away")
     time: AwareDatetime
+    live_viewers: int = Field(0, description="live connections of this web process")
     warnings: list[str] = Field(
         [], description="what about the setup of Redis could lose runs, with remedies"
     )

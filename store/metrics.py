@@ -17,6 +17,7 @@ from store.encoding import decode_epochs
 from store.keys import Keys
 from store.metric_arrays import (
     ACCURACIES,
+    POINT,
     Points,
     accuracy_among,
     decode_summary,
@@ -120,6 +121,30 @@ class Metrics:
             raise _no_metric(run_id, name)
         points = from_bytes(stored)
         return points[np.argsort(points["step"], kind="stable")]
+
+    def list_new(self, run_id: str, known: Mapping[str, int], *, most: int) -> dict[str, tuple[int, Points]]:
+        """Return points of an external run in the order in which they came, behind so many known ones.
+
+        By metric how many points there are now, and the newest ``most`` of those that are not known. Metrics
+        without news are left out.
+        """
+        stored: Mapping[str, str] = self._connection.call("HGETALL", self._keys.of("metrics", run_id))
+        counts = {name: decode_summary(name, kept).count for name, kept in stored.items()}
+        news = {name: count for name, count in sorted(counts.items()) if count > known.get(name, 0)}
+        size = POINT.itemsize
+        replies = self._connection.call_many(
+            [
+                (
+                    *("GETRANGE", self._keys.of("points", run_id, name)),
+                    *(max(known.get(name, 0), count - most) * size, count * size - 1),
+                )
+                for name, count in news.items()
+            ]
+        )
+        return {
+            name: (count, from_bytes(text.encode("utf-8", "surrogateescape")))
+            for (name, count), text in zip(news.items(), replies, strict=True)
+        }
 
     def list_sparklines(self, run_ids: Sequence[str], points: int = 24) -> dict[str, Curve]:
         """Return the accuracies of many external runs as they came, each thinned out evenly.

@@ -91,6 +91,7 @@ def _train(
             resume=state,
             keep=keep,
             charge=context.charge,
+            audience=context.audience,
             team=team,
         )
     )

@@ -8,10 +8,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from schema import Charge, Control, EpochResult, Epochs, Request, charge_nothing
+from schema import NOBODY, Audience, Charge, Control, EpochResult, Epochs, Request, charge_nothing
 from trainers.data import Data, Split
 from trainers.params import CnnHyperParams
 from trainers.resuming import Keep, Moment, keep_nothing
+from trainers.showing import Showing
 from trainers.step_profile import StepProfile
 from trainers.team import ALONE, Team
 from trainers.training import State, Training, is_finite, tally
@@ -29,36 +30,44 @@ def train(
     resume: State | None = None,
     keep: Keep = keep_nothing,
     charge: Charge = charge_nothing,
+    audience: Audience = NOBODY,
     team: Team = ALONE,
 ) -> Epochs:
     """Train ``network`` in place, yielding after each epoch; ends early when ``control`` asks for it.
 
     The network is on the data's device, channels last. Losses in nats per image; those of the training split
     are means over the epoch, while the weights changed. In a ``team`` every rank runs this loop on its share
-    of each batch. Returns why it ended before the last epoch, or None. Raises TrainingFailed when a loss is
-    not finite.
+    of each batch. Returns why it ended early, or None. Raises TrainingFailed when a loss is not finite.
     """
-    training = Training(network, data, hyper_params, team)
-    _compile(training, control, charge)
-    if resume is not None:
-        training.restore(resume)
+    training = _prepare(Training(network, data, hyper_params, team), control, charge, resume)
     profile = StepProfile(training) if training.step == 0 else None
+    showing = Showing(training, audience)
     while training.progress.reason is None and training.epoch <= hyper_params.num_epochs:
         training.start_clock()
         while not training.is_epoch_complete:
             training.learn_batch()
+            showing.after_step()
             if (request := control.after_step(training.step)) is not None:
                 keep(training, Moment.END if request is Request.FINISH else Moment.STOP)
                 return None
             keep(training, Moment.STEP)
+        showing.end_epoch()
         result = _score(training, control)
         _describe_speed(training, result, control, profile)
         training.end_epoch(result.validation_loss, result.validation_accuracy)
         yield result
         # Not before: what a checkpoint holds as done has been handed out.
         keep(training, Moment.EPOCH, result)
+    showing.close()
     keep(training, Moment.END)
     return training.progress.reason
+
+
+def _prepare(training: Training, control: Control, charge: Charge, resume: State | None) -> Training:
+    _compile(training, control, charge)
+    if resume is not None:
+        training.restore(resume)
+    return training
 
 
 def _describe_speed(

@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -26,6 +26,14 @@ from trainers.team import ALONE, Forward, Team
 _SEED_STEP: Final = 0x9E3779B1
 # cuda_graphs records a batch's kernels once and replays them, which saves the time of starting each.
 _COMPILE_MODES: Final = {"default": None, "cuda_graphs": "reduce-overhead"}
+
+
+class Batch(NamedTuple):
+    """A batch that has just been learnt: uint8 images as they were augmented, logits and labels."""
+
+    images: Tensor
+    logits: Tensor
+    labels: Tensor
 
 
 @dataclass(frozen=True)
@@ -72,6 +80,9 @@ class Training:
         self.optimizer = build_optimizer(network, hyper_params)
         self._compiled: Forward | None = None
         self.mark: Callable[[], None] = unmarked
+        self.keeps_latest = False
+        self.latest: Batch | None = None
+        """The batch that was learnt after ``keeps_latest`` was set."""
         self._choose_precision(resolve_precision(hyper_params.precision, self.device))
         self._shuffle = torch.Generator().manual_seed(hyper_params.seed)
         # Another mask of dropout on every rank. Only 32 bits of a seed count on a CPU.
@@ -158,10 +169,10 @@ class Training:
         """Take one optimiser step on the epoch's next batch, without a sync."""
         self.mark()
         chosen = self._draws[self.batch]
-        images, labels = next(self._loading)
+        pixels, labels = next(self._loading)
         self.network.train()
         self._set_learning_rate()
-        images = cut_holes(self.data.normalise(images), chosen.to(self.device))
+        images = cut_holes(self.data.normalise(pixels), chosen.to(self.device))
         self.mark()
         with self.autocast:
             logits = self._choose_forward(images)(images)
@@ -174,6 +185,12 @@ class Training:
         self.scaler.update()
         self.mark()
         self._note(loss.detach(), logits.detach(), labels)
+        if self.keeps_latest:
+            self.latest = Batch(pixels, logits.detach(), labels)
+
+    def copy_losses(self, count: int) -> Tensor:
+        """Return the mean losses of the epoch's last ``count`` batches, without a sync."""
+        return self._figures[self.batch - count : self.batch, 0].clone()
 
     def add_up(self) -> None:
         """Make the epoch's figures those of all ranks, on every rank."""

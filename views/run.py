@@ -14,6 +14,7 @@ from errors import ApiRefused
 from schema import AccountReply, Co2Source, EpochsReply, PowerReply, RunReply, Status, planned_queue
 from views import format as fmt
 from views import (
+    live,
     parts,
     rerun,
     run_carbon,
@@ -180,6 +181,7 @@ def _obey(iid: str, *, is_live: bool) -> tuple[DeltaGenerator, DeltaGenerator]:
 def _body(iid: str, run: RunReply, shown: Shown) -> None:
     epochs = shown.epochs.value or EpochsReply(epochs=[], attempts=[])
     _progress(run, epochs)
+    live.link(run)
     _prediction(run, shown.account.value)
     run_failure.show(run, epochs)
     is_for_grid = run.status is Status.DEFERRED or run.is_postponed

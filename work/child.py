@@ -8,15 +8,36 @@ import signal
 import sys
 import time
 import traceback
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
 
 from errors import DownloadInterrupted, TrainerDied, WattleError
-from schema import EpochResult, Epochs, Request, RunError, Scalar, SpanEnergy, TrainingContext
+from schema import (
+    EpochResult,
+    Epochs,
+    LivePoint,
+    LiveTile,
+    Request,
+    RunError,
+    Scalar,
+    SpanEnergy,
+    TrainingContext,
+)
 from work.handed_out import HandedOut
-from work.messages import Described, Ended, EpochEnded, Logged, Message, SpanAsked, SpanRead, Spent, encode
+from work.messages import (
+    Described,
+    Ended,
+    EpochEnded,
+    Logged,
+    Message,
+    Shown,
+    SpanAsked,
+    SpanRead,
+    Spent,
+    encode,
+)
 from work.pulse import Pulse
 from work.saving import HeldCheckpoints, HeldModels
 from work.stacks import listen_for_stacks
@@ -87,6 +108,14 @@ class PipeControl:
         """Have what a span used added to the run's energy."""
         self.send(Spent(name=name, span_ns=(start_ns, end_ns)))
 
+    def is_watched(self) -> bool:
+        """Whether somebody watches the run live."""
+        return self._pulse.is_watched()
+
+    def show(self, points: Sequence[LivePoint], tiles: Sequence[LiveTile], *, batch_size: int) -> None:
+        """Send what those who watch are to see."""
+        self.send(Shown(points=tuple(points), tiles=tuple(tiles), batch_size=batch_size))
+
     def _hear(self) -> SpanEnergy | None:
         """Take one frame from the worker: an answer, or a request, which is noted."""
         try:
@@ -149,10 +178,7 @@ def _train(job: Job, control: PipeControl, pulse: Pulse) -> Ended:
     checkpoints = _open_checkpoints(job, pulse) if sys.modules.get("torch") else None
     models = _open_models(job, pulse) if checkpoints else None
     hyper_params = validate_hyper_params(
-        job.hyper_params,
-        datasets_dir=job.datasets_dir,
-        default_dataset=None,
-        scripts_dir=job.scripts_dir,
+        job.hyper_params, datasets_dir=job.datasets_dir, default_dataset=None, scripts_dir=job.scripts_dir
     )
     train = load_trainer(hyper_params.trainer)
     context = TrainingContext(
@@ -166,6 +192,7 @@ def _train(job: Job, control: PipeControl, pulse: Pulse) -> Ended:
         checkpoint_every_s=job.checkpoint_every_s,
         measure=control.measure,
         charge=control.charge,
+        audience=control,
         models=models,
         model_licence=job.model_licence,
     )

@@ -12,7 +12,8 @@ from trainers import needs_torch
 from work.child import Job
 from work.finished import finish_files
 from work.holding import Hold
-from work.messages import Ended, Message, SpanAsked
+from work.live_feed import LiveFeed
+from work.messages import Ended, Message, Shown, SpanAsked
 from work.metering import read_span
 from work.process import Child, start_training
 from work.recorder import Recorder
@@ -54,6 +55,7 @@ class _Execution:
         self._lease = lease
         self._recorder = Recorder(place.db, place.settings, lease, place.sampler, place.grid)
         self._hold = Hold(place, lease)
+        self._feed = LiveFeed(place.db, lease.run_id)
         self._stacks = Stacks()
         self._child: Child | None = None
         self._steering: Steering | None = None
@@ -162,6 +164,9 @@ class _Execution:
     def _take(self, child: Child, message: Message) -> None:
         if isinstance(message, SpanAsked):
             child.answer(read_span(message.span_ns, self._place.sampler))
+        elif isinstance(message, Shown):
+            if not self._hold.is_hanging:
+                self._feed.show(message)
         else:
             self._recorder.take(message)
 
@@ -169,6 +174,8 @@ class _Execution:
         if self._hold.until_renewal_s() == 0:
             self._recorder.add_power()
         pulse = None if self._child is None else self._child.pulse
+        if pulse is not None and not self._hold.is_hanging:
+            self._feed.look(pulse)
         return self._hold.keep(pulse, self._recorder.epochs_done)
 
     def _flush(self) -> bool:

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, TypeAdapter
 
-from schema import EpochResult, Record, RunError, Scalar, SpanEnergy
+from schema import EpochResult, LivePoint, LiveTile, Record, RunError, Scalar, SpanEnergy
 
 
 class Described(Record):
@@ -61,13 +61,24 @@ class Spent(Record):
     span_ns: tuple[int, int]
 
 
+class Shown(Record):
+    """What those who watch the run are to see."""
+
+    kind: Literal["shown"] = "shown"
+    points: tuple[LivePoint, ...]
+    tiles: tuple[LiveTile, ...]
+    batch_size: int
+
+
 class SpanRead(Record):
     """The worker's answer to a SpanAsked."""
 
     energy: SpanEnergy
 
 
-Message = Annotated[Described | Logged | EpochEnded | SpanAsked | Spent | Ended, Field(discriminator="kind")]
+Message = Annotated[
+    Described | Logged | EpochEnded | SpanAsked | Spent | Shown | Ended, Field(discriminator="kind")
+]
 _message: TypeAdapter[Message] = TypeAdapter(Message)
 
 

@@ -15,13 +15,14 @@ _POLL_S = 0.02
 
 
 # Plain numbers: an enum's would cost several times as much, at every step.
-CELLS = 5
+CELLS = 6
 (
     _BEATS,
     _STEP,
     _SAVING,
     _OURS_UNTIL_S,
     _UNCONTESTED_UNTIL_S,
+    _WATCHED,
 ) = range(CELLS)
 Cells = MutableSequence[float]
 
@@ -66,6 +67,14 @@ class Pulse:
         while self.cells[cell] <= time.monotonic():
             time.sleep(_POLL_S)
             self.cells[_BEATS] += 1
+
+    def note_watched(self, *, is_watched: bool) -> None:
+        """Say whether somebody watches the run live."""
+        self.cells[_WATCHED] = is_watched
+
+    def is_watched(self) -> bool:
+        """Whether somebody watches the run live; below 1 µs."""
+        return self.cells[_WATCHED] > 0
 
     @property
     def beats(self) -> float:

@@ -4,7 +4,7 @@
 --      6 run:<id>:log (stream)  7 run:<id>:power (list)  8 run:<id>:metrics  9 run:<id>:sources (hashes)
 --      10 run:<id>:notes (stream)
 -- ARGV 1 run_id  2 preview or delete
--- Also: run:<id>:points:<name> (strings), runs:*, carbon:unsettled (zsets), events (stream)
+-- Also: run:<id>:points:<name> (strings), runs:*, carbon:unsettled (zsets), events (stream), the live view of the run
 local run_id = ARGV[1]
 local status, simulated, energy, co2 = unpack(redis.call("HMGET", KEYS[1], "status", "simulated", "energy_kwh", "co2_g"))
 if not status then
@@ -47,5 +47,6 @@ for i = 1, #metrics, 2 do
   redis.call("UNLINK", key("points", run_id, metrics[i]))
 end
 redis.call("UNLINK", unpack(KEYS))
+redis.call("UNLINK", key("live", run_id), key("live_updates", run_id), key("live_pending", run_id), key("live_mosaic", run_id))
 publish("deleted", run_id)
 return going

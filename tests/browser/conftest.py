@@ -37,7 +37,7 @@ BROWSER_ARGUMENTS = (
     ),
 )
 # On a deep link Streamlit looks for its server below the page's own path first; there is no setting for it.
-_EXPECTED_404 = re.compile(r"/(run|submit|runs|totals|carbon|workers)/_stcore/(health|host-config)$")
+_EXPECTED_404 = re.compile(r"/(run|submit|runs|totals|carbon|workers|live)/_stcore/(health|host-config)$")
 
 
 @dataclass
@@ -59,7 +59,9 @@ class Stack:
         return f"http://127.0.0.1:{self.page_port}"
 
     def start_backend(self) -> None:
-        self.backend = self.programs.start("backend.py", environment=self.environment, port=self.api_port)
+        self.backend = self.programs.start(
+            "backend.py", environment=self.environment, port=self.api_port, page_url=self.url
+        )
         wait_until(self._is_api_ready, timeout_s=START_TIMEOUT_S, what=self.programs.output())
 
     def start_page(self) -> None:

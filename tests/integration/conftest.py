@@ -28,6 +28,7 @@ STORE_TESTS: Final = frozenset(
         "controls",
         "external_store",
         "intensities_store",
+        "live_store",
         "log_store",
         "postponing",
         "power_store",

@@ -18,6 +18,10 @@ VALUES = {
     "host": "0.0.0.0",  # noqa: S104 - never bound
     "port": "1234",
     "page_port": "1235",
+    "live_url": "https://api.example",
+    "live_viewers": "7",
+    "frame_delay_ms": "40",
+    "live_body_bytes": "3000",
     "debug": "true",
     "log_level": "WARNING",
     "checkpoint_url": "memory://elsewhere",
@@ -68,7 +72,7 @@ def test_every_setting_is_read_from_the_environment(field: str, monkeypatch: pyt
     assert getattr(load_settings(), field) != default
 
 
-@pytest.mark.parametrize("name", ["HOST", "PORT", "DEBUG", "LOG_LEVEL"])
+@pytest.mark.parametrize("name", ["HOST", "PORT", "DEBUG", "LOG_LEVEL", "FRAME_DELAY_MS"])
 def test_plain_names_work_and_the_prefixed_one_wins(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     default = getattr(load_settings(), name.lower())
     monkeypatch.setenv(name, VALUES[name.lower()])

@@ -1,0 +1,81 @@
+// The loss curve: it follows the newest points until somebody zooms in.
+
+/* global uPlot */
+
+const FONT = "12px Inter, system-ui, sans-serif";
+
+// Steps between the marks of an axis that counts.
+const WHOLE = Array.from({ length: 16 }, (_, power) => [1, 2, 5].map((step) => step * 10 ** power)).flat();
+
+function color(name) {
+  return getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+}
+
+export class LossChart {
+  constructor(place, onZoom) {
+    this.place = place;
+    this.onZoom = onZoom;
+    this.data = [[], []];
+    this.zoom = null;
+    new ResizeObserver(() => this.plot.setSize(this.size())).observe(place);
+    this.build();
+  }
+
+  // Again after a change of the theme: uPlot keeps the colours it was made with.
+  build() {
+    this.plot?.destroy();
+    this.plot = new uPlot(this.options(), this.data, this.place);
+    this.plot.over.addEventListener("dblclick", () => this.unzoom());
+    if (this.zoom) this.plot.setScale("x", this.zoom);
+  }
+
+  draw(iterations, losses) {
+    this.data = [iterations, losses];
+    if (this.zoom) {
+      this.plot.setData(this.data, false);
+      this.plot.setScale("x", this.zoom);
+    } else {
+      this.plot.setData(this.data);
+    }
+  }
+
+  unzoom() {
+    this.zoom = null;
+    this.onZoom(false);
+    this.plot.setData(this.data);
+  }
+
+  size() {
+    const inner = getComputedStyle(this.place);
+    const width = this.place.clientWidth - parseFloat(inner.paddingLeft) - parseFloat(inner.paddingRight);
+    const height = this.place.clientHeight - parseFloat(inner.paddingTop) - parseFloat(inner.paddingBottom);
+    return { width: Math.max(200, width), height: Math.max(120, height - 34) };
+  }
+
+  options() {
+    const axis = { stroke: color("--quiet"), grid: { stroke: color("--line"), width: 1 }, ticks: { show: false }, font: FONT, labelFont: FONT };
+    return {
+      ...this.size(),
+      scales: { x: { time: false } },
+      cursor: { drag: { x: true, y: false } },
+      axes: [
+        { ...axis, label: "iteration", labelSize: 20, size: 30, incrs: WHOLE },
+        { ...axis, label: "loss", labelSize: 20, size: 50 },
+      ],
+      series: [
+        { label: "iteration" },
+        { label: "loss", stroke: color("--curve"), width: 1.25, points: { show: false }, spanGaps: false },
+      ],
+      hooks: {
+        setSelect: [
+          (plot) => {
+            if (plot.select.width < 2) return;
+            const [left, right] = [plot.select.left, plot.select.left + plot.select.width];
+            this.zoom = { min: plot.posToVal(left, "x"), max: plot.posToVal(right, "x") };
+            this.onZoom(true);
+          },
+        ],
+      },
+    };
+  }
+}
