@@ -12,9 +12,11 @@ from pathlib import Path
 
 from apiflask import APIFlask
 
+from alerts import Alerting
 from api import errors as error_replies
 from api import guard
 from api.accounts import accounts
+from api.alerts import alerts
 from api.body import StrictJSONProvider
 from api.bulk import bulk
 from api.carbon import carbon
@@ -35,7 +37,7 @@ from settings import Settings, load_settings
 from trainers import validator
 
 CONFIG = Path(__file__).resolve().with_name("gunicorn.conf.py")
-BLUEPRINTS = (runs, controls, bulk, carbon, models, accounts, totals, trainers, workers, health, docs)
+BLUEPRINTS = (runs, controls, bulk, carbon, models, accounts, totals, alerts, trainers, workers, health, docs)
 
 
 def create_app(settings: Settings | None = None, db: RedisDB | None = None) -> APIFlask:
@@ -59,7 +61,8 @@ def create_app(settings: Settings | None = None, db: RedisDB | None = None) -> A
     app.json = StrictJSONProvider(app)
     store = db or RedisDB(settings.redis_url)
     intensities = open_intensities(settings, store.intensities, store.cache)
-    attach(app, State(settings, store, intensities, Planner(store, settings, intensities)))
+    planner, alerting = Planner(store, settings, intensities), Alerting(store, settings)
+    attach(app, State(settings, store, intensities, planner, alerting))
     guard.install(app, settings)
     error_replies.install(app)
     for blueprint in BLUEPRINTS:
@@ -74,7 +77,11 @@ def start_housekeeping(app: APIFlask) -> Housekeeper:
     settings = state.settings
     planning = Rounds(state.db, state.planner, state.intensities)
     housekeeper = Housekeeper(
-        state.db, lease_s=settings.lease_s, validate=validator(settings), planning=planning
+        state.db,
+        lease_s=settings.lease_s,
+        validate=validator(settings),
+        planning=planning,
+        alerting=state.alerting,
     )
     housekeeper.start()
     return housekeeper

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from functools import partial
 from typing import Protocol
 
 from errors import StoreUnavailable, WattleError
@@ -66,13 +67,24 @@ class Planning(Protocol):
         """Begin to plan what is due, without waiting for it."""
 
 
-def tick(db: Store, *, lease_s: float, validate: Validate, planning: Planning) -> None:
+class Alerting(Protocol):
+    """What looks at the alert rules, and tells channels what they raised."""
+
+    def deliver(self) -> None:
+        """Begin to tell this program's channels what waits for them, without waiting for them."""
+
+    def watch(self) -> None:
+        """Begin a round of the rules if one is due, without waiting for it."""
+
+
+def tick(db: Store, *, lease_s: float, validate: Validate, planning: Planning, alerting: Alerting) -> None:
     """Do every job that is due. Cheap when none is; safe to kill at any line.
 
     validate: hyper_params as somebody wrote them → complete ones; raises InvalidInput.
     """
-    # Before the lock: each program tells its own log.
+    # Before the lock: each program tells its own log and its own channels.
     db.fitness.log_warnings()
+    alerting.deliver()
     if not db.locks.acquire("reap", ttl_s=rhythm_s(lease_s)):
         return
     # After Redis was away, healthy workers get one lease to renew before anybody reaps.
@@ -83,6 +95,7 @@ def tick(db: Store, *, lease_s: float, validate: Validate, planning: Planning) -
     for run_id in db.queue.adopt_foreign(validate):
         log.info("adopted an entry of the list run_id=%s", run_id)
     planning.begin()
+    alerting.watch()
 
 
 def rhythm_s(lease_s: float) -> float:
@@ -97,11 +110,15 @@ def rhythm_s(lease_s: float) -> float:
 class Housekeeper:
     """A thread that ticks, for a program that has no loop of its own."""
 
-    def __init__(self, db: Store, *, lease_s: float, validate: Validate, planning: Planning) -> None:
+    def __init__(
+        self, db: Store, *, lease_s: float, validate: Validate, planning: Planning, alerting: Alerting
+    ) -> None:
         self._stop = threading.Event()
-        self._thread = threading.Thread(
-            target=self._run, args=(db, lease_s, validate, planning), name="housekeeping", daemon=True
+        self._rhythm_s = rhythm_s(lease_s)
+        self._tick = partial(
+            tick, db, lease_s=lease_s, validate=validate, planning=planning, alerting=alerting
         )
+        self._thread = threading.Thread(target=self._run, name="housekeeping", daemon=True)
 
     def start(self) -> None:
         """Start ticking, every second, or eighth of a shorter lease."""
@@ -112,11 +129,11 @@ class Housekeeper:
         self._stop.set()
         self._thread.join()
 
-    def _run(self, db: Store, lease_s: float, validate: Validate, planning: Planning) -> None:
+    def _run(self) -> None:
         is_away = False
-        while not self._stop.wait(rhythm_s(lease_s)):
+        while not self._stop.wait(self._rhythm_s):
             try:
-                tick(db, lease_s=lease_s, validate=validate, planning=planning)
+                self._tick()
                 is_away = False
             except StoreUnavailable as error:
                 if not is_away:

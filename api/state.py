@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from flask import Flask, current_app
 
+from alerts import Alerting
 from redis_db import RedisDB
 from scheduling import Intensities, Planner
 from settings import Settings
@@ -15,12 +16,13 @@ _KEY = "wattle"
 
 @dataclass(frozen=True)
 class State:
-    """The settings, the store and the planning of one app."""
+    """The settings, the store, the planning and the alerts of one app."""
 
     settings: Settings
     db: RedisDB
     intensities: Intensities
     planner: Planner
+    alerting: Alerting
 
 
 def attach(app: Flask, state: State) -> None:
@@ -52,3 +54,8 @@ def intensities() -> Intensities:
 def planner() -> Planner:
     """Return what plans runs in the app that handles this request."""
     return state_of(current_app).planner
+
+
+def alerting() -> Alerting:
+    """Return what tells channels in the app that handles this request."""
+    return state_of(current_app).alerting

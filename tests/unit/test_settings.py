@@ -18,6 +18,14 @@ VALUES = {
     "host": "0.0.0.0",  # noqa: S104 - never bound
     "port": "1234",
     "page_port": "1235",
+    "page_url": "http://example:2",
+    "enable_notifications": "false",
+    "alert_channels": "ops=json://example:1",
+    "slack_webhook_url": "https://hooks.slack.com/services/a/b/c",
+    "email_notifications": "a@example.org",
+    "smtp_url": "smtp://example:25",
+    "alert_messages_per_hour": "7",
+    "quiet_hours": "22:00-07:00 Europe/Berlin",
     "debug": "true",
     "log_level": "WARNING",
     "checkpoint_url": "memory://elsewhere",
@@ -62,12 +70,18 @@ def test_every_setting_is_read_from_the_environment(field: str, monkeypatch: pyt
     assert getattr(load_settings(), field) != default
 
 
-@pytest.mark.parametrize("name", ["HOST", "PORT", "DEBUG", "LOG_LEVEL"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("HOST", "PORT", "DEBUG", "LOG_LEVEL"),
+        *("ENABLE_NOTIFICATIONS", "SLACK_WEBHOOK_URL", "EMAIL_NOTIFICATIONS"),
+    ],
+)
 def test_plain_names_work_and_the_prefixed_one_wins(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     default = getattr(load_settings(), name.lower())
     monkeypatch.setenv(name, VALUES[name.lower()])
     assert getattr(load_settings(), name.lower()) != default
-    monkeypatch.setenv(f"WATTLE_{name}", str(default))
+    monkeypatch.setenv(f"WATTLE_{name}", "" if default is None else str(default))
     assert getattr(load_settings(), name.lower()) == default
 
 
