@@ -42,9 +42,6 @@ class Settings(BaseSettings):
     api_url: str = Field("http://127.0.0.1:5000", description="the API that the page calls")
     host: str = Field("127.0.0.1", validation_alias=_plain("HOST"), description="address the API listens on")
     port: int = Field(5000, ge=1, le=65535, validation_alias=_plain("PORT"), description="port of the API")
-    page_url: str = Field(
-        "http://127.0.0.1:8501", description="where people open the page: links in alerts lead there"
-    )
     page_port: int = Field(8501, ge=1, le=65535, description="port of the page, as make demo starts it")
     debug: bool = Field(
         False,
@@ -155,6 +152,9 @@ class Settings(BaseSettings):
         (), description="web origins, besides the API's own, whose pages may write, comma-separated"
     )
     max_body_bytes: int = Field(1_000_000, ge=1_000, description="larger request bodies are refused with 413")
+    page_url: str = Field(
+        "http://127.0.0.1:8501", description="where browsers find the page; links in alerts lead there"
+    )
     request_timeout_s: float = Field(
         10.0, ge=0.1, le=600, description="a client that needs longer to send a request is cut off with 408"
     )

@@ -68,7 +68,7 @@ class Scene:
         return [
             (event, self.runs[event.run_id])
             for event in self.events
-            if event.kind == kind and event.time >= rule.active_since and self._concerns(rule, event.run_id)
+            if event.kind == kind and _is_since(event, rule) and self._concerns(rule, event.run_id)
         ]
 
     def moved(self, rule: AlertRule) -> Sequence[tuple[Run, int]]:
@@ -76,9 +76,7 @@ class Scene:
         counts = Counter(
             event.run_id
             for event in self.events
-            if event.kind == "epoch"
-            and event.time >= rule.active_since
-            and self._concerns(rule, event.run_id)
+            if event.kind == "epoch" and _is_since(event, rule) and self._concerns(rule, event.run_id)
         )
         return [(self.runs[run_id], count) for run_id, count in counts.items()]
 
@@ -92,6 +90,11 @@ def is_chosen(rule: AlertRule, run: Run) -> bool:
     """Tell whether a rule is about a run."""
     options = run.options
     return rule.project in (None, options.project) and (rule.tag is None or rule.tag in options.tags)
+
+
+def _is_since(event: Event, rule: AlertRule) -> bool:
+    """Tell whether it happened while the rule was there; events have their time in whole milliseconds."""
+    return event.time.timestamp() * 1000 >= int(rule.active_since.timestamp() * 1000)
 
 
 def _sum_g(totals: Mapping[str, tuple[Cost, Cost]]) -> float:

@@ -41,7 +41,7 @@ class RunStalled(Record):
     """A running run has recorded no epoch for a while."""
 
     kind: Literal["run_stalled"]
-    for_s: ForSeconds = Field(1800.0, ge=10)
+    for_s: Annotated[float, Field(ge=10, le=_MONTH_S, allow_inf_nan=False)] = 1800.0
 
 
 class MetricCrossed(Record):

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from email import message_from_bytes, policy
 from email.message import EmailMessage
-from typing import cast
+from typing import ClassVar, cast
 
 
 @dataclass
@@ -23,7 +23,7 @@ class Mail:
 
 @dataclass
 class MailServer:
-    """A server that runs, and what it was given; ``refusal`` is its answer to the next messages, such as 451."""
+    """A server that runs, and what it was given; ``refusal``: its answer, such as 451 no."""
 
     port: int = 0
     refusal: str | None = None
@@ -31,62 +31,65 @@ class MailServer:
     mails: list[Mail] = field(default_factory=list)
 
 
+class Session(socketserver.StreamRequestHandler):
+    """One connection: as much of RFC 5321 as a client needs that trusts the server."""
+
+    kept: ClassVar[MailServer]
+
+    def handle(self) -> None:
+        """Answer until the client says good-bye."""
+        self._say("220 test")
+        sender, to = "", list[str]()
+        while line := self.rfile.readline():
+            word, _, rest = line.decode().strip().partition(" ")
+            match word.upper():
+                case "EHLO" | "HELO":
+                    self._say("250-test", "250 AUTH PLAIN")
+                case "AUTH":
+                    self.kept.logins.append(rest)
+                    self._say("235 welcome")
+                case "MAIL":
+                    sender, to = rest, []
+                    self._say("250 ok")
+                case "RCPT":
+                    to.append(rest)
+                    self._say("250 ok")
+                case "DATA":
+                    self._say("354 go on")
+                    self._take(sender, to)
+                case "QUIT":
+                    self._say("221 bye")
+                    return
+                case _:
+                    self._say("250 ok")
+
+    def _take(self, sender: str, to: list[str]) -> None:
+        lines = []
+        while (line := self.rfile.readline()) not in (b".\r\n", b""):
+            lines.append(line.removeprefix(b"."))
+        if self.kept.refusal is not None:
+            self._say(self.kept.refusal)
+            return
+        parsed = message_from_bytes(b"".join(lines), policy=policy.default)
+        self.kept.mails.append(Mail(sender, to, cast("EmailMessage", parsed)))
+        self._say("250 taken")
+
+    def _say(self, *lines: str) -> None:
+        self.wfile.write("".join(f"{line}\r\n" for line in lines).encode())
+
+
 @contextmanager
 def mail_server() -> Iterator[MailServer]:
     """Serve on a free port until the block ends."""
-    kept = MailServer()
-
-    class Session(socketserver.StreamRequestHandler):
-        """One connection: as much of RFC 5321 as a client needs that trusts the server."""
-
-        def handle(self) -> None:
-            self._say("220 test")
-            sender, to = "", list[str]()
-            while line := self.rfile.readline():
-                word, _, rest = line.decode().strip().partition(" ")
-                match word.upper():
-                    case "EHLO" | "HELO":
-                        self._say("250-test", "250 AUTH PLAIN")
-                    case "AUTH":
-                        kept.logins.append(rest)
-                        self._say("235 welcome")
-                    case "MAIL":
-                        sender = rest
-                        self._say("250 ok")
-                    case "RCPT":
-                        to.append(rest)
-                        self._say("250 ok")
-                    case "DATA":
-                        self._say("354 go on")
-                        self._take(sender, to)
-                        sender, to = "", []
-                    case "QUIT":
-                        self._say("221 bye")
-                        return
-                    case _:
-                        self._say("250 ok")
-
-        def _take(self, sender: str, to: list[str]) -> None:
-            lines = []
-            while (line := self.rfile.readline()) not in (b".\r\n", b""):
-                lines.append(line.removeprefix(b"."))
-            if kept.refusal is not None:
-                self._say(kept.refusal)
-                return
-            parsed = message_from_bytes(b"".join(lines), policy=policy.default)
-            kept.mails.append(Mail(sender, to, cast("EmailMessage", parsed)))
-            self._say("250 taken")
-
-        def _say(self, *lines: str) -> None:
-            self.wfile.write("".join(f"{line}\r\n" for line in lines).encode())
-
-    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Session) as server:
+    own = MailServer()
+    session = type("OwnSession", (Session,), {"kept": own})
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), session) as server:
         server.daemon_threads = True
-        kept.port = server.server_address[1]
+        own.port = server.server_address[1]
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
         try:
-            yield kept
+            yield own
         finally:
             server.shutdown()
             thread.join()

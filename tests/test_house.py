@@ -62,7 +62,7 @@ OWNERS = {
     "redis": ("redis_db.py", "store/"),
     "pynvml": ("carbon_aware_trainer/energy/",),
     "codecarbon": ("carbon_aware_trainer/energy/",),
-    "httpx": ("client.py", "training_monitor/", "carbon_aware_trainer/providers/"),
+    "httpx": ("client/", "training_monitor/", "carbon_aware_trainer/providers/"),
     "fsspec": ("trainers/",),
     "safetensors": ("trainers/", "carbon_aware_trainer/integrations/"),
     "lightning": ("carbon_aware_trainer/integrations/",),

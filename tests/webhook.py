@@ -8,12 +8,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from typing import Any, ClassVar
 
 
 @dataclass
 class Webhook:
-    """A receiver that runs; ``status`` is its answer, and while ``is_hanging`` it drips a byte of it at a time."""
+    """A receiver that runs; it answers ``status``, while ``is_hanging`` a byte at a time and without end."""
 
     host: str = ""
     status: int = 200
@@ -28,46 +28,51 @@ class Webhook:
         return [body["title"] for body in self.got]
 
 
+class Receiver(BaseHTTPRequestHandler):
+    """Takes one request after the other."""
+
+    kept: ClassVar[Webhook]
+
+    def do_POST(self) -> None:
+        """Take a message."""
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        self.kept.paths.append(self.path)
+        if self.kept.is_hanging:
+            # Each byte is in time: no limit on a single read ever ends this.
+            self.send_response_only(200)
+            self.flush_headers()
+            while not self.kept.stopped.wait(0.1):
+                self.wfile.write(b"x")
+            return
+        if self.kept.status < 400:
+            self.kept.got.append(body)
+        self.send_response(self.kept.status)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, *_args: object) -> None:
+        """Say nothing."""
+
+    def handle(self) -> None:
+        """Serve one connection; who asked may have hung up."""
+        try:
+            super().handle()
+        except (BrokenPipeError, ConnectionResetError):
+            self.close_connection = True
+
+
 @contextmanager
 def webhook() -> Iterator[Webhook]:
     """Serve on a free port until the block ends."""
-    kept = Webhook()
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            kept.paths.append(self.path)
-            if kept.is_hanging:
-                # Each byte is in time: no limit on a single read ever ends this.
-                self.send_response_only(200)
-                self.flush_headers()
-                while not kept.stopped.wait(0.1):
-                    self.wfile.write(b"x")
-                return
-            if kept.status < 400:
-                kept.got.append(body)
-            self.send_response(kept.status)
-            self.send_header("Content-Length", "0")
-            self.end_headers()
-
-        def log_message(self, *_args: object) -> None:
-            """Say nothing."""
-
-        def handle(self) -> None:
-            """Serve one connection; who asked may have hung up."""
-            try:
-                super().handle()
-            except (BrokenPipeError, ConnectionResetError):
-                self.close_connection = True
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    kept.host = f"127.0.0.1:{server.server_port}"
+    own = Webhook()
+    server = ThreadingHTTPServer(("127.0.0.1", 0), type("OwnReceiver", (Receiver,), {"kept": own}))
+    own.host = f"127.0.0.1:{server.server_port}"
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     try:
-        yield kept
+        yield own
     finally:
-        kept.stopped.set()
+        own.stopped.set()
         server.shutdown()
         thread.join()
         server.server_close()
