@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 HOLD_S: Final = 60.0
 FIRST_PAUSE_S: Final = 10.0
 LONGEST_PAUSE_S: Final = 900.0
-# With these pauses, in about an hour and a quarter.
+# With these pauses, in a little less than an hour.
 MAX_TRIES: Final = 10
 BURST: Final = 5
 # Who hears of something a day late is told how much, not what.

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 import streamlit as st
@@ -22,9 +24,36 @@ _ABOUT_RUNS: Final = ("run_failed", "run_finished", "run_stalled", "metric", "na
 _MINUTES: Final = {"run_stalled": 30.0, "gpu_idle": 10.0, "gpu_hot": 1.0, "memory": 1.0, "disk": 1.0}
 
 
-@st.dialog("Alert rule", icon=":material/notifications:", width="medium")
-def edit(rule: AlertRule | None, channels: Sequence[str]) -> None:
-    """Draw the form, of a new rule or of one there is; it closes once the rule is kept."""
+_OPENED: Final = "alerts:opened"
+
+
+@dataclass(frozen=True)
+class _Opened:
+    """The form since it was opened last, of a new rule or of one there is."""
+
+    rule: AlertRule | None
+    token: str
+
+
+def open_form(rule: AlertRule | None) -> None:
+    """Let the form start from a rule, or from nothing."""
+    st.session_state[_OPENED] = _Opened(rule, uuid.uuid4().hex)
+
+
+def show(channels: Sequence[str]) -> None:
+    """Draw the form while it is open, so that it outlasts each drawing of the page below it."""
+    opened: _Opened | None = st.session_state.get(_OPENED)
+    if opened is not None:
+        _form(opened.rule, channels, opened.token)
+
+
+def _close() -> None:
+    st.session_state.pop(_OPENED, None)
+
+
+@st.dialog("Alert rule", icon=":material/notifications:", width="medium", on_dismiss=_close)
+def _form(rule: AlertRule | None, channels: Sequence[str], token: str) -> None:
+    """Draw the form; it closes once the rule is kept."""
     old = rule.condition.model_dump() if rule else {}
     kinds = list(KINDS)
     kind = st.selectbox(
@@ -34,7 +63,7 @@ def edit(rule: AlertRule | None, channels: Sequence[str]) -> None:
     condition = {"kind": kind, **_condition(str(kind), old)}
     filters = _filters(str(kind), condition, rule)
     name = st.text_input(
-        "Name", value=rule.name if rule else KINDS[str(kind)], max_chars=80, key=f"name:{kind}"
+        "Name", value=rule.name if rule else KINDS[str(kind)], max_chars=80, key=f"name:{token}:{kind}"
     )
     known = list(dict.fromkeys([*channels, *(rule.channels if rule else ())]))
     told = st.multiselect(
@@ -59,6 +88,7 @@ def edit(rule: AlertRule | None, channels: Sequence[str]) -> None:
         **filters,
     }
     if st.button("Save", type="primary", icon=":material/save:") and _save(given, rule):
+        _close()
         st.rerun()
 
 

@@ -31,13 +31,18 @@ def show() -> None:
     with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
         st.title("Alerts", width="content")
         if rules.value is not None and channels.value is not None:
-            names = [channel.name for channel in channels.value.channels]
-            if st.button("New rule", type="primary", icon=":material/add_alert:"):
-                alert_form.edit(None, names)
+            st.button(
+                "New rule",
+                type="primary",
+                icon=":material/add_alert:",
+                on_click=alert_form.open_form,
+                args=(None,),
+            )
     parts.silence_banner(rules.problem or channels.problem)
     if rules.value is None or channels.value is None:
         st.button("Try again", icon=":material/refresh:")
         return
+    alert_form.show([channel.name for channel in channels.value.channels])
     st.fragment(_live_channels, run_every=_EVERY_S)()
     raised, listed, log = st.tabs(["Raised", "Rules", "Deliveries"])
     with raised:
@@ -50,7 +55,6 @@ def show() -> None:
 
 def _rules(rules: RulesReply, channels: ChannelsReply) -> None:
     """Draw the rules, each with what can be done with it."""
-    names = [channel.name for channel in channels.channels]
     if refused := st.session_state.get(_REFUSED):
         st.warning(fmt.plain_lines(refused), icon=":material/block:")
     if missing := words.undelivered(rules.rules, channels.channels):
@@ -63,10 +67,10 @@ def _rules(rules: RulesReply, channels: ChannelsReply) -> None:
         st.caption("No rules yet.")
     for rule in rules.rules:
         with st.container(border=True, key=f"rule:{rule.rule_id}"):
-            _rule(rule, names)
+            _rule(rule)
 
 
-def _rule(rule: AlertRule, names: Sequence[str]) -> None:
+def _rule(rule: AlertRule) -> None:
     left, middle, right = st.columns([0.5, 7, 2.2], vertical_alignment="center")
     left.toggle(
         f"Rule {fmt.plain(rule.name)}",
@@ -81,8 +85,13 @@ def _rule(rule: AlertRule, names: Sequence[str]) -> None:
     middle.markdown(title if sentence == fmt.plain(rule.name) else f"{title} · {sentence}")
     middle.caption(words.facts(rule))
     with right.container(horizontal=True, horizontal_alignment="right", gap="small"):
-        if st.button("Edit", icon=":material/edit:", key=f"edit:{rule.rule_id}"):
-            alert_form.edit(rule, names)
+        st.button(
+            "Edit",
+            icon=":material/edit:",
+            key=f"edit:{rule.rule_id}",
+            on_click=alert_form.open_form,
+            args=(rule,),
+        )
         if st.button("Delete", icon=":material/delete:", key=f"delete:{rule.rule_id}"):
             _confirm_deletion(rule)
 
@@ -205,7 +214,8 @@ def _alerts(alerts: Sequence[Alert], *, has_rules: bool) -> None:
             "Details": [" ".join(alert.text.split()) for alert in alerts],
         }
     )
-    _table(frame, {"Run": st.column_config.LinkColumn(display_text="open", width=60)})
+    told = st.column_config.TextColumn(width=110)
+    _table(frame, {"Told": told, "Run": st.column_config.LinkColumn(display_text="open", width=60)})
 
 
 def _deliveries(deliveries: Sequence[Delivery]) -> None:
