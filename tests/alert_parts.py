@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import threading
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import redis
 
 from alerts import Alerting
 from alerts.channels import Channel
+from alerts.delivery import Send
 from alerts.sending import Message
 from housekeeping import tick
 from redis_db import RedisDB
@@ -65,9 +66,7 @@ class NoPlanning:
         """Do nothing."""
 
 
-def alerting(
-    db: RedisDB, send: Callable[[Channel, Message], str | None] | None = None, **settings: Any
-) -> Alerting:
+def alerting(db: RedisDB, send: Send | None = None, **settings: Any) -> Alerting:
     """Return the alerts of a program with these settings; without ``send`` it sends for real."""
     own = Settings(_env_file=None, **settings)
     return Alerting(db, own) if send is None else Alerting(db, own, sender=send)

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from email import message_from_bytes, policy
 from email.message import EmailMessage
-from typing import ClassVar, cast
+from typing import ClassVar
 
 
 @dataclass
@@ -71,7 +71,7 @@ class Session(socketserver.StreamRequestHandler):
             self._say(self.kept.refusal)
             return
         parsed = message_from_bytes(b"".join(lines), policy=policy.default)
-        self.kept.mails.append(Mail(sender, to, cast("EmailMessage", parsed)))
+        self.kept.mails.append(Mail(sender, to, parsed))
         self._say("250 taken")
 
     def _say(self, *lines: str) -> None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Final
+from typing import Any, Final, Literal
 
 import pandas as pd
 import streamlit as st
@@ -240,14 +240,14 @@ def _deliveries(deliveries: Sequence[Delivery]) -> None:
     _table(frame, {"Outcome": pills, "Next try": next_try, "Try": st.column_config.NumberColumn(width=50)})
 
 
-def _table(frame: pd.DataFrame, columns: dict[str, object]) -> None:
+def _table(frame: pd.DataFrame, columns: Mapping[str, Any]) -> None:
     """Draw a table whose times are the reader's."""
     zone = parts.reader_zone()
     for name in ("When", "Next try"):
         if name in frame:
             frame[name] = pd.to_datetime(frame[name], utc=True).dt.tz_convert(zone)
     when = st.column_config.DatetimeColumn(format="DD MMM HH:mm:ss", width=130)
-    height = "content" if len(frame) <= 10 else _TABLE_PX
+    height: int | Literal["content"] = "content" if len(frame) <= 10 else _TABLE_PX
     st.dataframe(
         frame,
         hide_index=True,

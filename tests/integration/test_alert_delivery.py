@@ -56,7 +56,7 @@ def tell(db: RedisDB, count: int = 1, *, is_urgent: bool = False, **changes: Any
 
 
 def outcomes(db: RedisDB) -> list[str]:
-    return [delivery.outcome for delivery in db.alerts.list_deliveries(1000)][::-1]
+    return [str(delivery.outcome) for delivery in db.alerts.list_deliveries(1000)][::-1]
 
 
 def test_a_webhook_and_a_mailbox_are_told_of_a_run_that_ends(

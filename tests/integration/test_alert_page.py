@@ -73,7 +73,7 @@ def test_without_channels_and_rules_the_page_says_what_to_do(
 def test_a_rule_is_made_in_the_form_and_raises_what_the_page_shows(
     open_page: Open, serve: Callable[..., str], db: RedisDB, raw: Any, hook: Webhook
 ) -> None:
-    settings = {"alert_channels": f"ops=json://{hook.host}"}
+    settings: dict[str, Any] = {"alert_channels": f"ops=json://{hook.host}"}
     app = open_page("alerts", serve(**settings))
     button(app, "New rule").click().run()
     app.selectbox[0].set_value("run_finished").run()

@@ -207,9 +207,8 @@ def test_a_machine_in_trouble_is_told_once_it_has_been_so_for_a_while(
 
     def beat(facts: dict[str, Any]) -> None:
         of_worker = {name: facts[name] for name in ("run_id", "memory_share", "disk_share") if name in facts}
-        gpu = GpuState.model_validate(
-            {"name": "H1", **{k: v for k, v in facts.items() if k not in of_worker}}
-        )
+        of_gpu = {name: fact for name, fact in facts.items() if name not in of_worker}
+        gpu = GpuState.model_validate({"name": "H1"} | of_gpu)
         changes = {"run_id": "0" * 32, **of_worker, "gpu": gpu}
         db.workers.beat(TORCH_WORKER.model_copy(update=changes), ttl_s=60)
         keep_house(raw, db, program)
