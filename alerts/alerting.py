@@ -10,11 +10,11 @@ from queue import Empty, SimpleQueue
 from typing import Final
 
 from alerts.channels import Channels
-from alerts.delivery import Courier, Send
+from alerts.delivery import Courier
 from alerts.ports import Store
 from alerts.quiet import QuietHours
 from alerts.rounds import Rounds
-from alerts.sending import can_send, send
+from alerts.sending import PatientSender, Send, can_send, send
 from alerts.tails import EpochTail
 from errors import Conflict, StoreUnavailable, WattleError
 from schema import Delivery, MetricTail
@@ -32,7 +32,7 @@ class Alerting:
     """
 
     def __init__(
-        self, store: Store, settings: Settings, *, tail: MetricTail | None = None, sender: Send = send
+        self, store: Store, settings: Settings, *, tail: MetricTail | None = None, sender: Send | None = None
     ) -> None:
         """Read the channels. Raises InvalidInput when a setting of theirs is not valid."""
         self.channels = Channels(settings)
@@ -44,7 +44,7 @@ class Alerting:
         self._courier = Courier(
             store.alerts,
             store.now,
-            sender,
+            sender or PatientSender(send),
             page_url=settings.page_url,
             messages_per_hour=settings.alert_messages_per_hour,
             quiet_hours=quiet,

@@ -24,7 +24,6 @@ _MAIL: Final = {
     "smtps": ("mailtos", "ssl", 465),
     "smtp+plain": ("mailto", "insecure", 25),
 }
-_SLACK: Final = "hooks.slack.com"
 _NO: Final = frozenset({"false", "no", "off", "0"})
 _YES: Final = frozenset({"true", "yes", "on", "1"})
 # Shorter parts of an address, such as a port or "to", are found in any sentence.
@@ -34,7 +33,7 @@ HIDDEN: Final = "***"
 
 @dataclass(frozen=True)
 class Channel:
-    """Where alerts can be told; ``url`` in apprise's form."""
+    """Where alerts can be told; ``url`` is one of apprise, or of any webhook."""
 
     name: str
     url: SecretStr
@@ -58,6 +57,16 @@ class Channel:
             if len(secret) >= _SECRET_CHARACTERS:
                 text = text.replace(secret, HIDDEN)
         return text
+
+
+def as_json_webhook(url: SecretStr) -> SecretStr | None:
+    """Return apprise's address of a webhook that wants JSON; None for what is no plain web address."""
+    parts = _split(url)
+    if parts.scheme not in _PLAIN_WEBHOOKS:
+        return None
+    # What has a dash before it apprise passes on; all else would be an option of its own.
+    query = "&".join(f"-{part}" for part in parts.query.split("&") if part)
+    return SecretStr(parts._replace(scheme=_PLAIN_WEBHOOKS[parts.scheme], query=query).geturl())
 
 
 class Channels:
@@ -98,27 +107,23 @@ def _listed(settings: Settings) -> list[Channel]:
     if settings.alert_channels is None:
         return []
     entries = [word.partition("=") for word in settings.alert_channels.get_secret_value().split()]
-    return [Channel(name, _as_apprise(url, f"channel {name}")) for name, _, url in entries]
+    return [Channel(name, _checked(url, f"channel {name}")) for name, _, url in entries]
 
 
 def _slack(settings: Settings) -> Channel | None:
     """Return the channel of an incoming webhook of Slack."""
     if settings.slack_webhook_url is None:
         return None
-    return Channel("slack", _as_apprise(settings.slack_webhook_url.get_secret_value(), "Slack's webhook"))
+    return Channel("slack", _checked(settings.slack_webhook_url.get_secret_value(), "Slack's webhook"))
 
 
-def _as_apprise(url: str, what: str) -> SecretStr:
-    """Return an address in apprise's form: a webhook of no service that it knows gets JSON."""
+def _checked(url: str, what: str) -> SecretStr:
+    """Return an address. Raises InvalidInput when it is no URL."""
     try:
-        parts = urlsplit(url)
-        _ = parts.port  # raises ValueError when it is no number
-    except ValueError as error:
-        raise InvalidInput(f"The address of {what} is not a URL. Correct it in the environment.") from error
-    if parts.scheme in _PLAIN_WEBHOOKS and parts.hostname != _SLACK:
-        # What has a dash before it apprise passes on; all else would be an option of its own.
-        query = "&".join(f"-{part}" for part in parts.query.split("&") if part)
-        return SecretStr(parts._replace(scheme=_PLAIN_WEBHOOKS[parts.scheme], query=query).geturl())
+        _ = urlsplit(url).port  # raises ValueError when it is no number
+    except ValueError:
+        # Not from the ValueError: it repeats what may be half of a password.
+        raise InvalidInput(f"The address of {what} is not a URL. Correct it in the environment.") from None
     return SecretStr(url)
 
 
@@ -132,7 +137,7 @@ def _email(settings: Settings) -> Channel | None:
             "WATTLE_EMAIL_NOTIFICATIONS needs a mail server: set WATTLE_SMTP_URL, such as "
             "smtp://user:password@mail.example.org:587."
         )
-    parts = _split(_as_apprise(settings.smtp_url.get_secret_value(), "the mail server"))
+    parts = _split(_checked(settings.smtp_url.get_secret_value(), "the mail server"))
     if parts.scheme not in _MAIL or not parts.hostname:
         raise InvalidInput(
             "WATTLE_SMTP_URL should begin with smtp://, smtps:// or smtp+plain:// and name a host."

@@ -10,7 +10,7 @@ from typing import Final, Protocol
 from alerts.channels import Channel
 from alerts.ports import AlertStore
 from alerts.quiet import QuietHours
-from alerts.sending import Message
+from alerts.sending import Message, Send
 from alerts.texts import compose
 from schema import Alert, Batch, Delivery
 
@@ -26,13 +26,6 @@ BURST: Final = 5
 # Who hears of something a day late is told how much, not what.
 MAX_AGE: Final = timedelta(hours=24)
 TEST: Final = Message("[Wattle] Test", "This channel works: alerts of Wattle arrive here.")
-
-
-class Send(Protocol):
-    """Sends a message, and says why it could not."""
-
-    def __call__(self, channel: Channel, message: Message) -> str | None:
-        """Return None when it was taken, else the reason without secrets."""
 
 
 class Clock(Protocol):
@@ -70,7 +63,8 @@ class Courier:
     def tell(self, channel: Channel) -> Delivery | None:
         """Tell a channel what waits for it; None when nothing is to be told now.
 
-        It waits for the channel. Raises StoreUnavailable; what was sent before may be sent once more then.
+        It waits for the channel as long as its sender does. Raises StoreUnavailable; what was sent before may
+        be sent once more then.
         """
         batch = self._store.take(
             channel.name,

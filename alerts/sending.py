@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import importlib.util
 import logging
+import threading
 from dataclasses import dataclass
-from typing import Final
+from queue import Empty, SimpleQueue
+from typing import Final, Protocol
 
-from alerts.channels import Channel
+from alerts.channels import Channel, as_json_webhook
 
 # At DEBUG these write whole addresses, tokens and all, whatever level the program has asked for.
 _TALKATIVE: Final = ("apprise", "urllib3", "requests", "requests_oauthlib", "oauthlib")
 _MAX_REASON_CHARACTERS: Final = 300
+LIMIT_S: Final = 30.0
+# Threads that one channel may keep waiting in one program.
+MAX_UNANSWERED: Final = 3
 
 
 @dataclass(frozen=True)
@@ -22,6 +27,40 @@ class Message:
     body: str
 
 
+class Send(Protocol):
+    """Sends a message, and says why it could not."""
+
+    def __call__(self, channel: Channel, message: Message) -> str | None:
+        """Return None when it was taken, else the reason without secrets."""
+
+
+class PatientSender:
+    """Sends, and waits only so long: a channel may hang for ever, and is tried again nevertheless."""
+
+    def __init__(self, send: Send, *, limit_s: float = LIMIT_S) -> None:
+        self._send = send
+        self._limit_s = limit_s
+        self._unanswered: dict[str, list[threading.Thread]] = {}
+
+    def __call__(self, channel: Channel, message: Message) -> str | None:
+        """Return what ``send`` returns; a reason when it takes too long, and may still arrive."""
+        waiting = [thread for thread in self._unanswered.get(channel.name, ()) if thread.is_alive()]
+        if len(waiting) >= MAX_UNANSWERED:
+            return f"Its last {MAX_UNANSWERED} messages are still without an answer."
+        answer: SimpleQueue[str | None] = SimpleQueue()
+        thread = threading.Thread(
+            target=lambda: answer.put(self._send(channel, message)),
+            name=f"message to {channel.name}",
+            daemon=True,
+        )
+        thread.start()
+        try:
+            return answer.get(timeout=self._limit_s)
+        except Empty:
+            self._unanswered[channel.name] = [*waiting, thread]
+            return f"No answer within {self._limit_s:g} s."
+
+
 def can_send() -> bool:
     """Tell whether apprise is installed, without loading it."""
     return importlib.util.find_spec("apprise") is not None
@@ -30,7 +69,7 @@ def can_send() -> bool:
 def send(channel: Channel, message: Message) -> str | None:
     """Send a message; returns None when it was taken, else the reason, without any secret.
 
-    It may take as long as the other side likes: call it in a thread that nobody waits for.
+    It may take as long as the other side likes: call it through a PatientSender.
     """
     for name in _TALKATIVE:
         logging.getLogger(name).setLevel(logging.WARNING)
@@ -38,11 +77,17 @@ def send(channel: Channel, message: Message) -> str | None:
         import apprise
     except ImportError:
         return "apprise is not installed. Install the extra: pip install 'wattle[alerts]'."
-    # What it has to say it says in its result, which is scrubbed below.
-    logging.getLogger("apprise").propagate = False
+    # What it has to say it says in its result, which is scrubbed; without a handler it would go to stderr.
+    own_log = logging.getLogger("apprise")
+    own_log.propagate = False
+    if not own_log.handlers:
+        own_log.addHandler(logging.NullHandler())
     # In this thread: those of its own pool would hold up the end of the program while a channel hangs.
     asset = apprise.AppriseAsset(app_id="Wattle", app_desc="Wattle", async_mode=False, service_timeout=0)
-    service = apprise.Apprise.instantiate(channel.url.get_secret_value(), asset=asset)
+    # Addresses of services that it knows first: a plain webhook is what it knows no service for.
+    urls = [url for url in (channel.url, as_json_webhook(channel.url)) if url is not None]
+    opened = (apprise.Apprise.instantiate(url.get_secret_value(), asset=asset) for url in urls)
+    service = next((found for found in opened if found is not None), None)
     if service is None:
         return (
             f"Apprise does not know the address of the channel {channel.name} ({channel.address}). "

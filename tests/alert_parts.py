@@ -12,8 +12,7 @@ import redis
 
 from alerts import Alerting
 from alerts.channels import Channel
-from alerts.delivery import Send
-from alerts.sending import Message
+from alerts.sending import Message, Send
 from housekeeping import tick
 from redis_db import RedisDB
 from schema import Alert, AlertRule

@@ -13,6 +13,7 @@ import pytest
 import redis
 
 from alerts.delivery import BURST, MAX_TRIES
+from alerts.sending import MAX_UNANSWERED, PatientSender, send
 from redis_db import RedisDB
 from schema import Alert, AlertRule, Status
 from tests.alert_parts import Inbox, add_rule, alerting, fill_messages, keep_house, raised
@@ -194,6 +195,29 @@ def test_a_hanging_webhook_holds_up_neither_tick_nor_another_channel(
         program.wait(10)
 
 
+def test_a_webhook_that_never_answers_is_tried_again_and_keeps_few_threads(
+    db: RedisDB, raw: redis.Redis, hook: Webhook
+) -> None:
+    hook.is_hanging = True
+    patient = PatientSender(send, limit_s=0.3)
+    program = alerting(db, patient, alert_channels=f"ops=json://{hook.host}")
+    for _ in range(MAX_UNANSWERED + 2):
+        tell(db)
+        fill_messages(raw, "ops")
+        keep_house(raw, db, program)
+    assert outcomes(db) == ["retrying"] * (MAX_UNANSWERED + 2)
+    reasons = [delivery.reason for delivery in db.alerts.list_deliveries(10)][::-1]
+    assert reasons[:MAX_UNANSWERED] == ["No answer within 0.3 s."] * MAX_UNANSWERED
+    assert "without an answer" in (reasons[-1] or "")
+    assert len(hook.paths) == MAX_UNANSWERED
+    hook.stopped.set()
+    wait_until(lambda: all(thread.name != "message to ops" for thread in threading.enumerate()))
+    hook.is_hanging = False
+    fill_messages(raw, "ops")
+    keep_house(raw, db, program)
+    assert outcomes(db)[-1] == "sent"
+
+
 def test_a_message_of_a_program_that_died_is_told_by_another(db: RedisDB, raw: redis.Redis) -> None:
     tell(db)
     dead = db.alerts.take("ops", hold_s=60, burst=5, refill_s=1, is_quiet=False)
@@ -255,7 +279,12 @@ def test_a_program_tells_only_the_channels_that_it_has(db: RedisDB, raw: redis.R
 
 @pytest.mark.parametrize("status", [200, 500])
 def test_no_secret_is_stored_logged_or_told(
-    status: int, db: RedisDB, raw: redis.Redis, hook: Webhook, caplog: pytest.LogCaptureFixture
+    status: int,
+    db: RedisDB,
+    raw: redis.Redis,
+    hook: Webhook,
+    caplog: pytest.LogCaptureFixture,
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
     caplog.set_level(logging.DEBUG)
     hook.status = status
@@ -270,6 +299,9 @@ def test_no_secret_is_stored_logged_or_told(
     assert SECRET in hook.paths[0]
     logged = caplog.text + "".join(str(record.args) for record in caplog.records)
     assert SECRET not in logged
+    written = "".join(capfd.readouterr())
+    assert SECRET not in written
+    assert "notification" not in written, "a library writes past the log"
     texts = [str(raw.lrange(key, 0, -1)) for key in raw.keys("alerts:waiting:*")]
     texts += [str(raw.hgetall(key)) for key in raw.keys("alerts:channel:*")]
     texts += [str(raw.xrange(key)) for key in ("alerts:deliveries", "alerts:raised")]

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from alerts.delivery import BURST, HOLD_S, MAX_TRIES
+from alerts.sending import LIMIT_S
 from alerts.tails import EPOCH_METRICS
 from schema.alerts import CHANNEL_PATTERN, Condition
 from settings import Settings
@@ -45,5 +46,6 @@ def test_every_setting_of_alerts_is_in_the_docs() -> None:
 
 def test_the_figures_and_metrics_in_the_docs_are_those_of_the_code() -> None:
     assert all(f"`{metric}`" in PAGE for metric in EPOCH_METRICS)
-    assert (BURST, HOLD_S, MAX_TRIES) == (5, 60, 10)
+    assert (BURST, MAX_TRIES, LIMIT_S) == (5, 10, 30)
+    assert HOLD_S > LIMIT_S, "who still waits for an answer still holds the channel"
     assert CHANNEL_PATTERN == r"^[a-z0-9][a-z0-9_-]{0,31}$"
