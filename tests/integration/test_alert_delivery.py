@@ -249,6 +249,33 @@ def test_two_programs_with_the_same_channel_tell_it_once(db: RedisDB, raw: redis
     assert len(inbox.told) == 1
 
 
+def test_a_channel_that_is_slow_is_asked_for_once_at_a_time(
+    db: RedisDB, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inbox, taken = Inbox(), list[str]()
+    program = alerting(db, inbox, **OPS)
+    take = db.alerts.take
+    monkeypatch.setattr(db.alerts, "take", lambda name, **rest: taken.append(name) or take(name, **rest))
+    tell(db)
+    inbox.is_open.clear()
+    for _ in range(5):
+        program.deliver()
+    wait_until(lambda: taken)
+    inbox.is_open.set()
+    program.wait(10)
+    assert taken == ["ops"]
+
+
+def test_apprise_keeps_no_thread_that_would_hold_up_the_end_of_the_program(
+    db: RedisDB, hook: Webhook
+) -> None:
+    before = set(threading.enumerate())
+    program = alerting(db, alert_channels=f"ops=json://{hook.host}")
+    assert program.test("ops", timeout_s=10) is not None
+    left = [thread.name for thread in set(threading.enumerate()) - before if not thread.daemon]
+    assert not [name for name in left if name.startswith("ThreadPoolExecutor")]
+
+
 def test_in_quiet_hours_only_urgent_rules_are_told(db: RedisDB, raw: redis.Redis) -> None:
     inbox, now = Inbox(), db.now()
     quiet = f"{now - timedelta(hours=1):%H:%M}-{now + timedelta(hours=1):%H:%M}"

@@ -9,6 +9,7 @@ import pytest
 import redis
 
 from alerts.rounds import EVENTS_AT_ONCE
+from errors import NotFound
 from redis_db import RedisDB
 from schema import GpuState, RunError, RunOptions, Status
 from tests.alert_parts import add_rule, alerting, keep_house, raised, wind_back
@@ -207,8 +208,8 @@ def test_a_machine_in_trouble_is_told_once_it_has_been_so_for_a_while(
 
     def beat(facts: dict[str, Any]) -> None:
         of_worker = {name: facts[name] for name in ("run_id", "memory_share", "disk_share") if name in facts}
-        of_gpu = {name: fact for name, fact in facts.items() if name not in of_worker}
-        gpu = GpuState.model_validate({"name": "H1"} | of_gpu)
+        of_gpu: dict[str, Any] = {name: fact for name, fact in facts.items() if name not in of_worker}
+        gpu = GpuState(name="H1", **of_gpu)
         changes = {"run_id": "0" * 32, **of_worker, "gpu": gpu}
         db.workers.beat(TORCH_WORKER.model_copy(update=changes), ttl_s=60)
         keep_house(raw, db, program)
@@ -292,6 +293,14 @@ def test_a_rule_that_is_off_raises_nothing_and_begins_anew(db: RedisDB, raw: red
     other = add_rule(db, {"kind": "run_finished"})
     keep_house(raw, db, program)
     assert raw.hgetall("alerts:states") == {}, other.name
+
+
+def test_a_change_brings_no_deleted_rule_back(db: RedisDB) -> None:
+    rule = add_rule(db, {"kind": "run_finished"})
+    db.alerts.delete_rule(rule.rule_id)
+    with pytest.raises(NotFound, match="no alert rule"):
+        db.alerts.put_rule(rule, is_new=False)
+    assert db.alerts.list_rules() == []
 
 
 def test_alerts_of_a_storm_are_bounded_and_counted(db: RedisDB, raw: redis.Redis) -> None:
