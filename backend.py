@@ -22,7 +22,9 @@ from api.bulk import bulk
 from api.carbon import carbon
 from api.controls import controls
 from api.docs import docs, finish_openapi
+from api.experiments import experiments
 from api.health import VERSION, health
+from api.metrics import metrics
 from api.models import models
 from api.runs import runs
 from api.state import State, attach, state_of
@@ -30,14 +32,29 @@ from api.totals import totals
 from api.trainers import trainers
 from api.workers import workers
 from errors import InvalidInput
-from housekeeping import Housekeeper
+from housekeeping import Housekeeper, Silence
 from redis_db import RedisDB
 from scheduling import Planner, Rounds, open_intensities
 from settings import Settings, load_settings
 from trainers import validator
 
 CONFIG = Path(__file__).resolve().with_name("gunicorn.conf.py")
-BLUEPRINTS = (runs, controls, bulk, carbon, models, accounts, totals, alerts, trainers, workers, health, docs)
+BLUEPRINTS = (
+    runs,
+    experiments,
+    metrics,
+    controls,
+    bulk,
+    carbon,
+    models,
+    accounts,
+    totals,
+    alerts,
+    trainers,
+    workers,
+    health,
+    docs,
+)
 
 
 def create_app(settings: Settings | None = None, db: RedisDB | None = None) -> APIFlask:
@@ -82,6 +99,7 @@ def start_housekeeping(app: APIFlask) -> Housekeeper:
         validate=validator(settings),
         planning=planning,
         alerting=state.alerting,
+        silence=Silence(settings.silent_s),
     )
     housekeeper.start()
     return housekeeper

@@ -8,13 +8,18 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
+from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Protocol
+from typing import Final, Protocol
 
 from errors import StoreUnavailable, WattleError
 from schema import Validate
 
 log = logging.getLogger(__name__)
+
+# Longer than a busy machine keeps a thread from ticking.
+_LONGEST_GAP_S: Final = 60.0
 
 
 class Queue(Protocol):
@@ -35,6 +40,13 @@ class Locks(Protocol):
 
     def acquire(self, job: str, ttl_s: float) -> bool:
         """Take the lock of a job; False while it is held."""
+
+
+class External(Protocol):
+    """The runs that their own scripts report."""
+
+    def end_silent(self, silent_s: float, *, limit: int = 100) -> Sequence[str]:
+        """End those that were not heard of for so long."""
 
 
 class Fitness(Protocol):
@@ -59,6 +71,10 @@ class Store(Protocol):
     def locks(self) -> Locks:
         """The locks."""
 
+    @property
+    def external(self) -> External:
+        """The runs that their own scripts report."""
+
 
 class Planning(Protocol):
     """What plans runs that follow the grid again."""
@@ -77,14 +93,49 @@ class Alerting(Protocol):
         """Begin a round of the rules if one is due, without waiting for it."""
 
 
-def tick(db: Store, *, lease_s: float, validate: Validate, planning: Planning, alerting: Alerting) -> None:
+class Silence:
+    """Ends runs whose scripts fell silent; only a program that hears scripts has one.
+
+    A script is silent only to who listens: it begins anew whenever nobody ended anything for a while, as
+    after Redis was away or the machine slept, so that every script can be heard first.
+    """
+
+    def __init__(self, silent_s: float, *, clock: Callable[[], float] = time.time) -> None:
+        self._silent_s = silent_s
+        self._clock = clock
+        self._since_s = self._last_s = clock()
+
+    def end(self, external: External) -> None:
+        """End the runs that are silent for longer than this has listened."""
+        now_s = self._clock()
+        if not 0 <= now_s - self._last_s <= min(_LONGEST_GAP_S, self._silent_s / 2):
+            self._since_s = now_s
+        self._last_s = now_s
+        if now_s - self._since_s < self._silent_s:
+            return
+        for run_id in external.end_silent(self._silent_s):
+            log.warning("the script of a run is silent, the run is ended run_id=%s", run_id)
+
+
+def tick(
+    db: Store,
+    *,
+    lease_s: float,
+    validate: Validate,
+    planning: Planning,
+    alerting: Alerting,
+    silence: Silence | None = None,
+) -> None:
     """Do every job that is due. Cheap when none is; safe to kill at any line.
 
-    validate: hyper_params as somebody wrote them → complete ones; raises InvalidInput.
+    validate: hyper_params as somebody wrote them → complete ones; raises InvalidInput. silence: None in a
+    program that no script reports to.
     """
-    # Before the lock: each program tells its own log and its own channels.
+    # Before the lock: each program tells its own log and its own channels, and hears its own scripts.
     db.fitness.log_warnings()
     alerting.deliver()
+    if silence is not None:
+        silence.end(db.external)
     if not db.locks.acquire("reap", ttl_s=rhythm_s(lease_s)):
         return
     # After Redis was away, healthy workers get one lease to renew before anybody reaps.
@@ -111,12 +162,25 @@ class Housekeeper:
     """A thread that ticks, for a program that has no loop of its own."""
 
     def __init__(
-        self, db: Store, *, lease_s: float, validate: Validate, planning: Planning, alerting: Alerting
+        self,
+        db: Store,
+        *,
+        lease_s: float,
+        validate: Validate,
+        planning: Planning,
+        alerting: Alerting,
+        silence: Silence,
     ) -> None:
         self._stop = threading.Event()
         self._rhythm_s = rhythm_s(lease_s)
         self._tick = partial(
-            tick, db, lease_s=lease_s, validate=validate, planning=planning, alerting=alerting
+            tick,
+            db,
+            lease_s=lease_s,
+            validate=validate,
+            planning=planning,
+            alerting=alerting,
+            silence=silence,
         )
         self._thread = threading.Thread(target=self._run, name="housekeeping", daemon=True)
 

@@ -16,18 +16,20 @@ from store.connection import Connection
 from store.controls import Controls
 from store.encoding import to_time
 from store.events import Events
+from store.external import External
 from store.fitness import Fitness
 from store.intensities import Intensities
 from store.keys import Keys, check_queue
 from store.line import Line
 from store.locks import Locks
 from store.log import Log
+from store.metrics import MetricLimits, Metrics, Span
 from store.power import Power
 from store.queue import Queue
 from store.runs import Runs
 from store.workers import Workers
 
-__all__ = ["RedisDB", "check_queue"]
+__all__ = ["MetricLimits", "RedisDB", "Span", "check_queue"]
 
 
 class RedisDB:
@@ -51,6 +53,8 @@ class RedisDB:
         self.line = Line(self._connection, keys)
         self.controls = Controls(self._connection, keys)
         self.runs = Runs(self._connection, keys)
+        self.external = External(self._connection, keys)
+        self.metrics = Metrics(self._connection, keys)
         self.accounts = Accounts(self._connection, keys)
         self.carbon = Carbon(self._connection, keys)
         self.intensities = Intensities(self._connection, keys)

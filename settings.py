@@ -152,8 +152,22 @@ class Settings(BaseSettings):
         (), description="web origins, besides the API's own, whose pages may write, comma-separated"
     )
     max_body_bytes: int = Field(1_000_000, ge=1_000, description="larger request bodies are refused with 413")
+    max_batch_bytes: int = Field(
+        8_388_608, ge=1_000, description="the same for batches of metric points and log lines, unpacked"
+    )
+    max_batch_points: int = Field(100_000, ge=1, description="points of metrics in one batch")
+    max_metrics: int = Field(2_000, ge=1, description="metrics of one run")
+    max_metric_points: int = Field(
+        2_000_000, ge=1, le=20_000_000, description="points of one metric of a run, 24 bytes each in Redis"
+    )
+    silent_s: float = Field(
+        900.0,
+        ge=1,
+        description="a run whose own script is not heard of for so long has failed; it goes on once it is",
+    )
     page_url: str = Field(
-        "http://127.0.0.1:8501", description="where browsers find the page; links in alerts lead there"
+        "http://127.0.0.1:8501",
+        description="where browsers find the page; / of the API and links in alerts lead there",
     )
     request_timeout_s: float = Field(
         10.0, ge=0.1, le=600, description="a client that needs longer to send a request is cut off with 408"

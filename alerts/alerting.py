@@ -15,7 +15,7 @@ from alerts.ports import Store
 from alerts.quiet import QuietHours
 from alerts.rounds import Rounds
 from alerts.sending import PatientSender, Send, can_send, send
-from alerts.tails import EpochTail
+from alerts.tails import StoreTail
 from errors import Conflict, StoreUnavailable, WattleError
 from schema import Delivery, MetricTail
 from settings import Settings
@@ -40,7 +40,7 @@ class Alerting:
         self.is_enabled = settings.enable_notifications
         quiet = QuietHours.parse(settings.quiet_hours) if settings.quiet_hours else None
         self._store = store
-        self._rounds = Rounds(store, tail or EpochTail(store.runs), settings.page_url)
+        self._rounds = Rounds(store, tail or StoreTail(store.runs, store.metrics), settings.page_url)
         self._courier = Courier(
             store.alerts,
             store.now,

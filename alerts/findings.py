@@ -103,24 +103,36 @@ def _stalled(rule: AlertRule, condition: RunStalled, scene: Scene, page_url: str
     for run in scene.running:
         if not is_chosen(rule, run):
             continue
-        # What a round has not seen yet began when the attempt did, or is taken to begin now.
-        is_first = run.epochs_done == 0 and run.started_at is not None
-        since_s = run.started_at.timestamp() if is_first and run.started_at else None
+        holding = _standstill(run, condition, scene)
+        if holding is None:
+            continue
 
         def say(run: Run = run) -> Words:
+            what = "Its script was not heard of" if run.is_external else "No epoch"
             return Words(
                 f"Run stalled: {texts.run_label(run)}",
-                f"No epoch for {texts.span(condition.for_s)}. {texts.run_facts(run, page_url)}",
+                f"{what} for {texts.span(condition.for_s)}. {texts.run_facts(run, page_url)}",
                 run_id=run.run_id,
             )
 
-        holding = Holding(is_true=True, mark=f"{run.attempt}:{run.epochs_done}", since_s=since_s)
         yield Finding(run.run_id, say, holding)
+
+
+def _standstill(run: Run, condition: RunStalled, scene: Scene) -> Holding | None:
+    """Return since when nothing is known of a running run; None for a script that was heard of lately."""
+    if run.is_external:
+        heard_s = (run.heard_at or run.time_added).timestamp()
+        is_long = scene.now_s - heard_s >= condition.for_s
+        return Holding(is_true=True, since_s=heard_s) if is_long else None
+    # What no round has seen yet began when the attempt did, or is taken to begin now.
+    started = run.started_at if run.epochs_done == 0 else None
+    since_s = None if started is None else started.timestamp()
+    return Holding(is_true=True, mark=f"{run.attempt}:{run.epochs_done}", since_s=since_s)
 
 
 def _crossed(rule: AlertRule, condition: MetricCrossed, scene: Scene, page_url: str) -> Iterator[Finding]:
     for run, moved in scene.moved(rule):
-        values = scene.tail.list_tail(run.run_id, condition.metric, condition.points + moved - 1)
+        values = scene.tail.list_tail(run, condition.metric, condition.points + moved - 1)
 
         def say(run: Run = run, last: float = values[-1] if values else 0.0) -> Words:
             times = f" for {condition.points} points in a row" if condition.points > 1 else ""
@@ -152,7 +164,7 @@ def _not_finite(rule: AlertRule, scene: Scene, page_url: str) -> Iterator[Findin
         if run.error is not None and NO_NUMBER in run.error.message:
             yield Finding(f"{run.run_id}:{event.event_id}", _nan_words(run, "The loss", page_url))
     for run, _ in scene.moved(rule):
-        metric = scene.tail.find_not_finite(run.run_id)
+        metric = scene.tail.find_not_finite(run)
         words = _nan_words(run, metric or "", page_url)
         yield Finding(run.run_id, words, Holding(is_true=metric is not None, mark=metric or ""))
 

@@ -78,6 +78,16 @@ class RunStore(Protocol):
         """Return the newest epochs of a run, oldest first."""
 
 
+class MetricStore(Protocol):
+    """Points that scripts report."""
+
+    def list_tail(self, run_id: str, name: str, points: int) -> Sequence[float]:
+        """Return the values that came last, oldest first."""
+
+    def find_not_finite(self, run_id: str) -> str | None:
+        """Return the name of a metric whose last value is NaN or infinite."""
+
+
 class WorkerStore(Protocol):
     """Heartbeats."""
 
@@ -116,6 +126,10 @@ class Store(Protocol):
     @property
     def runs(self) -> RunStore:
         """Runs."""
+
+    @property
+    def metrics(self) -> MetricStore:
+        """Points that scripts report."""
 
     @property
     def workers(self) -> WorkerStore:

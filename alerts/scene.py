@@ -72,13 +72,14 @@ class Scene:
         ]
 
     def moved(self, rule: AlertRule) -> Sequence[tuple[Run, int]]:
-        """Return the runs of a rule that recorded epochs, and how many."""
+        """Return the runs of a rule that recorded epochs, and how many; those of scripts as they are now."""
         counts = Counter(
             event.run_id
             for event in self.events
             if event.kind == "epoch" and _is_since(event, rule) and self._concerns(rule, event.run_id)
         )
-        return [(self.runs[run_id], count) for run_id, count in counts.items()]
+        of_scripts = [(run, 1) for run in self.running if run.is_external and is_chosen(rule, run)]
+        return [*((self.runs[run_id], count) for run_id, count in counts.items()), *of_scripts]
 
     def _concerns(self, rule: AlertRule, run_id: str) -> bool:
         """Tell whether the run exists and the rule chose it."""

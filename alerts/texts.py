@@ -34,14 +34,16 @@ def line(text: str) -> str:
 def run_label(run: Run) -> str:
     """Name a run: what it trains, and its short id."""
     parts = [run.hyper_params.get(name) for name in ("network", "dataset", "optimizer")]
-    title = " · ".join(str(part) for part in parts if part) or str(run.hyper_params.get("trainer", "run"))
+    own = " · ".join(str(part) for part in parts if part) or str(run.hyper_params.get("trainer", "run"))
+    title = run.name or own
     mark = " (simulated)" if run.simulated else ""
     return f"{title}{mark}, {run.run_id[:8]}"
 
 
 def run_facts(run: Run, page_url: str) -> str:
     """Say where a run stands, and where to look."""
-    facts = [f"{run.epochs_done} of {run.num_epochs} epochs", f"project {run.options.project}"]
+    epochs = [f"{run.epochs_done} of {run.num_epochs} epochs"] if run.num_epochs else []
+    facts = [*epochs, f"project {run.options.project}"]
     if run.best_accuracy is not None:
         facts.append(f"best test accuracy {100 * run.best_accuracy:.2f} %")
     if run.last_loss is not None:

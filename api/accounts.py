@@ -59,7 +59,7 @@ def get_account(iid: str) -> Response:
             equivalents=show_equivalents(run.co2_g),
             co2_source=source_of(run),
             # Half a run against whole ones would mean nothing; and a page asks after every epoch.
-            baseline=compare(run, _past_runs()) if run.status.is_final else None,
+            baseline=compare(run, _past_runs()) if run.status.is_final and not run.is_external else None,
             prediction=predict_running(run, epochs, db().now()) if run.status is Status.RUNNING else None,
         )
     )
@@ -175,7 +175,8 @@ def _median(values: Sequence[float | None]) -> float | None:
 
 
 def _past_runs() -> Sequence[Run]:
-    return db().runs.list(status=Status.DONE, limit=MAX_PAST_RUNS).runs
+    # What other people's scripts train is nothing to learn from, nor to be compared with.
+    return db().runs.list(status=Status.DONE, limit=MAX_PAST_RUNS, is_external=False).runs
 
 
 def _find_intensity() -> Intensity | None:

@@ -78,7 +78,14 @@ def act_on_runs(body: BulkBody, headers: TrainHeaders) -> Response:
     if body.run_ids is not None:
         run_ids = list(dict.fromkeys(body.run_ids))
     else:
-        oldest = db().runs.list(SortField.TIME_ADDED, order="asc", status=body.status, limit=MAX_BULK_RUNS)
+        # What is asked for by a status is for the queue: the runs of scripts would only refuse it.
+        oldest = db().runs.list(
+            SortField.TIME_ADDED,
+            order="asc",
+            status=body.status,
+            limit=MAX_BULK_RUNS,
+            is_external=False,
+        )
         run_ids = [run.run_id for run in oldest.runs]
     outcomes = list(act_on_each(run_ids, act, clock=time.monotonic))
     return reply(

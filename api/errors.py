@@ -11,6 +11,7 @@ from flask import Flask, Response, request
 from werkzeug.exceptions import ClientDisconnected, HTTPException, RequestTimeout
 
 from api.body import reply
+from api.guard import BATCHES
 from errors import FieldError, StoreUnavailable, WattleError
 from schema import ErrorBody, ErrorDetail, ErrorReply
 
@@ -101,7 +102,8 @@ def _sentence(error: HTTPException, status: HTTPStatus) -> str:
             return f"{request.path} does not take {request.method}. /docs lists every route."
         case HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
             limit = request.max_content_length
-            return f"The body is larger than {limit} bytes, the limit set by WATTLE_MAX_BODY_BYTES."
+            name = "WATTLE_MAX_BATCH_BYTES" if request.endpoint in BATCHES else "WATTLE_MAX_BODY_BYTES"
+            return f"The body is larger than {limit} bytes, the limit set by {name}."
         case _:
             return error.description or status.phrase
 

@@ -25,6 +25,8 @@ def explain(run: Run, *, has_traceback: bool) -> Failure | None:
 
 def _where(run: Run, error: RunError) -> str:
     """Say how far the run had come, such as "Attempt 2 failed in epoch 3, after step 120, on gpu-1"."""
+    if run.is_external:
+        return "Its script failed"
     start = f"Attempt {run.attempt} failed" if run.attempt else "It failed before its first attempt"
     parts = [
         f" in epoch {error.epoch}" if error.epoch else "",

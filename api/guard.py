@@ -12,9 +12,12 @@ from flask import Flask, Response, request
 from werkzeug.datastructures import Headers
 from werkzeug.exceptions import Forbidden, RequestEntityTooLarge, UnsupportedMediaType
 
+from api.packed import unpack_body
 from settings import Settings
 
 WRITES = frozenset({"POST", "PUT", "PATCH", "DELETE"})
+# Endpoints whose bodies have a limit of their own.
+BATCHES = frozenset({"metrics.record_points", "metrics.append_log"})
 ANY_ADDRESS = frozenset({"", "0.0.0.0", "::"})  # noqa: S104 - compared with, never bound to
 API_POLICY = "default-src 'none'; frame-ancestors 'none'"
 
@@ -33,7 +36,10 @@ def install(app: Flask, settings: Settings) -> None:
             _check_origin(origins)
             if request.routing_exception is None:
                 _check_content_type()
-                _check_length(settings.max_body_bytes)
+                limit = _limit(settings)
+                request.max_content_length = limit
+                unpack_body(limit)
+                _check_length(limit)
         return None
 
     @app.after_request
@@ -100,6 +106,12 @@ def _check_content_type() -> None:
         raise UnsupportedMediaType(
             "Send the body as UTF-8 JSON with the header Content-Type: application/json."
         )
+
+
+def _limit(settings: Settings) -> int:
+    """Return how large the body may be: more for what comes in batches."""
+    is_batch = request.endpoint in BATCHES
+    return settings.max_batch_bytes if is_batch else settings.max_body_bytes
 
 
 def _check_length(max_body_bytes: int) -> None:

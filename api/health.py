@@ -8,10 +8,11 @@ from importlib import metadata
 from typing import Any
 
 from apiflask import APIBlueprint
-from flask import Response
+from flask import Response, redirect
+from werkzeug.wrappers import Response as WerkzeugResponse
 
 from api.body import reply
-from api.state import db
+from api.state import db, settings
 from errors import StoreUnavailable
 from schema import HealthReply
 
@@ -52,6 +53,13 @@ def get_health() -> Response:
             time=datetime.now(UTC),
         )
         return reply(absent, HTTPStatus.SERVICE_UNAVAILABLE)
+
+
+@health.get("/")
+@health.output({}, status_code=302)
+def lead_to_page() -> WerkzeugResponse:
+    """Lead a browser to the page, at WATTLE_PAGE_URL."""
+    return redirect(settings().page_url)
 
 
 def _measure() -> HealthReply:

@@ -47,7 +47,7 @@ def predict_running(run: Run, epochs: Sequence[EpochResult], now: datetime) -> P
     Nothing is learned from an epoch that was resumed: its time is of two attempts, its energy of the last.
     """
     whole = [result for result in epochs if not result.resumed_after_s]
-    if not whole:
+    if not whole or run.num_epochs is None:
         return None
     left = max(0, run.num_epochs - len(epochs))
     num_epochs = len(whole) + left

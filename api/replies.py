@@ -61,6 +61,13 @@ def list_status_lines(runs: Sequence[Run]) -> dict[str, str]:
     return {run.run_id: status_line(run, workers=workers, ahead=ahead.get(run.run_id)) for run in runs}
 
 
+def _progress(run: Run) -> float | None:
+    """Return the share of the epochs that are done; None where a script does not say how many, or which."""
+    if run.num_epochs is None or (run.is_external and not run.epochs_done):
+        return None
+    return min(1.0, run.epochs_done / run.num_epochs)
+
+
 def _show(
     run: Run,
     *,
@@ -76,7 +83,7 @@ def _show(
         values["error"] = run.error.model_copy(update={"traceback": None})
     values |= {
         "iid": run.run_id,
-        "progress": min(1.0, run.epochs_done / run.num_epochs),
+        "progress": _progress(run),
         "status_line": line,
         "failure": explain(run, has_traceback=is_alone),
         "in_update": in_update,

@@ -6,7 +6,7 @@ from pydantic import ValidationError
 
 from api.planning import plan_once
 from api.state import db, settings
-from errors import FieldError, InvalidInput
+from errors import Conflict, FieldError, InvalidInput
 from scheduling.zones import name_zones
 from schema import RerunRequest, Run, RunOptions
 from trainers import validator
@@ -18,8 +18,13 @@ _LABEL = "simulated"
 def rerun(run: Run, changes: RerunRequest, *, idempotency_key: str | None) -> Run:
     """Queue a run like ``run`` with the changes, validated as if it were submitted.
 
-    Raises InvalidInput, also when what the old run was made of is no longer offered.
+    Raises Conflict for a run that its own script reports, and InvalidInput, also when what the old run was
+    made of is no longer offered.
     """
+    if run.is_external:
+        raise Conflict(
+            f"Run {run.run_id} is reported by its own script and cannot be rerun: start that script again."
+        )
     old = {name: value for name, value in run.hyper_params.items() if name != _LABEL}
     hyper_params = validator(settings())(old | changes.hyper_params)
     options = name_zones(_changed(run.options, changes))

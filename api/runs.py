@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Annotated, Any, Literal
 
@@ -34,6 +35,7 @@ from trainers import validator
 runs = APIBlueprint("runs", __name__, tag="Runs")
 
 MAX_PAGE = 500
+MAX_LINES = 1000
 LINE_ID_PATTERN = r"^[0-9]{1,19}(-[0-9]{1,19})?$"
 
 
@@ -80,6 +82,10 @@ class RunsQuery(Record):
     sort: SortField = Field(SortField.TIME_ADDED, description="runs without a value come last")
     order: Literal["asc", "desc"] = "desc"
     status: Status | None = None
+    name: str | None = Field(
+        None, max_length=250, description="of the experiment: its runs, by time_added, the newest first"
+    )
+    project: str | None = Field(None, max_length=64, description="runs of that project")
     limit: int | None = Field(None, ge=1, le=MAX_PAGE, description="turns paging on; without it, every run")
     cursor: str | None = Field(None, max_length=400, description="from the page before; sort as there")
     fields: Annotated[
@@ -99,8 +105,9 @@ class LogQuery(Record):
     """Which lines of a log to answer."""
 
     after: str | None = Field(
-        None, pattern=LINE_ID_PATTERN, description="a line_id; without it, the newest 1000 lines"
+        None, pattern=LINE_ID_PATTERN, description="a line_id; without it, the newest lines"
     )
+    limit: int = Field(1000, ge=1, le=MAX_LINES, description="most lines")
 
 
 def check_run_id(iid: str) -> str:
@@ -143,6 +150,7 @@ def submit_run(body: TrainBody, headers: TrainHeaders) -> Response:
 
 @runs.get("/status/<iid>", endpoint="get_status")
 @runs.get("/api/runs/<iid>")
+@runs.get("/api/experiments/<iid>", endpoint="get_experiment")
 @runs.input(RunQuery, location="query", arg_name="query")
 @runs.output(RunReply)
 def get_run(iid: str, query: RunQuery) -> Response:
@@ -153,6 +161,7 @@ def get_run(iid: str, query: RunQuery) -> Response:
 
 @runs.get("/experiments", endpoint="list_experiments")
 @runs.get("/api/runs")
+@runs.get("/api/experiments", endpoint="list_tracked")
 @runs.input(RunsQuery, location="query", arg_name="query")
 @runs.output(RunsReply)
 def list_runs(query: RunsQuery) -> Response:
@@ -161,11 +170,17 @@ def list_runs(query: RunsQuery) -> Response:
     Without ``limit`` every run is answered; with it, a page and a cursor for the next one.
     """
     page = db().runs.list(
-        query.sort, order=query.order, status=query.status, limit=query.limit, cursor=query.cursor
+        query.sort,
+        order=query.order,
+        status=query.status,
+        name=query.name,
+        project=query.project,
+        limit=query.limit,
+        cursor=query.cursor,
     )
     ids = [run.run_id for run in page.runs]
     epochs = db().runs.list_epochs_of(ids) if "in_update" in query.fields else {}
-    sparklines = db().runs.list_sparklines(ids) if "sparkline" in query.fields else {}
+    sparklines = _list_sparklines(page.runs) if "sparkline" in query.fields else {}
     return reply(
         RunsReply.model_construct(
             results=show_runs(page.runs, epochs=epochs, sparklines=sparklines),
@@ -174,6 +189,13 @@ def list_runs(query: RunsQuery) -> Response:
             counts=page.counts,
         )
     )
+
+
+def _list_sparklines(listed: Sequence[Run]) -> dict[str, list[float]]:
+    own, external = (
+        [run.run_id for run in listed if run.is_external is is_external] for is_external in (False, True)
+    )
+    return db().runs.list_sparklines(own) | db().metrics.list_sparklines(external)
 
 
 @runs.get("/api/runs/<iid>/epochs")
@@ -186,9 +208,10 @@ def list_epochs(iid: str) -> Response:
 
 
 @runs.get("/api/runs/<iid>/log")
+@runs.get("/api/logs/<iid>", endpoint="get_log")
 @runs.input(LogQuery, location="query", arg_name="query")
 @runs.output(LogReply)
 def list_log(iid: str, query: LogQuery) -> Response:
     """Answer lines of a run's log, oldest first: those after ``after``, or the newest 1000."""
     run = get_known_run(iid)
-    return reply(LogReply(lines=db().log.list(run.run_id, after=query.after)))
+    return reply(LogReply(lines=db().log.list(run.run_id, after=query.after, limit=query.limit)))

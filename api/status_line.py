@@ -14,6 +14,7 @@ _ASKED: Final = {
     "pause": "pause asked for, stops at the next step with a checkpoint",
     "preempt": "preempt asked for, goes back to the queue at the next step",
 }
+_ASKED_SCRIPT: Final = "cancel asked for, which its script hears with its next report"
 _SILENT: Final = "its worker {worker} is silent; "
 _AFTER_SILENCE: Final = {
     None: "another one takes the run once the lease has expired",
@@ -44,7 +45,8 @@ def status_line(run: Run, *, workers: Sequence[Worker], ahead: Ahead | None) -> 
         case Status.CANCELLED:
             return _cancelled(run)
         case Status.DONE:
-            return f"done: {_epochs(run.epochs_done)} trained{_because(run)}"
+            how = "as its own script says" if run.is_external else f"{_epochs(run.epochs_done)} trained"
+            return f"done: {how}{_because(run)}"
 
 
 def _obstacle(run: Run, workers: Sequence[Worker]) -> str | None:
@@ -110,7 +112,17 @@ def _deferred(run: Run) -> str:
     return f"{until}{_because(run)}"
 
 
+def _reported(run: Run) -> str:
+    """Say how a run stands that its own script reports."""
+    if run.request is not None:
+        return f"running: {_ASKED_SCRIPT}"
+    heard = f", last heard of at {_show(run.heard_at)}" if run.heard_at else ""
+    return f"running: reported by its own script{heard}"
+
+
 def _running(run: Run, workers: Sequence[Worker]) -> str:
+    if run.is_external:
+        return _reported(run)
     own = next((worker for worker in workers if worker.worker_id == run.worker), None)
     if own is None:
         return "running: " + _SILENT.format(worker=run.worker) + _AFTER_SILENCE[run.request]
@@ -119,7 +131,7 @@ def _running(run: Run, workers: Sequence[Worker]) -> str:
     if run.request is not None:
         return f"running: {_ASKED[run.request]}"
     again = f", attempt {run.attempt}" if run.attempt > 1 else ""
-    if run.epochs_done >= run.num_epochs:
+    if run.num_epochs is not None and run.epochs_done >= run.num_epochs:
         return f"running on {own.name}: all {_epochs(run.epochs_done)} recorded, about to end{again}"
     return f"running on {own.name}: epoch {run.epochs_done + 1} of {run.num_epochs}{again}"
 

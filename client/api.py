@@ -23,8 +23,11 @@ from schema import (
     HistoryReply,
     IntensityReply,
     LogReply,
+    MetricsReply,
     ModelName,
     ModelsReply,
+    Note,
+    NotesReply,
     PowerReply,
     Prediction,
     Priority,
@@ -80,6 +83,7 @@ class Client(AlertCalls):
         sort: SortField = SortField.TIME_ADDED,
         order: Literal["asc", "desc"] = "desc",
         status: Status | None = None,
+        name: str | None = None,
         limit: int | None = None,
         cursor: str | None = None,
         fields: Iterable[ExtraField] = (),
@@ -89,6 +93,7 @@ class Client(AlertCalls):
             "sort": str(sort),
             "order": order,
             "status": None if status is None else str(status),
+            "name": name,
             "limit": None if limit is None else str(limit),
             "cursor": cursor,
             "fields": ",".join(fields) or None,
@@ -104,6 +109,24 @@ class Client(AlertCalls):
         """Return the lines after ``after``, a line_id; without it the newest 1000, oldest first."""
         params = {"after": after} if after else {}
         return self._read(LogReply, self._send("GET", f"/api/runs/{segment(iid)}/log", params=params))
+
+    def list_metrics(self, iid: str) -> MetricsReply:
+        """Return what is known of each metric of a run in ``names``, by name."""
+        return self._read(MetricsReply, self._send("GET", f"/api/metrics/{segment(iid)}"))
+
+    def read_metrics(self, iid: str, names: Iterable[str], *, points: int = 1000) -> MetricsReply:
+        """Return points of at most 20 metrics in ``metrics``, at most so many of each, no peak lost."""
+        params = {"name": ",".join(names), "points": str(points)}
+        return self._read(MetricsReply, self._send("GET", f"/api/metrics/{segment(iid)}", params=params))
+
+    def list_notes(self, iid: str) -> NotesReply:
+        """Return the notes of a run, oldest first."""
+        return self._read(NotesReply, self._send("GET", f"/api/experiments/{segment(iid)}/notes"))
+
+    def add_note(self, iid: str, text: str) -> Note:
+        """Add a note to a run; a call that failed may have added it all the same."""
+        path = f"/api/experiments/{segment(iid)}/notes"
+        return self._read(Note, self._send("POST", path, json={"text": text}))
 
     def get_account(self, iid: str) -> AccountReply:
         """Return what a run's energy and CO₂ come to, and while it runs what it will take."""

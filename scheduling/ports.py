@@ -83,7 +83,9 @@ class Runs(Protocol):
     def list_attempts(self, run_id: str) -> list[Attempt]:
         """Return the attempts of a run."""
 
-    def list(self, *, status: Status | None = None, limit: int | None = None) -> RunList:
+    def list(
+        self, *, status: Status | None = None, is_external: bool | None = None, limit: int | None = None
+    ) -> RunList:
         """Return runs, newest first."""
 
 

@@ -27,7 +27,7 @@ class Scene:
     @cached_property
     def past(self) -> Sequence[Run]:
         """The runs that are done, newest first."""
-        return self.store.runs.list(status=Status.DONE, limit=MAX_PAST_RUNS).runs
+        return self.store.runs.list(status=Status.DONE, limit=MAX_PAST_RUNS, is_external=False).runs
 
     @cached_property
     def workers(self) -> Sequence[Worker]:

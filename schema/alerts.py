@@ -7,6 +7,7 @@ from typing import Annotated, Final, Literal, Protocol, Self
 
 from pydantic import AwareDatetime, Field, StrictBool, StringConstraints, model_validator
 
+from schema.records import Run
 from schema.values import Finite, Fraction, NonNegative, Record
 
 MAX_RULES: Final = 200
@@ -250,10 +251,10 @@ class TestReply(Record):
 class MetricTail(Protocol):
     """The newest points of metrics, wherever a run keeps them."""
 
-    def list_tail(self, run_id: str, metric: str, points: int) -> Sequence[float]:
+    def list_tail(self, run: Run, metric: str, points: int) -> Sequence[float]:
         """Return at most ``points`` newest values, oldest first, NaN and infinities among them."""
 
-    def find_not_finite(self, run_id: str) -> str | None:
+    def find_not_finite(self, run: Run) -> str | None:
         """Return the name of a metric whose newest value is NaN or infinite; None when there is none."""
 
 

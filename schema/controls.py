@@ -101,6 +101,8 @@ class DeletionReply(Record):
     epochs: int = Field(0, ge=0)
     attempts: int = Field(0, ge=0)
     log_lines: int = Field(0, ge=0)
+    points: int = Field(0, ge=0, description="of its metrics")
+    notes: int = Field(0, ge=0)
     energy_kwh: NonNegative | None = Field(None, description="stays in the totals: it was used")
     co2_g: NonNegative | None = Field(None, description="stays in the totals")
     model_bytes: int | None = Field(0, ge=0, description="null where this host cannot read their place")

@@ -218,6 +218,13 @@ class Run(Record):
         None, description="what its worker was asked for and has not done yet"
     )
     rerun_of: str | None = Field(None, description="the run it repeats")
+    name: str | None = Field(None, description="of the experiment; None for a run of the queue")
+    is_external: bool = Field(
+        False, description="its own script reports it; it has no queue, no attempt and no worker of ours"
+    )
+    heard_at: AwareDatetime | None = Field(
+        None, description="when its script was last heard of; None unless it is external"
+    )
 
     time_added: AwareDatetime
     started_at: AwareDatetime | None = Field(None, description="start of the present or last attempt")
@@ -226,7 +233,7 @@ class Run(Record):
     paused_at: AwareDatetime | None = Field(None, description="None unless paused")
 
     epochs_done: int = Field(0, ge=0)
-    num_epochs: int = Field(ge=1)
+    num_epochs: int | None = Field(None, ge=1, description="None where an external run does not say it")
     best_accuracy: Fraction | None = Field(None, description="best test accuracy of any epoch")
     last_accuracy: Fraction | None = None
     last_loss: Finite | None = Field(None, description="test loss of the last epoch")
@@ -271,6 +278,13 @@ class Lease(Record):
         """The run that is held."""
         return self.run.run_id
 
+    @property
+    def num_epochs(self) -> int:
+        """How many epochs it is to train; the queue takes no run that does not say it."""
+        if self.run.num_epochs is None:
+            raise ValueError(f"run {self.run_id} is not one of the queue")
+        return self.run.num_epochs
+
 
 class Deletion(Record):
     """What the deletion of a run takes away. What it used stays in the totals of its days and project."""
@@ -280,6 +294,8 @@ class Deletion(Record):
     epochs: int = Field(ge=0)
     attempts: int = Field(ge=0)
     log_lines: int = Field(ge=0)
+    points: int = Field(0, ge=0, description="of its metrics")
+    notes: int = Field(0, ge=0)
     energy_kwh: NonNegative | None = Field(None, description="what training it again would use; or unknown")
     co2_g: NonNegative | None = None
 
@@ -301,7 +317,7 @@ class Event(Record):
     kind: str = Field(
         description="submitted, deferred, due, claimed, epoch, asked, released, requeued, preempted, paused, "
         "postponed, replanned, settled, resumed, prioritised, retried, recomputed, deleted, done, failed or "
-        "cancelled"
+        "cancelled; of an external run: started, reopened, asked, deleted, done, failed or cancelled"
     )
     run_id: str
     attempt: int | None = None

@@ -71,7 +71,11 @@ class RunReply(Run):
     """A run as the API shows it: the record under the original's name ``iid``."""
 
     iid: str
-    progress: float = Field(ge=0, le=1, description="share of the epochs that are recorded")
+    progress: float | None = Field(
+        ge=0,
+        le=1,
+        description="share of the epochs that are recorded; null where an external run does not say",
+    )
     status_line: str = Field("", description="where the run stands and why, in one sentence")
     failure: Failure | None = Field(None, description="why it failed; null unless it has")
     in_update: InUpdate | tuple[()] | None = Field(

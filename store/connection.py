@@ -46,6 +46,17 @@ class Connection:
         """Send one command and return its reply."""
         return self._send(self._server, lambda driver: driver.execute_command(*_packed(command)))
 
+    def read_bytes(self, key: str, *, last: int | None = None) -> bytes | None:
+        """Return the bytes of a string as they are, or its last ones; None when there is none.
+
+        last: how many of its end; of a string that does not exist, none.
+        """
+        command: list[Argument] = ["GET", key] if last is None else ["GETRANGE", key, -last, -1]
+        reply: bytes | None = self._send(
+            self._server, lambda driver: driver.execute_command(*_packed(command), NEVER_DECODE=True)
+        )
+        return reply
+
     def call_many(self, commands: Sequence[Sequence[Argument]]) -> list[Reply]:
         """Send commands in one round trip; other clients' commands may run between them."""
         if not commands:
@@ -167,7 +178,7 @@ def _send_replicated(driver: Driver, command: Sequence[Argument]) -> tuple[Reply
     return reply, replicas if isinstance(replicas, int) else 0
 
 
-def _packed(command: Sequence[Argument]) -> Iterator[Argument | bytes]:
+def _packed(command: Sequence[Argument]) -> Iterator[Argument]:
     """Encode texts as they were decoded; hiredis, where it is installed, would not do so by itself."""
     name, *arguments = command
     # The driver finds out by its name how to read a command's reply.

@@ -96,7 +96,8 @@ class Controls:
         return decode_run(run_id, to_pairs(stored))
 
     def _delete(self, run_id: str, mode: str) -> Deletion:
-        parts = ("run", "epochs", "superseded", "extras", "attempts", "log", "power")
+        kept = ("run", "epochs", "superseded", "extras", "attempts", "log", "power")
+        parts = (*kept, "metrics", "sources", "notes")
         keys = [self._keys.of(part, run_id) for part in parts]
         stored = self._connection.run("delete", keys, [run_id, mode])
         if stored is None:

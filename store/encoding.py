@@ -66,9 +66,10 @@ _JSON_FIELDS: Final = (
     *("hyper_params", "options", "environment", "error", "co2_source", "co2_revisions"),
     "carbon_outcome",
 )
-_TIME_FIELDS: Final = ("time_added", "started_at", "ended_at", "due_at", "paused_at")
+_TIME_FIELDS: Final = ("time_added", "started_at", "ended_at", "due_at", "paused_at", "heard_at")
 _TEXT_FIELDS: Final = tuple(set(Run.model_fields) - {"run_id", "carbon", *_JSON_FIELDS, *_TIME_FIELDS})
 
+_MAX_STATED_EPOCHS: Final = 10**9
 _MAX_MESSAGE_CHARACTERS: Final = 4_000
 _MAX_TRACEBACK_CHARACTERS: Final = 16_000
 _MAX_HINT_CHARACTERS: Final = 1_000
@@ -202,8 +203,16 @@ def decode_run(run_id: str, stored: Mapping[str, str]) -> Run:
         values["carbon"] = decode_plan(stored["carbon"], is_override=stored.get("planning") == OVERRIDE)
     if "priority" in stored:  # which can be changed, unlike the other options
         values["options"] = {**values.get("options", {}), "priority": stored["priority"]}
+    if "is_external" in stored:
+        values["num_epochs"] = _stated_epochs(values["hyper_params"])
     # Another version may have written more about it.
     return Run.model_validate(values, extra="ignore")
+
+
+def _stated_epochs(params: Mapping[str, Any]) -> int | None:
+    """Return how many epochs a script says it trains; None where it does not say it."""
+    value = params.get("num_epochs")
+    return value if type(value) is int and 1 <= value <= _MAX_STATED_EPOCHS else None
 
 
 def encode_error(error: RunError) -> str:

@@ -7,7 +7,7 @@ from typing import Final
 
 from schema import Lease, LogLine
 from store.connection import Connection
-from store.encoding import time_of_entry, to_text
+from store.encoding import time_of_entry, to_text, to_time
 from store.keys import Keys
 
 MAX_LINES: Final = 10_000
@@ -41,7 +41,12 @@ class Log:
         """Return lines, oldest first: the first after ``after``, or without it the newest."""
         entries = self._connection.read_stream(self._keys.of("log", run_id), after=after, limit=limit)
         return [
-            LogLine(line_id=entry_id, time=time_of_entry(entry_id), text=fields["text"])
+            # A script says when itself: what it said while nobody listened came later.
+            LogLine(
+                line_id=entry_id,
+                time=to_time(fields["time"]) if "time" in fields else time_of_entry(entry_id),
+                text=fields["text"],
+            )
             for entry_id, fields in entries
         ]
 

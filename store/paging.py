@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import hashlib
 import json
 import math
 import re
@@ -44,6 +45,8 @@ class Listing:
     sort: SortField
     order: Order
     status: Status | None
+    name: str | None = None
+    """Only external runs of that name; such a list is by time_added alone."""
 
     @property
     def is_ranked(self) -> bool:
@@ -52,6 +55,8 @@ class Listing:
 
     def stages(self, keys: Keys) -> list[Stage]:
         """Return what is walked one after the other."""
+        if self.name is not None:
+            return [[keys.of("named", name_key(self.name))]]
         if not self.is_ranked:
             return [keys_of_status(keys, self.status) if self.status else [keys.of("by_time")]]
         statuses = [self.status] if self.status else list(Status)
@@ -87,7 +92,17 @@ class Listing:
             ) from error
 
     def _name(self) -> list[str]:
-        return [self.sort.value, self.order, self.status.value if self.status else ""]
+        status = self.status.value if self.status else ""
+        return [
+            self.sort.value,
+            self.order,
+            status if self.name is None else f"{status} {name_key(self.name)}",
+        ]
+
+
+def name_key(name: str) -> str:
+    """Return what the runs of a name are kept under; scripts compute it, too."""
+    return hashlib.sha1(name.encode("utf-8", "replace"), usedforsecurity=False).hexdigest()
 
 
 def _checked(score: str, run_id: str) -> tuple[str, str]:

@@ -21,6 +21,7 @@ from store.keys import Keys
 from store.paging import Listing, Order, Place, keys_of_status
 
 _RUNS_PER_CALL: Final = 500
+_LOOKED_AT: Final = 5_000
 
 EpochList = list[EpochResult]
 AttemptList = list[Attempt]
@@ -136,6 +137,9 @@ class Runs:
         *,
         order: Order = "desc",
         status: Status | None = None,
+        name: str | None = None,
+        project: str | None = None,
+        is_external: bool | None = None,
         limit: int | None = None,
         cursor: str | None = None,
     ) -> RunList:
@@ -143,19 +147,29 @@ class Runs:
 
         Runs without a value come last in both orders, the blank ones, which have no value at all, behind the
         others and by the time they were added; equal values are ordered by run_id. Sorted by what was
-        achieved, simulated runs come after all real ones. A page costs O(log n + page). Raises InvalidInput
-        on a cursor this list did not give out and on a limit below 1.
+        achieved, simulated runs come after all real ones. A page costs O(log n + page). With a name, which
+        goes with time_added alone, only the external runs of that name are listed. For a project, for
+        is_external and for a status beside a name, runs are looked at one by one: a page ends after
+        _LOOKED_AT of them, also with fewer runs than ``limit`` or none, and its ``total`` counts the others
+        too. Raises InvalidInput on a cursor this list did not give out and on a limit below 1.
         """
+        if name is not None and sort is not SortField.TIME_ADDED:
+            raise InvalidInput(
+                "Runs of one name are listed by time_added only.",
+                details=[FieldError("sort", "is time_added")],
+            )
         if limit is not None and limit < 1:
             raise InvalidInput("limit has to be at least 1.", details=[FieldError("limit", "at least 1")])
-        listing = Listing(sort, order, status)
+        listing = Listing(sort, order, status, name)
         place: Place | None = listing.decode_cursor(cursor) if cursor else Place()
         runs: dict[str, Run] = {}
-        total, counts = 0, dict.fromkeys(Status, 0)
-        while place is not None and (limit is None or len(runs) < limit):
+        total, counts, looked_at = 0, dict.fromkeys(Status, 0), 0
+        while place is not None and (limit is None or (len(runs) < limit and looked_at < _LOOKED_AT)):
             size = _RUNS_PER_CALL if limit is None else min(_RUNS_PER_CALL, limit - len(runs))
             total, counts, place, run_ids = self._page(listing, size, place)
-            runs |= {run.run_id: run for run in self._fetch(run_ids)}
+            looked_at += len(run_ids)
+            wanted = (run for run in self._fetch(run_ids) if _fits(run, status, project, is_external))
+            runs |= {run.run_id: run for run in wanted}
         next_cursor = listing.encode_cursor(place) if place else None
         return RunList(runs=tuple(runs.values()), cursor=next_cursor, total=total, counts=counts)
 
@@ -193,6 +207,11 @@ class Runs:
         """Return those of the runs that exist, in their order."""
         replies = self._connection.call_many([("HGETALL", self._keys.of("run", key)) for key in run_ids])
         return [decode_run(key, stored) for key, stored in zip(run_ids, replies, strict=True) if stored]
+
+
+def _fits(run: Run, status: Status | None, project: str | None, is_external: bool | None) -> bool:
+    is_known = status in (None, run.status) and project in (None, run.options.project)
+    return is_known and is_external in (None, run.is_external)
 
 
 def _sum_by_status(sizes: Sequence[int]) -> dict[Status, int]:

@@ -23,7 +23,7 @@ CONNECT_TIMEOUT_S: Final = 2.0
 # Sentinels are asked one after the other, while a worker wants to renew its lease.
 _SENTINEL_TIMEOUT_S: Final = 1.0
 
-Argument = str | int | float
+Argument = str | int | float | bytes
 # The wire is untyped: a reply is whatever the command answers. Its caller names the type.
 Reply = Any
 
@@ -31,7 +31,7 @@ Reply = Any
 class Driver(Protocol):
     """The part of redis-py that is used, without its unions of plain and awaitable replies."""
 
-    def execute_command(self, *command: Argument | bytes) -> Reply:
+    def execute_command(self, *command: Argument, **options: bool) -> Reply:
         """Send a command."""
 
     def pipeline(self, transaction: bool = True) -> Pipeline:
@@ -44,7 +44,7 @@ class Driver(Protocol):
 class Pipeline(Protocol):
     """Commands that are sent together."""
 
-    def execute_command(self, *command: Argument | bytes) -> object:
+    def execute_command(self, *command: Argument) -> object:
         """Add a command."""
 
     def execute(self, raise_on_error: bool = True) -> list[Reply]:

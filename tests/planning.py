@@ -92,7 +92,13 @@ class GivenRuns:
     def list_attempts(self, run_id: str) -> list[Attempt]:  # noqa: ARG002 - of any run
         return self._attempts
 
-    def list(self, *, status: Status | None = None, limit: int | None = None) -> RunList:  # noqa: ARG002 - all
+    def list(
+        self,
+        *,
+        status: Status | None = None,  # noqa: ARG002 - all
+        is_external: bool | None = None,  # noqa: ARG002
+        limit: int | None = None,  # noqa: ARG002
+    ) -> RunList:
         return RunList(runs=self._past, total=len(self._past), counts={})
 
 

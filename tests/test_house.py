@@ -68,6 +68,7 @@ OWNERS = {
     "lightning": ("carbon_aware_trainer/integrations/",),
     "mlflow": ("carbon_aware_trainer/integrations/",),
     "optuna": ("carbon_aware_trainer/integrations/",),
+    "tsdownsample": ("store/",),
     "plotly": ("views/charts.py", "views/carbon_charts.py"),
     "honcho": ("cli/",),
     "apprise": ("alerts/",),

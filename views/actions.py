@@ -96,6 +96,8 @@ def offered(run: Run) -> tuple[Action, ...]:
         return ()
     if run.request is not None:
         return RUN_NOW if run.is_postponed else WITHDRAW, CANCEL
+    if run.is_external:
+        return (DELETE,) if run.status.is_final else (CANCEL,)
     actions = _OFFERED[run.status]
     if run.status is Status.DEFERRED and follows_grid(run):
         actions = (RUN_NOW, *actions[1:])

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from datetime import tzinfo
 
 import plotly.graph_objects as go
 
-from schema import EpochResult, PowerPoint, Total
+from schema import EpochResult, PowerPoint, Series, Total
 from views import format as fmt
 from views.look import SOURCE_NAMES, TOTAL_COLOR, run_color, source_color
 
@@ -15,6 +16,7 @@ _MARKERS_UP_TO = 60
 # With fewer epochs than that Plotly would label the space between two of them too.
 _TICK_EACH_UP_TO = 10
 _HEIGHT_PX = 290
+_DASHES = ("solid", "dot", "dash", "dashdot")
 # Where there may be many names: beside the title they would cover it on a phone.
 LEGEND_BELOW = {
     "showlegend": True,
@@ -39,6 +41,27 @@ def run_figures(run_id: str, epochs: Sequence[EpochResult], *, is_simulated: boo
         for figure in figures:
             figure.update_layout(title_text=f"{figure.layout.title.text} · simulated")
     return [str(figure.to_json()) for figure in figures]
+
+
+def metric_figure(run_id: str, title: str, series: Mapping[str, Series]) -> go.Figure:
+    """Draw metrics that belong together by step; a value that is not finite is a gap."""
+    figure = blank_figure(run_id, title, title)
+    figure.update_xaxes(title={"text": "step"}, unifiedhovertitle={"text": "step %{x}"})
+    for place, (name, own) in enumerate(series.items()):
+        figure.add_trace(
+            go.Scatter(
+                x=own.steps,
+                y=[value if math.isfinite(value) else None for value in own.values],
+                name=name,
+                mode="lines+markers" if len(own.steps) <= _MARKERS_UP_TO else "lines",
+                line={"color": run_color(run_id), "width": 2.2, "dash": _DASHES[place % len(_DASHES)]},
+                marker={"size": 5},
+                connectgaps=False,
+                hovertemplate="%{y:.5~g}",
+            )
+        )
+    figure.update_layout(**(LEGEND_BELOW if len(series) > 1 else {"showlegend": False}))
+    return figure
 
 
 def loss_figure(run_id: str, epochs: Sequence[EpochResult]) -> go.Figure:

@@ -9,6 +9,7 @@ from errors import ApiError
 from schema import (
     AlertRule,
     DeletionReply,
+    Note,
     Outcome,
     RerunRequest,
     RuleRequest,
@@ -106,6 +107,14 @@ def delete_run(iid: str) -> DeletionReply:
     """Delete a run and return what went with it."""
     try:
         return source.api().delete_run(iid)
+    finally:
+        source.forget()
+
+
+def add_note(iid: str, text: str) -> Note:
+    """Add a note to a run."""
+    try:
+        return source.api().add_note(iid, text)
     finally:
         source.forget()
 

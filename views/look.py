@@ -79,7 +79,9 @@ def run_swatch(run_id: str) -> str:
 
 
 def run_title(run: Run) -> str:
-    """Name a run by what it trains: network · dataset · optimizer; by its trainer if it has none."""
+    """Name a run as its script does, else network · dataset · optimizer, else its trainer."""
+    if run.name is not None:
+        return run.name
     parts = [run.hyper_params.get(name) for name in ("network", "dataset", "optimizer")]
     return " · ".join(str(part) for part in parts if part) or str(run.hyper_params.get("trainer", "run"))
 

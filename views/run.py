@@ -21,6 +21,7 @@ from views import (
     run_details,
     run_energy,
     run_failure,
+    run_metrics,
     run_models,
     source,
     suggestions,
@@ -113,6 +114,14 @@ def _fetch(iid: str) -> Shown:
     run = source.fetch("run", lambda: source.get_run(iid), of=iid)
     if run.value is None:
         return Shown(run, *(Snapshot(None, run.time, run.problem) for _ in range(3)))
+    if run.value.is_external:
+        # No epochs, no attempts, no meter of ours: what there is, are its metrics.
+        return Shown(
+            run,
+            Snapshot(EpochsReply(epochs=[], attempts=[]), run.time),
+            Snapshot(None, run.time),
+            Snapshot(PowerReply(points=()), run.time),
+        )
     version = source.version_of(run.value)
     return Shown(
         run,
@@ -172,6 +181,9 @@ def _body(iid: str, run: RunReply, shown: Shown) -> None:
     if is_for_grid:
         run_carbon.show(run)
     _tiles(run, epochs)
+    if run.is_external:
+        run_metrics.show(run)
+        return
     if epochs.epochs:
         # Their number too: while the API is silent they can be older than the run.
         version = f"{source.version_of(run)}:{len(epochs.epochs)}"
@@ -212,6 +224,8 @@ def _head(run: RunReply, seen: Snapshot[RunReply], *, is_live: bool) -> DeltaGen
 def _progress(run: RunReply, epochs: EpochsReply) -> None:
     now = datetime.now(UTC)
     text = f"Epoch {run.epochs_done} of {run.num_epochs}"
+    if run.progress is None:
+        text = f"Reported by its own script since {fmt.ago(run.time_added, now)}"
     is_to_end = run.status is Status.RUNNING and run.request is None
     if is_to_end and (left_s := remaining_s(run, epochs)) is not None:
         text += f" · about {fmt.duration(left_s)} left"
@@ -220,7 +234,10 @@ def _progress(run: RunReply, epochs: EpochsReply) -> None:
         text = f"Queue **{queue}** · added {fmt.ago(run.time_added, now)}"
     if line := standing(run):
         text += f" · {fmt.plain(line)}"
-    st.progress(run.progress, text=text)
+    if run.progress is None:
+        st.caption(text)
+    else:
+        st.progress(run.progress, text=text)
 
 
 def standing(run: RunReply) -> str | None:
@@ -250,7 +267,7 @@ def _prediction(run: RunReply, account: AccountReply | None) -> None:
 def remaining_s(run: RunReply, epochs: EpochsReply) -> float | None:
     """Guess the time left from the newest epochs; None before the first one."""
     recent = [result.duration_s for result in epochs.epochs[-_RECENT_EPOCHS:]]
-    if not recent:
+    if not recent or run.num_epochs is None:
         return None
     return (run.num_epochs - run.epochs_done) * sum(recent) / len(recent)
 
@@ -259,10 +276,12 @@ def _tiles(run: RunReply, epochs: EpochsReply) -> None:
     unknown = unknown_energy_note(run, epochs)
     marks = {"estimated": " :orange-badge[estimated]", "simulated": f" :{SIMULATED_COLOR}-badge[{SIMULATED}]"}
     energy = "Energy" + marks.get(run.energy_quality or "", "")
+    # Of which split the figures of a script are, its names of metrics say.
+    split = "" if run.is_external else "test "
     figures = (
-        ("Best test accuracy", fmt.percent(run.best_accuracy), None),
-        ("Last test accuracy", fmt.percent(run.last_accuracy), None),
-        ("Last test loss", fmt.loss(run.last_loss), None),
+        (f"Best {split}accuracy", fmt.percent(run.best_accuracy), None),
+        (f"Last {split}accuracy", fmt.percent(run.last_accuracy), None),
+        (f"Last {split}loss", fmt.loss(run.last_loss), None),
         (energy, fmt.energy(run.energy_kwh), unknown or energy_note(run) + lost_energy_note(epochs)),
         ("CO₂", fmt.co2(run.co2_g), unknown or co2_note(run, epochs) + lost_energy_note(epochs)),
         ("Duration", fmt.duration(run.duration_s), None),
@@ -273,6 +292,8 @@ def _tiles(run: RunReply, epochs: EpochsReply) -> None:
 
 def unknown_energy_note(run: RunReply, epochs: EpochsReply) -> str | None:
     """Say why a run has no sum of energy: how many epochs lack theirs, and the last one's reason."""
+    if run.is_external and run.energy_kwh is None:
+        return "Its script reports no energy_kwh, or a value of it that is no number."
     if run.unknown_energy_epochs == 0:
         is_unknown = run.energy_kwh is None and bool(epochs.epochs)
         return "What was used besides the epochs is not known." if is_unknown else None
@@ -297,6 +318,8 @@ def lost_energy_note(epochs: EpochsReply) -> str:
 
 def energy_note(run: RunReply) -> str:
     """Say where the figure for energy comes from, and what estimated means."""
+    if run.is_external:
+        return f"The sum of its metric energy_kwh, {run.energy_quality or 'of unknown quality'}."
     if run.energy_quality == "simulated":
         return "Made up: this run is a simulation, nothing was trained and nothing measured."
     origin = run.environment.get("energy_source") or "not known yet"
@@ -308,6 +331,8 @@ def energy_note(run: RunReply) -> str:
 
 def co2_note(run: RunReply, epochs: EpochsReply) -> str:
     """Say which carbon intensity turned energy into CO₂, what it replaced, and why there is no sum."""
+    if run.is_external:
+        return "The sum of its metric co2_g."
     if run.co2_source is None:
         origin = fmt.plain(str(run.environment.get("intensity_source") or "not known yet"))
     else:

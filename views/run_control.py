@@ -73,6 +73,8 @@ def deletion_text(deletion: DeletionReply) -> str:
         ("epoch", deletion.epochs),
         ("line of its log", deletion.log_lines),
         ("attempt", deletion.attempts),
+        ("point of its metrics", deletion.points),
+        ("note", deletion.notes),
     )
     lines = [f"{fmt.count(count)} {_plural(name, count)}" for name, count in rows if count]
     lines += [
@@ -169,4 +171,5 @@ def _delete(run: RunReply) -> None:
 
 
 def _plural(name: str, count: int) -> str:
-    return name if count == 1 else name.replace("line", "lines", 1) if " " in name else f"{name}s"
+    first, space, rest = name.partition(" ")
+    return name if count == 1 else f"{first}s{space}{rest}"

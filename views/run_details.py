@@ -28,13 +28,18 @@ def show(run: RunReply, epochs: EpochsReply) -> None:
     with tabs[0]:
         _epochs(run, epochs)
     with tabs[1]:
-        _pairs({name: number_text(value) for name, value in run.hyper_params.items()})
+        parameters(run)
     with tabs[2]:
         attempts(epochs)
     with tabs[3]:
-        _environment(run)
+        environment(run)
     with tabs[4]:
-        _log(run)
+        log(run)
+
+
+def parameters(run: RunReply) -> None:
+    """Draw what is trained; what is nested is one value."""
+    _pairs({name: number_text(value) for name, value in run.hyper_params.items()})
 
 
 def epochs_frame(epochs: EpochsReply) -> pd.DataFrame:
@@ -154,17 +159,18 @@ def _ending(attempt: Attempt) -> str:
     return f"{words}: {attempt.error}" if attempt.error else words
 
 
-def _environment(run: RunReply) -> None:
+def environment(run: RunReply) -> None:
+    """Draw where and how the run is run."""
     now = datetime.now(UTC)
+    options = run.options
+    of_queue = {"queue": options.queue, "priority": options.priority, "worker": run.worker or fmt.MISSING}
     _pairs(
         {
             "run id": run.run_id,
-            "queue": run.options.queue,
-            "priority": run.options.priority,
-            "project": run.options.project,
-            "tags": ", ".join(run.options.tags) or fmt.MISSING,
+            **({"last heard of": fmt.utc(run.heard_at)} if run.is_external else of_queue),
+            "project": options.project,
+            "tags": ", ".join(options.tags) or fmt.MISSING,
             **_wishes(run),
-            "worker": run.worker or fmt.MISSING,
             "added": f"{fmt.utc(run.time_added)} ({fmt.ago(run.time_added, now)})",
             "started": f"{fmt.utc(run.started_at)}",
             "ended": f"{fmt.utc(run.ended_at)}",
@@ -192,10 +198,10 @@ def _pairs(values: dict[str, str]) -> None:
     st.dataframe(rows, hide_index=True, height="content", column_config={"Name": {"width": 220}})
 
 
-def _log(run: RunReply) -> None:
+def log(run: RunReply) -> None:
     """Show the newest lines, scrolled to the last one."""
-    log = source.fetch("log", lambda: source.list_log(run.run_id), of=run.run_id)
-    lines = log.value.lines[-_LOG_LINES:] if log.value else []
+    found = source.fetch("log", lambda: source.list_log(run.run_id), of=run.run_id)
+    lines = found.value.lines[-_LOG_LINES:] if found.value else []
     if not lines:
         st.caption("The log is empty so far.")
         return

@@ -39,6 +39,8 @@ def describe(run: RunReply, error: RunError) -> list[str]:
         facts.append(f"on {error.host}")
     if run.status is Status.FAILED and run.ended_at is not None:
         facts.append(fmt.utc(run.ended_at))
+    if run.is_external:
+        return facts
     if not error.is_retryable:
         facts.append("not tried again by itself, as the same values would fail again")
     elif run.failures > 1:

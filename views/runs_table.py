@@ -121,7 +121,7 @@ def _figures(runs: Sequence[RunReply]) -> tuple[pd.DataFrame, dict[str, Any]]:
     time = fmt.time_unit(run.duration_s for run in runs)
     frame = pd.DataFrame(
         {
-            "progress": [100 * run.progress for run in runs],
+            "progress": scaled([run.progress for run in runs], 100),
             "curve": [run.sparkline or None for run in runs],
             "best": scaled([run.best_accuracy for run in runs], 100),
             "last": scaled([run.last_accuracy for run in runs], 100),

@@ -23,14 +23,17 @@ from schema import (
     Equivalent,
     HealthReply,
     LogReply,
+    MetricSummary,
     ModelName,
     ModelsReply,
+    Note,
     PowerReply,
     Prediction,
     RulesReply,
     RunOptions,
     RunReply,
     RunsReply,
+    Series,
     SortField,
     Status,
     TotalsReply,
@@ -41,6 +44,7 @@ from settings import load_settings
 
 PAGE_SIZE = 200
 _SEARCHED_PAGES = 5
+_CHART_POINTS = 600
 # With the second or so between two drawings, what happens to a run is seen within two seconds.
 _YOUNG_S = 0.5
 
@@ -120,9 +124,10 @@ def list_runs(listing: Listing, cursor: str | None) -> Page:
 
 
 def matches(run: RunReply, words: tuple[str, ...]) -> bool:
-    """Tell whether each word occurs in the run's id, hyper_params, queue, project or tags."""
+    """Tell whether each word occurs in the run's id, name, hyper_params, queue, project or tags."""
     values = [
         run.run_id,
+        run.name or "",
         run.options.queue,
         run.options.project,
         *run.options.tags,
@@ -191,6 +196,25 @@ def list_log(iid: str) -> LogReply:
     return api().list_log(iid)
 
 
+@st.cache_data(ttl=_YOUNG_S, show_spinner=False)
+def list_metrics(iid: str) -> list[MetricSummary]:
+    """Return what is known of each metric of a run, by name."""
+    return api().list_metrics(iid).names or []
+
+
+# A resource, not data: it is shown only, and asked for anew when there are other points.
+@st.cache_resource(ttl=60, max_entries=64, show_spinner=False)
+def read_metrics(iid: str, names: tuple[str, ...], version: str) -> Mapping[str, Series]:  # noqa: ARG001 - version is a key of the cache
+    """Return points of metrics, so many as a chart can show."""
+    return api().read_metrics(iid, names, points=_CHART_POINTS).metrics or {}
+
+
+@st.cache_data(ttl=_YOUNG_S, show_spinner=False)
+def list_notes(iid: str) -> list[Note]:
+    """Return the notes of a run, oldest first."""
+    return api().list_notes(iid).root
+
+
 @st.cache_data(ttl=10, show_spinner=False)
 def list_models(iid: str) -> ModelsReply:
     """Return the saved models of a run. Raises ApiRefused with the reason when it has none."""
@@ -246,7 +270,10 @@ def list_deliveries() -> DeliveriesReply:
 
 def forget() -> None:
     """Ask the API anew for all that changes by itself."""
-    for kept in (get_run, get_health, list_workers, _list_page, list_rules, list_channels, list_deliveries):
+    for kept in (
+        *(get_run, get_health, list_workers, list_notes, _list_page),
+        *(list_rules, list_channels, list_deliveries),
+    ):
         kept.clear()
 
 

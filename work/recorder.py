@@ -122,19 +122,19 @@ class Recorder:
         self._log.close()
 
     def _take_epoch(self, message: EpochEnded) -> None:
-        attempt, run = self._lease.attempt, self._lease.run
+        attempt, num_epochs = self._lease.attempt, self._lease.num_epochs
         result = add_cost(message, self._sampler, self._intensity, attempt=attempt, pue=self._pue)
         self._unrecorded_ns = message.span_ns[1] if message.span_ns else self._unrecorded_ns
         self._rest.note_epoch(result)
         self.journal.add(EpochWrite(result=result))
         self.epochs_done = result.epoch
-        self.log(describe_epoch(result, run.num_epochs))
-        if result.epoch < run.num_epochs and self.over_budget is None:
+        self.log(describe_epoch(result, num_epochs))
+        if result.epoch < num_epochs and self.over_budget is None:
             self.over_budget = self._budget.spend(result)
 
     def _fail(self, error: RunError, step: int | None) -> FinishWrite:
         self.log(f"failed: {error.message}\n{error.traceback or ''}")
-        epoch = min(self.epochs_done + 1, self._lease.run.num_epochs)
+        epoch = min(self.epochs_done + 1, self._lease.num_epochs)
         explained = complete(error, host=platform.node(), step=step, epoch=epoch)
         return FinishWrite(status=Status.FAILED, error=explained)
 

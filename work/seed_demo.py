@@ -111,7 +111,7 @@ def _play(db: RedisDB, lease: Lease, settings: Settings, intensity: Intensity) -
         for result in simulate(_validate(dict(lease.run.hyper_params), settings)):
             costed = add_simulated_cost(result, intensity)
             db.runs.record_epoch(lease, costed)
-            lines.append(describe_epoch(costed, lease.run.num_epochs))
+            lines.append(describe_epoch(costed, lease.num_epochs))
     except TrainingFailed as failure:
         error = RunError(kind=type(failure).__name__, message=str(failure))
         lines.append(f"failed: {failure}")

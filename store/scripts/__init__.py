@@ -10,6 +10,7 @@ from typing import Final
 
 from schema import DEFAULT_QUEUE, SortField
 from store.encoding import EPOCH_FIELDS, EXTRA_FIELDS, QUALITIES
+from store.metric_arrays import ACCURACIES, LOSSES, METRIC_FIELDS
 
 _FOLDER: Final = Path(__file__).parent
 _SHARED: Final = "lib"
@@ -40,16 +41,21 @@ def load_scripts(key_formats: Mapping[str, str]) -> dict[str, Script]:
 
 def _tables(key_formats: Mapping[str, str]) -> str:
     """Write what Python owns as Lua tables: keys, sort fields, the places in arrays and their letters."""
-    fields = ", ".join(f'"{field.value}"' for field in SortField)
     return (
-        f"local KEY = {_texts(key_formats)}\nlocal SORT_FIELDS = {{{fields}}}\n"
+        f"local KEY = {_texts(key_formats)}\nlocal SORT_FIELDS = {_list(list(SortField))}\n"
         f"local EPOCH = {_places(EPOCH_FIELDS)}\nlocal EXTRA = {_places(EXTRA_FIELDS)}\n"
+        f"local METRIC, METRIC_WIDTH = {_places(METRIC_FIELDS)}, {len(METRIC_FIELDS)}\n"
+        f"local ACCURACIES, LOSSES = {_list(ACCURACIES)}, {_list(LOSSES)}\n"
         f'local QUALITY = {_texts(QUALITIES)}\nlocal DEFAULT_QUEUE = "{DEFAULT_QUEUE}"\n'
     )
 
 
 def _texts(entries: Mapping[str, str]) -> str:
     return "{" + ", ".join(f'{name} = "{text}"' for name, text in entries.items()) + "}"
+
+
+def _list(texts: Sequence[str]) -> str:
+    return "{" + ", ".join(f'"{text}"' for text in texts) + "}"
 
 
 def _places(fields: Sequence[str]) -> str:

@@ -1,9 +1,10 @@
 -- delete: remove a run that has ended, or say what would go. Returns names and values of a Deletion; nil when there is
 -- no such run. The totals stay: what it used was used.
 -- KEYS 1 run:<id>  2 run:<id>:epochs  3 run:<id>:superseded  4 run:<id>:extras  5 run:<id>:attempts (hashes)
---      6 run:<id>:log (stream)  7 run:<id>:power (list)
+--      6 run:<id>:log (stream)  7 run:<id>:power (list)  8 run:<id>:metrics  9 run:<id>:sources (hashes)
+--      10 run:<id>:notes (stream)
 -- ARGV 1 run_id  2 preview or delete
--- Also: runs:*, carbon:unsettled (zsets), events (stream)
+-- Also: run:<id>:points:<name> (strings), runs:*, carbon:unsettled (zsets), events (stream)
 local run_id = ARGV[1]
 local status, simulated, energy, co2 = unpack(redis.call("HMGET", KEYS[1], "status", "simulated", "energy_kwh", "co2_g"))
 if not status then
@@ -14,8 +15,14 @@ if status ~= "done" and status ~= "failed" and status ~= "cancelled" then
 end
 local going = {
   "status", status, "epochs", redis.call("HLEN", KEYS[2]), "attempts", redis.call("HLEN", KEYS[5]),
-  "log_lines", redis.call("XLEN", KEYS[6]),
+  "log_lines", redis.call("XLEN", KEYS[6]), "notes", redis.call("XLEN", KEYS[10]),
 }
+local points, metrics = 0, redis.call("HGETALL", KEYS[8])
+for i = 2, #metrics, 2 do
+  points = points + cjson.decode(metrics[i])[METRIC.count]
+end
+going[#going + 1] = "points"
+going[#going + 1] = string.format("%.0f", points)
 for name, value in pairs({energy_kwh = energy, co2_g = co2}) do
   if value then
     going[#going + 1] = name
@@ -32,6 +39,13 @@ for _, field in ipairs(SORT_FIELDS) do
   redis.call("ZREM", key((field == "time_added" and "" or kind) .. "by", field, status), run_id)
 end
 redis.call("ZREM", key("unsettled"), run_id)
+local name = redis.call("HGET", KEYS[1], "name")
+if name then
+  redis.call("ZREM", key("named", redis.sha1hex(name)), run_id)
+end
+for i = 1, #metrics, 2 do
+  redis.call("UNLINK", key("points", run_id, metrics[i]))
+end
 redis.call("UNLINK", unpack(KEYS))
 publish("deleted", run_id)
 return going

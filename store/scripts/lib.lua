@@ -91,18 +91,20 @@ local function set_status(run_id, from, to, ...)
   end
 end
 
--- Puts values of a running run, numbers by field, into its indexes; from the first one on it is no longer blank.
-local function index_values(run_id, values, fields)
+-- Puts values of a run, numbers by field, into its indexes; from the first one on it is no longer blank.
+-- status: nil for running.
+local function index_values(run_id, values, fields, status)
+  status = status or "running"
   local known = redis.call("HMGET", key("run", run_id), "simulated", "time_added")
   local kind = kind_of(known[1])
-  if redis.call("ZREM", key(kind .. "blank", "running"), run_id) == 1 then
-    redis.call("ZADD", key("by", "time_added", "running"), known[2], run_id)
+  if redis.call("ZREM", key(kind .. "blank", status), run_id) == 1 then
+    redis.call("ZADD", key("by", "time_added", status), known[2], run_id)
     fields = SORT_FIELDS
   end
   for _, field in ipairs(fields) do
     if field ~= "time_added" then
       local value = values[field] and digits(values[field]) or "-inf"
-      redis.call("ZADD", key(kind .. "by", field, "running"), value, run_id)
+      redis.call("ZADD", key(kind .. "by", field, status), value, run_id)
     end
   end
 end
@@ -400,4 +402,74 @@ local function add_totals(run_id, day, project, part)
     redis.call("HSET", total, unpack(sums))
   end
   redis.call("SADD", key("total_projects"), project)
+end
+
+-- The error to answer with where a run is not of the queue, or nil. wish: what cannot be done with it; why: the reason.
+local function refuse_external(run_id, wish, why)
+  if redis.call("HEXISTS", key("run", run_id), "is_external") == 1 then
+    return redis.error_reply("CONFLICT Run " .. run_id .. " is reported by its own script and cannot be " .. wish
+      .. ": " .. why)
+  end
+end
+
+-- How a run that its own script reports stands: a table, or nil and the error to answer with.
+local function find_external(run_id)
+  local known = redis.call("HMGET", key("run", run_id), "status", "is_external", "is_silent", "request", "heard_at",
+    "duration_s")
+  if not known[1] then
+    return nil, redis.error_reply("NOTFOUND There is no run " .. run_id .. ". The list of runs shows those that exist.")
+  end
+  if not known[2] then
+    return nil, redis.error_reply("CONFLICT Run " .. run_id .. " is a run of the queue: its worker alone reports it.")
+  end
+  return {
+    status = known[1], is_silent = known[3], request = known[4] or "", heard_at = tonumber(known[5]),
+    duration_s = tonumber(known[6] or 0),
+  }
+end
+
+-- Lets a run that has ended go on: its script reports it again.
+local function reopen(run_id, state, time, reason)
+  local run = key("run", run_id)
+  redis.call("HDEL", run, "error", "ended_at", "is_silent", "request")
+  set_status(run_id, state.status, "running", "status_reason", reason, "heard_at", time)
+  redis.call("ZADD", key("external"), time, run_id)
+  note(run_id, reason)
+  publish("reopened", run_id)
+  state.status, state.is_silent, state.request = "running", nil, ""
+end
+
+-- Notes that the script of a run was heard of; one that was ended for its silence goes on. Its duration is the time in
+-- which it was heard of: what passed while it had ended is none of it. Returns how much longer it is.
+local function hear(run_id, state, time)
+  local more = 0
+  if state.is_silent then
+    local is_cancelled = state.status == "cancelled"
+    local silence = string.format("%.0f", math.max(0, time - state.heard_at))
+    reopen(run_id, state, time, "its script is heard of again after " .. silence .. " s")
+    if is_cancelled then
+      ask(run_id, "cancel")
+      state.request = "cancel"
+    end
+  elseif state.status == "running" then
+    more = math.max(0, time - state.heard_at)
+    redis.call("HSET", key("run", run_id), "heard_at", time)
+    redis.call("ZADD", key("external"), time, run_id)
+  end
+  state.duration_s = tonumber(string.format("%.12g", state.duration_s + more))
+  return more
+end
+
+-- True when a batch of a session, or a later one, came before: then nothing is to be done.
+local function is_repeated(run_id, session, number)
+  return tonumber(redis.call("HGET", key("sources", run_id), session) or 0) >= tonumber(number)
+end
+
+-- Takes the number of a batch of a session; a gap before it is told in the log, for what was in it is lost.
+local function take_number(run_id, session, number)
+  local last = tonumber(redis.call("HGET", key("sources", run_id), session) or 0)
+  if number - last > 1 then
+    note(run_id, string.format("batches %.0f to %.0f of the session %s never came", last + 1, number - 1, session))
+  end
+  redis.call("HSET", key("sources", run_id), session, number)
 end

@@ -8,6 +8,10 @@ local status, request = unpack(redis.call("HMGET", KEYS[1], "status", "request")
 if not status then
   return nil
 end
+local refusal = refuse_external(run_id, "paused", "stop the script instead.")
+if refusal then
+  return refusal
+end
 if status == "running" then
   if request == "cancel" then
     return conflict(run_id, "being cancelled", "it cannot be paused any more. Retry it once it is cancelled.")

@@ -7,6 +7,10 @@ local status, request = unpack(redis.call("HMGET", KEYS[1], "status", "request")
 if not status then
   return nil
 end
+local refusal = refuse_external(run_id, "preempted", "stop the script instead.")
+if refusal then
+  return refusal
+end
 if status ~= "running" then
   return conflict(run_id, status, "only a running run can be preempted.")
 end

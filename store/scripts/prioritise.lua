@@ -8,6 +8,10 @@ local status, present = unpack(redis.call("HMGET", KEYS[1], "status", "priority"
 if not status then
   return nil
 end
+local refusal = refuse_external(run_id, "given a priority", "it waits in no queue.")
+if refusal then
+  return refusal
+end
 if status == "done" or status == "failed" or status == "cancelled" then
   return conflict(run_id, status, "its priority matters no more. Retry or rerun it first.")
 end

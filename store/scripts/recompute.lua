@@ -8,6 +8,10 @@
 --      then triples: day, change of its co2_g, change of its unknown_co2_epochs
 -- Also: runs:* (zsets), totals:* (hashes, set), events (stream)
 local run_id = ARGV[1]
+local refusal = refuse_external(run_id, "computed again", "it reports its CO2 itself.")
+if refusal then
+  return refusal
+end
 local state = redis.call("HMGET", KEYS[1], "status", "attempt", "recomputations")
 if state[1] ~= "done" and state[1] ~= "failed" and state[1] ~= "cancelled" then
   return redis.error_reply("CONFLICT Run " .. run_id .. " is " .. (state[1] or "unknown")

@@ -12,6 +12,10 @@ local status, request, is_postponed = unpack(redis.call("HMGET", KEYS[1], "statu
 if not status then
   return nil
 end
+local refusal = refuse_external(run_id, "resumed", "start its script again with resume set to its id.")
+if refusal then
+  return refusal
+end
 if status == "running" and request == "cancel" then
   return conflict(run_id, "being cancelled", "it cannot go on. Retry it once it is cancelled.")
 elseif status == "failed" or status == "cancelled" then

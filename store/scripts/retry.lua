@@ -9,6 +9,10 @@ local status = redis.call("HGET", KEYS[1], "status")
 if not status then
   return nil
 end
+local refusal = refuse_external(run_id, "retried", "start its script again with resume set to its id.")
+if refusal then
+  return refusal
+end
 if status == "done" then
   return conflict(run_id, status, "rerun it instead, which makes a new run.")
 end

@@ -69,7 +69,7 @@ class Place:
     def train_for(self, seconds: float) -> Run:
         """Train undisturbed for about so long, however fast this machine is now."""
         probe = self.train_undisturbed()
-        epoch_s = (probe.duration_s or 1.0) / probe.num_epochs
+        epoch_s = (probe.duration_s or 1.0) / probe.epochs_done
         return self.train_undisturbed(num_epochs=max(12, math.ceil(seconds / epoch_s)))
 
     def wait_for_end(self, iid: str) -> Run:
@@ -122,7 +122,7 @@ def test_a_run_waits_for_clean_hours_pauses_in_dirty_ones_and_is_done_in_time(pl
     began = place.set_grid({"DE": phases})
     clean_again_s = first_dirty_s + first_clean_s + pause_s
     deadline = began + timedelta(seconds=clean_again_s + 3 * length_s + 60)
-    iid = submit(place, num_epochs=undisturbed.num_epochs, deadline=deadline)
+    iid = submit(place, num_epochs=undisturbed.epochs_done, deadline=deadline)
 
     waiting = place.client.get_run(iid)
     assert waiting.status is Status.DEFERRED, place.log_of(iid)
@@ -209,7 +209,7 @@ def test_a_run_moves_to_the_zone_that_has_become_cleaner(place: Place) -> None:
     wait_until(lambda: len(place.client.list_workers().workers) == 2, what="two workers")
     zones = {worker.worker_id: worker.zone for worker in place.client.list_workers().workers}
     place.set_grid({"DE": [(FOREVER, CLEAN)], "FR": [(FOREVER, DIRTY)]})
-    iid = submit(place, num_epochs=undisturbed.num_epochs, zones=("DE", "FR"), max_delay_h=0.05)
+    iid = submit(place, num_epochs=undisturbed.epochs_done, zones=("DE", "FR"), max_delay_h=0.05)
     wait_until(lambda: place.client.get_run(iid).epochs_done >= 1, what="an epoch in the first zone")
 
     place.set_grid({"DE": [(FOREVER, DIRTY)], "FR": [(FOREVER, CLEAN)]})

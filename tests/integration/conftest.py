@@ -26,6 +26,7 @@ STORE_TESTS: Final = frozenset(
         "carbon_outcomes",
         "carbon_store",
         "controls",
+        "external_store",
         "intensities_store",
         "log_store",
         "postponing",

@@ -11,7 +11,15 @@ import redis
 from alerts.rounds import EVENTS_AT_ONCE
 from errors import NotFound
 from redis_db import RedisDB
-from schema import GpuState, RunError, RunOptions, Status
+from schema import (
+    ExperimentRequest,
+    GpuState,
+    MetricPoints,
+    PointsRequest,
+    RunError,
+    RunOptions,
+    Status,
+)
 from tests.alert_parts import add_rule, alerting, keep_house, raised, wind_back
 from tests.records import TORCH_WORKER, claim, epoch, running
 
@@ -210,7 +218,7 @@ def test_a_machine_in_trouble_is_told_once_it_has_been_so_for_a_while(
         of_worker = {name: facts[name] for name in ("run_id", "memory_share", "disk_share") if name in facts}
         of_gpu: dict[str, Any] = {name: fact for name, fact in facts.items() if name not in of_worker}
         gpu = GpuState(name="H1", **of_gpu)
-        changes = {"run_id": "0" * 32, **of_worker, "gpu": gpu}
+        changes: dict[str, Any] = {"run_id": "0" * 32, **of_worker, "gpu": gpu}
         db.workers.beat(TORCH_WORKER.model_copy(update=changes), ttl_s=60)
         keep_house(raw, db, program)
 
@@ -293,6 +301,50 @@ def test_a_rule_that_is_off_raises_nothing_and_begins_anew(db: RedisDB, raw: red
     other = add_rule(db, {"kind": "run_finished"})
     keep_house(raw, db, program)
     assert raw.hgetall("alerts:states") == {}, other.name
+
+
+def test_rules_look_at_the_points_that_scripts_report(db: RedisDB, raw: redis.Redis) -> None:
+    condition = {"kind": "metric", "metric": "loss", "relation": "above", "threshold": 2, "points": 2}
+    add_rule(db, condition, project="own", again_after_s=0)
+    add_rule(db, {"kind": "nan"})
+    add_rule(db, {"kind": "run_finished"})
+    program = alerting(db)
+    run = db.external.begin(ExperimentRequest(name="mine", project="own")).run
+    other = db.external.begin(ExperimentRequest(name="other")).run
+
+    def report(seq: int, *values: float | str) -> list[str]:
+        points = MetricPoints(
+            steps=[seq] * len(values), values=list(values), times=[float(seq)] * len(values)
+        )
+        for own in (run, other):
+            batch = PointsRequest(session="s", seq=seq, points={"loss": points})
+            db.metrics.record(own, batch, at=db.now())
+        keep_house(raw, db, program)
+        return titles(db)
+
+    assert report(1, 1, 3) == []
+    assert report(2, 3) == ["loss above 2"]
+    assert report(3, 3) == ["loss above 2"]
+    told = ["loss above 2", "Not a number", "Not a number"]
+    assert report(4, 1, "NaN") == told
+    assert report(5, 3, 3) == [*told, "loss above 2"], "it was over in between"
+    assert raised(db)[0].run_id == run.run_id
+    assert raised(db)[0].title == f"loss above 2: mine, {run.run_id[:8]}"
+    db.external.end(run.run_id, Status.DONE)
+    keep_house(raw, db, program)
+    assert titles(db)[4:] == ["Run done"]
+
+
+def test_a_script_that_is_not_heard_of_has_stalled(db: RedisDB, raw: redis.Redis) -> None:
+    add_rule(db, {"kind": "run_stalled", "for_s": 600})
+    program = alerting(db)
+    run = db.external.begin(ExperimentRequest(name="mine")).run
+    keep_house(raw, db, program)
+    assert raised(db) == []
+    raw.hset(f"run:{run.run_id}", "heard_at", db.now().timestamp() - 601)
+    keep_house(raw, db, program, program)
+    assert titles(db) == ["Run stalled"]
+    assert "Its script was not heard of for 10 min" in raised(db)[0].text
 
 
 def test_a_change_brings_no_deleted_rule_back(db: RedisDB) -> None:

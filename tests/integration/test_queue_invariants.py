@@ -32,7 +32,9 @@ from schema import (
     planned_queue,
     requirement_queue,
 )
+from store.paging import name_key
 from tests.records import epoch, extra, plan
+from tests.stated_runs import Scripts
 
 NEEDS = Requires(gpus=2, zone="DE")
 ZONES = ("DE", "FR")
@@ -71,6 +73,7 @@ class Workers(RuleBasedStateMachine):
         self.plans = 0
         self.attempts: Counter[str] = Counter()
         self.random = Random(0)  # noqa: S311 # chooses steps, hides nothing
+        self.scripts = Scripts(self.db, self.raw, self.random)
         self.kinds: dict[Callable[[], None], int] = {
             self.submit: 4,
             self.claim: 6,
@@ -85,6 +88,12 @@ class Workers(RuleBasedStateMachine):
             self.look: 2,
             self.replan: 5,
             self.postpone: 5,
+            self.scripts.begin: 2,
+            self.scripts.send: 5,
+            self.scripts.end: 1,
+            self.scripts.reopen: 1,
+            self.scripts.fall_silent: 1,
+            self.scripts.control: 2,
         }
 
     @rule(seed=st.integers(0, 2**32 - 1))
@@ -224,7 +233,9 @@ class Workers(RuleBasedStateMachine):
                 assert after.options.carbon.interruptible
 
     def check(self) -> None:
-        found = {run.run_id: run for run in self.db.runs.list().runs}
+        every = {run.run_id: run for run in self.db.runs.list().runs}
+        found = {key: run for key, run in every.items() if not run.is_external}
+        self.scripts.check({key: run for key, run in every.items() if run.is_external})
         check_places(found, self.raw)
         check_records(found, self.db)
         assert set(found) == self.accepted, "an accepted run is lost, or a deleted one is back"
@@ -245,6 +256,7 @@ class Workers(RuleBasedStateMachine):
             assert not run.is_postponed or (run.request == "preempt" and key in follow - self.run_now)
 
     def teardown(self) -> None:
+        self.scripts.check_points()
         check_summaries(self.db, self.raw)
 
 
@@ -286,6 +298,10 @@ def check_summaries(db: RedisDB, raw: redis.Redis) -> None:
         scores[key] = {run_id: raw.zscore(key, str(run_id)) for run_id in raw.zrange(key, 0, -1)}
     expected: dict[str, dict[str, float]] = {}
     for run in db.runs.list().runs:
+        for index, score in indexes_of(run).items():
+            expected.setdefault(index, {})[run.run_id] = score
+        if run.is_external:
+            continue
         epochs, attempts = db.runs.list_epochs(run.run_id), db.runs.list_attempts(run.run_id)
         assert run.epochs_done == len(epochs)
         assert run.best_accuracy == max((result.test_accuracy for result in epochs), default=None)
@@ -298,8 +314,6 @@ def check_summaries(db: RedisDB, raw: redis.Redis) -> None:
         unknown = sum(attempt.unknown_energy_epochs for attempt in attempts)
         assert run.unknown_energy_epochs == unknown
         assert unknown >= sum(result.energy_kwh is None for result in epochs)
-        for index, score in indexes_of(run).items():
-            expected.setdefault(index, {})[run.run_id] = score
     assert scores == expected
 
 
@@ -307,9 +321,14 @@ def indexes_of(run: Run) -> dict[str, float]:
     """Return the indexes a run has to be in, and its score there."""
     kind = "simulated:" if run.simulated else ""
     added = run.time_added.timestamp()
+    own: dict[str, float] = {}
+    if run.name is not None:
+        own[f"runs:named:{name_key(run.name)}"] = added
+        if run.status is Status.RUNNING:
+            own["runs:external"] = run.heard_at.timestamp() if run.heard_at else -1
     if run.duration_s is None:
-        return {"runs:by:time_added": added, f"runs:{kind}blank:{run.status}": added}
-    scores = {"runs:by:time_added": added, f"runs:by:time_added:{run.status}": added}
+        return {**own, "runs:by:time_added": added, f"runs:{kind}blank:{run.status}": added}
+    scores = {**own, "runs:by:time_added": added, f"runs:by:time_added:{run.status}": added}
     for field in set(SortField) - {SortField.TIME_ADDED}:
         value = getattr(run, field)
         scores[f"runs:{kind}by:{field}:{run.status}"] = float("-inf") if value is None else value

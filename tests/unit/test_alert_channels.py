@@ -79,7 +79,7 @@ def test_mail_that_is_only_switched_on_goes_to_its_sender() -> None:
             {"alert_channels": f"slack=json://{SECRET}", "slack_webhook_url": f"json://{SECRET}"},
             "called slack",
         ),
-        ({"alert_channels": f"a=json://{SECRET}:port"}, "channel a is not a URL"),
+        ({"alert_channels": f"a=json://u:{SECRET}/x@y"}, "channel a is not a URL"),
     ],
 )
 def test_a_channel_that_cannot_be_is_refused_without_its_address(settings: dict[str, Any], told: str) -> None:

@@ -18,7 +18,6 @@ VALUES = {
     "host": "0.0.0.0",  # noqa: S104 - never bound
     "port": "1234",
     "page_port": "1235",
-    "page_url": "http://example:2",
     "enable_notifications": "false",
     "alert_channels": "ops=json://example:1",
     "slack_webhook_url": "https://hooks.slack.com/services/a/b/c",
@@ -51,6 +50,12 @@ VALUES = {
     "allowed_hosts": "a, b",
     "allowed_origins": "https://a,https://b",
     "max_body_bytes": "2000",
+    "max_batch_bytes": "3000",
+    "max_batch_points": "10",
+    "max_metrics": "20",
+    "max_metric_points": "30",
+    "silent_s": "60",
+    "page_url": "https://wattle.example.org",
     "request_timeout_s": "2.5",
 }
 

@@ -1,0 +1,258 @@
+"""Runs that people's own scripts report, from beginning to end; tags and notes of any run."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final, Literal, NamedTuple
+from uuid import uuid4
+
+from pydantic import JsonValue
+from pydantic_core import from_json
+
+from errors import Conflict, FieldError, InvalidInput
+from schema import (
+    BatchReply,
+    ExperimentRequest,
+    LinesRequest,
+    Note,
+    Run,
+    RunError,
+    RunOptions,
+    Status,
+)
+from store.connection import Argument, Connection
+from store.encoding import decode_run, encode_error, time_of_entry, to_json, to_pairs, to_text
+from store.keys import Keys
+from store.log import MAX_LINES, bounded
+from store.metrics import MAX_SESSIONS
+from store.paging import name_key
+from store.runs import no_run
+from store.submission import hashed_key
+
+MAX_NOTES: Final = 1_000
+MAX_PARAMS_BYTES: Final = 64 * 1024
+MAX_PARAMS_DEPTH: Final = 8
+_MAX_REASON_CHARACTERS: Final = 1_000
+_IDEMPOTENCY_TTL_S: Final = 24 * 3600
+# How often a change of a field is tried that somebody else changes at the same time.
+_TRIES: Final = 20
+_MAX_SHOWN_CHARACTERS: Final = 200
+_QUALITIES: Final = ("measured", "estimated")
+_SILENT_REASON: Final = "cancelled on request; its script did not answer"
+
+Notes = list[Note]
+
+
+class Begun(NamedTuple):
+    """A run that its script may report now."""
+
+    run: Run
+    is_new: bool
+
+
+class External:
+    """What the scripts of such runs say. All raise NotFound without a run, Conflict for one of the queue."""
+
+    def __init__(self, connection: Connection, keys: Keys) -> None:
+        self._connection = connection
+        self._keys = keys
+
+    def begin(
+        self, request: ExperimentRequest, *, run_id: str | None = None, idempotency_key: str | None = None
+    ) -> Begun:
+        """Add a run, which runs from now on; an idempotency_key of the last 24 h answers with its run.
+
+        Atomic (begin_external.lua). Raises Conflict when the key was used for another request, InvalidInput
+        on params that are too large or too deep.
+        """
+        own_id = run_id or uuid4().hex
+        keys = [self._keys.of("run", own_id), self._keys.of("named", name_key(request.name))]
+        if idempotency_key is not None:
+            keys.append(self._keys.of("idempotency", hashed_key(idempotency_key)))
+        digest = hashlib.sha256(
+            json.dumps(request.model_dump(mode="json"), sort_keys=True).encode()
+        ).hexdigest()
+        arguments: list[Argument] = [own_id, digest, _IDEMPOTENCY_TTL_S, *_fields(request)]
+        stored_id, stored, is_new = self._connection.run(
+            "begin_external", keys, arguments, is_replicated=True
+        )
+        return Begun(decode_run(stored_id, to_pairs(stored)), bool(is_new))
+
+    def reopen(self, run_id: str) -> Run:
+        """Let a script go on with its run, also after it has ended."""
+        return self._run("reopen_external", run_id)
+
+    def end(
+        self,
+        run_id: str,
+        status: Literal[Status.DONE, Status.FAILED, Status.CANCELLED],
+        *,
+        reason: str | None = None,
+        error: RunError | None = None,
+    ) -> Run:
+        """End a run as its script says. The same status again is a no-op, another one then a Conflict."""
+        texts = [to_text(reason or "")[:_MAX_REASON_CHARACTERS], encode_error(error) if error else ""]
+        return self._run("end_external", run_id, status.value, *texts)
+
+    def end_silent(self, silent_s: float, *, limit: int = 100) -> Sequence[str]:
+        """End the runs whose scripts were not heard of for ``silent_s``, and return their ids.
+
+        Atomic (end_silent.lua). They fail, or are cancelled where that was asked for; what a script says
+        later lets its run go on.
+        """
+        error = RunError(
+            kind="Silent",
+            message=f"Its script was not heard of for more than {silent_s:.0f} s.",
+            is_retryable=False,
+            hint="It may have been killed: see whether it still runs. What it sends later lets the run go "
+            "on; a script that needs longer between two signs of life needs a higher WATTLE_SILENT_S.",
+        )
+        ended: list[str] = self._connection.run(
+            "end_silent",
+            [self._keys.of("external")],
+            [limit, silent_s, encode_error(error), _SILENT_REASON],
+        )
+        return ended
+
+    def append_log(self, run_id: str, batch: LinesRequest) -> BatchReply:
+        """Add a batch of lines to a run's log; very long ones are cut, about the newest MAX_LINES are kept.
+
+        Atomic (append_stated_log.lua). A batch whose number is not above the last one of its session is a
+        no-op; lines are counted apart from points.
+        """
+        keys = [self._keys.of("log", run_id), self._keys.of("sources", run_id)]
+        lines = [cell for line in batch.lines for cell in (repr(line.time), bounded(line.text))]
+        numbers = [batch.seq, MAX_LINES, MAX_SESSIONS]
+        arguments: list[Argument] = [run_id, batch.session, *numbers, *lines]
+        accepted, request = self._connection.run("append_stated_log", keys, arguments)
+        return BatchReply(seq=batch.seq, accepted=accepted, request=request or None)
+
+    def set_params(self, run_id: str, params: Mapping[str, JsonValue]) -> None:
+        """Add params to a run, in place of those of the same names; what changes is told in its log.
+
+        Raises InvalidInput where all of them together are too large or too deep; nothing is written then.
+        """
+
+        def change(stored: str) -> tuple[str, Sequence[str]]:
+            old: dict[str, JsonValue] = from_json(stored or "{}")
+            changed = [name for name in params if name in old and old[name] != params[name]]
+            lines = [f"param {name}: {_shown(old[name])} → {_shown(params[name])}" for name in changed]
+            return encode_params({**old, **params}), [bounded(line) for line in lines]
+
+        self._amend(run_id, "hyper_params", change)
+
+    def set_tags(self, run_id: str, *, add: Sequence[str], remove: Sequence[str]) -> None:
+        """Add and remove tags of any run. Raises InvalidInput where it would have too many.
+
+        A tag key=value takes the place of another one of that key.
+        """
+
+        def change(stored: str) -> tuple[str, Sequence[str]]:
+            options: dict[str, JsonValue] = from_json(stored or "{}")
+            kept = RunOptions.model_validate(options).tags
+            tags = retagged(kept, add=add, remove=remove)
+            options.pop("tags", None)
+            if tags:
+                options["tags"] = list(tags)
+            return to_json(options) if options else "", []
+
+        self._amend(run_id, "options", change)
+
+    def add_note(self, run_id: str, text: str) -> Note:
+        """Add a note to any run. Raises Conflict when it has MAX_NOTES."""
+        keys = [self._keys.of("run", run_id), self._keys.of("notes", run_id)]
+        stored = to_text(text)
+        note_id = self._connection.run("add_note", keys, [run_id, stored, MAX_NOTES])
+        if note_id is None:
+            raise no_run(run_id)
+        return Note(note_id=note_id, time=time_of_entry(note_id), text=stored)
+
+    def list_notes(self, run_id: str) -> Notes:
+        """Return the notes of any run, oldest first."""
+        entries = self._connection.read_stream(self._keys.of("notes", run_id), after=None, limit=MAX_NOTES)
+        return [
+            Note(note_id=note_id, time=time_of_entry(note_id), text=fields["text"])
+            for note_id, fields in entries
+        ]
+
+    def _run(self, script: str, run_id: str, *arguments: Argument) -> Run:
+        stored = self._connection.run(script, [self._keys.of("run", run_id)], [run_id, *arguments])
+        return decode_run(run_id, to_pairs(stored))
+
+    def _amend(self, run_id: str, field: str, change: Callable[[str], tuple[str, Sequence[str]]]) -> None:
+        """Change a JSON field, and try again where somebody else changed it in between.
+
+        change: what is stored, or empty → what is to be, and lines for the log.
+        """
+        key = self._keys.of("run", run_id)
+        for _ in range(_TRIES):
+            stored: str = self._connection.call("HGET", key, field) or ""
+            text, lines = change(stored)
+            is_done = self._connection.run("amend", [key], [run_id, field, stored, text, *lines])
+            if is_done is None:
+                raise no_run(run_id)
+            if is_done:
+                return
+        raise Conflict(f"Run {run_id} is being changed by others all the time. Try again in a moment.")
+
+
+def encode_params(params: Mapping[str, JsonValue]) -> str:
+    """Write params. Raises InvalidInput where they are too large or too deep."""
+    text = to_json(dict(params))
+    if len(text.encode()) > MAX_PARAMS_BYTES:
+        raise _invalid("params", f"have at most {MAX_PARAMS_BYTES} bytes as JSON, all together")
+    if _depth(dict(params)) > MAX_PARAMS_DEPTH:
+        raise _invalid("params", f"are nested at most {MAX_PARAMS_DEPTH} deep")
+    return text
+
+
+def retagged(tags: Sequence[str], *, add: Sequence[str], remove: Sequence[str]) -> tuple[str, ...]:
+    """Return tags without those to remove and with those to add, in their order, each once.
+
+    Raises InvalidInput where there are too many.
+    """
+    kept = [tag for tag in tags if tag not in remove]
+    for tag in add:
+        label, is_pair, _ = tag.partition("=")
+        kept = [
+            old for old in kept if old != tag and not (is_pair and old.partition("=")[:2] == (label, "="))
+        ]
+        kept.append(tag)
+    most = next(item.max_length for item in RunOptions.model_fields["tags"].metadata)
+    if len(kept) > most:
+        raise _invalid("add", f"would give the run more than {most} tags")
+    return tuple(kept)
+
+
+def _fields(request: ExperimentRequest) -> Sequence[str]:
+    """Return names and values of the hash of a new run in turn."""
+    tags = retagged((), add=request.tags, remove=())
+    options = RunOptions(project=request.project, tags=tags).model_dump(mode="json", exclude_defaults=True)
+    fields = {"name": request.name, "hyper_params": encode_params(request.params)}
+    if options:
+        fields["options"] = to_json(options)
+    if request.environment:
+        fields["environment"] = to_json(request.environment)
+    quality = request.environment.get("energy_quality")
+    if quality is not None:
+        if quality not in _QUALITIES:
+            raise _invalid("environment.energy_quality", f"is one of {', '.join(_QUALITIES)}")
+        fields["energy_quality"] = str(quality)
+    return [cell for pair in fields.items() for cell in pair]
+
+
+def _depth(value: JsonValue) -> int:
+    """Return how deep a value is nested; 0 for a scalar. The parser of requests bounds it."""
+    parts = value.values() if isinstance(value, dict) else value if isinstance(value, list) else None
+    return 0 if parts is None else 1 + max(map(_depth, parts), default=0)
+
+
+def _shown(value: JsonValue) -> str:
+    text = to_json(value)
+    return text if len(text) <= _MAX_SHOWN_CHARACTERS else f"{text[:_MAX_SHOWN_CHARACTERS]}…"
+
+
+def _invalid(field: str, reason: str) -> InvalidInput:
+    return InvalidInput(f"{field} {reason}.", details=[FieldError(field, reason)])

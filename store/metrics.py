@@ -1,0 +1,181 @@
+"""The points of metrics: scripts report theirs, those of a run of the queue are its epochs."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+import numpy as np
+
+from errors import FieldError, InvalidInput, NotFound
+from schema import BatchReply, Method, MetricPoints, MetricSummary, PointsRequest, Run, Series, day_of
+from store.connection import Argument, Connection
+from store.encoding import decode_epochs
+from store.keys import Keys
+from store.metric_arrays import (
+    ACCURACIES,
+    POINT,
+    Points,
+    accuracy_among,
+    decode_summary,
+    from_bytes,
+    of_epochs,
+    summarise,
+    to_array,
+    to_bytes,
+    to_series,
+    to_summary,
+    value_bytes,
+    value_of,
+)
+from store.thinning import between, evenly, thin
+
+MAX_SESSIONS: Final = 10_000
+
+Curve = list[float]
+Cells = list[tuple[str, list[Argument]]]
+
+
+@dataclass(frozen=True)
+class MetricLimits:
+    """How much of one run is kept."""
+
+    metrics: int = 2_000
+    points: int = 2_000_000
+    """Of one metric."""
+    batch_points: int = 100_000
+
+
+@dataclass(frozen=True)
+class Span:
+    """Which points of a metric are wanted."""
+
+    first_step: int | None = None
+    last_step: int | None = None
+    """Included."""
+    points: int = 1_000
+    """At most so many, at least 4."""
+    method: Method = "minmax"
+
+
+_LIMITS: Final = MetricLimits()
+
+
+class Metrics:
+    """One appended string per metric, and what is known of each without reading it."""
+
+    def __init__(self, connection: Connection, keys: Keys) -> None:
+        self._connection = connection
+        self._keys = keys
+
+    def record(
+        self, run: Run, batch: PointsRequest, *, at: datetime, limits: MetricLimits = _LIMITS
+    ) -> BatchReply:
+        """Take in a batch of points, and bring the run's summary, sums and places in sorted lists up to date.
+
+        Atomic (record_points.lua). A batch whose number is not above the last one of its session is a no-op.
+        A run that was ended for its silence runs again. What was used counts in the totals of the day of
+        ``at``. Raises NotFound without such a run, Conflict for a run of the queue, and InvalidInput where
+        the batch would pass a limit; nothing is written then.
+        """
+        added = sum(len(points.steps) for points in batch.points.values())
+        if added > limits.batch_points:
+            raise _too_many(added, limits.batch_points)
+        arguments: list[Argument] = [run.run_id, batch.session, batch.seq, limits.metrics, limits.points]
+        arguments += [MAX_SESSIONS, day_of(at), run.options.project]
+        for name, points in batch.points.items():
+            arguments += _metric(name, points)
+        keys = [self._keys.of(part, run.run_id) for part in ("run", "metrics", "sources")]
+        accepted, request = self._connection.run("record_points", keys, arguments)
+        return BatchReply(seq=batch.seq, accepted=accepted, request=request or None)
+
+    def list(self, run: Run) -> Sequence[MetricSummary]:
+        """Return what is known of every metric of a run, by name; those of a queue's run are its epochs'."""
+        if not run.is_external:
+            return [to_summary(name, summarise(own)) for name, own in self._epochs(run.run_id).items()]
+        stored: Mapping[str, str] = self._connection.call("HGETALL", self._keys.of("metrics", run.run_id))
+        return [decode_summary(name, stored[name]) for name in sorted(stored)]
+
+    def read(self, run: Run, names: Sequence[str], span: Span) -> dict[str, Series]:
+        """Return points of metrics, those of one step in the order in which they came.
+
+        Raises NotFound when the run has no such metric.
+        """
+        epochs = None if run.is_external else self._epochs(run.run_id)
+        found = {}
+        for name in names:
+            points = self.get(run.run_id, name) if epochs is None else epochs.get(name)
+            if points is None:
+                raise _no_metric(run.run_id, name)
+            inside = between(points, span.first_step, span.last_step)
+            found[name] = to_series(thin(inside, span.points, span.method), total=len(inside))
+        return found
+
+    def get(self, run_id: str, name: str) -> Points:
+        """Return all points of a metric of an external run by step. Raises NotFound when it has none such."""
+        stored = self._connection.read_bytes(self._keys.of("points", run_id, name))
+        if stored is None:
+            raise _no_metric(run_id, name)
+        points = from_bytes(stored)
+        return points[np.argsort(points["step"], kind="stable")]
+
+    def list_sparklines(self, run_ids: Sequence[str], points: int = 24) -> dict[str, Curve]:
+        """Return the accuracies of many external runs as they came, each thinned out evenly.
+
+        Two round trips, and of a curve no more is read than is shown. Empty without a metric that is one.
+        """
+        stored = self._connection.call_many(
+            [("HMGET", self._keys.of("metrics", run_id), *ACCURACIES) for run_id in run_ids]
+        )
+        cells: Cells = []
+        for run_id, kept in zip(run_ids, stored, strict=True):
+            if curve := accuracy_among(kept):
+                key = self._keys.of("points", run_id, curve.name)
+                places = range(curve.count) if curve.count <= points else evenly(curve.count, points)
+                cells += [(run_id, ["GETRANGE", key, *value_bytes(int(place))]) for place in places]
+        found: dict[str, Curve] = {run_id: [] for run_id in run_ids}
+        replies = self._connection.call_many([command for _, command in cells])
+        for (run_id, _), text in zip(cells, replies, strict=True):
+            found[run_id].append(value_of(text.encode("utf-8", "surrogateescape")))
+        return {run_id: [value for value in own if math.isfinite(value)] for run_id, own in found.items()}
+
+    def list_tail(self, run_id: str, name: str, points: int) -> Sequence[float]:
+        """Return the values of an external run that came last, oldest first; [] for no metric of it."""
+        stored = self._connection.read_bytes(
+            self._keys.of("points", run_id, name), last=points * POINT.itemsize
+        )
+        return [float(value) for value in from_bytes(stored or b"")["value"]]
+
+    def find_not_finite(self, run_id: str) -> str | None:
+        """Return the name of a metric of an external run whose last value is NaN or infinite."""
+        stored: Mapping[str, str] = self._connection.call("HGETALL", self._keys.of("metrics", run_id))
+        summaries = (decode_summary(name, stored[name]) for name in sorted(stored))
+        return next((known.name for known in summaries if not math.isfinite(float(known.last_value))), None)
+
+    def _epochs(self, run_id: str) -> Mapping[str, Points]:
+        return of_epochs(decode_epochs(self._connection.call("HGETALL", self._keys.of("epochs", run_id))))
+
+
+def _metric(name: str, points: MetricPoints) -> Sequence[Argument]:
+    """Write the points of a metric as the script wants them; none of it where there are none."""
+    if not points.steps:
+        return []
+    array = to_array(points)
+    return [name, to_bytes(array), *summarise(array)]
+
+
+def _no_metric(run_id: str, name: str) -> NotFound:
+    return NotFound(
+        f"Run {run_id} has no metric {name[:80]!r}. GET /api/metrics/{run_id} lists those it has."
+    )
+
+
+def _too_many(points: int, limit: int) -> InvalidInput:
+    return InvalidInput(
+        f"The batch has {points} points, more than {limit}, the limit set by WATTLE_MAX_BATCH_POINTS. Send "
+        "smaller ones; nothing of it was stored.",
+        details=[FieldError("points", f"at most {limit} points in all")],
+    )
