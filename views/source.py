@@ -272,7 +272,7 @@ def forget() -> None:
     """Ask the API anew for all that changes by itself."""
     for kept in (
         *(get_run, get_health, list_workers, list_notes, _list_page),
-        *(list_rules, list_channels, list_deliveries),
+        *(list_rules, list_channels, list_alerts, list_deliveries),
     ):
         kept.clear()
 

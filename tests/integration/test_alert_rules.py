@@ -215,7 +215,9 @@ def test_a_machine_in_trouble_is_told_once_it_has_been_so_for_a_while(
     program = alerting(db)
 
     def beat(facts: dict[str, Any]) -> None:
-        of_worker = {name: facts[name] for name in ("run_id", "memory_share", "disk_share") if name in facts}
+        of_worker: dict[str, Any] = {
+            name: facts[name] for name in ("run_id", "memory_share", "disk_share") if name in facts
+        }
         of_gpu: dict[str, Any] = {name: fact for name, fact in facts.items() if name not in of_worker}
         gpu = GpuState(name="H1", **of_gpu)
         changes: dict[str, Any] = {"run_id": "0" * 32, **of_worker, "gpu": gpu}
