@@ -12,9 +12,11 @@ from pathlib import Path
 
 from apiflask import APIFlask
 
+from alerts import Alerting
 from api import errors as error_replies
 from api import guard
 from api.accounts import accounts
+from api.alerts import alerts
 from api.body import StrictJSONProvider
 from api.bulk import bulk
 from api.carbon import carbon
@@ -49,6 +51,7 @@ BLUEPRINTS = (
     models,
     accounts,
     totals,
+    alerts,
     trainers,
     workers,
     health,
@@ -79,7 +82,8 @@ def create_app(settings: Settings | None = None, db: RedisDB | None = None) -> A
     store = db or RedisDB(settings.redis_url)
     intensities = open_intensities(settings, store.intensities, store.cache)
     stage = LiveStage(store, most_viewers=settings.live_viewers, delay_s=settings.frame_delay_ms / 1000)
-    attach(app, State(settings, store, intensities, Planner(store, settings, intensities), stage))
+    planner, alerting = Planner(store, settings, intensities), Alerting(store, settings)
+    attach(app, State(settings, store, intensities, planner, stage, alerting))
     guard.install(app, settings)
     error_replies.install(app)
     for blueprint in BLUEPRINTS:
@@ -98,6 +102,7 @@ def start_housekeeping(app: APIFlask) -> Housekeeper:
         lease_s=settings.lease_s,
         validate=validator(settings),
         planning=planning,
+        alerting=state.alerting,
         silence=Silence(settings.silent_s),
     )
     housekeeper.start()

@@ -10,6 +10,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Final, Protocol
 
 from errors import StoreUnavailable, WattleError
@@ -82,6 +83,16 @@ class Planning(Protocol):
         """Begin to plan what is due, without waiting for it."""
 
 
+class Alerting(Protocol):
+    """What looks at the alert rules, and tells channels what they raised."""
+
+    def deliver(self) -> None:
+        """Begin to tell this program's channels what waits for them, without waiting for them."""
+
+    def watch(self) -> None:
+        """Begin a round of the rules if one is due, without waiting for it."""
+
+
 class Silence:
     """Ends runs whose scripts fell silent; only a program that hears scripts has one.
 
@@ -107,15 +118,22 @@ class Silence:
 
 
 def tick(
-    db: Store, *, lease_s: float, validate: Validate, planning: Planning, silence: Silence | None = None
+    db: Store,
+    *,
+    lease_s: float,
+    validate: Validate,
+    planning: Planning,
+    alerting: Alerting,
+    silence: Silence | None = None,
 ) -> None:
     """Do every job that is due. Cheap when none is; safe to kill at any line.
 
     validate: hyper_params as somebody wrote them → complete ones; raises InvalidInput. silence: None in a
     program that no script reports to.
     """
-    # Before the lock: each program tells its own log, and hears its own scripts.
+    # Before the lock: each program tells its own log and its own channels, and hears its own scripts.
     db.fitness.log_warnings()
+    alerting.deliver()
     if silence is not None:
         silence.end(db.external)
     if not db.locks.acquire("reap", ttl_s=rhythm_s(lease_s)):
@@ -128,6 +146,7 @@ def tick(
     for run_id in db.queue.adopt_foreign(validate):
         log.info("adopted an entry of the list run_id=%s", run_id)
     planning.begin()
+    alerting.watch()
 
 
 def rhythm_s(lease_s: float) -> float:
@@ -143,15 +162,27 @@ class Housekeeper:
     """A thread that ticks, for a program that has no loop of its own."""
 
     def __init__(
-        self, db: Store, *, lease_s: float, validate: Validate, planning: Planning, silence: Silence
+        self,
+        db: Store,
+        *,
+        lease_s: float,
+        validate: Validate,
+        planning: Planning,
+        alerting: Alerting,
+        silence: Silence,
     ) -> None:
         self._stop = threading.Event()
-        self._thread = threading.Thread(
-            target=self._run,
-            args=(db, lease_s, validate, planning, silence),
-            name="housekeeping",
-            daemon=True,
+        self._rhythm_s = rhythm_s(lease_s)
+        self._tick = partial(
+            tick,
+            db,
+            lease_s=lease_s,
+            validate=validate,
+            planning=planning,
+            alerting=alerting,
+            silence=silence,
         )
+        self._thread = threading.Thread(target=self._run, name="housekeeping", daemon=True)
 
     def start(self) -> None:
         """Start ticking, every second, or eighth of a shorter lease."""
@@ -162,13 +193,11 @@ class Housekeeper:
         self._stop.set()
         self._thread.join()
 
-    def _run(
-        self, db: Store, lease_s: float, validate: Validate, planning: Planning, silence: Silence
-    ) -> None:
+    def _run(self) -> None:
         is_away = False
-        while not self._stop.wait(rhythm_s(lease_s)):
+        while not self._stop.wait(self._rhythm_s):
             try:
-                tick(db, lease_s=lease_s, validate=validate, planning=planning, silence=silence)
+                self._tick()
                 is_away = False
             except StoreUnavailable as error:
                 if not is_away:

@@ -9,6 +9,7 @@ from typing import Self
 from errors import InvalidInput
 from store.accounts import Accounts
 from store.address import parse_address
+from store.alerts import Alerts
 from store.cache import Cache
 from store.carbon import Carbon
 from store.connection import Connection
@@ -64,6 +65,7 @@ class RedisDB:
         self.power = Power(self._connection, keys)
         self.workers = Workers(self._connection, keys)
         self.events = Events(self._connection, keys)
+        self.alerts = Alerts(self._connection, keys)
         self.locks = Locks(self._connection, keys)
         self.fitness = Fitness(self._connection)
 

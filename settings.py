@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -9,6 +10,7 @@ from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_vali
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from errors import FieldError, InvalidInput
+from schema.alerts import CHANNEL_PATTERN
 from schema.values import ZONE_PATTERN
 
 CarbonModel = Literal["electricitymaps", "electricitymap", "watttime", "uk", "static", "cached"]
@@ -23,7 +25,12 @@ class Settings(BaseSettings):
     """How a process is set up. Every field is an environment variable with the prefix ``WATTLE_``."""
 
     model_config = SettingsConfigDict(
-        env_prefix="WATTLE_", env_file=".env", extra="ignore", frozen=True, populate_by_name=True
+        env_prefix="WATTLE_",
+        env_file=".env",
+        extra="ignore",
+        frozen=True,
+        populate_by_name=True,
+        hide_input_in_errors=True,  # a wrong address of a channel is a secret nevertheless
     )
 
     redis_url: str = Field(
@@ -114,6 +121,38 @@ class Settings(BaseSettings):
     pue: float = Field(
         1.0, ge=1, le=10, description="what the whole building uses per kWh of its computers, for kWh and CO2"
     )
+    enable_notifications: bool = Field(
+        True,
+        validation_alias=_plain("ENABLE_NOTIFICATIONS"),
+        description="whether this program tells channels what alert rules raise; the page shows it anyway",
+    )
+    alert_channels: SecretStr | None = Field(
+        None,
+        description="channels for alerts, each as name=URL of apprise, with spaces between them: "
+        "ops=slack://… pager=jsons://…",
+    )
+    slack_webhook_url: SecretStr | None = Field(
+        None,
+        validation_alias=_plain("SLACK_WEBHOOK_URL"),
+        description="an incoming webhook of Slack: the channel slack",
+    )
+    email_notifications: str | None = Field(
+        None,
+        validation_alias=_plain("EMAIL_NOTIFICATIONS"),
+        description="mail addresses, comma-separated: the channel email, sent through smtp_url",
+    )
+    smtp_url: SecretStr | None = Field(
+        None,
+        description="the mail server: smtp://user:password@host:587 (STARTTLS), smtps:// (TLS from the "
+        "start) or smtp+plain:// (no TLS, on your own machine)",
+    )
+    alert_messages_per_hour: int = Field(
+        20, ge=1, le=3600, description="messages a channel gets at most; what is over waits for the next one"
+    )
+    quiet_hours: str | None = Field(
+        None,
+        description="when only urgent rules are told, as 22:00-07:00 Europe/Berlin; UTC without a zone",
+    )
     default_dataset: str | None = Field(
         None, description="dataset of runs that name none; else mnist if it is on disk, else digits"
     )
@@ -142,7 +181,7 @@ class Settings(BaseSettings):
     )
     page_url: str = Field(
         "http://127.0.0.1:8501",
-        description="where browsers find the page; / of the API leads there, and it "
+        description="where browsers find the page; / of the API and links in alerts lead there, and it "
         "alone may show the live page inside its own",
     )
     request_timeout_s: float = Field(
@@ -154,6 +193,23 @@ class Settings(BaseSettings):
     def _split(cls, value: object) -> object:
         if isinstance(value, str):
             return tuple(part.strip() for part in value.split(",") if part.strip())
+        return value
+
+    @field_validator(
+        "alert_channels", "slack_webhook_url", "email_notifications", "smtp_url", "quiet_hours", mode="before"
+    )
+    @classmethod
+    def _blank_is_none(cls, value: object) -> object:
+        return None if isinstance(value, str) and not value.strip() else value
+
+    @field_validator("alert_channels")
+    @classmethod
+    def _check_channels(cls, value: SecretStr | None) -> SecretStr | None:
+        """Refuse what is no list of names and addresses, without repeating it."""
+        for place, word in enumerate(value.get_secret_value().split() if value else (), start=1):
+            name, _, url = word.partition("=")
+            if not re.fullmatch(CHANNEL_PATTERN, name) or "://" not in url:
+                raise ValueError(f"entry {place} should be a name of a-z, 0-9, - and _, then = and a URL")
         return value
 
     @property

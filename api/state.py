@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from flask import Flask, current_app
 
+from alerts import Alerting
 from api.live_stage import LiveStage
 from redis_db import RedisDB
 from scheduling import Intensities, Planner
@@ -16,13 +17,14 @@ _KEY = "wattle"
 
 @dataclass(frozen=True)
 class State:
-    """The settings, the store and the planning of one app."""
+    """The settings, the store, the planning and the alerts of one app."""
 
     settings: Settings
     db: RedisDB
     intensities: Intensities
     planner: Planner
     live: LiveStage
+    alerting: Alerting
 
 
 def attach(app: Flask, state: State) -> None:
@@ -59,3 +61,8 @@ def planner() -> Planner:
 def live_stage() -> LiveStage:
     """Return what shows live views in the app that handles this request."""
     return state_of(current_app).live
+
+
+def alerting() -> Alerting:
+    """Return what tells channels in the app that handles this request."""
+    return state_of(current_app).alerting

@@ -386,4 +386,6 @@ class Worker(Record):
     energy_source: str | None = Field(None, description="what its meter reads, and how good that is")
     intensity_source: str | None = Field(None, description="zone, g/kWh and where the figure is from")
     power_w: NonNegative | None = Field(None, description="its part of the machine, now; None when unknown")
+    memory_share: Fraction | None = Field(None, description="of its host's memory that is used")
+    disk_share: Fraction | None = Field(None, description="of the disk with its data folder that is used")
     gpu: GpuState | None = Field(None, description="its first GPU; None without one that can be read")

@@ -46,9 +46,12 @@ class Connection:
         """Send one command and return its reply."""
         return self._send(self._server, lambda driver: driver.execute_command(*_packed(command)))
 
-    def read_bytes(self, key: str) -> bytes | None:
-        """Return the bytes of a string as they are; None when there is none."""
-        command: list[Argument] = ["GET", key]
+    def read_bytes(self, key: str, *, last: int | None = None) -> bytes | None:
+        """Return the bytes of a string as they are, or its last ones; None when there is none.
+
+        last: how many of its end; of a string that does not exist, none.
+        """
+        command: list[Argument] = ["GET", key] if last is None else ["GETRANGE", key, -last, -1]
         reply: bytes | None = self._send(
             self._server, lambda driver: driver.execute_command(*_packed(command), NEVER_DECODE=True)
         )

@@ -166,6 +166,19 @@ class Metrics:
             found[run_id].append(value_of(text.encode("utf-8", "surrogateescape")))
         return {run_id: [value for value in own if math.isfinite(value)] for run_id, own in found.items()}
 
+    def list_tail(self, run_id: str, name: str, points: int) -> Sequence[float]:
+        """Return the values of an external run that came last, oldest first; [] for no metric of it."""
+        stored = self._connection.read_bytes(
+            self._keys.of("points", run_id, name), last=points * POINT.itemsize
+        )
+        return [float(value) for value in from_bytes(stored or b"")["value"]]
+
+    def find_not_finite(self, run_id: str) -> str | None:
+        """Return the name of a metric of an external run whose last value is NaN or infinite."""
+        stored: Mapping[str, str] = self._connection.call("HGETALL", self._keys.of("metrics", run_id))
+        summaries = (decode_summary(name, stored[name]) for name in sorted(stored))
+        return next((known.name for known in summaries if not math.isfinite(float(known.last_value))), None)
+
     def _epochs(self, run_id: str) -> Mapping[str, Points]:
         return of_epochs(decode_epochs(self._connection.call("HGETALL", self._keys.of("epochs", run_id))))
 

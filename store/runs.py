@@ -57,6 +57,16 @@ class Runs:
         replies = self._connection.call_many([("HGETALL", self._keys.of("epochs", key)) for key in run_ids])
         return {run_id: decode_epochs(stored) for run_id, stored in zip(run_ids, replies, strict=True)}
 
+    def list_last_epochs(self, run_id: str, count: int) -> EpochList:
+        """Return the newest ``count`` epochs of a run, oldest first, and read no others."""
+        key = self._keys.of("epochs", run_id)
+        recorded: int = self._connection.call("HLEN", key)
+        numbers = [str(number) for number in range(max(1, recorded - count + 1), recorded + 1)]
+        stored = self._connection.call("HMGET", key, *numbers) if numbers else []
+        return decode_epochs(
+            {number: array for number, array in zip(numbers, stored, strict=True) if array is not None}
+        )
+
     def list_attempts(self, run_id: str) -> AttemptList:
         """Return the attempts at a run, oldest first."""
         return self.list_attempts_of([run_id])[run_id]

@@ -29,7 +29,7 @@ PROGRAMS = {
 }  # fmt: skip
 FLOOR = {
     **dict.fromkeys(PROGRAMS, 3),
-    **dict.fromkeys(("redis_db", "store", "trainers", "scheduling", "housekeeping"), 2),
+    **dict.fromkeys(("redis_db", "store", "trainers", "scheduling", "alerts", "housekeeping"), 2),
     **dict.fromkeys(("carbon_aware_trainer", "training_monitor", "client"), 1),
     **dict.fromkeys(("schema", "settings", "errors"), 0),
 }
@@ -43,6 +43,7 @@ ALLOWED_BELOW = {
     "redis_db": {"schema", "settings", "errors", "store"},
     "trainers": {"schema", "settings", "errors", "carbon_aware_trainer"},
     "scheduling": {"schema", "settings", "errors", "carbon_aware_trainer"},
+    "alerts": {"schema", "settings", "errors"},
     "views": {"client", "carbon_aware_trainer", "schema", "settings", "errors"},
     "frontend": {"client", "carbon_aware_trainer", "schema", "settings", "errors"},
     "cli": {"client", "carbon_aware_trainer", "schema", "settings", "errors"},
@@ -61,7 +62,7 @@ OWNERS = {
     "redis": ("redis_db.py", "store/"),
     "pynvml": ("carbon_aware_trainer/energy/",),
     "codecarbon": ("carbon_aware_trainer/energy/",),
-    "httpx": ("client.py", "training_monitor/", "carbon_aware_trainer/providers/"),
+    "httpx": ("client/", "training_monitor/", "carbon_aware_trainer/providers/"),
     "fsspec": ("trainers/",),
     "safetensors": ("trainers/", "carbon_aware_trainer/integrations/"),
     "lightning": ("carbon_aware_trainer/integrations/", "training_monitor/callbacks/"),
@@ -72,6 +73,7 @@ OWNERS = {
     "tsdownsample": ("store/",),
     "plotly": ("views/charts.py", "views/carbon_charts.py"),
     "honcho": ("cli/",),
+    "apprise": ("alerts/",),
 }
 NOT_NAMES = {"utils", "util", "helpers", "helper", "common", "base", "manager", "handler"}
 
@@ -238,9 +240,9 @@ def test_the_readme_is_short() -> None:
 @pytest.mark.parametrize(
     ("module", "heavy"),
     [
-        ("backend", {"torch"}), ("trainers", {"torch"}), ("client", {"torch", "redis"}),
+        ("backend", {"torch", "apprise"}), ("trainers", {"torch"}), ("client", {"torch", "redis"}),
         ("trainers.demo", {"torch", "numpy"}), ("trainers.script", {"torch"}), ("trainers.cnn", {"sklearn"}),
-        ("work.program", {"torch"}), ("work.seed_demo", {"torch"}), ("work.child", {"redis"}),
+        ("work.program", {"torch", "apprise"}), ("work.seed_demo", {"torch"}), ("work.child", {"redis"}),
         ("carbon_aware_trainer", {"codecarbon", "pydantic"}),
         ("training_monitor", {"torch", "redis", "flask", "pydantic", "numpy", "PIL", "carbon_aware_trainer"}),
     ],

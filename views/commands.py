@@ -6,7 +6,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from errors import ApiError
-from schema import DeletionReply, Note, Outcome, RerunRequest, RunReply, Status, WorkerReply
+from schema import (
+    AlertRule,
+    DeletionReply,
+    Note,
+    Outcome,
+    RerunRequest,
+    RuleRequest,
+    RunReply,
+    Status,
+    TestReply,
+    WorkerReply,
+)
 from views import source
 from views.actions import RUN_NOW, Action
 
@@ -112,5 +123,30 @@ def drain_worker(worker_id: str, *, is_draining: bool) -> WorkerReply:
     """Let a worker finish its run and then end, or take that back."""
     try:
         return source.api().drain_worker(worker_id, is_draining)
+    finally:
+        source.forget()
+
+
+def put_rule(rule: RuleRequest, rule_id: str | None) -> AlertRule:
+    """Keep a new alert rule, or replace one."""
+    try:
+        api = source.api()
+        return api.add_rule(rule) if rule_id is None else api.change_rule(rule_id, rule)
+    finally:
+        source.forget()
+
+
+def delete_rule(rule_id: str) -> AlertRule:
+    """Forget an alert rule."""
+    try:
+        return source.api().delete_rule(rule_id)
+    finally:
+        source.forget()
+
+
+def send_test(channel: str) -> TestReply:
+    """Send a channel a test message."""
+    try:
+        return source.api().send_test(channel)
     finally:
         source.forget()

@@ -16,6 +16,9 @@ from client import Client
 from errors import ApiError, ApiRefused, ApiUnavailable
 from schema import (
     AccountReply,
+    AlertsReply,
+    ChannelsReply,
+    DeliveriesReply,
     EpochsReply,
     Equivalent,
     HealthReply,
@@ -26,6 +29,7 @@ from schema import (
     Note,
     PowerReply,
     Prediction,
+    RulesReply,
     RunOptions,
     RunReply,
     RunsReply,
@@ -240,9 +244,36 @@ def list_workers() -> WorkersReply:
     return api().list_workers()
 
 
+@st.cache_data(ttl=_YOUNG_S, show_spinner=False)
+def list_rules() -> RulesReply:
+    """Return the alert rules, by name."""
+    return api().list_rules()
+
+
+@st.cache_data(ttl=_YOUNG_S, show_spinner=False)
+def list_channels() -> ChannelsReply:
+    """Return the channels for alerts."""
+    return api().list_channels()
+
+
+@st.cache_data(ttl=1, show_spinner=False)
+def list_alerts() -> AlertsReply:
+    """Return what alert rules raised, newest first."""
+    return api().list_alerts(limit=200)
+
+
+@st.cache_data(ttl=1, show_spinner=False)
+def list_deliveries() -> DeliveriesReply:
+    """Return what became of telling channels, newest first."""
+    return api().list_deliveries(limit=200)
+
+
 def forget() -> None:
     """Ask the API anew for all that changes by itself."""
-    for kept in (get_run, get_health, list_workers, list_notes, _list_page):
+    for kept in (
+        *(get_run, get_health, list_workers, list_notes, _list_page),
+        *(list_rules, list_channels, list_alerts, list_deliveries),
+    ):
         kept.clear()
 
 

@@ -8,17 +8,19 @@ import platform
 import signal
 import sys
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
+from functools import partial
 
+from alerts import Alerting
 from carbon_aware_trainer.energy import EnergyMonitor, MeterOptions, check_meters, default_folder
 from carbon_aware_trainer.errors import CarbonError, MeterUnavailable
 from errors import InvalidInput, StoreUnavailable, TrainingFailed, WattleError
 from housekeeping import tick
 from redis_db import RedisDB
 from scheduling import InForce, Rounds, open_rounds, yearly_intensity
-from schema import GpuState, Validate, Worker
+from schema import GpuState, Worker
 from settings import Settings, load_settings
 from trainers import validator
 from trainers.parent import die_with_parent
@@ -26,6 +28,7 @@ from trainers.places import open_folder
 from work import SUPERVISOR_PID_VARIABLE
 from work.arguments import Arguments, parse
 from work.facts import collect_facts
+from work.host import HostGauge
 from work.loop import work
 from work.process import Machine, probe_machine, start_forkserver
 from work.routing import default_queues
@@ -72,7 +75,7 @@ def _work(options: Arguments) -> int:
         check_meters(settings.meter, machine.device)
         yearly = yearly_intensity(settings)
         store = RedisDB(settings.redis_url)
-        planning = open_rounds(settings, store)
+        planning, alerting = open_rounds(settings, store), Alerting(store, settings)
         grid = planning.look_at(settings.effective_zone, yearly)
     except (WattleError, CarbonError) as error:
         sys.stderr.write(f"worker: {error}\n")
@@ -83,7 +86,7 @@ def _work(options: Arguments) -> int:
     with store as db, EnergyMonitor(measured) as sampler:
         worker = _describe_worker(options, machine, sampler.describe(), grid)
         threads = ThreadShare(db, host=worker.host, cores=count_usable_cores(), fixed=options.threads)
-        place = _workplace(settings, db, worker, threads, sampler, grid, stop, planning)
+        place = _workplace(settings, db, worker, threads, sampler, grid, stop, planning, alerting)
         log.info(
             "worker ready worker_id=%s device=%s queues=%s meter=%r",
             *(worker.worker_id, worker.device, ",".join(worker.queues), worker.energy_source),
@@ -157,6 +160,7 @@ def _workplace(
     grid: InForce,
     stop: Stop,
     planning: Rounds,
+    alerting: Alerting,
 ) -> Workplace:
     return Workplace(
         db=db,
@@ -167,7 +171,7 @@ def _workplace(
         grid=grid,
         facts=collect_facts(energy_source=worker.energy_source or ""),
         stop=stop,
-        on_beat=_beat(db, worker, threads, settings, sampler, grid, planning),
+        on_beat=_beat(db, worker, threads, settings, sampler, grid, planning, alerting),
     )
 
 
@@ -188,8 +192,17 @@ def _beat(
     sampler: EnergyMonitor,
     grid: InForce,
     planning: Rounds,
+    alerting: Alerting,
 ) -> OnBeat:
-    validate = validator(settings)
+    keep_house = partial(
+        tick,
+        db,
+        lease_s=settings.lease_s,
+        validate=validator(settings),
+        planning=planning,
+        alerting=alerting,
+    )
+    gauge = HostGauge(settings.data_dir)
     is_draining = False
 
     def beat(run_id: str | None, epoch: int | None) -> bool:
@@ -202,20 +215,22 @@ def _beat(
             "threads": threads.latest,
             "power_w": sampler.power_w(),
             "gpu": gpu,
+            "memory_share": gauge.memory_share,
+            "disk_share": gauge.disk_share,
             "is_draining": is_draining,
             "intensity_source": grid.describe(now),
         }
         is_draining = db.workers.beat(worker.model_copy(update=live), ttl_s=BEAT_TTL_S)
-        _keep_house(db, settings.lease_s, validate, planning)
+        _keep_house(keep_house)
         grid.refresh(now)
         return is_draining
 
     return beat
 
 
-def _keep_house(db: RedisDB, lease_s: float, validate: Validate, planning: Rounds) -> None:
+def _keep_house(tick_once: Callable[[], None]) -> None:
     try:
-        tick(db, lease_s=lease_s, validate=validate, planning=planning)
+        tick_once()
     except StoreUnavailable:
         raise
     except WattleError as error:

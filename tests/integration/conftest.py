@@ -23,6 +23,8 @@ STORE_TESTS: Final = frozenset(
     f"tests.integration.test_{name}"
     for name in (
         "accounts",
+        "alert_delivery",
+        "alert_rules",
         "carbon_outcomes",
         "carbon_store",
         "controls",

@@ -22,6 +22,13 @@ VALUES = {
     "live_viewers": "7",
     "frame_delay_ms": "40",
     "live_body_bytes": "3000",
+    "enable_notifications": "false",
+    "alert_channels": "ops=json://example:1",
+    "slack_webhook_url": "https://hooks.slack.com/services/a/b/c",
+    "email_notifications": "a@example.org",
+    "smtp_url": "smtp://example:25",
+    "alert_messages_per_hour": "7",
+    "quiet_hours": "22:00-07:00 Europe/Berlin",
     "debug": "true",
     "log_level": "WARNING",
     "checkpoint_url": "memory://elsewhere",
@@ -72,12 +79,18 @@ def test_every_setting_is_read_from_the_environment(field: str, monkeypatch: pyt
     assert getattr(load_settings(), field) != default
 
 
-@pytest.mark.parametrize("name", ["HOST", "PORT", "DEBUG", "LOG_LEVEL", "FRAME_DELAY_MS"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("HOST", "PORT", "DEBUG", "LOG_LEVEL", "FRAME_DELAY_MS"),
+        *("ENABLE_NOTIFICATIONS", "SLACK_WEBHOOK_URL", "EMAIL_NOTIFICATIONS"),
+    ],
+)
 def test_plain_names_work_and_the_prefixed_one_wins(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     default = getattr(load_settings(), name.lower())
     monkeypatch.setenv(name, VALUES[name.lower()])
     assert getattr(load_settings(), name.lower()) != default
-    monkeypatch.setenv(f"WATTLE_{name}", str(default))
+    monkeypatch.setenv(f"WATTLE_{name}", "" if default is None else str(default))
     assert getattr(load_settings(), name.lower()) == default
 
 

@@ -57,7 +57,7 @@ def test_a_forecast_is_left_as_it_is_where_it_reaches_or_nothing_fits_it() -> No
     assert weekly.extended(made, history, until=made.end) is made
     assert weekly.extended(made, None, until=until) is made
     assert weekly.extended(made, replace(history, provider="q"), until=until) is made
-    assert weekly.extended(made, replace(history, basis="marginal"), until=until) is made
+    assert weekly.extended(made, replace(history, basis="marginal lifecycle"), until=until) is made
     assert weekly.extended(made, week(6), until=until) is made
     assert weekly.extended(None, history, until=until) is None
 

@@ -5,20 +5,19 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterable, Mapping
 from datetime import datetime
-from types import TracebackType
-from typing import Literal, Self, TypeVar
+from typing import Literal
 
 import httpx
-from pydantic import BaseModel, JsonValue, ValidationError
+from pydantic import JsonValue
 
-from errors import ApiRefused, ApiUnavailable, FieldError
+from client.alerts import AlertCalls
+from client.connection import segment
 from schema import (
     AccountReply,
     Action,
     BulkReply,
     DeletionReply,
     EpochsReply,
-    ErrorReply,
     ForecastReply,
     HealthReply,
     HistoryReply,
@@ -50,24 +49,14 @@ from schema import (
     ZonesReply,
 )
 
-Reply = TypeVar("Reply", bound=BaseModel)
 ExtraField = Literal["in_update", "sparkline"]
 
 
-class Client:
+class Client(AlertCalls):
     """The API at one address. Safe to share between threads; nothing is retried.
 
     Every method raises ApiUnavailable when no usable answer came, and ApiRefused when the API said no.
     """
-
-    def __init__(
-        self, api_url: str, *, transport: httpx.BaseTransport | None = None, timeout_s: float = 5.0
-    ) -> None:
-        self.api_url = api_url.rstrip("/")
-        # A transport of our own keeps the API's address from going through HTTP_PROXY. It drops idle
-        # connections before the server does (gunicorn.conf.py), so that no request meets a closing one.
-        transport = transport or httpx.HTTPTransport(limits=httpx.Limits(keepalive_expiry=0.5))
-        self._http = httpx.Client(transport=transport, timeout=timeout_s)
 
     def submit(
         self,
@@ -87,7 +76,7 @@ class Client:
     def get_run(self, iid: str, *, fields: Iterable[Literal["in_update"]] = ("in_update",)) -> RunReply:
         """Return a run with its epochs in ``in_update``; without them when ``fields`` is empty."""
         params = {} if "in_update" in fields else {"fields": ""}
-        return self._read(RunReply, self._send("GET", f"/api/runs/{_segment(iid)}", params=params))
+        return self._read(RunReply, self._send("GET", f"/api/runs/{segment(iid)}", params=params))
 
     def list_runs(
         self,
@@ -115,43 +104,43 @@ class Client:
 
     def list_epochs(self, iid: str) -> EpochsReply:
         """Return the epochs of a run, oldest first, and its attempts."""
-        return self._read(EpochsReply, self._send("GET", f"/api/runs/{_segment(iid)}/epochs"))
+        return self._read(EpochsReply, self._send("GET", f"/api/runs/{segment(iid)}/epochs"))
 
     def list_log(self, iid: str, after: str | None = None) -> LogReply:
         """Return the lines after ``after``, a line_id; without it the newest 1000, oldest first."""
         params = {"after": after} if after else {}
-        return self._read(LogReply, self._send("GET", f"/api/runs/{_segment(iid)}/log", params=params))
+        return self._read(LogReply, self._send("GET", f"/api/runs/{segment(iid)}/log", params=params))
 
     def list_metrics(self, iid: str) -> MetricsReply:
         """Return what is known of each metric of a run in ``names``, by name."""
-        return self._read(MetricsReply, self._send("GET", f"/api/metrics/{_segment(iid)}"))
+        return self._read(MetricsReply, self._send("GET", f"/api/metrics/{segment(iid)}"))
 
     def read_metrics(self, iid: str, names: Iterable[str], *, points: int = 1000) -> MetricsReply:
         """Return points of at most 20 metrics in ``metrics``, at most so many of each, no peak lost."""
         params = {"name": ",".join(names), "points": str(points)}
-        return self._read(MetricsReply, self._send("GET", f"/api/metrics/{_segment(iid)}", params=params))
+        return self._read(MetricsReply, self._send("GET", f"/api/metrics/{segment(iid)}", params=params))
 
     def list_notes(self, iid: str) -> NotesReply:
         """Return the notes of a run, oldest first."""
-        return self._read(NotesReply, self._send("GET", f"/api/experiments/{_segment(iid)}/notes"))
+        return self._read(NotesReply, self._send("GET", f"/api/experiments/{segment(iid)}/notes"))
 
     def add_note(self, iid: str, text: str) -> Note:
         """Add a note to a run; a call that failed may have added it all the same."""
-        path = f"/api/experiments/{_segment(iid)}/notes"
+        path = f"/api/experiments/{segment(iid)}/notes"
         return self._read(Note, self._send("POST", path, json={"text": text}))
 
     def get_account(self, iid: str) -> AccountReply:
         """Return what a run's energy and CO₂ come to, and while it runs what it will take."""
-        return self._read(AccountReply, self._send("GET", f"/api/runs/{_segment(iid)}/account"))
+        return self._read(AccountReply, self._send("GET", f"/api/runs/{segment(iid)}/account"))
 
     def list_power(self, iid: str) -> PowerReply:
         """Return the power of a run over time."""
-        return self._read(PowerReply, self._send("GET", f"/api/runs/{_segment(iid)}/power"))
+        return self._read(PowerReply, self._send("GET", f"/api/runs/{segment(iid)}/power"))
 
     def recompute(self, iid: str, intensities: RecomputeRequest | None = None) -> RecomputeReply:
         """Compute a run's CO₂ again, without ``intensities`` with the present one of its zone."""
         body = intensities.model_dump(mode="json", exclude_none=True) if intensities else {}
-        path = f"/api/runs/{_segment(iid)}/recompute"
+        path = f"/api/runs/{segment(iid)}/recompute"
         return self._read(RecomputeReply, self._send("POST", path, json=body))
 
     def list_totals(self, *, by: Literal["day", "project"] = "day", days: int = 30) -> TotalsReply:
@@ -169,11 +158,11 @@ class Client:
 
     def list_models(self, iid: str) -> ModelsReply:
         """Return the saved models of a run, the best one first. Refused with 404 when it has none."""
-        return self._read(ModelsReply, self._send("GET", f"/api/runs/{_segment(iid)}/models"))
+        return self._read(ModelsReply, self._send("GET", f"/api/runs/{segment(iid)}/models"))
 
     def fetch_model_file(self, iid: str, name: ModelName, file: str) -> bytes:
         """Return one file of a saved model, whole."""
-        path = f"/api/runs/{_segment(iid)}/models/{_segment(name)}/{_segment(file)}"
+        path = f"/api/runs/{segment(iid)}/models/{segment(name)}/{segment(file)}"
         return self._send("GET", path).content
 
     def cancel_run(self, iid: str) -> RunReply:
@@ -190,7 +179,7 @@ class Client:
 
     def run_now(self, iid: str) -> RunReply:
         """Let a run be trained as soon as it can, whatever its carbon plan says."""
-        return self._read(RunReply, self._send("POST", f"/api/runs/{_segment(iid)}/run-now", json={}))
+        return self._read(RunReply, self._send("POST", f"/api/runs/{segment(iid)}/run-now", json={}))
 
     def preempt_run(self, iid: str) -> RunReply:
         """Let a worker put its run back with a checkpoint, to be claimed again."""
@@ -218,7 +207,7 @@ class Client:
         """
         body = {"hyper_params": dict(changes or {}), "options": dict(options or {})}
         headers = {"Idempotency-Key": idempotency_key or uuid.uuid4().hex}
-        path = f"/api/runs/{_segment(iid)}/rerun"
+        path = f"/api/runs/{segment(iid)}/rerun"
         return self._read(RunReply, self._send("POST", path, json=body, headers=headers))
 
     def bulk(
@@ -244,13 +233,13 @@ class Client:
 
     def get_deletion(self, iid: str) -> DeletionReply:
         """Return what deleting a run that has ended would remove."""
-        return self._read(DeletionReply, self._send("GET", f"/api/runs/{_segment(iid)}/deletion"))
+        return self._read(DeletionReply, self._send("GET", f"/api/runs/{segment(iid)}/deletion"))
 
     def delete_run(self, iid: str) -> DeletionReply:
         """Delete a run that has ended, with its models and checkpoints, for good."""
         # The API takes a write without a body only when it is declared as JSON, too.
         headers = {"Content-Type": "application/json"}
-        path = f"/api/runs/{_segment(iid)}"
+        path = f"/api/runs/{segment(iid)}"
         return self._read(DeletionReply, self._send("DELETE", path, params={"confirm": iid}, headers=headers))
 
     def list_workers(self) -> WorkersReply:
@@ -259,7 +248,7 @@ class Client:
 
     def drain_worker(self, worker_id: str, is_draining: bool) -> WorkerReply:
         """Let a worker end after the run it has, or no longer."""
-        path = f"/api/workers/{_segment(worker_id)}/drain"
+        path = f"/api/workers/{segment(worker_id)}/drain"
         return self._read(WorkerReply, self._send("POST", path, json={"is_draining": is_draining}))
 
     def get_intensity(self, zone: str | None = None) -> IntensityReply:
@@ -309,86 +298,9 @@ class Client:
         """Return a ticket that opens the live page of a run, or of what scripts send, in another page."""
         return self._read(TicketReply, self._send("POST", "/api/live/tickets", json={"run_id": run_id}))
 
-    def close(self) -> None:
-        """Close the connections."""
-        self._http.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
     def _control(self, iid: str, action: Action, body: Mapping[str, JsonValue] | None = None) -> RunReply:
-        return self._read(
-            RunReply, self._send("POST", f"/api/runs/{_segment(iid)}/{action}", json=body or {})
-        )
+        return self._read(RunReply, self._send("POST", f"/api/runs/{segment(iid)}/{action}", json=body or {}))
 
     def _ask_grid(self, what: str, zone: str | None, **query: str) -> httpx.Response:
         params = query if zone is None else {**query, "zone": zone}
         return self._send("GET", f"/api/carbon/{what}", params=params)
-
-    def _send(
-        self,
-        method: str,
-        path: str,
-        *,
-        params: Mapping[str, str] | None = None,
-        json: Mapping[str, JsonValue] | None = None,
-        headers: Mapping[str, str] | None = None,
-        expected: tuple[int, ...] = (200, 201),
-    ) -> httpx.Response:
-        try:
-            response = self._http.request(
-                method, f"{self.api_url}{path}", params=params, json=json, headers=headers
-            )
-        except (httpx.HTTPError, httpx.InvalidURL) as error:
-            raise ApiUnavailable(
-                f"No answer from {self.api_url} ({_cause(error)}). Start the backend with "
-                "'python backend.py' or 'make up', or set WATTLE_API_URL to where it runs."
-            ) from error
-        if response.status_code not in expected:
-            raise self._refusal(response)
-        return response
-
-    def _refusal(self, response: httpx.Response) -> ApiRefused | ApiUnavailable:
-        try:
-            error = ErrorReply.model_validate_json(response.content).error
-        except ValidationError:
-            return self._foreign(response)
-        return ApiRefused(
-            error.message,
-            status=response.status_code,
-            error_code=error.code,
-            details=[FieldError(detail.field, detail.message) for detail in error.details],
-        )
-
-    def _read(self, kind: type[Reply], response: httpx.Response) -> Reply:
-        try:
-            return kind.model_validate_json(response.content)
-        except ValidationError as error:
-            raise self._foreign(response) from error
-
-    def _foreign(self, response: httpx.Response) -> ApiUnavailable:
-        return ApiUnavailable(
-            f"{self.api_url} answered {response.status_code}, but not as this version of Wattle's API does. "
-            "Set WATTLE_API_URL to where the backend runs; after an update, restart it."
-        )
-
-
-def _segment(iid: str) -> str:
-    """Quote ``iid`` so that it stays one part of the path; a lone dot would be resolved away."""
-    quoted = "".join(char if char.isalnum() and char.isascii() else _percent(char) for char in iid)
-    return quoted or "%20"
-
-
-def _percent(char: str) -> str:
-    return "".join(f"%{byte:02X}" for byte in char.encode("utf-8", "replace"))
-
-
-def _cause(error: Exception) -> str:
-    return (
-        "it took too long" if isinstance(error, httpx.TimeoutException) else str(error) or "no reason given"
-    )
