@@ -85,6 +85,19 @@ def test_answers_that_are_lost_cost_nothing_and_double_nothing(start: Start, ser
     assert server.lose_answers == 0
 
 
+def test_a_note_is_there_once_when_the_server_goes_away_before_the_next(
+    start: Start, server: MonitorServer
+) -> None:
+    refusals = [Refusal(503, "Not now."), Refusal(503, "Not now.")]
+    server.refuse = lambda _path, body: refusals.pop() if body.get("text") == "two" and refusals else None
+    monitor = start()
+    for text in ("one", "two", "three"):
+        monitor.add_note(text)
+    assert monitor.finish()
+    assert [body.get("text") for _, body in server.only_run.acts] == ["one", "two", "three", None]
+    assert refusals == []
+
+
 def test_a_server_that_is_away_holds_no_loop_up_and_gets_all_when_it_is_back(
     server: MonitorServer, start: Start, caplog: pytest.LogCaptureFixture
 ) -> None:
