@@ -145,12 +145,12 @@ def test_a_living_session_is_nobody_elses(start: Start, spool: Path, server: Mon
 
 
 def test_a_spool_of_another_server_is_left_alone(start: Start, server: MonitorServer, spool: Path) -> None:
-    server.stop()
-    monitor = start("elsewhere")
-    monitor.log_metrics({"loss": 1.0}, 0)
-    monitor.finish(timeout_s=0.0)
-    wait_until(lambda: monitor._engine is None or monitor._engine.is_closed)
-    with monitor_server() as other:
+    with monitor_server() as other:  # before the first one's port is free again
+        server.stop()
+        monitor = start("elsewhere")
+        monitor.log_metrics({"loss": 1.0}, 0)
+        monitor.finish(timeout_s=0.0)
+        wait_until(lambda: monitor._engine is None or monitor._engine.is_closed)
         start(api_url=other.url).finish()
         assert [run.body["name"] for run in other.runs.values()] == ["resnet50_training"]
     assert len(list(spool.iterdir())) == 1
