@@ -48,6 +48,14 @@ class Listing:
     name: str | None = None
     """Only external runs of that name; such a list is by time_added alone."""
 
+    def __post_init__(self) -> None:
+        """Refuse an order that there is no index for."""
+        if self.name is not None and self.is_ranked:
+            raise InvalidInput(
+                "Runs of one name are listed by time_added only.",
+                details=[FieldError("sort", "is time_added")],
+            )
+
     @property
     def is_ranked(self) -> bool:
         """True when simulated runs come after all real ones, and blank ones after those of their kind."""

@@ -143,11 +143,6 @@ class Runs:
         _LOOKED_AT of them, also with fewer runs than ``limit`` or none, and its ``total`` counts the others
         too. Raises InvalidInput on a cursor this list did not give out and on a limit below 1.
         """
-        if name is not None and sort is not SortField.TIME_ADDED:
-            raise InvalidInput(
-                "Runs of one name are listed by time_added only.",
-                details=[FieldError("sort", "is time_added")],
-            )
         if limit is not None and limit < 1:
             raise InvalidInput("limit has to be at least 1.", details=[FieldError("limit", "at least 1")])
         listing = Listing(sort, order, status, name)
