@@ -135,9 +135,16 @@ def _mlflow_server(peers: Path, folder: Path) -> Iterator[str]:
         str(peers), "-m", "mlflow", "server", "--workers", "1", "--port", str(port), "--backend-store-uri",
         f"sqlite:///{folder}/mlflow.db", "--artifacts-destination", str(folder / "artifacts"),
     ]  # fmt: skip
+    # Its runners of background jobs would only take the cores from who logs.
+    environment = {**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
     with (folder / "server.log").open("wb") as output:
         server = subprocess.Popen(
-            command, cwd=folder, stdout=output, stderr=subprocess.STDOUT, start_new_session=True
+            command,
+            cwd=folder,
+            env=environment,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
         )
     try:
         wait_until(lambda: _is_up(f"{url}/health"), timeout_s=120, what="MLflow answers")

@@ -72,6 +72,7 @@ class Delivery:
         """Why the server takes nothing of this run any more."""
         self._refused: set[str] = set()
         self._beats = 0
+        self._acted = (0, 0)
         self._reader = PointReader()
         self._read_again(spool.journals["points"])
         self._couriers = [
@@ -164,8 +165,11 @@ class Delivery:
 
     def _send_acts(self, chunks: list[Chunk], seq: int) -> int:
         for number, act in enumerate(unpack_texts(chunk.data for chunk in chunks)):
+            if (seq, number) <= self._acted:
+                continue  # a note would be there twice
             key = f"{self._spool.head.session}-{seq}-{number}"
             self._try(act["act"], f"/api/experiments/{self.run_id}/{act['act']}", act["body"], key=key)
+            self._acted = (seq, number)
         return 1
 
     def _try(self, what: str, path: str, body: Mapping[str, Any], *, key: str | None = None) -> None:

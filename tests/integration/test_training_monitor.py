@@ -85,6 +85,19 @@ def test_answers_that_are_lost_cost_nothing_and_double_nothing(start: Start, ser
     assert server.lose_answers == 0
 
 
+def test_a_note_is_there_once_when_the_server_goes_away_before_the_next(
+    start: Start, server: MonitorServer
+) -> None:
+    refusals = [Refusal(503, "Not now."), Refusal(503, "Not now.")]
+    server.refuse = lambda _path, body: refusals.pop() if body.get("text") == "two" and refusals else None
+    monitor = start()
+    for text in ("one", "two", "three"):
+        monitor.add_note(text)
+    assert monitor.finish()
+    assert [body.get("text") for _, body in server.only_run.acts] == ["one", "two", "three", None]
+    assert refusals == []
+
+
 def test_a_server_that_is_away_holds_no_loop_up_and_gets_all_when_it_is_back(
     server: MonitorServer, start: Start, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -132,12 +145,12 @@ def test_a_living_session_is_nobody_elses(start: Start, spool: Path, server: Mon
 
 
 def test_a_spool_of_another_server_is_left_alone(start: Start, server: MonitorServer, spool: Path) -> None:
-    server.stop()
-    monitor = start("elsewhere")
-    monitor.log_metrics({"loss": 1.0}, 0)
-    monitor.finish(timeout_s=0.0)
-    wait_until(lambda: monitor._engine is None or monitor._engine.is_closed)
-    with monitor_server() as other:
+    with monitor_server() as other:  # before the first one's port is free again
+        server.stop()
+        monitor = start("elsewhere")
+        monitor.log_metrics({"loss": 1.0}, 0)
+        monitor.finish(timeout_s=0.0)
+        wait_until(lambda: monitor._engine is None or monitor._engine.is_closed)
         start(api_url=other.url).finish()
         assert [run.body["name"] for run in other.runs.values()] == ["resnet50_training"]
     assert len(list(spool.iterdir())) == 1
