@@ -14,7 +14,7 @@ from views import parts, source
 from views.look import run_name, short_id
 from views.source import Listing
 
-_HEIGHT_PX = 640
+_HEIGHT_PX = 570
 _CHOICE = "live:choice"
 _ANY_SCRIPT = ""
 

@@ -40,8 +40,6 @@ BROWSER_ARGUMENTS = (
 _EXPECTED_404 = re.compile(
     r"/(run|submit|runs|totals|carbon|workers|live|alerts)/_stcore/(health|host-config)$"
 )
-    r"/(run|submit|runs|totals|carbon|workers|live|alerts)/_stcore/(health|host-config)$"
-)
 
 
 @dataclass
