@@ -329,3 +329,11 @@ def test_the_root_leads_to_the_page(api: FlaskClient) -> None:
 def test_the_run_is_in_the_store_as_the_page_shows_it(api: FlaskClient, db: RedisDB) -> None:
     run = db.runs.get(begin(api))
     assert (run.status, run.is_external, run.num_epochs) == (Status.RUNNING, True, None)
+
+
+@pytest.mark.parametrize("energy_kwh", [0, 5e-324])
+def test_an_energy_of_next_to_nothing_gives_no_ratio(api: FlaskClient, energy_kwh: float) -> None:
+    iid = begin(api)
+    send(api, iid, {"energy_kwh": points([energy_kwh]), "accuracy": points([1.0])})
+    run = api.get(f"/api/runs/{iid}").get_json()
+    assert (run["energy_kwh"], run["best_accuracy"], run["accuracy_per_kwh"]) == (energy_kwh, 1.0, None)
