@@ -195,12 +195,7 @@ def _beat(
     alerting: Alerting,
 ) -> OnBeat:
     keep_house = partial(
-        tick,
-        db,
-        lease_s=settings.lease_s,
-        validate=validator(settings),
-        planning=planning,
-        alerting=alerting,
+        tick, db, lease_s=settings.lease_s, validate=validator(settings), planning=planning, alerting=alerting
     )
     gauge = HostGauge(settings.data_dir)
     is_draining = False
