@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import queue
 import random
 import threading
 import time
@@ -31,7 +33,9 @@ class Engine:
     def __init__(self, spool: Spool, delivery: Delivery, *, most_bytes: int) -> None:
         """Take what is kept and how it is sent; ``start`` begins."""
         self._spool, self._delivery, self._most_bytes = spool, delivery, most_bytes
-        self._rung, self._hurry = threading.Event(), threading.Event()
+        # An Event's lock would never be given back to a signal handler that logs within a call that rings.
+        self._bell: queue.SimpleQueue[None] = queue.SimpleQueue()
+        self._hurry = threading.Event()
         self._is_closing = threading.Event()
         self._give_up_at = float("inf")
         self._last = b""
@@ -46,8 +50,9 @@ class Engine:
         self._sender.start()
 
     def ring(self) -> None:
-        """Have the windows emptied at once."""
-        self._rung.set()
+        """Have the windows emptied at once; also from within itself."""
+        if self._bell.empty():
+            self._bell.put(None)
 
     def close(self, timeout_s: float, last: bytes = b"") -> bool:
         """Keep all, send what can be sent in that time, and end; False when something is still to be sent.
@@ -57,7 +62,7 @@ class Engine:
         self._last = last
         self._give_up_at = time.monotonic() + timeout_s
         self._is_closing.set()
-        self._rung.set()
+        self.ring()
         self._hurry.set()
         self._sender.join(timeout_s + 1.0)
         if self._sender.is_alive():
@@ -73,7 +78,6 @@ class Engine:
         synced_at = time.monotonic()
         while True:
             is_last = self._is_closing.is_set()
-            self._rung.clear()
             _guarded(lambda: self._spool.drain(self._most_bytes), "keep what was logged")
             if self._away_since is not None and time.monotonic() - synced_at > SYNC_S:
                 synced_at = time.monotonic()
@@ -83,7 +87,8 @@ class Engine:
                 if self._last:
                     _guarded(lambda: self._spool.keep_act(self._last), "keep how the run ended")
                 return
-            self._rung.wait(KEEP_S)
+            with contextlib.suppress(queue.Empty):
+                self._bell.get(timeout=KEEP_S)
 
     def _send(self) -> None:
         try:

@@ -260,7 +260,7 @@ class TrainingMonitor:
             self._spool.discard()
         else:
             if self._engine.is_closed:
-                self._spool.close()
+                self._spool.release()
             log.warning(
                 "Not all was sent; the rest is in %s and goes with the next monitor, or with "
                 "python -m training_monitor replay",

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import logging
 import re
 import struct
-import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Final, NamedTuple
@@ -75,8 +75,7 @@ class PointLog:
         """Those whose values are packed as they are given."""
         self._known: dict[Names, Shape] = {}
         self._names: set[str] = set()
-        self._learning = threading.Lock()
-        self._number = 0
+        self._numbers = itertools.count(1)
         self._aside: deque[Row] = deque()
         self._warned: set[str] = set()
         self.lost_calls = 0
@@ -152,25 +151,29 @@ class PointLog:
 
     def _learn(self, names: Names) -> Shape | None:
         """Return the shape of those names, as many as the server takes; None without any."""
-        with self._learning:
-            room = MOST_NAMES - len(self._names)
-            new = [name for name in dict.fromkeys(names) if name not in self._names]
-            if len(new) > room:
-                self._warn("names", f"a run has at most {MOST_NAMES} metric names; {new[room]!r} is refused")
-            self._names.update(new[:room])
-            known = tuple(name for name in names if name in self._names)
-            if not known or known in self._known or self._number >= _MOST_NUMBERS:
-                return self._known.get(known)
-            self._number += 1
-            shape = Shape(self._number, known)
-            if self._acquire(False):
-                try:
-                    is_defined = self._window.put(define([shape]))
-                finally:
-                    self._release()
-                if is_defined:
-                    self._known[known] = shape
-            return shape
+        room = MOST_NAMES - len(self._names)
+        new = [name for name in dict.fromkeys(names) if name not in self._names]
+        if len(new) > room:
+            self._warn("names", f"a run has at most {MOST_NAMES} metric names; {new[room]!r} is refused")
+        self._names.update(new[:room])
+        known = tuple(name for name in names if name in self._names)
+        if not known or known in self._known:
+            return self._known.get(known)
+        # No lock: a signal handler may log within this. At worst one set of names has two numbers.
+        number = next(self._numbers)
+        if number > _MOST_NUMBERS:
+            self._warn("shapes", "metrics come in too many different companies; this one is lost")
+            self.lost_calls += 1
+            return None
+        shape = Shape(number, known)
+        if self._acquire(False):
+            try:
+                is_defined = self._window.put(define([shape]))
+            finally:
+                self._release()
+            if is_defined:
+                self._known[known] = shape
+        return shape
 
     def _write(self, row: Row) -> None:
         """Write a record, or put it aside when there is no room or another thread is writing."""

@@ -125,6 +125,11 @@ class Spool:
             for generation, data in self.windows[name].leftovers():
                 if generation > kept:
                     self.journals[name].append(data, generation)
+        self._forget_memory()
+
+    def _forget_memory(self) -> None:
+        if self.head.memory:
+            Path(self.head.memory).unlink(missing_ok=True)
 
     @property
     def is_empty(self) -> bool:
@@ -142,10 +147,15 @@ class Spool:
             journal.close()
         os.close(self._lock)
 
+    def release(self) -> None:
+        """Give the session up, and the memory back where all of it is in the journals."""
+        if not self._waiting and not any(window.leftovers() for window in self.windows.values()):
+            self._forget_memory()
+        self.close()
+
     def discard(self) -> None:
         """Delete everything: the server has it."""
-        if self.head.memory:
-            Path(self.head.memory).unlink(missing_ok=True)
+        self._forget_memory()
         shutil.rmtree(self.folder, ignore_errors=True)
         self.close()
 
@@ -168,6 +178,7 @@ def default_folder() -> Path:
 
 def create(root: Path, api_url: str, experiment: dict[str, Any]) -> Spool:
     """Start a session. Raises OSError when nothing can be written under ``root``."""
+    json.dumps(experiment)  # what cannot be written leaves nothing behind
     session = uuid.uuid4().hex
     folder = root / session
     folder.mkdir(parents=True, mode=0o700)

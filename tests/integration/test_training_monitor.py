@@ -127,6 +127,7 @@ def test_what_could_not_be_sent_goes_with_the_next_monitor(
     monitor.add_note("while it was away")
     assert not monitor.finish("failed", timeout_s=0.5)
     assert len(list(spool.iterdir())) == 1
+    assert not list(SHARED_MEMORY.glob(f"*{run_folder(monitor).name}*")), "memory is not for waiting"
     server.start()
     second = start("second")
     wait_until(lambda: len(server.runs) == 2 and not run_folder(monitor).exists())
