@@ -16,8 +16,8 @@ POINT: Final = np.dtype([("step", "<i8"), ("value", "<f8"), ("time", "<f8")])
 # The order of what is kept of a metric, texts all, for a step may have more digits than a Lua number.
 METRIC_FIELDS: Final = ("count", "last_step", "last_value", "min", "max", "sum", "unknown")
 # Of these metrics the first that a run has, with values that can be one, is its accuracy, and its loss.
-ACCURACIES: Final = ("test_accuracy", "val_accuracy", "validation_accuracy", "accuracy")
-LOSSES: Final = ("test_loss", "val_loss", "validation_loss", "loss")
+ACCURACIES: Final = ("test_accuracy", "val_accuracy", "validation_accuracy", "eval_accuracy", "accuracy")
+LOSSES: Final = ("test_loss", "val_loss", "validation_loss", "eval_loss", "loss")
 
 # What of an epoch of a run of the queue is a metric.
 EPOCH_METRICS: Final = (
