@@ -130,8 +130,8 @@ class Connection:
             try:
                 try:
                     return send(server.find_primary())
-                except MovedError:
-                    server.forget()
+                except MovedError as moved:
+                    server.forget(moved)
                     return send(server.find_primary())
             except (RedisError, RedisClusterException) as error:
                 if is_demoted(error):

@@ -11,7 +11,7 @@ from typing import Any, Final, Protocol
 import redis
 from redis.backoff import NoBackoff
 from redis.cluster import ClusterNode, RedisCluster
-from redis.exceptions import RedisClusterException, RedisError
+from redis.exceptions import MovedError, RedisClusterException, RedisError
 from redis.retry import Retry
 from redis.sentinel import Sentinel
 
@@ -57,8 +57,11 @@ class Server(Protocol):
     def find_primary(self) -> Driver:
         """Return a client of the server that takes writes now."""
 
-    def forget(self) -> None:
-        """Find the primary anew before the next command: the one that was known failed or was demoted."""
+    def forget(self, moved: MovedError | None = None) -> None:
+        """Find the primary anew before the next command: the one that was known failed or was demoted.
+
+        moved: what it said when it is the primary of our keys no more.
+        """
 
     def close(self) -> None:
         """Close every socket."""
@@ -121,7 +124,7 @@ class _Direct:
     def find_primary(self) -> Driver:
         return self._client
 
-    def forget(self) -> None:
+    def forget(self, moved: MovedError | None = None) -> None:  # noqa: ARG002 - no Cluster, nothing moves
         self._client.connection_pool.disconnect(inuse_connections=False)
 
     def close(self) -> None:
@@ -141,6 +144,7 @@ class _Cluster:
         self._lock = threading.Lock()
         self._cluster: RedisCluster | None = None
         self._is_stale = False
+        self._moved: MovedError | None = None
         self._failure: tuple[float, RedisError | RedisClusterException] | None = None
 
     def find_primary(self) -> Driver:
@@ -159,8 +163,8 @@ class _Cluster:
         primary: Driver = cluster.get_redis_connection(cluster.get_node_from_key(self._address.prefix))
         return primary
 
-    def forget(self) -> None:
-        self._is_stale = True
+    def forget(self, moved: MovedError | None = None) -> None:
+        self._moved, self._is_stale = moved, True
 
     def close(self) -> None:
         with self._lock:
@@ -173,7 +177,10 @@ class _Cluster:
             self._cluster = self._connect(self._address.nodes)
         elif self._is_stale:
             self._cluster.nodes_manager.initialize()
-        self._is_stale = False
+            if self._moved is not None:
+                # The node that was asked may not have heard of it yet.
+                self._cluster.nodes_manager.move_slot(self._moved)
+        self._moved, self._is_stale = None, False
         return self._cluster
 
     def _connect(self, nodes: Iterable[tuple[str, int]]) -> RedisCluster:

@@ -213,7 +213,8 @@ def _explain(failures: list[Failed], exit_codes: dict[int, int]) -> TrainerDied:
     told = {failed.rank for failed in failures}
     silent = {rank: code for rank, code in exit_codes.items() if rank not in told}
     if silent:
-        rank, code = min(silent.items())
+        # By SIGTERM torchrun ends those that are left.
+        rank, code = min(silent.items(), key=lambda died: (died[1] == -signal.SIGTERM, died[0]))
         return TrainerDied(f"Rank {rank} {_name_exit(code)}. The other ranks were ended.")
     if failures:
         first = failures[0]

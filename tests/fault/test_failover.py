@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from pydantic import JsonValue
+from redis.cluster import NodesManager
 
 from cli.redis_server import RedisServer
 from errors import StoreUnavailable
@@ -128,6 +129,18 @@ def test_a_cluster_that_changes_its_primary_costs_no_call(nodes: Cluster) -> Non
         assert [run.run_id for run in db.runs.list(order="asc").runs] == ["before", "after"]
         db.queue.wait(["default"], timeout_s=1)
         assert db.queue.claim(["default"], worker_id="w", lease_s=60) is not None
+
+
+def test_a_node_that_has_not_heard_of_the_change_is_not_believed(
+    nodes: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert nodes.replica is not None
+    with RedisDB(nodes.url) as db, client_of(nodes.replica.port) as heir:
+        db.queue.submit({"num_epochs": 1}, run_id="before")
+        heir.execute_command("CLUSTER FAILOVER")
+        wait_until(lambda: role_of(nodes.owner) == "slave", what="they have changed places")
+        monkeypatch.setattr(NodesManager, "initialize", lambda _: None)  # tells what was known before
+        assert db.queue.submit({"num_epochs": 1}, run_id="after").run_id == "after"
 
 
 def test_who_waits_for_work_when_the_primary_changes_waits_on(nodes: Cluster) -> None:

@@ -85,3 +85,9 @@ def test_only_what_a_rank_says_is_a_sign_of_life(tmp_path: Path) -> None:
     assert beats_after(has_heard=False) == 0
     assert beats_after(has_heard=True, step=0) == 1  # they evaluate
     assert control.pulse.step == 3
+
+
+def test_the_rank_that_died_is_named_and_not_those_that_torchrun_ended_for_it() -> None:
+    died = _explain([], {0: -signal.SIGTERM, 1: -signal.SIGKILL})
+    assert str(died).startswith("Rank 1 was ended by SIGKILL.")
+    assert str(_explain([], {0: -signal.SIGTERM})).startswith("Rank 0 was ended by SIGTERM.")
