@@ -218,13 +218,18 @@ class Intensities:
             return None
         if known is not None and not self._is_first(f"carbon-newest:{zone}", known.step.total_seconds() / 10):
             return None
-        since = now - _LAST_DAY if known is None else max(now - _CHUNK, known.end - 3 * known.step)
+        since = self._since(zone, now)
         try:
             self._keep(self.get_provider().fetch_history(zone, since, now + timedelta(microseconds=1)))
         except CarbonError as error:
             log.warning("no intensities zone=%s: %s", zone, error)
             return self.explain(error)
         return None
+
+    def _since(self, zone: str, now: datetime) -> datetime:
+        """Return from when on to ask: what was left out while the fallback stood in is made up for, too."""
+        own = self.find_trace_of(self.name, zone, now - _CHUNK, now + timedelta(microseconds=1))
+        return now - _LAST_DAY if own is None else max(now - _CHUNK, own.end - 3 * own.step)
 
     def _theirs(self, trace: Trace, now: datetime) -> tuple[Forecast | None, str]:
         """Return the provider's own forecast, as long as one counts that is kept; or why there is none."""

@@ -1,0 +1,185 @@
+"""What a run emitted and saved stays right while its provider gives no answer and a yearly average stands in."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import redis
+from flask.testing import FlaskClient
+
+from carbon_aware_trainer.providers import open_provider
+from carbon_aware_trainer.providers.chain import Chain
+from carbon_aware_trainer.traces import HOUR
+from errors import StoreUnavailable
+from redis_db import RedisDB
+from schema import RecordedIntensities, Run
+from tests.integration import test_totals
+from tests.integration.test_one_figure import YEARLY, hourly, log_of, settled, train
+from tests.integration.test_planning_rounds import BASIS, Grid, Program, submit
+from tests.planning import room_in_hour
+from tests.records import claim
+
+api, room = test_totals.api, room_in_hour
+pytestmark = pytest.mark.usefixtures("room_in_hour")
+EVER = {"start": "2000-01-01T00:00Z", "end": "2100-01-01T00:00Z", "g_per_kwh": 50.0}
+MINE = {"zone": "DE", "provider": "mine", "basis": BASIS, "values": [EVER]}
+
+
+@pytest.fixture
+def grid() -> Grid:
+    return Grid()
+
+
+@pytest.fixture
+def program(db: RedisDB, grid: Grid) -> Program:
+    """Of a provider for which the yearly average stands in."""
+    chain: Any = Chain(grid, open_provider("static"))  # type: ignore[arg-type] # what it asks is there
+    return Program(db, chain)
+
+
+def keep(db: RedisDB, *hours_ago: int, g_per_kwh: float = 600.0) -> None:
+    """Record single hours of Germany."""
+    present = db.now().replace(minute=0, second=0, microsecond=0)
+    for ago in hours_ago:
+        known = {"zone": "DE", "provider": "cached", "basis": BASIS, "step_s": 3600}
+        start = {"start": present - ago * HOUR, "g_per_kwh": (g_per_kwh,)}
+        db.intensities.put(RecordedIntensities.model_validate(known | start))
+
+
+def trained(db: RedisDB, program: Program, folder: Path) -> Run:
+    run_id = submit(db, program)
+    db.controls.run_now(run_id)
+    train(db, program, claim(db), folder)
+    return db.runs.get(run_id)
+
+
+def look_again(db: RedisDB, program: Program, raw: redis.Redis, run: Run, *, after_h: float) -> Run:
+    raw.delete(f"carbon:fetching:carbon-settle:{run.run_id}", "carbon:fetching:carbon-newest:DE")
+    program.rounds.run_round(db.now() + after_h * HOUR)
+    return db.runs.get(run.run_id)
+
+
+def test_an_outage_while_a_run_is_settled_leaves_its_co2_as_it_is(
+    db: RedisDB, program: Program, grid: Grid, raw: redis.Redis, tmp_path: Path
+) -> None:
+    program.rounds.refresh(["DE"], db.now())
+    before = trained(db, program, tmp_path)
+    grid.is_down = True
+    run = look_again(db, program, raw, before, after_h=1)
+    latest = program.intensities.find_trace("DE", db.now(), db.now() + 2 * HOUR)
+    assert latest is not None
+    assert latest.provider == "static"
+    assert before.energy_kwh is not None
+    assert run.co2_g == before.co2_g == pytest.approx(before.energy_kwh * hourly(db), rel=1e-5)
+    assert run.recomputations == 0
+    assert run.carbon_outcome is not None
+    assert (run.carbon_outcome.provider, run.carbon_outcome.reason) == ("cached", None)
+
+
+def test_what_its_provider_has_not_recorded_yet_is_waited_for_though_a_yearly_average_is_known(
+    db: RedisDB, program: Program, grid: Grid, raw: redis.Redis, tmp_path: Path
+) -> None:
+    keep(db, 3, 2, 1, g_per_kwh=200.0)
+    grid.is_down = True
+    before = trained(db, program, tmp_path)
+    assert before.energy_kwh is not None
+    assert before.co2_g == pytest.approx(200 * before.energy_kwh, rel=1e-5)
+    waits = look_again(db, program, raw, before, after_h=0)
+    assert (waits.carbon_outcome, waits.co2_g) == (None, before.co2_g)
+    grid.is_down = False
+    run = look_again(db, program, raw, before, after_h=1)
+    assert run.carbon_outcome is not None
+    assert run.carbon_outcome.provider == "cached"
+    assert run.co2_g == pytest.approx(hourly(db) * before.energy_kwh, rel=1e-5)
+
+
+def test_a_run_is_never_corrected_with_a_yearly_average(
+    db: RedisDB, program: Program, grid: Grid, raw: redis.Redis, tmp_path: Path
+) -> None:
+    grid.is_down = True
+    before = trained(db, program, tmp_path)
+    assert before.energy_kwh is not None
+    assert before.co2_g == pytest.approx(YEARLY.g_per_kwh * before.energy_kwh, rel=1e-5)
+    assert look_again(db, program, raw, before, after_h=0).carbon_outcome is None
+    run = look_again(db, program, raw, before, after_h=25)
+    assert (run.recomputations, run.co2_g) == (0, before.co2_g)
+    assert run.carbon_outcome is not None
+    assert "No intensities of DE were recorded" in (run.carbon_outcome.reason or "")
+
+
+def test_what_a_run_saved_is_computed_later_when_redis_gave_no_answer(
+    db: RedisDB, program: Program, raw: redis.Redis, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program.rounds.refresh(["DE"], db.now())
+    run = trained(db, program, tmp_path)
+
+    def fail(*_: object) -> None:
+        raise StoreUnavailable("Redis cannot be reached.")
+
+    with monkeypatch.context() as outage:
+        outage.setattr(db.intensities, "find", fail)
+        with pytest.raises(StoreUnavailable):
+            program.rounds._settling.settle(run, db.now())
+    assert db.runs.get(run.run_id).carbon_outcome is None
+    found = look_again(db, program, raw, run, after_h=0).carbon_outcome
+    assert found is not None
+    assert found.reason is None
+
+
+def test_what_a_run_saved_is_kept_where_its_co2_cannot_be_computed_again(
+    db: RedisDB, program: Program, grid: Grid, raw: redis.Redis, tmp_path: Path
+) -> None:
+    keep(db, 2, 1, g_per_kwh=200.0)
+    grid.is_down = True
+    before = trained(db, program, tmp_path)
+    (first, *_) = raw.hkeys(f"run:{before.run_id}:epochs")
+    raw.hdel(f"run:{before.run_id}:epochs", first)  # as of a run whose records are no longer whole
+    grid.is_down = False
+    run = look_again(db, program, raw, before, after_h=1)
+    assert run.carbon_outcome is not None
+    assert run.carbon_outcome.reason is None
+    assert (run.co2_g, run.recomputations) == (before.co2_g, 0)
+
+
+@pytest.mark.parametrize("is_gone", [False, True], ids=["its provider is away", "its record is gone"])
+def test_figures_of_a_saving_are_not_replaced_by_none(
+    db: RedisDB,
+    program: Program,
+    grid: Grid,
+    api: FlaskClient,
+    raw: redis.Redis,
+    tmp_path: Path,
+    is_gone: bool,
+) -> None:
+    program.rounds.refresh(["DE"], db.now())
+    before = settled(db, program, trained(db, program, tmp_path).run_id)
+    assert before.carbon_outcome is not None
+    assert before.carbon_outcome.saved_g is not None
+    assert api.post(f"/api/runs/{before.run_id}/recompute", json=MINE).get_json()["changed"]
+    grid.is_down = True
+    if is_gone:
+        raw.delete("none", *raw.keys("carbon:intensities:*"), *raw.keys("carbon:*:DE:cached*"))
+        present = db.now().replace(minute=0, second=0, microsecond=0)
+        assert program.intensities.find_trace_of("cached", "DE", present, db.now()) is None
+    lines = log_of(db, before.run_id).count("It saved")
+    run = look_again(db, program, raw, before, after_h=30)
+    assert run.carbon_outcome == before.carbon_outcome
+    assert not db.carbon.list_unsettled()
+    assert log_of(db, before.run_id).count("It saved") <= lines + (not is_gone)
+
+
+def test_hours_that_an_outage_left_out_are_fetched_after_it(
+    db: RedisDB, program: Program, grid: Grid, raw: redis.Redis
+) -> None:
+    first = db.now().replace(minute=2)
+    for hour in range(30):
+        grid.is_down = 5 <= hour < 15
+        raw.delete("carbon:fetching:carbon-newest:DE")
+        program.intensities.refresh("DE", first + hour * HOUR)
+    trace = program.intensities.find_trace("DE", first - HOUR, first + 30 * HOUR)
+    assert trace is not None
+    assert trace.provider == "cached"
+    assert np.isfinite(trace.g_per_kwh).all()
