@@ -15,12 +15,13 @@ from carbon_aware_trainer.providers.chain import Chain
 from carbon_aware_trainer.traces import HOUR
 from errors import StoreUnavailable
 from redis_db import RedisDB
-from schema import RecordedIntensities, Run
+from schema import RecordedIntensities, Run, Status
 from tests.integration import test_totals
 from tests.integration.test_one_figure import YEARLY, hourly, log_of, settled, train
 from tests.integration.test_planning_rounds import BASIS, Grid, Program, submit
+from tests.integration.test_totals import hour
 from tests.planning import room_in_hour
-from tests.records import claim
+from tests.records import claim, epoch, running
 
 api, room = test_totals.api, room_in_hour
 pytestmark = pytest.mark.usefixtures("room_in_hour")
@@ -110,6 +111,21 @@ def test_a_run_is_never_corrected_with_a_yearly_average(
     assert "No intensities of DE were recorded" in (run.carbon_outcome.reason or "")
 
 
+def test_without_a_provider_by_the_hour_the_co2_stays_as_it_was_charged(db: RedisDB) -> None:
+    yearly: Any = open_provider("static")
+    program = Program(db, yearly)
+    program.intensities.name = "static"
+    run_id = submit(db, program)
+    lease = claim(db)
+    result = epoch(1, energy_kwh=2.0, co2_g=1.0, energy_quality="measured", ended_at=db.now(), duration_s=0.5)
+    db.runs.record_epoch(lease, result)
+    db.queue.finish(lease, Status.DONE)
+    run = settled(db, program, run_id)
+    assert (run.co2_g, run.recomputations) == (1.0, 0)
+    assert run.carbon_outcome is not None
+    assert (run.carbon_outcome.provider, run.carbon_outcome.saved_g) == ("static", 0)
+
+
 def test_what_a_run_saved_is_computed_later_when_redis_gave_no_answer(
     db: RedisDB, program: Program, raw: redis.Redis, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -183,3 +199,31 @@ def test_hours_that_an_outage_left_out_are_fetched_after_it(
     assert trace is not None
     assert trace.provider == "cached"
     assert np.isfinite(trace.g_per_kwh).all()
+
+
+def test_a_person_s_own_values_are_replaced_by_those_of_the_run_s_provider_with_an_empty_body(
+    db: RedisDB, program: Program, api: FlaskClient, tmp_path: Path
+) -> None:
+    program.rounds.refresh(["DE"], db.now())
+    before = trained(db, program, tmp_path)
+    assert api.post(f"/api/runs/{before.run_id}/recompute", json=MINE).get_json()["changed"]
+    reply = api.post(f"/api/runs/{before.run_id}/recompute", json={}).get_json()
+    assert reply["source"]["provider"] == "cached"
+    assert reply["co2_g"] == pytest.approx(before.co2_g, rel=1e-5)
+
+
+@pytest.mark.parametrize("is_sent", [False, True])
+def test_a_run_with_a_zone_s_yearly_average_is_computed_again_under_the_code_of_its_country(
+    db: RedisDB, api: FlaskClient, is_sent: bool
+) -> None:
+    lease = running(db)
+    db.runs.describe(lease, {"intensity_zone": "DE", "intensity_provider": "static"})
+    db.runs.record_epoch(lease, hour(1, 1))
+    db.queue.finish(lease, Status.DONE)
+    if is_sent:
+        assert api.post(f"/api/runs/{lease.run_id}/recompute", json=MINE).get_json()["changed"]
+    reply = api.post(f"/api/runs/{lease.run_id}/recompute", json={}).get_json()
+    energy_kwh = db.runs.get(lease.run_id).energy_kwh
+    assert energy_kwh is not None
+    assert reply["source"]["zone"] == "DEU"
+    assert reply["co2_g"] == pytest.approx(YEARLY.g_per_kwh * energy_kwh, rel=1e-5)
