@@ -17,7 +17,7 @@ from api.state import db, intensities, planner
 from carbon_aware_trainer.equivalents import equivalents_of
 from carbon_aware_trainer.errors import IntensityUnavailable
 from carbon_aware_trainer.providers.static import country_intensity
-from carbon_aware_trainer.providers.zones import code_at
+from carbon_aware_trainer.providers.zones import code_at, find_zone
 from carbon_aware_trainer.records import IntensitySeries, Interval
 from errors import Conflict, FieldError, InvalidInput
 from scheduling.in_force import CHARGED_BASIS
@@ -158,7 +158,7 @@ def _by_the_hour(source: Co2Source) -> list[str]:
 
 def _yearly_series(run: Run, zone: str) -> IntensitySeries:
     try:
-        return country_intensity(code_at(ONE_FIGURE, zone)).as_series()
+        return country_intensity(zone if find_zone(zone) is None else code_at(ONE_FIGURE, zone)).as_series()
     except IntensityUnavailable as error:
         raise Conflict(
             f"The CO2 of run {run.run_id} is of the zone {zone!r}, of which no yearly figure is known "
