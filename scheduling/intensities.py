@@ -220,7 +220,9 @@ class Intensities:
             return None
         if known is not None and not self._is_first(f"carbon-newest:{zone}", known.step.total_seconds() / 10):
             return None
-        if known is None and (trouble := self._answers.get(_trouble(zone))) is not None:
+        # A file is looked for again at once: that costs nobody anything.
+        is_blind = known is None and self._file is None
+        if is_blind and (trouble := self._answers.get(_trouble(zone))) is not None:
             return trouble.decode()
         since = self._since(zone, now)
         try:
@@ -228,7 +230,7 @@ class Intensities:
         except CarbonError as error:
             log.warning("no intensities zone=%s: %s", zone, error)
             explained = self.explain(error)
-            if known is None:
+            if is_blind:
                 self._answers.put(_trouble(zone), explained.encode(), ttl_s=_ASK_AGAIN_S)
             return explained
         return None
