@@ -172,4 +172,6 @@ def test_a_scheduler_that_only_recommends_forgets_what_it_can_judge_no_more() ->
 def forecast_of(*g_per_kwh: float) -> Forecast:
     values = np.array(g_per_kwh)
     past = as_trace(PAST)
-    return Forecast(past.zone, past.provider, past.basis, START, START, HOUR, values, values, values, "theirs")
+    return Forecast(
+        past.zone, past.provider, past.basis, START, START, HOUR, values, values, values, "theirs"
+    )

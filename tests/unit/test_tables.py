@@ -151,7 +151,9 @@ def test_beside_the_co2_stands_whose_figure_a_part_was_charged_with_instead() ->
     facts = {"intensity_source": "DE by the hour (electricitymaps)", "intensity_others": "static"}
     none = EpochsReply(epochs=[], attempts=[])
     assert "A part is charged with figures of static" in co2_note(run(co2_g=4.0, environment=facts), none)
-    now = Co2Source(zone="DE", provider="grid", basis="average lifecycle", at=datetime(2026, 3, 2, tzinfo=UTC))
+    now = Co2Source(
+        zone="DE", provider="grid", basis="average lifecycle", at=datetime(2026, 3, 2, tzinfo=UTC)
+    )
     revised = run(co2_g=3.0, environment=facts, co2_source=now)
     assert "static" not in co2_note(revised, none)
 
