@@ -67,7 +67,7 @@ class InForce:
         return not self.is_recorded or bool(self._traces)
 
     def keep_from(self, start: datetime) -> None:
-        """Keep what is recorded from the beginning of an attempt on, which is charged as a whole at its end."""
+        """Keep what is recorded from the beginning of an attempt on, all of which is charged at its end."""
         self._from = start - self._intensities.stale_after - HOUR
 
     def refresh(self, now: datetime) -> None:

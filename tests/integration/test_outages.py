@@ -1,4 +1,4 @@
-"""What a run emitted and saved stays right while its provider gives no answer and a yearly average stands in."""
+"""What a run emitted and saved stays right while its provider is away and a yearly average stands in."""
 
 from __future__ import annotations
 
@@ -16,12 +16,15 @@ from carbon_aware_trainer.traces import HOUR
 from errors import StoreUnavailable
 from redis_db import RedisDB
 from schema import RecordedIntensities, Run, Status
+from settings import Settings
 from tests.integration import test_totals
 from tests.integration.test_one_figure import YEARLY, hourly, log_of, settled, train
 from tests.integration.test_planning_rounds import BASIS, Grid, Program, submit
+from tests.integration.test_recorder import SteadyMeter
 from tests.integration.test_totals import hour
 from tests.planning import room_in_hour
 from tests.records import claim, epoch, running
+from work.recorder import Recorder
 
 api, room = test_totals.api, room_in_hour
 pytestmark = pytest.mark.usefixtures("room_in_hour")
@@ -191,14 +194,30 @@ def test_hours_that_an_outage_left_out_are_fetched_after_it(
     db: RedisDB, program: Program, grid: Grid, raw: redis.Redis
 ) -> None:
     first = db.now().replace(minute=2)
-    for hour in range(30):
-        grid.is_down = 5 <= hour < 15
+    for passed in range(30):
+        grid.is_down = 5 <= passed < 15
         raw.delete("carbon:fetching:carbon-newest:DE")
-        program.intensities.refresh("DE", first + hour * HOUR)
+        program.intensities.refresh("DE", first + passed * HOUR)
     trace = program.intensities.find_trace("DE", first - HOUR, first + 30 * HOUR)
     assert trace is not None
     assert trace.provider == "cached"
     assert np.isfinite(trace.g_per_kwh).all()
+
+
+def test_a_long_attempt_is_charged_with_all_of_its_hours_at_its_end(
+    db: RedisDB, program: Program, tmp_path: Path
+) -> None:
+    keep(db, *range(102), g_per_kwh=200.0)
+    run_id = submit(db, program)
+    db.controls.run_now(run_id)
+    lease, began = claim(db), db.now() - 100 * HOUR
+    lease = lease.model_copy(update={"run": lease.run.model_copy(update={"started_at": began})})
+    in_force = program.rounds.look_at("DE", YEARLY)
+    meter: Any = SteadyMeter()
+    Recorder(db, Settings(data_dir=tmp_path), lease, meter, in_force).close()
+    in_force.refresh(db.now())
+    found = in_force.over(began, db.now())
+    assert (found.provider, found.g_per_kwh) == ("cached", 200)
 
 
 def test_a_person_s_own_values_are_replaced_by_those_of_the_run_s_provider_with_an_empty_body(

@@ -46,7 +46,7 @@ class Recorded:
 class StoodInFor(Recorded):
     """The same, but who was asked last is the yearly average that stands in for it."""
 
-    def find_trace(self, zone: str, start: datetime, end: datetime) -> Trace | None:
+    def find_trace(self, zone: str, start: datetime, end: datetime) -> Trace | None:  # noqa: ARG002 - at its end
         at = end.replace(minute=0, second=0, microsecond=0)
         return Trace(zone, "static", "average lifecycle", at, HOUR, np.array([381.0]))
 
