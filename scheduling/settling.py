@@ -20,7 +20,8 @@ from schema import CarbonOutcome, Run
 
 log = logging.getLogger(__name__)
 
-_SETTLE_EVERY_S = 5.0
+# How often it is tried: at first; in a long outage after so much of the time since it ended, and at the latest.
+_SETTLE_EVERY_S, _SETTLE_SHARE, _SETTLE_LATEST_S = 5.0, 0.05, 300.0
 # How long to wait for a provider's values of the time a run ended.
 _SETTLE_WITHIN = timedelta(hours=24)
 # Figures are stored with six digits; sums of many differ by a little more than the last.
@@ -38,7 +39,7 @@ class Settling:
     def settle(self, run: Run, now: datetime) -> None:
         """Note what a run saved, once the intensities of its last moments are recorded."""
         is_last_try = run.ended_at is None or now - run.ended_at > _SETTLE_WITHIN
-        if self._store.cache.claim(f"carbon-settle:{run.run_id}", ttl_s=_SETTLE_EVERY_S) is None:
+        if self._store.cache.claim(f"carbon-settle:{run.run_id}", ttl_s=_again_s(run, now)) is None:
             return
         find = partial(self._recorded, provider=self._provider_of(run), now=now)
         try:
@@ -113,6 +114,14 @@ class Settling:
         self._intensities.refresh(zone, now)
         before = start - HOUR - self._intensities.stale_after
         return self._intensities.find_trace_of(provider, zone, before, end)
+
+
+def _again_s(run: Run, now: datetime) -> float:
+    """Return after how long a run that is waited for is tried again; one that is not, soon."""
+    if run.ended_at is None or now - run.ended_at > _SETTLE_WITHIN:
+        return _SETTLE_EVERY_S
+    age_s = (now - run.ended_at).total_seconds()
+    return min(_SETTLE_LATEST_S, max(_SETTLE_EVERY_S, _SETTLE_SHARE * age_s))
 
 
 def _lacks(new: CarbonOutcome, old: CarbonOutcome) -> bool:

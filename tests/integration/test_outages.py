@@ -100,6 +100,23 @@ def test_what_its_provider_has_not_recorded_yet_is_waited_for_though_a_yearly_av
     assert run.co2_g == pytest.approx(hourly(db) * before.energy_kwh, rel=1e-5)
 
 
+@pytest.mark.parametrize(("after_h", "least_s", "most_s"), [(0, 3, 5), (0.5, 80, 95), (12, 290, 300)])
+def test_a_run_that_waits_for_its_provider_is_looked_at_ever_more_rarely(
+    db: RedisDB,
+    program: Program,
+    grid: Grid,
+    raw: redis.Redis,
+    tmp_path: Path,
+    after_h: float,
+    least_s: int,
+    most_s: int,
+) -> None:
+    grid.is_down = True
+    run = look_again(db, program, raw, trained(db, program, tmp_path), after_h=after_h)
+    assert run.carbon_outcome is None
+    assert least_s <= raw.ttl(f"carbon:fetching:carbon-settle:{run.run_id}") <= most_s
+
+
 def test_a_run_is_never_corrected_with_a_yearly_average(
     db: RedisDB, program: Program, grid: Grid, raw: redis.Redis, tmp_path: Path
 ) -> None:
