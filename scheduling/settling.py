@@ -20,7 +20,7 @@ from schema import CarbonOutcome, Run
 
 log = logging.getLogger(__name__)
 
-# How often it is tried: at first; in a long outage after this share of the time since it ended; at the latest.
+# How often it is tried: at first; in a long outage, as a share of the time since it ended; and at the latest.
 _SETTLE_EVERY_S, _SETTLE_SHARE, _SETTLE_LATEST_S = 5.0, 0.05, 300.0
 # How long to wait for a provider's values of the time a run ended.
 _SETTLE_WITHIN = timedelta(hours=24)
