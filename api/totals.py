@@ -17,13 +17,14 @@ from api.state import db, intensities, planner
 from carbon_aware_trainer.equivalents import equivalents_of
 from carbon_aware_trainer.errors import IntensityUnavailable
 from carbon_aware_trainer.providers.static import country_intensity
+from carbon_aware_trainer.providers.zones import code_at, find_zone
 from carbon_aware_trainer.records import IntensitySeries, Interval
 from errors import Conflict, FieldError, InvalidInput
 from scheduling.in_force import CHARGED_BASIS
 from scheduling.intensities import ONE_FIGURE
 from scheduling.parts import Used
 from scheduling.recomputing import ByAttempt, is_whole, recompute, series_of_attempts, source_of
-from schema import Equivalent, RecomputeReply, RecomputeRequest, Record, Run, Total, TotalsReply
+from schema import Co2Source, Equivalent, RecomputeReply, RecomputeRequest, Record, Run, Total, TotalsReply
 
 totals = APIBlueprint("totals", __name__, tag="Totals")
 
@@ -137,19 +138,30 @@ def _series(body: RecomputeBody, used: Used) -> IntensitySeries | ByAttempt:
 
 
 def _present_series(used: Used) -> IntensitySeries | ByAttempt:
+    """Return what is known by whoever the CO₂ is of; after a person's own values by whoever it was of."""
     run, source = used.run, source_of(used.run)
-    by_the_hour = [name for name in source.provider.split(", ") if name != ONE_FIGURE]
-    if by_the_hour:
-        find = partial(intensities().find_trace_of, by_the_hour[0])
+    first = source_of(run.model_copy(update={"co2_source": None}))
+    by_the_hour = [name for each in (source, first) for name in _by_the_hour(each)[:1]]
+    for provider in dict.fromkeys(by_the_hour):
+        find = partial(intensities().find_trace_of, provider)
         series = series_of_attempts(used, find, home=planner().home, limit=intensities().stale_after)
-        if series is None or any(each.basis != CHARGED_BASIS for each in series.values()):
-            raise _not_recorded(run)
-        return series
+        if series is not None and all(each.basis == CHARGED_BASIS for each in series.values()):
+            return series
+    if _by_the_hour(first):
+        raise _not_recorded(run)
+    return _yearly_series(run, first.zone if by_the_hour else source.zone)
+
+
+def _by_the_hour(source: Co2Source) -> list[str]:
+    return [name for name in source.provider.split(", ") if name != ONE_FIGURE]
+
+
+def _yearly_series(run: Run, zone: str) -> IntensitySeries:
     try:
-        return country_intensity(source.zone).as_series()
+        return country_intensity(zone if find_zone(zone) is None else code_at(ONE_FIGURE, zone)).as_series()
     except IntensityUnavailable as error:
         raise Conflict(
-            f"The CO2 of run {run.run_id} is of the zone {source.zone!r}, of which no yearly figure is known "
+            f"The CO2 of run {run.run_id} is of the zone {zone!r}, of which no yearly figure is known "
             f"here. Send zone, provider, basis and values. ({error})"
         ) from error
 

@@ -7,6 +7,7 @@ provider whose figures are marginal or direct is planned with, and nothing is ch
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 
 import numpy as np
@@ -16,12 +17,12 @@ from carbon_aware_trainer.errors import IntensityUnavailable
 from carbon_aware_trainer.providers.static import country_intensity
 from carbon_aware_trainer.providers.zones import canonical, code_at
 from carbon_aware_trainer.records import Basis, Intensity
-from carbon_aware_trainer.traces import Trace
+from carbon_aware_trainer.traces import HOUR, Trace
 from scheduling.intensities import ONE_FIGURE, Intensities
 from settings import Settings
 
 CHARGED_BASIS: Basis = "average lifecycle"
-# An epoch that began before is charged with the year's average.
+# At least; of a longer attempt from its beginning on.
 _KEPT = timedelta(days=3)
 # How often the store is looked into for a slot that is late.
 _LOOK_AGAIN = timedelta(seconds=10)
@@ -48,7 +49,9 @@ class InForce:
         self.zone = canonical(zone)
         self.yearly = yearly
         self._intensities = intensities
-        self._trace: Trace | None = None
+        # Of the provider first, then of who stands in for it.
+        self._traces: tuple[Trace, ...] = ()
+        self._from: datetime | None = None
         self._looked_at: datetime | None = None
         self.reason: str | None = None
         """Why the year's average counts, a sentence; None where it is what is wanted, or does not count."""
@@ -61,42 +64,60 @@ class InForce:
     @property
     def has_values(self) -> bool:
         """Whether anything recorded is known here, or nothing has to be."""
-        return not self.is_recorded or self._trace is not None
+        return not self.is_recorded or bool(self._traces)
+
+    def keep_from(self, start: datetime) -> None:
+        """Keep what is recorded from the beginning of an attempt on, all of which is charged at its end."""
+        self._from = start - self._intensities.stale_after - HOUR
 
     def refresh(self, now: datetime) -> None:
         """Read what other threads and programs have fetched since; nothing while the present is known.
 
         Raises StoreUnavailable.
         """
-        trace, looked_at = self._trace, self._looked_at
+        trace, looked_at = next(iter(self._traces), None), self._looked_at
         if not self.is_recorded or (trace is not None and _is_known(trace, now)):
             return
         again = _LOOK_AGAIN if trace is None else min(_LOOK_AGAIN, trace.step / 2)
         if looked_at is not None and trace is not None and looked_at <= now < looked_at + again:
             return
         self._looked_at = now
-        self._trace = self._intensities.find_trace(self.zone, now - _KEPT, now + timedelta(microseconds=1))
+        self._traces = tuple(self._find(now))
+
+    def _find(self, now: datetime) -> Iterator[Trace]:
+        """Yield what is recorded by the provider, and by who stands in for it since."""
+        start, end = min(now - _KEPT, self._from or now), now + timedelta(microseconds=1)
+        newest, name = self._intensities.find_trace(self.zone, start, end), self._intensities.name
+        if newest is not None and newest.provider != name:
+            own = self._intensities.find_trace_of(name, self.zone, start, end)
+            yield from () if own is None else (own,)
+        yield from () if newest is None else (newest,)
 
     def over(self, start: datetime, end: datetime) -> Intensity:
         """Return the mean over a span, or the year's average where that is not recorded: see ``reason``."""
         self.reason = None
         if not self.is_recorded:
             return self.yearly
-        trace, g_per_kwh = self._trace, None
-        if trace is None:
-            self.reason = f"nothing is recorded of {self.zone} yet"
-        elif trace.provider == ONE_FIGURE:
-            self.reason = f"{self._intensities.name} gives no answer, and its fallback has no other figure"
-        elif trace.basis != CHARGED_BASIS:
-            self.reason = f"the figures of {trace.provider} are {trace.basis}, and CO2 is {CHARGED_BASIS}"
-        else:
+        traces = self._traces
+        for trace in traces:
+            if trace.provider == ONE_FIGURE or trace.basis != CHARGED_BASIS:
+                continue
             g_per_kwh = mean_over(trace, start, end, limit=self._intensities.stale_after)
-        if trace is None or g_per_kwh is None:
-            self.reason = self.reason or f"nothing is recorded of {self.zone} for a part of that time"
-            return self.yearly
-        return Intensity(
-            self.zone, g_per_kwh, trace.provider, "by the hour, life cycle", None, trace.provider, trace.basis
-        )
+            if g_per_kwh is not None:
+                how = "by the hour, life cycle"
+                return Intensity(self.zone, g_per_kwh, trace.provider, how, None, trace.provider, trace.basis)
+        self.reason = self._why_yearly(traces)
+        return self.yearly
+
+    def _why_yearly(self, traces: Sequence[Trace]) -> str:
+        if not traces:
+            return f"nothing is recorded of {self.zone} yet"
+        newest = traces[-1]
+        if newest.provider == ONE_FIGURE:
+            return f"{self._intensities.name} gives no answer, and its fallback has no other figure"
+        if newest.basis != CHARGED_BASIS:
+            return f"the figures of {newest.provider} are {newest.basis}, and CO2 is {CHARGED_BASIS}"
+        return f"nothing is recorded of {self.zone} for a part of that time"
 
     def describe(self, now: datetime) -> str:
         """Say what is in force, and whose figure that is, for a person."""

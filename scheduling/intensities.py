@@ -42,6 +42,8 @@ HISTORY = timedelta(days=400)
 _LEAST_HISTORY, _CHUNK = timedelta(days=360), timedelta(days=9)
 _LAST_DAY = timedelta(hours=24)
 _LEARN_EVERY_S, _LEARN_AGAIN_S = 86_400.0, 3_600.0
+# A zone of which nothing is known, after a question that failed.
+_ASK_AGAIN_S = 60.0
 # Of one zone at once: a year in parts of nine days.
 MAX_QUESTIONS = 60
 # The longest that passes between the moment that is planned and an answer about it.
@@ -218,13 +220,25 @@ class Intensities:
             return None
         if known is not None and not self._is_first(f"carbon-newest:{zone}", known.step.total_seconds() / 10):
             return None
-        since = now - _LAST_DAY if known is None else max(now - _CHUNK, known.end - 3 * known.step)
+        # A file is looked for again at once: that costs nobody anything.
+        is_blind = known is None and self._file is None
+        if is_blind and (trouble := self._answers.get(_trouble(zone))) is not None:
+            return trouble.decode()
+        since = self._since(zone, now)
         try:
             self._keep(self.get_provider().fetch_history(zone, since, now + timedelta(microseconds=1)))
         except CarbonError as error:
             log.warning("no intensities zone=%s: %s", zone, error)
-            return self.explain(error)
+            explained = self.explain(error)
+            if is_blind:
+                self._answers.put(_trouble(zone), explained.encode(), ttl_s=_ASK_AGAIN_S)
+            return explained
         return None
+
+    def _since(self, zone: str, now: datetime) -> datetime:
+        """Return from when on to ask: what was left out while the fallback stood in is made up for, too."""
+        own = self.find_trace_of(self.name, zone, now - _CHUNK, now + timedelta(microseconds=1))
+        return now - _LAST_DAY if own is None else max(now - _CHUNK, own.end - 3 * own.step)
 
     def _theirs(self, trace: Trace, now: datetime) -> tuple[Forecast | None, str]:
         """Return the provider's own forecast, as long as one counts that is kept; or why there is none."""
@@ -338,6 +352,10 @@ def _api_key(settings: Settings, model: str) -> str | None:
 
 def _who(zone: str) -> str:
     return f"carbon-provider:{zone}"
+
+
+def _trouble(zone: str) -> str:
+    return f"carbon-trouble:{zone}"
 
 
 def _to_trace(found: RecordedIntensities, provider: str) -> Trace:

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from carbon_aware_trainer.accounting import Co2, Span, co2_of, sum_co2
 from carbon_aware_trainer.errors import BasesMixed
@@ -63,12 +64,14 @@ def settle(
     for zone in dict.fromkeys(zone for zone, _ in (*actual, *moved)):
         spans = [span for name, span in (*actual, *moved) if name == zone]
         trace = find_trace(zone, *_bounds(spans))
-        if trace is None or (trace.end < _bounds(spans)[1] and not is_last_try):
-            if not is_last_try:
-                raise NotYet(zone)
-            return blank(f"No intensities of {zone} were recorded while it ran.")
-        series[zone] = held(trace, limit).as_series()
-    return _compared(blank, actual, moved, series, zones)
+        if not is_last_try and (trace is None or trace.end < _bounds(spans)[1]):
+            raise NotYet(zone)
+        if trace is not None:
+            series[zone] = held(trace, limit).as_series()
+    outcome = _compared(blank, actual, moved, series)
+    if outcome.co2_g is None and not is_last_try:
+        raise NotYet(outcome.reason)
+    return outcome
 
 
 def unsettled(run: Run, reason: str) -> CarbonOutcome:
@@ -108,27 +111,37 @@ def _compared(
     actual: Sequence[tuple[str, Span]],
     moved: Sequence[tuple[str, Span]],
     series: Mapping[str, IntensitySeries],
-    zones: Mapping[int, str],
 ) -> CarbonOutcome:
-    """Charge the energy twice: when it was used, and when it would have been."""
+    """Charge the energy twice: when it was used, and when it would have been.
+
+    What it emitted is known also where that of the run at once is not.
+    """
     providers = {(each.provider, each.basis) for each in series.values()}
     if len(providers) > 1:
         return blank("Its zones have intensities of several providers or bases, which are never compared.")
+    grams, unknown = _charge(actual, series)
+    run_now, unknown_at_once = _charge(moved, series)
+    outcome = blank(unknown or unknown_at_once)
+    if not providers:
+        return outcome
     provider, basis = next(iter(providers))
-    real = [co2_of(span, series[zone]) for zone, span in actual]
-    at_once = [co2_of(span, series[zone]) for zone, span in moved]
-    reason = next((part.reason for part in (*real, *at_once) if part.reason is not None), None)
-    grams, run_now = _sum(real), _sum(at_once)
-    named = {
-        "zone": ", ".join(dict.fromkeys(zones.values())),
-        "provider": provider,
-        "basis": str(basis),
-    }
-    if grams is None or run_now is None:
-        return blank(reason).model_copy(update=named)
-    return blank(None).model_copy(
-        update={**named, "co2_g": grams, "run_now_co2_g": run_now, "saved_g": run_now - grams}
-    )
+    zones = ", ".join(dict.fromkeys(zone for zone, _ in actual))
+    found: dict[str, Any] = {"zone": zones, "provider": provider, "basis": str(basis), "co2_g": grams}
+    if grams is not None and run_now is not None:
+        found |= {"run_now_co2_g": run_now, "saved_g": run_now - grams}
+    return outcome.model_copy(update=found)
+
+
+def _charge(
+    spans: Sequence[tuple[str, Span]], series: Mapping[str, IntensitySeries]
+) -> tuple[float | None, str | None]:
+    """Return the grams of spans, each in its zone; or None and why they are unknown."""
+    for zone, _ in spans:
+        if zone not in series:
+            return None, f"No intensities of {zone} were recorded while it ran."
+    parts = [co2_of(span, series[zone]) for zone, span in spans]
+    reason = next((part.reason for part in parts if part.reason is not None), None)
+    return (None, reason) if reason is not None else (_sum(parts), None)
 
 
 def _sum(parts: Sequence[Co2]) -> float | None:

@@ -67,7 +67,7 @@ def windows_figure(runs: Sequence[RunReply], *, until: datetime, now: datetime, 
     for run in runs:
         _add_windows(figure, run, zone)
     for run in runs:
-        _add_deadline(figure, run, last, zone)
+        _add_deadline(figure, run, now, last, zone)
     _time_axis(figure, last - now)
     figure.update_xaxes(type="date", range=[_local(now, zone), _local(last, zone)])
     figure.update_yaxes(title=None, autorange="reversed", type="category", showgrid=False)
@@ -95,7 +95,7 @@ def _add_windows(figure: go.Figure, run: RunReply, zone: tzinfo) -> None:
     )
 
 
-def _add_deadline(figure: go.Figure, run: RunReply, last: datetime, zone: tzinfo) -> None:
+def _add_deadline(figure: go.Figure, run: RunReply, now: datetime, last: datetime, zone: tzinfo) -> None:
     """Draw the room that a run has as a thin line, up to a stroke where it has to be done."""
     plan = run.carbon
     if plan is None:
@@ -106,7 +106,8 @@ def _add_deadline(figure: go.Figure, run: RunReply, last: datetime, zone: tzinfo
     color = run_color(run.run_id)
     figure.add_trace(
         go.Scatter(
-            x=[_local(time, zone) for time in (begin, min(plan.deadline, last))],
+            # Not clipped at the edge, so that a mark there is whole: what has passed is left out here.
+            x=[_local(max(now, time), zone) for time in (begin, min(plan.deadline, last))],
             y=[short_id(run.run_id)] * 2,
             mode="lines+markers",
             cliponaxis=False,

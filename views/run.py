@@ -342,6 +342,8 @@ def co2_note(run: RunReply, epochs: EpochsReply) -> str:
         return "The sum of its metric co2_g."
     if run.co2_source is None:
         origin = fmt.plain(str(run.environment.get("intensity_source") or "not known yet"))
+        if others := run.environment.get("intensity_others"):
+            origin += f". A part is charged with figures of {fmt.plain(str(others))}"
     else:
         origin = _origin(run.co2_source) + f", computed again {fmt.utc(run.co2_source.at)}"
     note = f"Energy × carbon intensity. Intensity: {origin}."

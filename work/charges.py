@@ -20,6 +20,9 @@ class Grid(Protocol):
     def over(self, start: datetime, end: datetime) -> Intensity:
         """Return the mean of a span; ``reason`` then says why it is the year's average, where it is."""
 
+    def keep_from(self, start: datetime) -> None:
+        """Keep what is known from the beginning of an attempt on."""
+
 
 class Yearly:
     """The year's average at all times."""
@@ -32,6 +35,9 @@ class Yearly:
     def over(self, start: datetime, end: datetime) -> Intensity:  # noqa: ARG002 - the same at all times
         """Return it."""
         return self._intensity
+
+    def keep_from(self, start: datetime) -> None:
+        """Keep nothing: it is the same at all times."""
 
 
 class Charges:

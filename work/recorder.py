@@ -52,6 +52,8 @@ class Recorder:
         spool = Spool(settings.data_dir / FOLDER, lease)
         self.journal = Journal(db, lease, spool, on_interval=self._energy.use_interval)
         self._log = RunLog(settings.data_dir / "results", lease.run_id, self._add_lines)
+        if lease.run.started_at is not None:
+            grid.keep_from(lease.run.started_at)
         self._charges = Charges(grid, lease.run, describe=self.describe, log=self.log)
         self._budget = Budget(lease.run)
         self.over_budget: str | None = None

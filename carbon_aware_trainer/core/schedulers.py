@@ -23,6 +23,10 @@ from carbon_aware_trainer.traces import HOUR, Forecast, Trace
 
 # Longer than any job: of one without a deadline.
 _NEVER = timedelta(days=3650)
+# A deadline further ahead is none: what the weeks usually have would put work off for ever.
+_LAST_DEADLINE = timedelta(days=366)
+# After the end of a forecast; further ahead no hour differs from that of the week before.
+_FURTHEST = timedelta(days=14)
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,7 +217,7 @@ class AdaptiveScheduler:
                 f"{duration / HOUR:g} h of work do not fit before {deadline:%Y-%m-%d %H:%M}. Allow more time."
             )
         job = Job(duration, deadline, is_interruptible=interruptible)
-        known = self._known(Seen(forecast=forecast), at, deadline)
+        known = self._known(Seen(forecast=forecast), at, job)
         decision = self.decisions.add(adaptive.decide(job, known, now=at))
         trouble = windows.trouble_of(known, now=at, duration=duration)
         plan = None if trouble is not None else adaptive.plan(job, known, now=at)
@@ -221,7 +225,7 @@ class AdaptiveScheduler:
 
     def decide(self, seen: Seen, job: Job, *, now: datetime, again_in: timedelta = HOUR) -> Decision:
         """Say whether to run now or to wait; without a forecast it runs."""
-        forecast = self._known(seen, now, job.deadline)
+        forecast = self._known(seen, now, job)
         decision = adaptive.decide(job, forecast, now=now, again_in=again_in)
         if forecast is None and seen.trouble:
             decision = replace(decision, reason=f"{decision.reason} {seen.trouble}")
@@ -229,14 +233,14 @@ class AdaptiveScheduler:
             decision = replace(decision, g_per_kwh=seen.g_per_kwh)
         return self.decisions.add(decision)
 
-    def _known(self, seen: Seen, now: datetime, deadline: datetime) -> Forecast | None:
-        """Return the forecast that was given, corrected, else its own; up to the deadline."""
+    def _known(self, seen: Seen, now: datetime, job: Job) -> Forecast | None:
+        """Return the forecast that was given, corrected, else its own; towards the deadline."""
         if seen.forecast is None:
-            return self._expect(now, deadline)
+            return self._expect(now, job)
         given = self._corrected(seen.forecast, seen.g_per_kwh, now)
-        return weekly.extended(given, self._history, until=deadline)
+        return weekly.extended(given, self._history, until=_reach(job, now, given.end))
 
-    def _expect(self, at: datetime, deadline: datetime) -> Forecast | None:
+    def _expect(self, at: datetime, job: Job) -> Forecast | None:
         """Return a forecast from the history it was trained on, or else what its weeks usually have.
 
         None without a history, or with one that ended too long before ``at``.
@@ -246,8 +250,8 @@ class AdaptiveScheduler:
         try:
             made = self._fitted.forecast(self._history, at, None)
         except IntensityUnavailable:
-            return weekly.usual(self._history, now=at, until=deadline)
-        return weekly.extended(made, self._history, until=deadline)
+            return weekly.usual(self._history, now=at, until=_reach(job, at, at))
+        return weekly.extended(made, self._history, until=_reach(job, at, made.end))
 
     def _corrected(self, given: Forecast, g_per_kwh: float | None, now: datetime) -> Forecast:
         """Take off how far off forecasts of this kind were; remember this one to judge it later."""
@@ -277,6 +281,12 @@ def scheduler_of(config: TrainingConfig) -> Scheduler:
         percentile=config.percentile,
         max_pause_hours=config.max_pause_hours,
     )
+
+
+def _reach(job: Job, now: datetime, end: datetime) -> datetime:
+    """Return up to when a forecast that ends at ``end`` is extended: no further without a deadline."""
+    least = max(end, now + job.duration)
+    return least if job.deadline - now > _LAST_DEADLINE else min(job.deadline, least + _FURTHEST)
 
 
 def _limits(config: TrainingConfig) -> tuple[float, Threshold] | None:

@@ -89,12 +89,16 @@ def by_hour(given: Forecast, hour: int) -> Floats:
 
 
 def remember(learned: Learned, hour: int, expected: Floats) -> Learned:
-    """Keep a forecast as it was before any correction, to judge it later. One in EVERY_H hours."""
+    """Keep a forecast as it was before any correction, to judge it later. One in EVERY_H hours.
+
+    Those whose last hour has passed are forgotten, also where nobody observes what came.
+    """
     if learned.open and hour < learned.open[-1].hour + EVERY_H:
         return learned
+    left = tuple(made for made in learned.open if hour - made.hour < len(made.expected))
     kept = expected[:LONGEST_H].astype(np.float64)
     bias = _spread(learned.bias, np.array([hour]), len(kept))[0]
-    return replace(learned, open=(*learned.open, Made(hour, kept, bias)))
+    return replace(learned, open=(*left, Made(hour, kept, bias)))
 
 
 def observe(learned: Learned, hour: int, g_per_kwh: float) -> Learned:

@@ -79,7 +79,7 @@ class CarbonStudy:
         metrics = session.metrics()
         self.metrics.append(metrics)
         trial.set_user_attr(CO2, _all_grams(metrics))
-        trial.set_user_attr(ENERGY, metrics.total_energy_kwh)
+        trial.set_user_attr(ENERGY, _all_energy(metrics))
         if metrics.reason is not None:
             trial.set_user_attr(REASON, metrics.reason)
         return metrics
@@ -89,6 +89,11 @@ def _all_grams(metrics: CarbonMetrics) -> float | None:
     """Return the grams of a trial; None when a part is unknown, for which it would look the cleaner."""
     known = metrics.total_carbon_kg
     return None if known is None or metrics.unknown_carbon_duration else known * 1000
+
+
+def _all_energy(metrics: CarbonMetrics) -> float | None:
+    """Return the energy of a trial; None when a part is unknown, as of its grams."""
+    return None if metrics.unknown_energy_duration else metrics.total_energy_kwh
 
 
 class CarbonBudget:

@@ -157,3 +157,22 @@ def test_a_trial_waits_for_a_clean_start_and_within_where_it_asks(tmp_path: Path
     optuna.create_study().optimize(objective, n_trials=1)
     assert began == [1.0, 3.0, 4.0]
     assert objective.metrics[0].pauses == 2
+
+
+def test_a_trial_of_whose_energy_a_part_is_unknown_notes_none_of_it(tmp_path: Path) -> None:
+    clock, gauge = Clock(), SteadyGauge()
+
+    def half_measured(_trial: optuna.Trial, session: CarbonSession) -> float:
+        session.before_step()
+        clock.pass_by(3600)
+        session.before_step()
+        gauge.reason = "The meter is gone."
+        clock.pass_by(3600)
+        return 0.0
+
+    study = optuna.create_study()
+    objective = measured(tmp_path, clock, half_measured, takes_session=True, gauge=gauge)
+    study.optimize(objective, n_trials=1)
+    assert objective.metrics[0].total_energy_kwh == pytest.approx(1.0)
+    assert objective.metrics[0].unknown_energy_duration > 0
+    assert study.trials[0].user_attrs[ENERGY] is None

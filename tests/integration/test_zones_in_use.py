@@ -206,7 +206,23 @@ def test_a_worker_that_has_just_started_is_looked_up_though_others_have_just_loo
 
 
 def test_a_program_that_knows_no_zone_looks_again_soon(db: RedisDB, program: Program) -> None:
-    db.locks.acquire("learn", ttl_s=60)
-    tick(program)
-    program.rounds.refresh([], db.now())
-    assert program.rounds._look_every_s <= 5
+    now = db.now()
+    program.rounds.refresh(["DE"], now)
+    assert program.rounds._look_every_s == 60
+    program.rounds.refresh([], now)
+    assert program.rounds._look_every_s == 5
+
+
+def test_a_zone_of_which_nothing_is_known_is_asked_for_once_a_minute_and_says_why(
+    db: RedisDB, program: Program, grid: ManyZones, raw: redis.Redis
+) -> None:
+    grid.is_down = True
+    now = db.now()
+    for _ in range(3):
+        assert "gave no answer" in (program.intensities.outlook("DE", now).reason or "")
+    assert grid.asked == {"DE": 1}
+    (kept,) = raw.keys("*carbon-trouble:DE")
+    assert 0 < raw.ttl(kept) <= 60
+    raw.delete(kept)
+    grid.is_down = False
+    assert program.intensities.outlook("DE", now).forecast is not None

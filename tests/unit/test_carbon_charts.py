@@ -51,3 +51,13 @@ def test_a_deadline_far_away_does_not_squeeze_the_hours_that_are_planned() -> No
     assert far["marker"]["symbol"][-1] == "triangle-right"
     assert far["x"][-1] == figure["layout"]["xaxis"]["range"][1] < "2026-03-01T21:00:00"
     assert far["customdata"][-1] == "Sat 14 Mar, 00:00"
+
+
+def test_the_room_of_a_run_whose_window_has_begun_is_drawn_from_now_on() -> None:
+    begun = run("a", NOW + 8 * HOUR)
+    assert begun.carbon is not None
+    windows = tuple(each.model_copy(update={"start": NOW - 2 * HOUR}) for each in begun.carbon.windows[:1])
+    assert windows
+    begun = begun.model_copy(update={"carbon": begun.carbon.model_copy(update={"windows": windows})})
+    (line,) = [trace for trace in drawn(begun)["data"] if trace["type"] == "scatter"]
+    assert line["x"] == ["2026-03-01T12:00:00", "2026-03-01T20:00:00"]

@@ -43,6 +43,17 @@ class Recorded:
         return known if len(known.g_per_kwh) else None
 
 
+class StoodInFor(Recorded):
+    """The same, but who was asked last is the yearly average that stands in for it."""
+
+    def find_trace(self, zone: str, start: datetime, end: datetime) -> Trace | None:  # noqa: ARG002 - at its end
+        at = end.replace(minute=0, second=0, microsecond=0)
+        return Trace(zone, "static", "average lifecycle", at, HOUR, np.array([381.0]))
+
+    def find_trace_of(self, provider: str, zone: str, start: datetime, end: datetime) -> Trace | None:
+        return super().find_trace(zone, start, end) if provider == self.name else None
+
+
 def in_force(recorded: Recorded, *, at_h: float, zone: str = "DE") -> InForce:
     grid = InForce(cast("Intensities", recorded), zone, YEARLY)
     grid.refresh(NOW + at_h * HOUR)
@@ -97,6 +108,25 @@ def test_what_is_unknown_or_on_another_basis_is_charged_with_the_year_and_says_w
     grid = in_force(recorded, at_h=0.5)
     assert grid.over(NOW, NOW + HOUR / 2) is YEARLY
     assert why in (grid.reason or "")
+
+
+def test_recorded_hours_are_charged_as_they_are_though_a_yearly_average_answers_now() -> None:
+    grid = in_force(StoodInFor(100, 200), at_h=2.5)
+    assert over(grid, 0.0, 2.0) == 150
+    assert grid.reason is None
+    assert over(grid, 2.0, 2.5) == 200  # for as long as plans count with it
+    late = in_force(StoodInFor(100, 200), at_h=6.0)
+    assert over(late, 5.5, 6.0) == YEARLY.g_per_kwh
+    assert "electricitymaps gives no answer, and its fallback has no other figure" in (late.reason or "")
+    assert over(late, 0.0, 2.0) == 150
+
+
+def test_an_attempt_of_a_week_is_charged_with_all_of_its_hours() -> None:
+    grid = InForce(cast("Intensities", Recorded(*[100.0] * 84, *[300.0] * 84)), "DE", YEARLY)
+    grid.keep_from(NOW)
+    grid.refresh(NOW + 167.5 * HOUR)
+    assert over(grid, 0, 168) == 200
+    assert grid.reason is None
 
 
 def test_a_yearly_provider_is_never_read_and_is_no_excuse() -> None:

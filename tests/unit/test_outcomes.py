@@ -204,9 +204,31 @@ def test_unknown_energy_makes_the_saving_unknown() -> None:
 def test_a_gap_in_what_was_recorded_makes_the_saving_unknown() -> None:
     holes = np.array(GRID)
     holes[6] = np.nan
-    outcome = settled([attempt(1, 6, 8)], [hour(1, 7), hour(2, 8)], find=find_in(DE=holes.tolist()))
-    assert outcome.saved_g is None
+    ran = [attempt(1, 6, 8)], [hour(1, 7), hour(2, 8)]
+    with pytest.raises(NotYet):
+        settled(*ran, find=find_in(DE=holes.tolist()))
+    outcome = settled(*ran, find=find_in(DE=holes.tolist()), is_last_try=True)
+    assert (outcome.co2_g, outcome.saved_g) == (None, None)
     assert "has no intensity of DE" in (outcome.reason or "")
+
+
+def test_what_it_emitted_is_known_where_only_the_run_at_once_is_not() -> None:
+    holes = np.array(GRID)
+    holes[0] = np.nan
+    outcome = settled([attempt(1, 6, 8)], [hour(1, 7), hour(2, 8)], find=find_in(DE=holes.tolist()))
+    assert outcome.co2_g == pytest.approx(200)
+    assert (outcome.run_now_co2_g, outcome.saved_g) == (None, None)
+    assert "has no intensity of DE" in (outcome.reason or "")
+    sent = settled(
+        [attempt(1, 6, 7).model_copy(update={"zone": "FR"})],
+        [hour(1, 7)],
+        find=find_in(FR=(50.0,) * 24),
+        wishes=carbon(zones=("DE", "FR")),
+        is_last_try=True,
+    )
+    assert sent.co2_g == pytest.approx(50)
+    assert (sent.saved_g, sent.zone) == (None, "FR")
+    assert "No intensities of DE" in (sent.reason or "")
 
 
 def test_values_that_may_still_come_are_waited_for() -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import csv
 import json
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -13,7 +14,8 @@ from carbon_aware_trainer.core.decisions import DecisionLog
 from carbon_aware_trainer.core.histories import as_trace
 from carbon_aware_trainer.core.schedulers import AdaptiveScheduler, Seen, ThresholdScheduler
 from carbon_aware_trainer.errors import AnswerRefused, CarbonError, IntensityUnavailable, NoFeasibleStart
-from carbon_aware_trainer.plans import Decision
+from carbon_aware_trainer.plans import Decision, Job
+from carbon_aware_trainer.traces import Forecast
 from tests.carbon_parts import HOUR, START
 
 # clean from 18 to 22 h every day
@@ -141,3 +143,35 @@ def test_a_history_that_cannot_be_one_is_refused() -> None:
         as_trace([(START, -1.0)])
     with pytest.raises(AnswerRefused):
         as_trace([(START, 1.0), (START, 2.0)])
+
+
+def test_work_without_a_deadline_is_planned_no_further_than_the_forecast_reaches() -> None:
+    scheduler = trained()
+    never = START + timedelta(days=3650)
+    given = forecast_of(100.0, *[110.0] * 47)
+    job = Job(2 * HOUR, never, is_interruptible=True)
+    assert scheduler.decide(Seen(100.0, given), job, now=START).action == "run"
+    bound = Job(2 * HOUR, START + 90 * 24 * HOUR, is_interruptible=True)
+    known = scheduler._known(Seen(100.0, given), START, bound)
+    assert known is not None
+    assert known.end - given.end == timedelta(days=14)
+    long = scheduler._known(Seen(100.0, given), START, Job(800 * HOUR, bound.deadline, is_interruptible=True))
+    assert long is not None
+    assert long.end > START + 800 * HOUR
+
+
+def test_a_scheduler_that_only_recommends_forgets_what_it_can_judge_no_more() -> None:
+    scheduler = AdaptiveScheduler()
+    for hour in range(0, 24 * 30, 6):
+        at = START + hour * HOUR
+        given = replace(forecast_of(*[100.0] * 48), start=at, made_at=at)
+        scheduler.recommend(2.0, at + 48 * HOUR, now=at, forecast=given)
+    assert len(scheduler._learned.open) <= 8
+
+
+def forecast_of(*g_per_kwh: float) -> Forecast:
+    values = np.array(g_per_kwh)
+    past = as_trace(PAST)
+    return Forecast(
+        past.zone, past.provider, past.basis, START, START, HOUR, values, values, values, "theirs"
+    )

@@ -147,6 +147,17 @@ def test_beside_the_co2_stands_whose_intensity_it_has_now_and_what_that_replaced
     assert "It replaced 4.00 g from static, USA (average lifecycle), 2026-03-02 00:00:00 UTC." in note
 
 
+def test_beside_the_co2_stands_whose_figure_a_part_was_charged_with_instead() -> None:
+    facts = {"intensity_source": "DE by the hour (electricitymaps)", "intensity_others": "static"}
+    none = EpochsReply(epochs=[], attempts=[])
+    assert "A part is charged with figures of static" in co2_note(run(co2_g=4.0, environment=facts), none)
+    now = Co2Source(
+        zone="DE", provider="grid", basis="average lifecycle", at=datetime(2026, 3, 2, tzinfo=UTC)
+    )
+    revised = run(co2_g=3.0, environment=facts, co2_source=now)
+    assert "static" not in co2_note(revised, none)
+
+
 def test_beside_an_unknown_co2_stands_why_no_intensity_covers_it() -> None:
     reason = "grid has no intensity of DE from 12:00 to 13:00 UTC."
     gap = epoch(2, 1.0).model_copy(update={"co2_g": None, "co2_reason": reason})
