@@ -42,6 +42,7 @@ carbon = APIBlueprint("carbon", __name__, tag="Carbon")
 
 MAX_WEEKS = 106
 MIN_DURATION_H = 1 / 60
+WINDOW = timedelta(hours=96)
 
 
 class ZoneQuery(Record):
@@ -120,13 +121,14 @@ def get_forecast(query: ForecastQuery) -> Response:
 def get_window(query: WindowQuery) -> Response:
     """Answer the cleanest time for work of ``duration_h``.
 
+    Without a deadline, within the next WINDOW, or the length of longer work: nobody waits a week unasked.
     422 when it does not fit before the deadline; 404 when no forecast is known, or it ends before the work
     could.
     """
     forecast = _forecast(_checked_zone(query.zone))
     search = best_slots if query.interruptible else best_window
-    now, deadline = db().now(), query.deadline or forecast.end
-    duration = timedelta(hours=query.duration_h)
+    now, duration = db().now(), timedelta(hours=query.duration_h)
+    deadline = query.deadline or min(forecast.end, now + max(WINDOW, duration))
     if query.deadline is None and now + duration > forecast.end:
         raise NotFound(
             f"The forecast of {forecast.zone} ends at {forecast.end:%Y-%m-%d %H:%M} UTC, before work of "

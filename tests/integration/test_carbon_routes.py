@@ -119,6 +119,13 @@ def test_a_window_ends_by_its_deadline(api: FlaskClient) -> None:
     assert datetime.fromisoformat(window["end_at"]) <= hour_now() + 5 * HOUR
 
 
+def test_without_a_deadline_a_window_is_near(api: FlaskClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("api.carbon.WINDOW", 3 * HOUR)
+    assert get(api, "window?duration_h=2")["g_per_kwh"] == 500
+    deadline = (hour_now() + 20 * HOUR).isoformat().replace("+", "%2B")
+    assert get(api, f"window?duration_h=2&deadline={deadline}")["g_per_kwh"] == 100
+
+
 def test_a_window_that_cannot_be_is_refused(api: FlaskClient) -> None:
     past = "2020-01-01T00:00:00Z"
     assert "do not fit" in get(api, f"window?duration_h=2&deadline={past}", 422)["error"]["message"]
