@@ -137,10 +137,17 @@ def _check_length(max_body_bytes: int) -> None:
 def _check_points(settings: Settings) -> None:
     """Refuse a batch of far too many points unparsed: 8 MB of digits are 300 MB of Python numbers.
 
-    Each point has three numbers, each of which has at most one comma, and each metric one more.
+    Each point has three numbers, each of which has at most one comma, and each metric one more, three lists
+    and an object.
     """
     most = settings.max_batch_points
-    if request.get_data().count(b",") > 3 * most + settings.max_metrics + _OTHER_COMMAS:
+    body = request.get_data()
+    if body.count(b"[") + body.count(b"{") > 4 * settings.max_metrics + _OTHER_COMMAS:
+        raise InvalidInput(
+            f"The batch has more lists than {settings.max_metrics} metrics do, the limit set by "
+            "WATTLE_MAX_METRICS. Send fewer metrics at once; nothing of it was stored."
+        )
+    if body.count(b",") > 3 * most + settings.max_metrics + _OTHER_COMMAS:
         raise InvalidInput(
             f"The batch has more than {most} points, the limit set by WATTLE_MAX_BATCH_POINTS. Send smaller "
             "ones; nothing of it was stored.",

@@ -21,6 +21,9 @@ _TILE_SIDE: Final = 160
 _EXACT_SIDE: Final = 64
 _PNG: Final = b"\x89PNG\r\n\x1a\n"
 _JPEG: Final = b"\xff\xd8\xff"
+# Each scan of a progressive JPEG goes through the whole picture: encoders make about ten, a bomb a million.
+_SCAN: Final = b"\xff\xda"
+_MOST_SCANS: Final = 100
 # Start of frame, which holds the size; C4, C8 and CC mean other things.
 _SIZES: Final = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 # Markers that no length follows.
@@ -88,6 +91,8 @@ def _read(place: int, text: str) -> bytes:
         raise _refuse(place, "is neither a PNG nor a JPEG")
     if not (1 <= size[0] <= MAX_SIDE and 1 <= size[1] <= MAX_SIDE):
         raise _refuse(place, f"has {size[0]} x {size[1]} pixels; at most {MAX_SIDE} x {MAX_SIDE} are taken")
+    if content.startswith(_JPEG) and content.count(_SCAN) > _MOST_SCANS:
+        raise _refuse(place, f"is a JPEG of more than {_MOST_SCANS} scans")
     return content
 
 

@@ -83,17 +83,26 @@ class LiveStage:
         self._arrivals.clear()
 
     def _run(self) -> None:
-        with selectors.DefaultSelector() as selector:
-            while not self._is_stopping:
-                started_s = time.monotonic()
-                self._welcome(selector)
-                if not self._viewers:
-                    self._rest()
-                    continue
-                self._refresh(started_s)
-                self._show(time.monotonic())
-                self._listen(selector, until_s=started_s + FRAME_S)
-                self._dismiss(selector)
+        try:
+            with selectors.DefaultSelector() as selector:
+                while not self._is_stopping:
+                    self._show_frame(selector)
+        finally:
+            # The next thread has a selector of its own, which would not know them; they come again.
+            for viewer in self._viewers:
+                viewer.close()
+            self._viewers.clear()
+
+    def _show_frame(self, selector: selectors.BaseSelector) -> None:
+        started_s = time.monotonic()
+        self._welcome(selector)
+        if not self._viewers:
+            self._rest()
+            return
+        self._refresh(started_s)
+        self._show(time.monotonic())
+        self._listen(selector, until_s=started_s + FRAME_S)
+        self._dismiss(selector)
 
     def _rest(self) -> None:
         """Wait for somebody to come."""

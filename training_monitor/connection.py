@@ -87,6 +87,11 @@ class Connection:
             raise KeyNeeded(f"Wattle at {self.api_url} wants another WATTLE_API_TOKEN: {said}")
         if answer.status_code >= 500 or answer.status_code in _LATER:
             raise ServerAway(f"Wattle at {self.api_url} answered {answer.status_code}: {said}")
+        if not _is_ours(answer):
+            # Nothing may be given up for what a proxy, or whatever else has this port, says.
+            raise ServerAway(
+                f"What answers {answer.status_code} at {self.api_url} is not Wattle; set WATTLE_API_URL."
+            )
         raise ServerRefused(answer.status_code, said)
 
     def _parse(self, answer: httpx.Response) -> Any:
@@ -94,6 +99,15 @@ class Connection:
             return answer.json()
         except ValueError as error:
             raise ServerAway(f"What answers at {self.api_url} is not Wattle; set WATTLE_API_URL.") from error
+
+
+def _is_ours(answer: httpx.Response) -> bool:
+    """Whether an error is one of Wattle's API: {"error": {"code", "message", …}}."""
+    try:
+        error = answer.json()["error"]
+        return isinstance(error["code"], str) and isinstance(error["message"], str)
+    except (ValueError, KeyError, TypeError):
+        return False
 
 
 def _reason(answer: httpx.Response) -> str:

@@ -47,8 +47,9 @@ class Journal:
         first: gives what a segment begins with, so that it can be read without those before it.
         """
         self._folder, self._name, self._first = folder, name, first
-        self._segments = sorted(int(path.suffix[1:]) for path in folder.glob(f"{name}.[0-9]*")) or [1]
-        self.place = self._read_place()
+        found = sorted(int(path.suffix[1:]) for path in folder.glob(f"{name}.[0-9]*"))
+        self.place = self._read_place(found[0] if found else 1)
+        self._segments = found or [self.place.segment]
         self._written = self._find_end()
         self._stream = -1
         self._unsynced = False
@@ -85,15 +86,21 @@ class Journal:
         """
         place = self.place
         while True:
+            # Before it is read: what is appended meanwhile may be its last and begin the next one.
+            newest = self._segments[-1]
             chunks = list(self._take(place.segment, place.end, most_bytes))
-            if chunks or place.segment >= self._segments[-1]:
+            if chunks or place.segment >= newest:
                 break
-            self._path(place.segment).unlink(missing_ok=True)
-            self._segments.remove(place.segment)
-            place = Place(place.seq, self._segments[0], 0, 0)
+            place = Place(place.seq, min(n for n in self._segments if n > place.segment), 0, 0)
         if chunks:
             self._mark(Place(seq, place.segment, place.end, chunks[-1].end))
+            self._drop_before(place.segment)
         return chunks
+
+    def _drop_before(self, segment: int) -> None:
+        for sent in [number for number in self._segments if number < segment]:
+            self._path(sent).unlink(missing_ok=True)
+            self._segments.remove(sent)
 
     def current(self) -> list[Chunk]:
         """Return the chunks of the batch that was noted last; it may have arrived or not."""
@@ -166,8 +173,8 @@ class Journal:
     def _has_place(self) -> bool:
         return (self._folder / f"{self._name}.place").exists()
 
-    def _read_place(self) -> Place:
+    def _read_place(self, first: int) -> Place:
         path = self._folder / f"{self._name}.place"
         if path.exists() and len(kept := path.read_bytes()) == _PLACE.size:
             return Place(*_PLACE.unpack(kept))
-        return Place(0, self._segments[0], 0, 0)
+        return Place(0, first, 0, 0)

@@ -121,3 +121,12 @@ def test_sixteen_of_many_are_spread_evenly() -> None:
     assert spread(5) == [0, 1, 2, 3, 4]
     assert spread(24) == [0, 1, 3, 4, 6, 7, 9, 10, 12, 13, 15, 16, 18, 19, 21, 22]
     assert spread(128) == list(range(0, 128, 8))
+
+
+def test_a_jpeg_of_endless_scans_is_refused_before_it_is_decoded() -> None:
+    file = BytesIO()
+    Image.new("L", (64, 64)).save(file, "JPEG", progressive=True)
+    assert shown(file.getvalue())
+    bomb = file.getvalue()[:-2] + b"\xff\xda\x00\x08\x01\x01\x00\x01\x3f\x00" * 200
+    with pytest.raises(InvalidInput, match="scans"):
+        make_tiles(samples(bomb))

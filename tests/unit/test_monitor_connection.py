@@ -69,11 +69,11 @@ def answering(answer: Callable[[httpx.Request], httpx.Response]) -> Connection:
     [
         (400, ServerRefused), (401, KeyNeeded), (403, KeyNeeded), (404, ServerRefused), (408, ServerAway),
         (409, ServerRefused), (413, ServerRefused), (422, ServerRefused), (429, ServerAway),
-        (500, ServerAway), (502, ServerAway), (503, ServerAway), (302, ServerRefused),
+        (500, ServerAway), (502, ServerAway), (503, ServerAway),
     ],
 )  # fmt: skip
 def test_only_what_may_succeed_later_is_tried_again(status: int, error: type[MonitorError]) -> None:
-    said = {"error": {"message": "Because."}}
+    said = {"error": {"code": "no", "message": "Because."}}
     with pytest.raises(error, match="Because") as raised:
         answering(lambda _request: httpx.Response(status, json=said)).get("/x")
     assert type(raised.value) is error
@@ -98,3 +98,25 @@ def test_the_address_is_this_host_unless_it_is_set(monkeypatch: pytest.MonkeyPat
     assert default_url() == "http://127.0.0.1:5000"
     monkeypatch.setenv("WATTLE_API_URL", "http://a.example")
     assert default_url() == "http://a.example"
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        httpx.Response(301, headers={"location": "https://elsewhere/"}),
+        httpx.Response(404, text="<h1>Not Found</h1>"),
+        httpx.Response(405, json={"detail": "Method Not Allowed"}),
+        httpx.Response(422, json={"error": "of something else"}),
+    ],
+)
+def test_what_is_not_wattles_own_no_is_no_refusal(answer: httpx.Response) -> None:
+    connection = Connection("http://127.0.0.1:1", transport=httpx.MockTransport(lambda _: answer))
+    with pytest.raises(ServerAway, match="is not Wattle"):
+        connection.post("/x", {})
+
+
+def test_wattles_own_no_is_one() -> None:
+    body = {"error": {"code": "not_found", "message": "There is no such run.", "details": []}}
+    transport = httpx.MockTransport(lambda _: httpx.Response(404, json=body))
+    with pytest.raises(ServerRefused, match="no such run"):
+        Connection("http://127.0.0.1:1", transport=transport).post("/x", {})

@@ -106,3 +106,52 @@ def test_a_full_disk_costs_what_did_not_fit_and_nothing_else(
     monkeypatch.undo()
     journal.append(b"after")
     assert data_of(journal.next_chunks(1, PLENTY)) == [b"before", b"after"]
+
+
+def test_nothing_is_lost_when_a_segment_ends_while_it_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "SEGMENT_BYTES", 10)
+    journal = Journal(tmp_path, "points")
+    take = journal._take
+
+    def take_meanwhile(segment: int, start: int, most_bytes: int) -> list[Chunk]:
+        chunks = list(take(segment, start, most_bytes))
+        if not chunks and not journal._written:
+            journal.append(b"the last of its segment")
+            journal.append(b"the first of the next")
+        return chunks
+
+    monkeypatch.setattr(journal, "_take", take_meanwhile)
+    journal.next_chunks(1, PLENTY)
+    assert data_of(journal.next_chunks(1, PLENTY)) == [b"the last of its segment"]
+    assert data_of(journal.next_chunks(2, PLENTY)) == [b"the first of the next"]
+
+
+def test_a_segment_that_could_not_be_begun_holds_nothing_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "SEGMENT_BYTES", 1)
+    journal = Journal(tmp_path, "points")
+    journal.append(b"one")
+    assert data_of(journal.next_chunks(1, PLENTY)) == [b"one"]
+    with monkeypatch.context() as full:
+        full.setattr(os, "pwrite", lambda *_: 0)
+        with pytest.raises(OSError, match="full"):
+            journal.append(b"two")
+    assert journal.next_chunks(2, PLENTY) == []
+    assert journal.next_chunks(2, PLENTY) == []
+    journal.append(b"two")
+    assert data_of(journal.next_chunks(2, PLENTY)) == [b"two"]
+
+
+def test_a_place_without_its_file_is_where_it_goes_on(tmp_path: Path) -> None:
+    journal = Journal(tmp_path, "points")
+    journal.append(b"one")
+    journal.next_chunks(1, PLENTY)
+    (tmp_path / "points.000001").rename(tmp_path / "points.000003")
+    (tmp_path / "points.place").write_bytes(module._PLACE.pack(1, 3, 0, journal.place.end))
+    (tmp_path / "points.000003").unlink()
+    again = Journal(tmp_path, "points")
+    again.append(b"two")
+    assert (tmp_path / "points.000003").exists()
