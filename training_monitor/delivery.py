@@ -71,6 +71,7 @@ class Delivery:
         self.refusal: str | None = None
         """Why the server takes nothing of this run any more."""
         self._refused: set[str] = set()
+        self._apart: set[int] = set()
         self._beats = 0
         self._acted = (0, 0)
         self._reader = PointReader()
@@ -132,14 +133,19 @@ class Delivery:
 
     def _send_part(self, part: Mapping[str, Column], seq: int) -> None:
         wanted = {name: column for name, column in part.items() if name not in self._refused}
-        try:
-            self._post_points(encode_points(self._spool.head.session, seq, wanted))
-        except ServerRefused as error:
-            if self._note_gone(error):
+        if seq not in self._apart:
+            try:
+                self._post_points(encode_points(self._spool.head.session, seq, wanted))
+            except ServerRefused as error:
+                if self._note_gone(error):
+                    return
+                # From now on: the server may go away after some of them, which it would take again as one.
+                self._apart.add(seq)
+            else:
                 return
-            # Nothing of a refused body is stored. One metric must not cost the others their points.
-            for column in wanted.values():
-                self._send_column(column, seq)
+        # Nothing of a refused body is stored. One metric must not cost the others their points.
+        for column in wanted.values():
+            self._send_column(column, seq)
 
     def _send_column(self, column: Column, seq: int) -> None:
         # Each has a sequence of its own: a number says what has come, and these come one by one.

@@ -5,12 +5,11 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.monitor_server import MonitorServer, monitor_server
+from tests.monitor_server import MonitorServer
 from tests.programs import ROOT
 
 BEGIN = """
@@ -19,12 +18,6 @@ monitor = TrainingMonitor("forgetful")
 for step in range(1000):
     monitor.log_metrics({"loss": step}, step)
 """
-
-
-@pytest.fixture
-def server() -> Iterator[MonitorServer]:
-    with monitor_server() as started:
-        yield started
 
 
 def run(code: str, server: MonitorServer, folder: Path) -> subprocess.CompletedProcess[str]:

@@ -9,7 +9,6 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -194,23 +193,6 @@ def test_without_strict_a_refused_run_is_said_and_ends_no_training(
     monitor.log_metrics({"loss": 1.0}, 0)
     assert monitor.finish()
     assert list(spool.iterdir()) == []
-
-
-def test_one_metric_that_the_server_refuses_costs_the_others_nothing(
-    start: Start, server: MonitorServer, caplog: pytest.LogCaptureFixture
-) -> None:
-    server.refuse = lambda _path, body: (
-        Refusal(422, "bad has too many points.") if body and "bad" in body.get("points", {}) else None
-    )
-    monitor = start()
-    for step in range(3):
-        monitor.log_metrics({"loss": step, "bad": step, "acc": step}, step)
-        wait_until(partial(has_points, server, "acc", step + 1))
-    assert monitor.finish()
-    run = server.only_run
-    assert sorted(run.points) == ["acc", "loss"]
-    assert [point[0] for point in run.points["loss"]] == [0, 1, 2]
-    assert caplog.text.count("No more points of bad") == 1
 
 
 def test_a_run_that_was_deleted_is_said_once_and_nothing_is_kept_for_it(
