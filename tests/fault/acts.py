@@ -68,4 +68,7 @@ def child_of(worker: subprocess.Popen[bytes]) -> psutil.Process:
 
 def has_ended(process: psutil.Process) -> bool:
     """Whether a process is gone; a zombie has ended, but whoever adopted it has not asked yet."""
-    return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
+    try:
+        return process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True

@@ -14,6 +14,7 @@ from pydantic import JsonValue
 
 from redis_db import RedisDB
 from schema import RunOptions, Status
+from tests.fault.acts import has_ended
 from tests.fault.test_resume import weights_of, without_costs
 from tests.programs import Programs, wait_until
 
@@ -37,11 +38,6 @@ def find_ranks(pid: int) -> dict[int, psutil.Process]:
     return {int(process.environ()["RANK"]): process for process in ranks}
 
 
-def has_ended(processes: list[psutil.Process]) -> bool:
-    # A zombie has ended, but whoever adopted it has not asked yet.
-    return all(not process.is_running() or process.status() == psutil.STATUS_ZOMBIE for process in processes)
-
-
 def test_ranks_whose_worker_is_killed_or_stopped_end_with_it_and_resume_with_the_same_bits(
     store: RedisDB, programs: Programs, tmp_path: Path
 ) -> None:
@@ -53,7 +49,7 @@ def test_ranks_whose_worker_is_killed_or_stopped_end_with_it_and_resume_with_the
         assert len(find_ranks(worker.pid)) == 2
         worker.send_signal(kind)
         worker.wait()
-        wait_until(lambda left=theirs: has_ended(left), what="processes of the run")  # type: ignore[misc] # bound
+        wait_until(lambda left=theirs: all(map(has_ended, left)), what="processes of the run")  # type: ignore[misc] # bound
         if kind is signal.SIGTERM:
             assert store.runs.get(run_id).status is Status.WAITING
     assert store.runs.get(run_id).epochs_done < 30
@@ -90,7 +86,7 @@ def test_a_rank_that_dies_fails_the_run_at_once_and_takes_all_others_along(
         error = store.runs.get(run_id).error
         assert error is not None
         assert error.message.startswith(f"Rank {victim} was ended by SIGKILL.")
-        wait_until(lambda theirs=theirs: has_ended(theirs))  # type: ignore[misc] # bound
+        wait_until(lambda theirs=theirs: all(map(has_ended, theirs)))  # type: ignore[misc] # bound
     assert worker.poll() is None
 
 
@@ -122,7 +118,8 @@ def test_ranks_end_with_whoever_started_them_even_if_they_hang(store: RedisDB, p
     for victim in ("leash", "torchrun"):
         hung = train_until_hung(store, worker)
         (hung.leash if victim == "leash" else hung.torchrun).kill()
-        wait_until(lambda hung=hung: has_ended([hung.leash, hung.torchrun, *hung.ranks]), what=victim)  # type: ignore[misc] # bound
+        theirs = [hung.leash, hung.torchrun, *hung.ranks]
+        wait_until(lambda theirs=theirs: all(map(has_ended, theirs)), what=victim)  # type: ignore[misc] # bound
         wait_until(
             lambda hung=hung: store.runs.get(hung.run_id).status is Status.FAILED,  # type: ignore[misc] # bound
             what=victim,
@@ -134,4 +131,4 @@ def test_ranks_end_with_whoever_started_them_even_if_they_hang(store: RedisDB, p
     theirs = descendants(worker.pid)
     worker.kill()
     worker.wait()
-    wait_until(lambda: has_ended(theirs), what="worker")
+    wait_until(lambda: all(map(has_ended, theirs)), what="worker")
