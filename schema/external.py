@@ -12,6 +12,7 @@ from schema.values import Record
 SESSION_PATTERN: Final = r"^[0-9a-z]{1,64}$"
 MAX_NAME_CHARACTERS: Final = 250
 MAX_TAGS: Final = 32
+MAX_LINES_AT_ONCE: Final = 1_000
 # The last second of the year 9999, with which every calendar ends.
 MAX_TIME_S: Final = 253_402_300_799.0
 # Beyond it JSON does not tell two numbers apart.
@@ -124,7 +125,7 @@ class LinesRequest(Record):
 
     session: Session
     seq: Sequence
-    lines: Annotated[list[StatedLine], Field(max_length=1_000)]
+    lines: Annotated[list[StatedLine], Field(max_length=MAX_LINES_AT_ONCE)]
 
 
 class BatchReply(Record):
