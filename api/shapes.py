@@ -37,9 +37,10 @@ class Shape(NamedTuple):
 
 
 def check_shape(body: bytes, shape: Shape) -> None:
-    """Raise InvalidInput where a body holds more than its shape, or is no JSON and seems to; nothing is parsed.
+    """Raise InvalidInput where a body holds more than its shape, or is no JSON and seems to.
 
-    Never for JSON that holds no more: where brackets and commas are too many, those within texts are left out.
+    Nothing is parsed. JSON that holds no more is never refused: where brackets and commas are too
+    many, those within texts are left out.
     """
     if _is_within(body, shape):
         return
