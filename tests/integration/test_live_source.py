@@ -21,7 +21,7 @@ def test_of_a_run_with_many_metrics_the_newest_points_of_each_are_read(db: Redis
     shown = source.views[run_id]
     newest = list(range(POINTS - METRICS_POINTS // METRICS, POINTS))
     assert shown.snapshot()["metrics"]["m7"]["steps"] == newest
-    record(db, run_id, batch(2, **dict.fromkeys(names, [0.25])))
+    record(db, run_id, batch(2, **{name: [0.25] for name in names}))
     source.refresh({run_id}, 1.0, wait_s=0.01)
     news = shown.take_news()
     assert news is not None
