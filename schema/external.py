@@ -55,6 +55,9 @@ class ExperimentRequest(Record):
         max_length=64,
         description="the id of such a run, to go on with it under its own name",
     )
+    session: Session | None = Field(
+        None, description="whose batches will come; how the session that opened last ends is how the run does"
+    )
 
 
 class ParamsRequest(Record):
@@ -104,6 +107,9 @@ class StatusRequest(Record):
     status: Literal["completed", "done", "failed", "cancelled"] = Field(description="completed is done")
     reason: str | None = Field(None, max_length=1_000, description="why, for a person")
     error: StatedError | None = Field(None, description="for failed")
+    session: Session | None = Field(
+        None, description="who says so; where another one has opened the run since, nothing changes"
+    )
 
     @property
     def end(self) -> Literal[Status.DONE, Status.FAILED, Status.CANCELLED]:

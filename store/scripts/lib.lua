@@ -453,6 +453,22 @@ local function reopen(run_id, state, time, reason)
   state.status, state.is_silent, state.request = "running", nil, ""
 end
 
+-- True where another session has opened a run since this one did. session: "" where a script does not say which it is.
+local function is_superseded(run_id, session)
+  local newest = redis.call("HGET", key("run", run_id), "session")
+  return session ~= "" and newest and newest ~= session
+end
+
+-- Takes a session as the newest of its run.
+local function open_session(run_id, session)
+  if session ~= "" then
+    redis.call("HSET", key("sources", run_id), session .. ":open", 1)
+  end
+  if session ~= "" or redis.call("HEXISTS", key("run", run_id), "session") == 1 then
+    redis.call("HSET", key("run", run_id), "session", session)
+  end
+end
+
 -- Notes that the script of a run was heard of; one that was ended for its silence goes on. Its duration is the time in
 -- which it was heard of: what passed while it had ended is none of it. day: on which that counts, or nil for that of ``time``.
 local function hear(run_id, state, time, day)

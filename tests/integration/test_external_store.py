@@ -283,6 +283,8 @@ def test_a_session_too_many_is_refused(db: RedisDB, raw: redis.Redis) -> None:
         record(db, run_id, batch(loss=[1.0]))
     with pytest.raises(InvalidInput, match="sessions"):
         db.external.append_log(run_id, lines(1, "one"))
+    with pytest.raises(InvalidInput, match="sessions"):
+        db.external.reopen(run_id, session="s")
     assert record(db, run_id, batch(2, session="x1", loss=[1.0])) == 1
 
 
@@ -320,7 +322,7 @@ def test_scripts_know_the_day_of_a_time(raw: redis.Redis) -> None:
     shared = (Path(scripts.__file__).parent / "lib.lua").read_text("utf-8")
     times = [86_400 * day + second for day in range(0, 70_000, 13) for second in (0, 86_399)]
     days = raw.eval(
-        f"{shared}\nlocal days = {{}}\nfor i, time in ipairs(ARGV) do days[i] = day_of(time) end\nreturn days",
+        f"{shared}\nlocal days = {{}}\nfor i, time in ipairs(ARGV) do days[i] = day_of(time) end return days",
         0,
         *map(str, times),
     )
