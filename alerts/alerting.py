@@ -116,6 +116,8 @@ def _start(work: Callable[[], object], name: str) -> threading.Thread:
             log.warning("%s: waiting for Redis: %s", name, error)
         except WattleError as error:
             log.warning("%s: failed and will be tried again: %s", name, error)
+        except Exception:  # around all rules or a channel: whatever it is, the program's log has to say it
+            log.exception("%s: failed and will be tried again", name)
 
     thread = threading.Thread(target=run, name=name, daemon=True)
     thread.start()

@@ -72,7 +72,7 @@ class TrainHeaders(BaseModel):
     idempotency_key: str | None = Field(
         None,
         pattern=r"^[\x21-\x7e]{1,200}$",
-        description="1 to 200 visible ASCII characters; for 24 h the same key answers with the same run or note",
+        description="1 to 200 visible ASCII characters; for 24 h one key answers with one run or note",
     )
 
 

@@ -34,6 +34,7 @@ class Alerts:
     def __init__(self, connection: Connection, keys: Keys) -> None:
         self._connection = connection
         self._keys = keys
+        self._unreadable: frozenset[str] = frozenset()
 
     def list_rules(self) -> Sequence[AlertRule]:
         """Return all rules, by name; one that another version wrote and this one cannot read is left out."""
@@ -73,14 +74,28 @@ class Alerts:
             raise _no_rule(rule_id)
 
     def look(self) -> Look:
-        """Return what the next round of the rules begins with."""
+        """Return what the next round of the rules begins with.
+
+        A state that another version wrote and this one cannot read is left out: its condition begins anew.
+        """
         progress, states = self._connection.call_many(
             [("HGETALL", self._keys.of("alert_progress")), ("HGETALL", self._keys.of("alert_states"))]
         )
-        readable = {
-            field: RuleState.model_validate_json(text, extra="ignore") for field, text in states.items()
-        }
-        return Look.model_validate({"number": 0, **progress, "states": readable})
+        readable: dict[str, RuleState] = {}
+        unreadable: dict[str, ValidationError] = {}
+        for field, text in states.items():
+            try:
+                readable[field] = RuleState.model_validate_json(text, extra="ignore")
+            except ValidationError as error:
+                unreadable[field] = error
+        self._note_unreadable(unreadable)
+        return Look.model_validate({"number": 0, **progress, "states": readable}, extra="ignore")
+
+    def _note_unreadable(self, states: Mapping[str, ValidationError]) -> None:
+        """Say in the log which states cannot be read; not again each second."""
+        for field in states.keys() - self._unreadable:
+            log.warning("an alert state is left out: it cannot be read: %s", field, exc_info=states[field])
+        self._unreadable = frozenset(states)
 
     def commit(
         self, look: Look, cursor: str, changes: Mapping[str, RuleState | None], alerts: Iterable[Alert]

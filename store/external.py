@@ -180,7 +180,7 @@ class External:
     def add_note(self, run_id: str, text: str, *, idempotency_key: str | None = None) -> Added:
         """Add a note to any run; an idempotency_key of the last 24 h answers with its note.
 
-        Atomic (add_note.lua). Raises Conflict when the run has MAX_NOTES, or the key was used for another text.
+        Atomic (add_note.lua). Raises Conflict when the run has MAX_NOTES, or the key was another note's.
         """
         keys = [self._keys.of("run", run_id), self._keys.of("notes", run_id)]
         if idempotency_key is not None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from api.live_source import LiveSource
 from api.live_view import METRICS_POINTS, points_of_each
 from redis_db import RedisDB
@@ -13,7 +15,9 @@ METRICS, POINTS = 100, 600
 def test_of_a_run_with_many_metrics_the_newest_points_of_each_are_read(db: RedisDB) -> None:
     run_id = begin(db)
     names = [f"m{number}" for number in range(METRICS)]
-    record(db, run_id, batch(**{name: [0.5] * POINTS for name in names}))
+    many: dict[str, Any] = {name: [0.5] * POINTS for name in names}
+    one: dict[str, Any] = {name: [0.25] for name in names}
+    record(db, run_id, batch(**many))
     found = db.metrics.list_new(run_id, {}, most=points_of_each)
     assert sum(len(points) for _, points in found.values()) == METRICS_POINTS
     source = LiveSource(db)
@@ -21,7 +25,7 @@ def test_of_a_run_with_many_metrics_the_newest_points_of_each_are_read(db: Redis
     shown = source.views[run_id]
     newest = list(range(POINTS - METRICS_POINTS // METRICS, POINTS))
     assert shown.snapshot()["metrics"]["m7"]["steps"] == newest
-    record(db, run_id, batch(2, **{name: [0.25] for name in names}))
+    record(db, run_id, batch(2, **one))
     source.refresh({run_id}, 1.0, wait_s=0.01)
     news = shown.take_news()
     assert news is not None
