@@ -11,12 +11,12 @@ import select
 import sys
 import time
 import traceback
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from multiprocessing.connection import Client, Connection
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from schema import Checkpoint, Record, Request, Scalar, TrainingContext
+from schema import NOBODY, Checkpoint, LivePoint, LiveTile, Record, Request, Scalar, TrainingContext
 from trainers.allocator import keep_freed_memory
 from trainers.params import CnnHyperParams
 from trainers.parent import die_with_parent
@@ -32,8 +32,10 @@ from trainers.rank_messages import (
     ModelSaved,
     ModelsCleared,
     Saved,
+    Shown,
     Stepped,
     Stored,
+    Watched,
     decode_answer,
     encode,
 )
@@ -73,6 +75,7 @@ class RankControl:
         self._team = team
         self._request: Request | None = None
         self._stepped_s = 0.0
+        self._is_watched = False
         # Connection.poll makes a selector each time, 50 µs: per cent of a step on small images.
         self._arrivals = select.poll()
         self._arrivals.register(pipe.fileno(), select.POLLIN)
@@ -105,9 +108,20 @@ class RankControl:
         match decode_answer(self._pipe.recv_bytes()):
             case Asked(request=request):
                 self._request = request
+            case Watched(is_watched=is_watched):
+                self._is_watched = is_watched
             case Stored() as stored:
                 return stored
         return None
+
+    def is_watched(self) -> bool:
+        """Whether somebody watches the run live, as rank 0 has heard."""
+        return self._is_watched
+
+    def show(self, points: Sequence[LivePoint], tiles: Sequence[LiveTile], *, batch_size: int) -> None:
+        """Send what those who watch are to see."""
+        shown = Shown(points=tuple(points), tiles=tuple(tiles), batch_size=batch_size)
+        self._pipe.send_bytes(encode(shown))
 
     def ask(self, message: Record, content: bytes | None = None) -> None:
         """Have something done by the process that started the ranks. Raises OSError when it failed there."""
@@ -186,6 +200,7 @@ def _train(pipe: Connection, rank: int, job: Job, meeting: Path) -> None:
         model_licence=job.model_licence,
         checkpoints=RelayedCheckpoints(team, control, newest) if has_place else None,
         checkpoint_every_s=job.checkpoint_every_s or 0.0,
+        audience=control if rank == 0 else NOBODY,
     )
     epochs = train_cnn(hyper_params, context, team=team)
     while True:

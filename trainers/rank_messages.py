@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, JsonValue, TypeAdapter
 
-from schema import EpochResult, Record, Request, Scalar
+from schema import EpochResult, LivePoint, LiveTile, Record, Request, Scalar
 
 
 class Joined(Record):
@@ -69,6 +69,15 @@ class ModelsCleared(Record):
     kind: Literal["models_cleared"] = "models_cleared"
 
 
+class Shown(Record):
+    """What those who watch are to see: losses of rank 0's images, and some of these."""
+
+    kind: Literal["shown"] = "shown"
+    points: tuple[LivePoint, ...]
+    tiles: tuple[LiveTile, ...]
+    batch_size: int
+
+
 class Failed(Record):
     """A rank cannot go on."""
 
@@ -108,6 +117,13 @@ class Asked(Record):
     request: Request
 
 
+class Watched(Record):
+    """Somebody watches, or nobody does any more."""
+
+    kind: Literal["watched"] = "watched"
+    is_watched: bool
+
+
 class Stored(Record):
     """What rank 0 wanted kept or deleted is, or is not, and why."""
 
@@ -116,10 +132,20 @@ class Stored(Record):
 
 
 Said = Annotated[
-    Joined | Stepped | Described | Logged | EpochEnded | Saved | ModelSaved | ModelsCleared | Failed | Ended,
+    Joined
+    | Stepped
+    | Described
+    | Logged
+    | EpochEnded
+    | Saved
+    | ModelSaved
+    | ModelsCleared
+    | Shown
+    | Failed
+    | Ended,
     Field(discriminator="kind"),
 ]
-Answer = Annotated[Asked | Stored, Field(discriminator="kind")]
+Answer = Annotated[Asked | Watched | Stored, Field(discriminator="kind")]
 _said: TypeAdapter[Said] = TypeAdapter(Said)
 _answer: TypeAdapter[Answer] = TypeAdapter(Answer)
 

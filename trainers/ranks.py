@@ -27,8 +27,10 @@ from trainers.rank_messages import (
     ModelSaved,
     ModelsCleared,
     Saved,
+    Shown,
     Stepped,
     Stored,
+    Watched,
     encode,
 )
 from trainers.rank_process import RankProcesses, Welcome
@@ -57,6 +59,7 @@ def train_on_ranks(hyper_params: CnnHyperParams, context: TrainingContext) -> Ep
                     relay.take(message, tensors)
             if relay.should_leave(has_heard=bool(frames)):
                 return None
+            relay.tell_audience()
             relay.check()
         return relay.ended.reason
 
@@ -68,7 +71,7 @@ class _Relay:
         self._ranks = ranks
         self._context = context
         self._step = self._told_step = 0
-        self._has_asked = False
+        self._has_asked = self._is_watched = False
         self._failures: list[Failed] = []
         self._failed_s: float | None = None
         self.ended: Ended | None = None
@@ -88,6 +91,8 @@ class _Relay:
                 self._ranks.answer(Stored(error=self._save_model(model, tensors)))
             case ModelsCleared():
                 self._ranks.answer(Stored(error=self._clear_models()))
+            case Shown(points=points, tiles=tiles, batch_size=size):
+                self._context.audience.show(points, tiles, batch_size=size)
             case Failed() as failed:
                 self._failures.append(failed)
                 if explained := _rebuild(failed):
@@ -111,6 +116,13 @@ class _Relay:
         self._ranks.answer(Asked(request=request))
         self._has_asked = True
         return not self._ranks.has_begun
+
+    def tell_audience(self) -> None:
+        """Let rank 0 know when somebody comes to watch, or the last one goes."""
+        is_watched = self._context.audience.is_watched()
+        if is_watched != self._is_watched and self._ranks.has_begun:
+            self._ranks.answer(Watched(is_watched=is_watched))
+            self._is_watched = is_watched
 
     def check(self) -> None:
         """Raise TrainerDied once it is known which rank died, and of what."""

@@ -189,8 +189,18 @@ class Training:
             self.latest = Batch(pixels, logits.detach(), labels)
 
     def copy_losses(self, count: int) -> Tensor:
-        """Return the mean losses of the epoch's last ``count`` batches, without a sync."""
-        return self._figures[self.batch - count : self.batch, 0].clone()
+        """Return the mean losses of the epoch's last ``count`` batches, without a sync.
+
+        In a team they are those of this rank's images, before ``add_up``.
+        """
+        losses = self._figures[self.batch - count : self.batch, 0].clone()
+        if self.team.size > 1:
+            # What it added to the mean of the batch; the last batch is smaller than the others.
+            whole, last = (self._sizes[place] / max(1, len(self._draws[place])) for place in (0, -1))
+            losses *= whole
+            if self.is_epoch_complete:
+                losses[-1:] *= last / whole
+        return losses
 
     def add_up(self) -> None:
         """Make the epoch's figures those of all ranks, on every rank."""

@@ -6,7 +6,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from multiprocessing import Pipe
 from pathlib import Path
@@ -17,7 +17,16 @@ import torch
 from safetensors.torch import load_file
 
 from errors import DatasetUnavailable, TrainingFailed
-from schema import Checkpoint, EpochResult, Request, TrainingContext
+from schema import (
+    NOBODY,
+    Audience,
+    Checkpoint,
+    EpochResult,
+    LivePoint,
+    LiveTile,
+    Request,
+    TrainingContext,
+)
 from tests.integration.test_trainers import CollectingControl
 from trainers.checkpoints import Checkpoints, open_checkpoints
 from trainers.cnn import train_cnn
@@ -75,6 +84,8 @@ def train(
     control: CollectingControl | None = None,
     checkpoint_every_s: float = 0,
     /,
+    *,
+    audience: Audience = NOBODY,
     **hyper_params: object,
 ) -> list[EpochResult]:
     """Train on digits in batches of 160, the last of which has 157 images for its two ranks."""
@@ -85,6 +96,7 @@ def train(
         checkpoints=open_checkpoints(str(folder), "run"),
         checkpoint_every_s=checkpoint_every_s,
         models=open_models(str(folder / "models"), "run"),
+        audience=audience,
     )
     chosen = {"num_epochs": 2, "batch_size": 160, "validation_fraction": 0.1, "seed": 3, **hyper_params}
     return list(train_cnn(CnnHyperParams.model_validate(chosen), context))
@@ -134,6 +146,33 @@ def test_a_network_with_batch_norm_trains_on_two_ranks_as_in_one_process(tmp_pat
     expected = weights(tmp_path / "one")
     for name, value in weights(tmp_path / "two").items():
         torch.testing.assert_close(value, expected[name], rtol=1e-3, atol=3e-4)
+
+
+class Watcher:
+    """Watches all the time, and keeps what is shown."""
+
+    def __init__(self) -> None:
+        self.points: list[LivePoint] = []
+        self.tiles: list[LiveTile] = []
+
+    def is_watched(self) -> bool:
+        return True
+
+    def show(self, points: Sequence[LivePoint], tiles: Sequence[LiveTile], *, batch_size: int) -> None:
+        assert batch_size == 160
+        self.points += points
+        self.tiles += tiles
+
+
+def test_who_watches_two_ranks_sees_the_losses_and_images_of_rank_0(tmp_path: Path) -> None:
+    watcher = Watcher()
+    # At such a rate nothing is learnt: every loss is near that of guessing.
+    (_, result) = train(tmp_path, gpus=2, learning_rate=1e-9, audience=watcher)
+    assert [point.iteration for point in watcher.points] == list(range(1, 19))
+    losses = [float(point.loss) for point in watcher.points]
+    assert losses == pytest.approx([result.train_loss] * 18, rel=0.1)
+    assert len(watcher.tiles) == 16
+    assert {tile.ground_truth for tile in watcher.tiles} <= {str(digit) for digit in range(10)}
 
 
 @pytest.fixture(scope="module")

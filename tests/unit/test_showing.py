@@ -10,12 +10,15 @@ import pytest
 import torch
 from PIL import Image
 from torch import Tensor
+from torch.nn.functional import cross_entropy
 
 from schema import EpochResult, LivePoint, LiveTile
 from tests.unit.test_loop import RecordingControl, fingerprint, make_data, params, start
 from trainers import showing
+from trainers.augmentation import Draw
 from trainers.loop import train
 from trainers.showing import INTERVAL_S, Showing
+from trainers.team import Alone, take_share
 from trainers.training import Training
 
 
@@ -68,6 +71,29 @@ def test_who_watches_sees_the_loss_of_every_step_once(monkeypatch: pytest.Monkey
     run(theatre, epochs=3)
     assert [point.iteration for point in theatre.points] == list(range(1, 31))
     assert float(theatre.points[-1].loss) < float(theatre.points[0].loss)
+
+
+class FirstOfTwo(Alone):
+    """Takes a share of each batch, and adds nobody else's."""
+
+    size = 2
+
+    def share(self, drawn: Draw) -> Draw:
+        return take_share(drawn, 0, 2)
+
+
+def test_the_loss_that_a_rank_shows_is_the_mean_of_its_own_images() -> None:
+    training = Training(start(), make_data(165), params(), FirstOfTwo())
+    training.keeps_latest = True
+    losses = []
+    while not training.is_epoch_complete:
+        training.learn_batch()
+        assert training.latest is not None
+        _, logits, labels = training.latest
+        losses.append(float(cross_entropy(logits, labels)))
+        assert float(training.copy_losses(1)) == pytest.approx(losses[-1])
+    assert len(labels) == 3, "of a batch of 5"
+    assert training.copy_losses(11).tolist() == pytest.approx(losses)
 
 
 def test_watching_changes_no_bit() -> None:
