@@ -45,7 +45,7 @@ def record_points(iid: str, body: PointsRequest) -> Response:
     """
     found = settings()
     limits = MetricLimits(found.max_metrics, found.max_metric_points, found.max_batch_points)
-    return reply(db().metrics.record(get_known_run(iid), body, at=datetime.now(UTC), limits=limits))
+    return reply(db().metrics.record(check_run_id(iid), body, at=datetime.now(UTC), limits=limits))
 
 
 @metrics.post("/api/logs/<iid>")

@@ -72,7 +72,7 @@ class Metrics:
         self._keys = keys
 
     def record(
-        self, run: Run, batch: PointsRequest, *, at: datetime, limits: MetricLimits = _LIMITS
+        self, run_id: str, batch: PointsRequest, *, at: datetime, limits: MetricLimits = _LIMITS
     ) -> BatchReply:
         """Take in a batch of points, and bring the run's summary, sums and places in sorted lists up to date.
 
@@ -84,11 +84,11 @@ class Metrics:
         added = sum(len(points.steps) for points in batch.points.values())
         if added > limits.batch_points:
             raise _too_many(added, limits.batch_points)
-        arguments: list[Argument] = [run.run_id, batch.session, batch.seq, limits.metrics, limits.points]
-        arguments += [MAX_SESSIONS, day_of(at), run.options.project]
+        arguments: list[Argument] = [run_id, batch.session, batch.seq, limits.metrics, limits.points]
+        arguments += [MAX_SESSIONS, day_of(at)]
         for name, points in batch.points.items():
             arguments += _metric(name, points)
-        keys = [self._keys.of(part, run.run_id) for part in ("run", "metrics", "sources")]
+        keys = [self._keys.of(part, run_id) for part in ("run", "metrics", "sources")]
         accepted, request = self._connection.run("record_points", keys, arguments)
         return BatchReply(seq=batch.seq, accepted=accepted, request=request or None)
 

@@ -47,7 +47,7 @@ class Scripts:
         number = max(1, last + self.random.choice([-1, 0, 1, 1, 1, 3]))
         drawn = {name: self.draw() for name in self.random.sample(NAMES, self.random.randint(0, 3))}
         reply = self.db.metrics.record(
-            self.db.runs.get(run_id),
+            run_id,
             PointsRequest(session=session, seq=number, points=drawn),
             at=NOON,
         )

@@ -450,7 +450,7 @@ end
 -- How a run that its own script reports stands: a table, or nil and the error to answer with.
 local function find_external(run_id)
   local known = redis.call("HMGET", key("run", run_id), "status", "is_external", "is_silent", "request", "heard_at",
-    "duration_s")
+    "duration_s", "options")
   if not known[1] then
     return nil, redis.error_reply("NOTFOUND There is no run " .. run_id .. ". The list of runs shows those that exist.")
   end
@@ -459,7 +459,7 @@ local function find_external(run_id)
   end
   return {
     status = known[1], is_silent = known[3], request = known[4] or "", heard_at = tonumber(known[5]),
-    duration_s = tonumber(known[6] or 0),
+    duration_s = tonumber(known[6] or 0), project = known[7] and cjson.decode(known[7]).project or DEFAULT_PROJECT,
   }
 end
 
@@ -492,7 +492,8 @@ end
 
 -- Notes that the script of a run was heard of; one that was ended for its silence goes on. Its duration is the time in
 -- which it was heard of: what passed while it had ended is none of it. day: on which that counts, or nil for that of ``time``.
-local function hear(run_id, state, time, day)
+-- is_indexed_later: the caller puts state.duration_s into the indexes, with all other values.
+local function hear(run_id, state, time, day, is_indexed_later)
   if state.is_silent then
     local is_cancelled = state.status == "cancelled"
     local silence = string.format("%.0f", math.max(0, time - state.heard_at))
@@ -506,10 +507,10 @@ local function hear(run_id, state, time, day)
     state.duration_s = tonumber(string.format("%.12g", state.duration_s + more))
     redis.call("HSET", key("run", run_id), "heard_at", time, "duration_s", digits(state.duration_s))
     redis.call("ZADD", key("external"), time, run_id)
-    index_values(run_id, {duration_s = state.duration_s}, {"duration_s"})
-    local options = redis.call("HGET", key("run", run_id), "options")
-    local project = options and cjson.decode(options).project or DEFAULT_PROJECT
-    add_totals(run_id, day or day_of(time), project, {duration_s = more})
+    if not is_indexed_later then
+      index_values(run_id, {duration_s = state.duration_s}, {"duration_s"})
+    end
+    add_totals(run_id, day or day_of(time), state.project, {duration_s = more})
   end
 end
 

@@ -2,7 +2,7 @@
 -- points and no change for a batch that came before. INVALID where it would pass a limit; nothing is written then.
 -- KEYS 1 run:<id>  2 run:<id>:metrics  3 run:<id>:sources (hashes)
 -- ARGV 1 run_id  2 session  3 number of the batch  4 most metrics of a run  5 most points of a metric
---      6 most sessions of a run  7 day it counts on, YYYY-MM-DD  8 project; then for each metric: its name, its points as
+--      6 most sessions of a run  7 day it counts on, YYYY-MM-DD; then for each metric: its name, its points as
 --      records of 24 bytes, and of these points what METRIC names, one argument each
 -- Also: run:<id>:points:<name> (strings), runs:external, runs:* (zsets), totals:* (hashes, set),
 --       run:<id>:log, events (streams)
@@ -53,7 +53,7 @@ end
 local width = 2 + METRIC_WIDTH
 local metrics, news, added = {}, 0, 0
 local new_of = {}
-for place = 9, #ARGV, width do
+for place = 8, #ARGV, width do
   local name, new = ARGV[place], {}
   for i = 1, METRIC_WIDTH do
     new[i] = ARGV[place + 1 + i]
@@ -84,17 +84,22 @@ for _, metric in ipairs(metrics) do
   redis.call("APPEND", key("points", run_id, metric.name), metric.points)
   redis.call("HSET", KEYS[2], metric.name, cjson.encode(metric.merged))
 end
-hear(run_id, state, now(), ARGV[7])
+hear(run_id, state, now(), ARGV[7], true)
 
--- The run's summary, from the metrics of these names.
-local function read(names)
-  local found = {}
-  for place, stored in ipairs(redis.call("HMGET", KEYS[2], unpack(names))) do
-    if stored then
-      found[#found + 1] = cjson.decode(stored)
-    end
+-- The run's summary, from the metrics of these names: all read at once.
+local names = {"energy_kwh", "co2_g", "epoch"}
+for _, list in ipairs({ACCURACIES, LOSSES}) do
+  for _, name in ipairs(list) do
+    names[#names + 1] = name
   end
-  return found
+end
+local stored_of = {}
+for place, stored in ipairs(redis.call("HMGET", KEYS[2], unpack(names))) do
+  stored_of[names[place]] = stored
+end
+local function read(name)
+  local stored = stored_of[name]
+  return stored and cjson.decode(stored) or nil
 end
 local function within(text, low, high)
   local value = tonumber(text)
@@ -106,28 +111,38 @@ local function sum_of(metric)
   end
 end
 local values = {duration_s = state.duration_s}
-for _, accuracy in ipairs(read(ACCURACIES)) do
-  if within(accuracy[METRIC.min], 0, 1) and within(accuracy[METRIC.max], 0, 1) then
+for _, name in ipairs(ACCURACIES) do
+  local accuracy = read(name)
+  if accuracy and within(accuracy[METRIC.min], 0, 1) and within(accuracy[METRIC.max], 0, 1) then
     values.best_accuracy = tonumber(accuracy[METRIC.max])
     values.last_accuracy = within(accuracy[METRIC.last_value], 0, 1)
     break
   end
 end
-local loss = read(LOSSES)[1]
-values.last_loss = loss and within(loss[METRIC.last_value], -1e308, 1e308)
-local energy = read({"energy_kwh"})[1]
+for _, name in ipairs(LOSSES) do
+  local loss = read(name)
+  if loss then
+    values.last_loss = within(loss[METRIC.last_value], -1e308, 1e308)
+    break
+  end
+end
+local energy = read("energy_kwh")
 values.energy_kwh = sum_of(energy)
-values.co2_g = sum_of(read({"co2_g"})[1])
+values.co2_g = sum_of(read("co2_g"))
 local per_kwh = values.energy_kwh and values.best_accuracy and values.best_accuracy / values.energy_kwh
 if per_kwh and is_finite(per_kwh) then
   values.accuracy_per_kwh = per_kwh
 end
+local unknown = {}
 for _, field in ipairs({"best_accuracy", "last_accuracy", "last_loss"}) do
   if not values[field] then
-    redis.call("HDEL", KEYS[1], field)
+    unknown[#unknown + 1] = field
   end
 end
-local epoch = read({"epoch"})[1]
+if #unknown > 0 then
+  redis.call("HDEL", KEYS[1], unpack(unknown))
+end
+local epoch = read("epoch")
 local epochs_done = math.floor(epoch and within(epoch[METRIC.max], 0, 1e9) or 0)
 values.unknown_energy_epochs = energy and tonumber(energy[METRIC.unknown]) or 0
 write_values(run_id, values, "epochs_done", epochs_done)
@@ -142,6 +157,6 @@ for _, name in ipairs({"energy_kwh", "co2_g"}) do
   end
 end
 if next(cost) then
-  add_totals(run_id, ARGV[7], ARGV[8], cost)
+  add_totals(run_id, ARGV[7], state.project, cost)
 end
 return {added, state.request}

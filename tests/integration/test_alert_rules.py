@@ -320,7 +320,7 @@ def test_rules_look_at_the_points_that_scripts_report(db: RedisDB, raw: redis.Re
         )
         for own in (run, other):
             batch = PointsRequest(session="s", seq=seq, points={"loss": points})
-            db.metrics.record(own, batch, at=db.now())
+            db.metrics.record(own.run_id, batch, at=db.now())
         keep_house(raw, db, program)
         return titles(db)
 

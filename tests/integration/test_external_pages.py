@@ -27,7 +27,7 @@ def report(db: RedisDB, run_id: str, **metrics: list[Any]) -> None:
         for name, own in metrics.items()
     }
     seq = 1 + sum(known.count for known in db.metrics.list(db.runs.get(run_id)))
-    db.metrics.record(db.runs.get(run_id), PointsRequest(session="s", seq=seq, points=points), at=NOW)
+    db.metrics.record(run_id, PointsRequest(session="s", seq=seq, points=points), at=NOW)
 
 
 def test_the_list_shows_an_external_run_by_its_name(open_page: Open, api_url: str, db: RedisDB) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import redis
 from apiflask import APIFlask
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
@@ -123,6 +124,17 @@ def test_a_batch_that_comes_again_counts_once(api: FlaskClient) -> None:
     assert summaries(api, iid)["loss"]["count"] == 2
     assert send(api, iid, {"loss": points([2.0])}, session="s2").get_json()["accepted"] == 1
     assert summaries(api, iid)["loss"]["count"] == 3
+
+
+@pytest.mark.one_server
+def test_a_batch_is_one_round_trip(api: FlaskClient, raw: redis.Redis) -> None:
+    iid = begin(api)
+    send(api, iid, {"loss": points([2.0])})
+    raw.config_resetstat()
+    send(api, iid, {"loss": points([1.0], first=1)}, seq=2)
+    sent = set(raw.info("commandstats"))
+    assert "cmdstat_evalsha" in sent
+    assert "cmdstat_hgetall" not in sent, "the run is not read before"
 
 
 def test_a_gap_is_accepted_and_told_in_the_log(api: FlaskClient) -> None:

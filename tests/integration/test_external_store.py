@@ -47,7 +47,7 @@ def batch(seq: int = 1, *, session: str = "s", **values: list[Any]) -> PointsReq
 
 
 def record(db: RedisDB, run_id: str, request: PointsRequest) -> int:
-    return db.metrics.record(db.runs.get(run_id), request, at=NOON).accepted
+    return db.metrics.record(run_id, request, at=NOON).accepted
 
 
 def lines(seq: int, *texts: str) -> LinesRequest:
@@ -116,7 +116,7 @@ def test_a_silent_run_that_was_to_be_cancelled_is(db: RedisDB, raw: redis.Redis)
     db.external.end_silent(SILENT_S)
     run = db.runs.get(run_id)
     assert (run.status, run.request, run.error) == (Status.CANCELLED, None, None)
-    reply = db.metrics.record(run, batch(loss=[1.0]), at=NOON)
+    reply = db.metrics.record(run.run_id, batch(loss=[1.0]), at=NOON)
     assert reply.request == "cancel", "what was asked for is asked again"
     assert db.runs.get(run_id).request == "cancel"
 
@@ -347,7 +347,7 @@ def test_a_run_of_the_queue_is_not_reported(db: RedisDB, raw: redis.Redis) -> No
         lambda: db.external.reopen(run.run_id),
         lambda: db.external.end(run.run_id, Status.DONE),
         lambda: db.external.append_log(run.run_id, lines(1, "one")),
-        lambda: db.metrics.record(run, batch(loss=[1.0]), at=NOON),
+        lambda: db.metrics.record(run.run_id, batch(loss=[1.0]), at=NOON),
     ):
         with pytest.raises(Conflict, match="its worker alone"):
             call()

@@ -18,8 +18,6 @@ from safetensors.torch import load_file
 
 from errors import DatasetUnavailable, TrainingFailed
 from schema import (
-    NOBODY,
-    Audience,
     Checkpoint,
     EpochResult,
     LivePoint,
@@ -84,8 +82,6 @@ def train(
     control: CollectingControl | None = None,
     checkpoint_every_s: float = 0,
     /,
-    *,
-    audience: Audience = NOBODY,
     **hyper_params: object,
 ) -> list[EpochResult]:
     """Train on digits in batches of 160, the last of which has 157 images for its two ranks."""
@@ -96,7 +92,6 @@ def train(
         checkpoints=open_checkpoints(str(folder), "run"),
         checkpoint_every_s=checkpoint_every_s,
         models=open_models(str(folder / "models"), "run"),
-        audience=audience,
     )
     chosen = {"num_epochs": 2, "batch_size": 160, "validation_fraction": 0.1, "seed": 3, **hyper_params}
     return list(train_cnn(CnnHyperParams.model_validate(chosen), context))
@@ -167,7 +162,11 @@ class Watcher:
 def test_who_watches_two_ranks_sees_the_losses_and_images_of_rank_0(tmp_path: Path) -> None:
     watcher = Watcher()
     # At such a rate nothing is learnt: every loss is near that of guessing.
-    (_, result) = train(tmp_path, gpus=2, learning_rate=1e-9, audience=watcher)
+    chosen = {"num_epochs": 2, "batch_size": 160, "learning_rate": 1e-9, "seed": 3, "gpus": 2}
+    context = TrainingContext(
+        datasets_dir=tmp_path, device="cpu", control=CollectingControl(), audience=watcher
+    )
+    (_, result) = train_cnn(CnnHyperParams.model_validate(chosen), context)
     assert [point.iteration for point in watcher.points] == list(range(1, 19))
     losses = [float(point.loss) for point in watcher.points]
     assert losses == pytest.approx([result.train_loss] * 18, rel=0.1)
