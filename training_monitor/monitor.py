@@ -256,11 +256,7 @@ class TrainingMonitor:
         is_sent = self._engine.close(timeout_s, pack_text({"act": "status", "body": ending}))
         if self._replay is not None:
             self._replay.close(0.0)
-        if is_sent:
-            self._spool.discard()
-        else:
-            if self._engine.is_closed:
-                self._spool.release()
+        if not is_sent:
             log.warning(
                 "Not all was sent; the rest is in %s and goes with the next monitor, or with "
                 "python -m training_monitor replay",

@@ -14,7 +14,6 @@ import os
 import platform
 import shutil
 import tempfile
-import threading
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
@@ -23,7 +22,7 @@ from typing import Any, Final, Literal
 
 from training_monitor.errors import MonitorError
 from training_monitor.journal import Journal
-from training_monitor.window import HEADS, Window, create_memory, open_memory
+from training_monitor.window import HEADS, Filled, Window, create_memory, open_memory
 
 log = logging.getLogger(__name__)
 
@@ -62,8 +61,10 @@ class Spool:
             else Journal(folder, name)
             for name in STREAMS
         }  # fmt: skip
-        self._draining = threading.Lock()
-        self._waiting: dict[Stream, tuple[int, bytes]] = {}
+        self._waiting: dict[Stream, list[Filled]] = {name: [] for name in STREAMS}
+        """What was taken and no disk has yet, oldest first; generation 0 is what no window has any more."""
+        self.last = b""
+        """An act that is kept once there is nothing else to keep."""
         self.lost_bytes = 0
 
     @property
@@ -84,25 +85,30 @@ class Spool:
         Points come before acts, so that who reads an act finds all points that were logged before it.
         Raises OSError when the disk fails: then what was taken waits in memory and is tried again.
         """
-        with self._draining:
-            has_room = sum(journal.size() for journal in self.journals.values()) < most_bytes
-            for name in STREAMS:
-                self._drain(name, has_room=has_room)
-                if name in self.asides and (data := self.asides[name]()):
-                    self._keep(name, data, has_room=has_room)
+        has_room = sum(journal.size() for journal in self.journals.values()) < most_bytes
+        for name in STREAMS:
+            self._drain(name, has_room=has_room)
+        if self.last:
+            self._keep("acts", self.last)
+            self.last = b""
 
     def _drain(self, name: Stream, *, has_room: bool) -> None:
-        if name in self._waiting:
-            generation, data = self._waiting[name]
-        else:
-            filled = self.windows[name].turn()
-            if filled is None:
-                return
-            generation, data = filled
-            self._waiting[name] = (generation, data)
-        self._keep(name, data, generation, has_room=has_room)
-        del self._waiting[name]
-        self.windows[name].clear()
+        self._keep_waiting(name, has_room=has_room)
+        if (filled := self.windows[name].turn()) is not None:
+            self._waiting[name].append(filled)
+            self._keep_waiting(name, has_room=has_room)
+        if name in self.asides and (data := self.asides[name]()):
+            self._waiting[name].append(Filled(0, data))
+            self._keep_waiting(name, has_room=has_room)
+
+    def _keep_waiting(self, name: Stream, *, has_room: bool) -> None:
+        waiting = self._waiting[name]
+        while waiting:
+            generation, data = waiting[0]
+            self._keep(name, data, generation, has_room=has_room)
+            del waiting[0]
+            if generation:
+                self.windows[name].clear()
 
     def _keep(self, name: Stream, data: bytes, generation: int = 0, *, has_room: bool = True) -> None:
         # What ends or describes a run is small, and dropping it would leave the run running.
@@ -112,11 +118,6 @@ class Spool:
         if not self.lost_bytes:
             log.warning("The spool is full, what is logged from now on is lost path=%s", self.folder)
         self.lost_bytes += len(data)
-
-    def keep_act(self, data: bytes) -> None:
-        """Keep an act behind all that was drained. Raises OSError."""
-        with self._draining:
-            self._keep("acts", data)
 
     def salvage(self) -> None:
         """Move what a dead process left in its windows to the journals, where it is not there already."""
@@ -134,7 +135,11 @@ class Spool:
     @property
     def is_empty(self) -> bool:
         """Whether all is in batches, of which the last may be unanswered."""
-        return not self._waiting and all(journal.is_empty for journal in self.journals.values())
+        return not self._has_unkept and all(journal.is_empty for journal in self.journals.values())
+
+    @property
+    def _has_unkept(self) -> bool:
+        return bool(self.last or any(self._waiting.values()))
 
     def sync(self) -> None:
         """Put the journals on the disk. Raises OSError."""
@@ -147,11 +152,26 @@ class Spool:
             journal.close()
         os.close(self._lock)
 
-    def release(self) -> None:
-        """Give the session up, and the memory back where all of it is in the journals."""
-        if not self._waiting and not any(window.leftovers() for window in self.windows.values()):
+    def give_memory_back(self) -> None:
+        """Need the memory no more; what no disk has taken stays there for who adopts the session.
+
+        Of the thread that drains, when it ends.
+        """
+        self._put_back()
+        if not self._has_unkept and not any(window.leftovers() for window in self.windows.values()):
             self._forget_memory()
-        self.close()
+
+    def _put_back(self) -> None:
+        """Put what the disk refused, and no window has any more, into the windows."""
+        for name, waiting in self._waiting.items():
+            unseen = [data for generation, data in waiting if not generation]
+            last = [self.last] if name == "acts" and self.last else []
+            for data in unseen + last:
+                window = self.windows[name]
+                # Nobody writes any more; a call that a signal has torn apart may have left it locked.
+                if not self.head.memory or not window.put(data):
+                    self.lost_bytes += len(data)
+                    log.warning("The disk is full, %d bytes of %s are lost.", len(data), name)
 
     def discard(self) -> None:
         """Delete everything: the server has it."""
