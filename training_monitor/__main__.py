@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from training_monitor.connection import Connection, default_url
+from training_monitor.orphans import give_back_memory
 from training_monitor.replay import replay
 from training_monitor.spool import default_folder
 
@@ -25,6 +26,7 @@ def main(arguments: list[str] | None = None) -> int:
     connection = Connection(given.api_url)
     try:
         done = replay(given.spool_dir, connection, any_host=given.any_host)
+        give_back_memory()
     finally:
         connection.close()
     print(f"{done.sent} sessions sent, {done.left} left." + (f" {done.reason}" if done.left else ""))

@@ -10,6 +10,7 @@ from typing import Final, NamedTuple
 from training_monitor.connection import Connection
 from training_monitor.delivery import Delivery
 from training_monitor.errors import MonitorError, ServerRefused
+from training_monitor.orphans import give_back_memory
 from training_monitor.spool import Spool, adopt_dead
 
 log = logging.getLogger(__name__)
@@ -76,8 +77,11 @@ class ReplayThread:
     def _replay(self) -> None:
         wait_s = _FIRST_WAIT_S
         try:
-            while replay(self._root, self._connection).left and not self._stopped.wait(wait_s):
+            left = replay(self._root, self._connection).left
+            give_back_memory()
+            while left and not self._stopped.wait(wait_s):
                 wait_s = min(2 * wait_s, _LONGEST_WAIT_S)
+                left = replay(self._root, self._connection).left
         except Exception:  # the outer edge: monitoring must never end a training
             log.exception("What an earlier process left cannot be sent.")
         finally:

@@ -22,6 +22,7 @@ from typing import Any, Final, Literal
 
 from training_monitor.errors import MonitorError
 from training_monitor.journal import Journal
+from training_monitor.ownership import NOTE_BYTES, Owner
 from training_monitor.window import HEADS, Filled, Window, create_memory, open_memory
 
 log = logging.getLogger(__name__)
@@ -31,6 +32,8 @@ Stream = Literal["points", "lines", "acts"]
 _HALVES: Final[dict[Stream, int]] = {"points": 2 << 20, "lines": 256 << 10, "acts": 256 << 10}
 STREAMS: Final = tuple(_HALVES)
 _DEFAULT_SPOOL_MIB: Final = 1_024
+_WINDOWS_BYTES: Final = sum(HEADS + 2 * half for half in _HALVES.values())
+MEMORY_NAME: Final = "wattle-"
 _HEAD, _LOCK, _RUN_ID = "head.json", "lock", "run_id"
 
 
@@ -205,8 +208,9 @@ def create(root: Path, api_url: str, experiment: dict[str, Any]) -> Spool:
     lock = _lock(folder)
     if lock is None:
         raise OSError(f"The new folder {folder} is locked by another process.")
-    size = sum(HEADS + 2 * half for half in _HALVES.values())
-    memory, path = create_memory(f"wattle-{session}", size, folder)
+    memory, path = create_memory(f"{MEMORY_NAME}{session}", _WINDOWS_BYTES + NOTE_BYTES, folder)
+    with contextlib.suppress(OSError):
+        Owner.of(folder).note(memory)
     head = Head(session, api_url, platform.node(), str(path) if path else None, uuid.uuid4().hex, experiment)
     # By its name a session is found; the head comes last, whole, and under the lock.
     (folder / f"{_HEAD}.new").write_text(json.dumps(asdict(head)))
@@ -239,28 +243,44 @@ def most_bytes() -> int:
 
 def adopt_dead(root: Path, *, any_host: bool = False) -> Iterator[Spool]:
     """Yield the sessions that no living process has, oldest first, each locked; who takes one closes it."""
-    for path in sorted(root.glob(f"*/{_HEAD}"), key=lambda found: found.stat().st_mtime):
+    for path in sorted(root.glob(f"*/{_HEAD}"), key=_changed_s):
         try:
-            head = Head(**json.loads(path.read_text()))
-            if (any_host or head.host == platform.node()) and (lock := _lock(path.parent)) is not None:
-                if path.exists():
-                    yield _adopt(path.parent, head, lock)
-                else:
-                    os.close(lock)  # its process has just finished it
+            if spool := adopt(path.parent, any_host=any_host):
+                yield spool
         except FileNotFoundError:
             continue
         except (OSError, ValueError, TypeError) as error:
             log.warning("A spool cannot be read, it is left as it is path=%s: %s", path.parent, error)
 
 
-def _adopt(folder: Path, head: Head, lock: int) -> Spool:
-    memory = memoryview(bytearray(sum(HEADS + 2 * half for half in _HALVES.values())))
-    if head.memory:
-        with contextlib.suppress(FileNotFoundError):  # after a restart of the machine
-            memory = open_memory(Path(head.memory))
-    spool = Spool(folder, head, memory, lock, is_new=False)
-    spool.salvage()
+def adopt(folder: Path, *, any_host: bool = False) -> Spool | None:
+    """Take a session, with what its memory holds; None when a living process, or another host, has it.
+
+    Raises OSError, ValueError or TypeError for one that cannot be read.
+    """
+    head = Head(**json.loads((folder / _HEAD).read_text()))
+    if not (any_host or head.host == platform.node()) or (lock := _lock(folder)) is None:
+        return None
+    try:
+        if not (folder / _HEAD).exists():
+            raise FileNotFoundError(folder)  # its process has just finished it
+        memory = memoryview(bytearray(_WINDOWS_BYTES))
+        if head.memory:
+            with contextlib.suppress(FileNotFoundError):  # after a restart of the machine
+                memory = open_memory(Path(head.memory))
+        spool = Spool(folder, head, memory, lock, is_new=False)
+        spool.salvage()
+    except BaseException:
+        os.close(lock)
+        raise
     return spool
+
+
+def _changed_s(path: Path) -> float:
+    try:
+        return path.stat().st_mtime
+    except FileNotFoundError:
+        return 0.0
 
 
 def _lock(folder: Path) -> int | None:
