@@ -96,7 +96,10 @@ class Delivery:
         try:
             run = self._connection.post("/api/experiments", head.experiment, key=head.key)
         except ServerRefused as error:
-            self._refuse(f"the server does not take this run: {error}")
+            name = head.experiment.get("name")
+            # Not silenced: what is logged is kept, and can be sent when this is mended.
+            self.refusal = f"the server does not take the run {name!r}: {error}"
+            log.warning("Nothing is sent: %s What is logged is kept in %s", self.refusal, self._spool.folder)
             raise
         self.run_id = str(run["iid"])
         self._spool.keep_run_id(self.run_id)
@@ -112,6 +115,26 @@ class Delivery:
     def close(self) -> None:
         """Close the connection."""
         self._connection.close()
+
+    def settle(self, *, has_all_sent: bool) -> None:
+        """Give the spool up: deleted with nothing to keep, set aside when the run was never begun."""
+        if self.refusal is not None and self.is_unwanted:
+            folder = self._spool.set_aside(self.refusal)
+            log.warning(
+                "What was logged is kept in %s: %s Mend its head.json or the server and run "
+                "python -m training_monitor replay --refused, or delete the folder.",
+                folder,
+                self.refusal,
+            )
+        elif has_all_sent:
+            self._spool.discard()
+        else:
+            self._spool.close()
+
+    @property
+    def is_unwanted(self) -> bool:
+        """Whether the server would not even begin the run, so that it has nothing of it."""
+        return self.refusal is not None and self.run_id is None
 
     @property
     def is_done(self) -> bool:

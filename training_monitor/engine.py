@@ -76,7 +76,9 @@ class Engine:
 
     @property
     def _has_all_sent(self) -> bool:
-        return self._delivery.refusal is not None or (self._delivery.is_done and self._spool.is_empty)
+        if self._delivery.refusal is not None:
+            return not self._delivery.is_unwanted
+        return self._delivery.is_done and self._spool.is_empty
 
     def _keep(self) -> None:
         synced_at = time.monotonic()
@@ -101,10 +103,7 @@ class Engine:
         finally:
             self._delivery.close()
             self._keeper.join()
-            if self._has_all_sent:
-                self._spool.discard()
-            else:
-                self._spool.close()
+            self._delivery.settle(has_all_sent=self._has_all_sent)
 
     def _send_until_closed(self) -> None:
         beaten_at = time.monotonic()

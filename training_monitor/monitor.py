@@ -256,7 +256,7 @@ class TrainingMonitor:
         is_sent = self._engine.close(timeout_s, pack_text({"act": "status", "body": ending}))
         if self._replay is not None:
             self._replay.close(0.0)
-        if not is_sent:
+        if not is_sent and not self._delivery.is_unwanted:
             log.warning(
                 "Not all was sent; the rest is in %s and goes with the next monitor, or with "
                 "python -m training_monitor replay",

@@ -18,7 +18,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, NamedTuple
 
 from training_monitor.errors import MonitorError
 from training_monitor.journal import Journal
@@ -34,7 +34,8 @@ STREAMS: Final = tuple(_HALVES)
 _DEFAULT_SPOOL_MIB: Final = 1_024
 _WINDOWS_BYTES: Final = sum(HEADS + 2 * half for half in _HALVES.values())
 MEMORY_NAME: Final = "wattle-"
-_HEAD, _LOCK, _RUN_ID = "head.json", "lock", "run_id"
+_HEAD, _LOCK, _RUN_ID, _REFUSAL = "head.json", "lock", "run_id", "refused.txt"
+_SET_ASIDE: Final = "refused-"
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,6 +177,18 @@ class Spool:
                     self.lost_bytes += len(data)
                     log.warning("The disk is full, %d bytes of %s are lost.", len(data), name)
 
+    def set_aside(self, reason: str) -> Path:
+        """Give up a session whose run the server refuses to begin, under a name that is not tried again.
+
+        Returns where it is; one of which a part is in memory alone stays as it is.
+        """
+        if not (self.head.memory and Path(self.head.memory).exists()):
+            aside = self.folder.with_name(f"{_SET_ASIDE}{self.head.session}")
+            (self.folder / _REFUSAL).write_text(reason)
+            self.folder = self.folder.rename(aside)
+        self.close()
+        return self.folder
+
     def discard(self) -> None:
         """Delete everything: the server has it."""
         self._forget_memory()
@@ -241,9 +254,32 @@ def most_bytes() -> int:
     return (int(given) if given.isdecimal() else _DEFAULT_SPOOL_MIB) << 20
 
 
-def adopt_dead(root: Path, *, any_host: bool = False) -> Iterator[Spool]:
-    """Yield the sessions that no living process has, oldest first, each locked; who takes one closes it."""
+class Refused(NamedTuple):
+    """A session whose run the server refused to begin."""
+
+    name: str
+    folder: Path
+    reason: str
+
+
+def list_refused(root: Path) -> list[Refused]:
+    """Return what was set aside, oldest first."""
+    found = []
+    for path in sorted(root.glob(f"{_SET_ASIDE}*/{_REFUSAL}"), key=_changed_s):
+        with contextlib.suppress(OSError, ValueError, KeyError):
+            head = json.loads((path.parent / _HEAD).read_text())
+            found.append(Refused(str(head["experiment"]["name"]), path.parent, path.read_text()))
+    return found
+
+
+def adopt_dead(root: Path, *, any_host: bool = False, is_refused: bool = False) -> Iterator[Spool]:
+    """Yield the sessions that no living process has, oldest first, each locked; who takes one closes it.
+
+    is_refused: those that were set aside, instead of the others.
+    """
     for path in sorted(root.glob(f"*/{_HEAD}"), key=_changed_s):
+        if path.parent.name.startswith(_SET_ASIDE) != is_refused:
+            continue
         try:
             if spool := adopt(path.parent, any_host=any_host):
                 yield spool
