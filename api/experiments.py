@@ -90,12 +90,15 @@ def set_status(iid: str, body: StatusRequest) -> Response:
     """End a run, as its own script says it ended.
 
     The same status again changes nothing, another one is a 409, and so is a run of the queue. A run that
-    failed for its silence alone may still end otherwise.
+    failed for its silence alone may still end otherwise. Where another session has opened the run since, its
+    end is the run's: this one changes nothing.
     """
     error = None
     if body.error is not None and body.end is Status.FAILED:
         error = RunError.model_validate(body.error.model_dump())
-    return reply(show_run(db().external.end(check_run_id(iid), body.end, reason=body.reason, error=error)))
+    run_id = check_run_id(iid)
+    run = db().external.end(run_id, body.end, reason=body.reason, error=error, session=body.session)
+    return reply(show_run(run))
 
 
 def _resume(run_id: str, body: ExperimentRequest) -> Run:
@@ -105,7 +108,7 @@ def _resume(run_id: str, body: ExperimentRequest) -> Run:
     found.set_params(run_id, body.params)
     if body.tags:
         found.set_tags(run_id, add=body.tags, remove=())
-    found.reopen(run_id)
+    found.reopen(run_id, session=body.session)
     return db().runs.get(run_id)
 
 

@@ -13,19 +13,17 @@ from werkzeug.datastructures import Headers
 from werkzeug.exceptions import Forbidden, RequestEntityTooLarge, UnsupportedMediaType
 
 from api.packed import unpack_body
-from errors import FieldError, InvalidInput
+from api.shapes import SHAPES, check_shape
 from settings import Settings
 
 WRITES = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 # The setting that limits the body of a request, where it is not the general one.
 GENERAL_LIMIT = "max_body_bytes"
-POINTS = "metrics.record_points"
 LIMITS = {
-    POINTS: "max_batch_bytes",
+    "metrics.record_points": "max_batch_bytes",
     "metrics.append_log": "max_batch_bytes",
     "live.update_batch": "live_body_bytes",
 }
-_OTHER_COMMAS = 10
 ANY_ADDRESS = frozenset({"", "0.0.0.0", "::"})  # noqa: S104 - compared with, never bound to
 # What a page of another site may not open either: CORS does not cover WebSockets, and each takes a place.
 STREAMS = frozenset({"live.open_socket", "live.open_events"})
@@ -35,6 +33,7 @@ API_POLICY = "default-src 'none'; frame-ancestors 'none'"
 def install(app: Flask, settings: Settings) -> None:
     """Guard every route of ``app``, unknown ones included."""
     names = _allowed_names(settings)
+    shapes = {endpoint: shape_of(settings) for endpoint, shape_of in SHAPES.items()}
     origins = frozenset(origin.lower().rstrip("/") for origin in settings.allowed_origins)
 
     @app.before_request
@@ -50,8 +49,8 @@ def install(app: Flask, settings: Settings) -> None:
             request.max_content_length = limit
             unpack_body(limit)
             _check_length(limit)
-            if request.endpoint == POINTS:
-                _check_points(settings)
+            if (shape := shapes.get(request.endpoint or "")) is not None:
+                check_shape(request.get_data(), shape)
         return None
 
     @app.after_request
@@ -132,27 +131,6 @@ def _check_length(max_body_bytes: int) -> None:
     """
     if request.content_length is None and len(request.get_data()) >= max_body_bytes:
         raise RequestEntityTooLarge
-
-
-def _check_points(settings: Settings) -> None:
-    """Refuse a batch of far too many points unparsed: 8 MB of digits are 300 MB of Python numbers.
-
-    Each point has three numbers, each of which has at most one comma, and each metric one more, three lists
-    and an object.
-    """
-    most = settings.max_batch_points
-    body = request.get_data()
-    if body.count(b"[") + body.count(b"{") > 4 * settings.max_metrics + _OTHER_COMMAS:
-        raise InvalidInput(
-            f"The batch has more lists than {settings.max_metrics} metrics do, the limit set by "
-            "WATTLE_MAX_METRICS. Send fewer metrics at once; nothing of it was stored."
-        )
-    if body.count(b",") > 3 * most + settings.max_metrics + _OTHER_COMMAS:
-        raise InvalidInput(
-            f"The batch has more than {most} points, the limit set by WATTLE_MAX_BATCH_POINTS. Send smaller "
-            "ones; nothing of it was stored.",
-            details=[FieldError("points", f"at most {most} points in all")],
-        )
 
 
 def _answer_cors(headers: Headers, origins: frozenset[str]) -> None:

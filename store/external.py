@@ -72,17 +72,24 @@ class External:
         if idempotency_key is not None:
             keys.append(self._keys.of("idempotency", hashed_key(idempotency_key)))
         digest = hashlib.sha256(
-            json.dumps(request.model_dump(mode="json"), sort_keys=True).encode()
+            json.dumps(request.model_dump(mode="json", exclude={"session"}), sort_keys=True).encode()
         ).hexdigest()
-        arguments: list[Argument] = [own_id, digest, _IDEMPOTENCY_TTL_S, *_fields(request)]
+        arguments: list[Argument] = [own_id, digest, _IDEMPOTENCY_TTL_S, request.session or ""]
+        arguments += _fields(request)
         stored_id, stored, is_new = self._connection.run(
             "begin_external", keys, arguments, is_replicated=True
         )
         return Begun(decode_run(stored_id, to_pairs(stored)), bool(is_new))
 
-    def reopen(self, run_id: str) -> Run:
-        """Let a script go on with its run, also after it has ended."""
-        return self._run("reopen_external", run_id)
+    def reopen(self, run_id: str, *, session: str | None = None) -> Run:
+        """Let a script go on with its run, also after it has ended.
+
+        Atomic (reopen_external.lua). A session that opened the run before another one did is a no-op. Raises
+        InvalidInput where the run has had MAX_SESSIONS.
+        """
+        keys = [self._keys.of(part, run_id) for part in ("run", "sources")]
+        stored = self._connection.run("reopen_external", keys, [run_id, session or "", MAX_SESSIONS])
+        return decode_run(run_id, to_pairs(stored))
 
     def end(
         self,
@@ -91,10 +98,16 @@ class External:
         *,
         reason: str | None = None,
         error: RunError | None = None,
+        session: str | None = None,
     ) -> Run:
-        """End a run as its script says. The same status again is a no-op, another one then a Conflict."""
+        """End a run as its script says. The same status again is a no-op, another one then a Conflict.
+
+        Atomic (end_external.lua). Also a no-op where another session than this one has opened the run since.
+        """
         texts = [to_text(reason or "")[:_MAX_REASON_CHARACTERS], encode_error(error) if error else ""]
-        return self._run("end_external", run_id, status.value, *texts)
+        arguments: list[Argument] = [run_id, status.value, *texts, session or ""]
+        stored = self._connection.run("end_external", [self._keys.of("run", run_id)], arguments)
+        return decode_run(run_id, to_pairs(stored))
 
     def end_silent(self, silent_s: float, *, limit: int = 100) -> Sequence[str]:
         """End the runs whose scripts were not heard of for ``silent_s``, and return their ids.
@@ -176,10 +189,6 @@ class External:
             Note(note_id=note_id, time=time_of_entry(note_id), text=fields["text"])
             for note_id, fields in entries
         ]
-
-    def _run(self, script: str, run_id: str, *arguments: Argument) -> Run:
-        stored = self._connection.run(script, [self._keys.of("run", run_id)], [run_id, *arguments])
-        return decode_run(run_id, to_pairs(stored))
 
     def _amend(self, run_id: str, field: str, change: Callable[[str], tuple[str, Sequence[str]]]) -> None:
         """Change a JSON field, and try again where somebody else changed it in between.

@@ -1,8 +1,8 @@
 -- begin_external: add a run that its own script reports; it runs from now on. Returns {run_id, its whole hash, 1 if it is
 -- new}. A known idempotency key answers with its run, or CONFLICT when the body differs; a known run_id is a no-op.
 -- KEYS 1 run:<id> (hash)  2 runs:named:<key> (zset)  3 idempotency:<key> (string "run_id digest"), or absent
--- ARGV 1 run_id  2 digest of the body  3 seconds an idempotency key is kept  4.. fields of the hash
--- Also: runs:by:time_added, runs:blank:running, runs:external (zsets), events (stream)
+-- ARGV 1 run_id  2 digest of the body  3 seconds an idempotency key is kept  4 session or ""  5.. fields of the hash
+-- Also: run:<id>:sources (hash), runs:by:time_added, runs:blank:running, runs:external (zsets), events (stream)
 local run_id = ARGV[1]
 if KEYS[3] then
   local known = redis.call("GET", KEYS[3])
@@ -22,7 +22,8 @@ local is_new = redis.call("EXISTS", KEYS[1]) == 0
 if is_new then
   local time = now()
   redis.call("HSET", KEYS[1], "status", "running", "is_external", "1", "time_added", time, "started_at", time,
-    "heard_at", time, unpack(ARGV, 4))
+    "heard_at", time, unpack(ARGV, 5))
+  open_session(run_id, ARGV[4])
   redis.call("ZADD", key("by_time"), time, run_id)
   redis.call("ZADD", key("blank", "running"), time, run_id)
   redis.call("ZADD", key("external"), time, run_id)
