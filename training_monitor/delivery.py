@@ -94,7 +94,8 @@ class Delivery:
         """Make the run, or resume it; once, however often it is tried. Raises what Connection raises."""
         head = self._spool.head
         try:
-            run = self._connection.post("/api/experiments", head.experiment, key=head.key)
+            body = {**head.experiment, "session": head.session}
+            run = self._connection.post("/api/experiments", body, key=head.key)
         except ServerRefused as error:
             name = head.experiment.get("name")
             # Not silenced: what is logged is kept, and can be sent when this is mended.
@@ -196,8 +197,13 @@ class Delivery:
         for number, act in enumerate(unpack_texts(chunk.data for chunk in chunks)):
             if (seq, number) <= self._acted:
                 continue  # a note would be there twice
-            key = f"{self._spool.head.session}-{seq}-{number}"
-            self._try(act["act"], f"/api/experiments/{self.run_id}/{act['act']}", act["body"], key=key)
+            session, body = self._spool.head.session, act["body"]
+            if act["act"] == "status":
+                # Of a run that another session has resumed meanwhile it ends nothing.
+                body = {**body, "session": session}
+            path = f"/api/experiments/{self.run_id}/{act['act']}"
+            # The same after any death: the bytes of a batch keep their number.
+            self._try(act["act"], path, body, key=f"{session}-{seq}-{number}")
             self._acted = (seq, number)
         return 1
 
