@@ -69,11 +69,17 @@ def set_tags(iid: str, body: TagsRequest) -> Response:
 
 
 @experiments.post("/api/experiments/<iid>/notes")
+@experiments.input(TrainHeaders, location="headers", arg_name="headers")
 @experiments.input(NoteRequest, arg_name="body")
 @experiments.output(Note, status_code=201)
-def add_note(iid: str, body: NoteRequest) -> Response:
-    """Add a note to a run. 409 when it has 1,000."""
-    return reply(db().external.add_note(check_run_id(iid), body.text), HTTPStatus.CREATED)
+def add_note(iid: str, body: NoteRequest, headers: TrainHeaders) -> Response:
+    """Add a note to a run. 200 with the note where the Idempotency-Key came before with it, 409 with another.
+
+    409 also when the run has 1,000.
+    """
+    key = headers.idempotency_key
+    added = db().external.add_note(check_run_id(iid), body.text, idempotency_key=key)
+    return reply(added.note, HTTPStatus.CREATED if added.is_new else HTTPStatus.OK)
 
 
 @experiments.get("/api/experiments/<iid>/notes")

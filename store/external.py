@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final, Literal, NamedTuple
@@ -29,7 +28,7 @@ from store.log import MAX_LINES, bounded
 from store.metrics import MAX_SESSIONS
 from store.paging import name_key
 from store.runs import no_run
-from store.submission import hashed_key
+from store.submission import digest, hashed_key
 
 MAX_NOTES: Final = 1_000
 MAX_PARAMS_BYTES: Final = 64 * 1024
@@ -52,6 +51,13 @@ class Begun(NamedTuple):
     is_new: bool
 
 
+class Added(NamedTuple):
+    """A note of a run."""
+
+    note: Note
+    is_new: bool
+
+
 class External:
     """What the scripts of such runs say. All raise NotFound without a run, Conflict for one of the queue."""
 
@@ -71,10 +77,8 @@ class External:
         keys = [self._keys.of("run", own_id), self._keys.of("named", name_key(request.name))]
         if idempotency_key is not None:
             keys.append(self._keys.of("idempotency", hashed_key(idempotency_key)))
-        digest = hashlib.sha256(
-            json.dumps(request.model_dump(mode="json", exclude={"session"}), sort_keys=True).encode()
-        ).hexdigest()
-        arguments: list[Argument] = [own_id, digest, _IDEMPOTENCY_TTL_S, request.session or ""]
+        body = json.dumps(request.model_dump(mode="json", exclude={"session"}), sort_keys=True)
+        arguments: list[Argument] = [own_id, digest(body), _IDEMPOTENCY_TTL_S, request.session or ""]
         arguments += _fields(request)
         stored_id, stored, is_new = self._connection.run(
             "begin_external", keys, arguments, is_replicated=True
@@ -173,14 +177,22 @@ class External:
 
         self._amend(run_id, "options", change)
 
-    def add_note(self, run_id: str, text: str) -> Note:
-        """Add a note to any run. Raises Conflict when it has MAX_NOTES."""
+    def add_note(self, run_id: str, text: str, *, idempotency_key: str | None = None) -> Added:
+        """Add a note to any run; an idempotency_key of the last 24 h answers with its note.
+
+        Atomic (add_note.lua). Raises Conflict when the run has MAX_NOTES, or the key was used for another text.
+        """
         keys = [self._keys.of("run", run_id), self._keys.of("notes", run_id)]
+        if idempotency_key is not None:
+            # Of its own for each run: a script's keys are not to meet those of submissions.
+            keys.append(self._keys.of("idempotency", digest(f"note {run_id} {hashed_key(idempotency_key)}")))
         stored = to_text(text)
-        note_id = self._connection.run("add_note", keys, [run_id, stored, MAX_NOTES])
-        if note_id is None:
+        arguments: list[Argument] = [run_id, stored, MAX_NOTES, digest(stored), _IDEMPOTENCY_TTL_S]
+        reply = self._connection.run("add_note", keys, arguments)
+        if reply is None:
             raise no_run(run_id)
-        return Note(note_id=note_id, time=time_of_entry(note_id), text=stored)
+        note_id, is_new = reply
+        return Added(Note(note_id=note_id, time=time_of_entry(note_id), text=stored), bool(is_new))
 
     def list_notes(self, run_id: str) -> Notes:
         """Return the notes of any run, oldest first."""

@@ -122,6 +122,27 @@ local function read_attempt(run_id, attempt)
   return stored and cjson.decode(stored)
 end
 
+-- What a request with an idempotency key did before: the id of what it made; nil where it is new, or has no key; or nil and
+-- the error to answer with where the key was another request's. digest: of the request. made, advice: for that error.
+local function recall(place, digest, made, advice)
+  local known = place and redis.call("GET", place)
+  if known then
+    local id, known_digest = string.match(known, "^(%S+) (%S+)$")
+    if known_digest == digest then
+      return id
+    end
+    return nil, redis.error_reply("CONFLICT This Idempotency-Key was used for another body, " .. made .. " " .. id .. ". "
+      .. advice)
+  end
+end
+
+-- Keeps for so many seconds what a request with an idempotency key made; nothing without one.
+local function remember(place, id, digest, seconds)
+  if place then
+    redis.call("SET", place, id .. " " .. digest, "EX", seconds)
+  end
+end
+
 -- A flat table as a JSON object. Written by hand because cjson keeps 14 digits of a number only.
 local function encode_object(record)
   local parts = {}
