@@ -108,7 +108,8 @@ class PointLog:
     def take_aside(self) -> bytes:
         """Return the records of the calls that found no room, and forget them.
 
-        For who has just turned the window: nothing where the window has some of them by now: its half comes before those that are left.
+        For who has just turned the window. Nothing where that has some of them by now: its half comes before
+        those that are left.
         """
         if not self._aside or not self._acquire(timeout=_LONGEST_PAUSE_S):
             return b""
