@@ -114,7 +114,7 @@ class FakeNvml:
 
 
 class FakeNvmlLibrary:
-    """What the C library of NVIDIA's driver offers, over the same GPUs: status codes, results by reference."""
+    """What the C library of NVIDIA's driver offers, over the same GPUs: status codes, results by address."""
 
     SUCCESS, NOT_SUPPORTED, GPU_IS_LOST = 0, 3, 15
 

@@ -30,14 +30,26 @@ _LONGEST_WAIT_S: Final = 30.0
 class Engine:
     """Moves the windows to the journals every 0.2 s, or when rung for, and sends them every 0.5 s."""
 
-    def __init__(self, spool: Spool, delivery: Delivery, *, most_bytes: int) -> None:
-        """Take what is kept and how it is sent; ``start`` begins."""
+    def __init__(
+        self,
+        spool: Spool,
+        delivery: Delivery,
+        *,
+        most_bytes: int,
+        others: Callable[[], bool] = lambda: True,
+    ) -> None:
+        """Take what is kept and how it is sent; ``start`` begins.
+
+        others: waits until who else uses the spool's folder has ended, and tells whether that has sent all.
+        """
         self._spool, self._delivery, self._most_bytes = spool, delivery, most_bytes
         # An Event's lock would never be given back to a signal handler that logs within a call that rings.
         self._bell: queue.SimpleQueue[None] = queue.SimpleQueue()
         self._hurry = threading.Event()
         self._is_closing = threading.Event()
         self._give_up_at = float("inf")
+        self._others = others
+        self._has_sent_all = False
         self._last = b""
         self._keeper = threading.Thread(target=self._keep, name="training_monitor keeper", daemon=True)
         self._sender = threading.Thread(target=self._send, name="training_monitor sender", daemon=True)
@@ -67,15 +79,14 @@ class Engine:
         self.ring()
         self._hurry.set()
         self._sender.join(timeout_s + 1.0)
-        return self.is_closed and self._has_all_sent
+        return self.is_closed and self._has_sent_all
 
     @property
     def is_closed(self) -> bool:
         """Whether no thread uses the spool any more."""
         return not self._sender.is_alive()
 
-    @property
-    def _has_all_sent(self) -> bool:
+    def _is_nothing_left(self) -> bool:
         if self._delivery.refusal is not None:
             return not self._delivery.is_unwanted
         return self._delivery.is_done and self._spool.is_empty
@@ -103,7 +114,8 @@ class Engine:
         finally:
             self._delivery.close()
             self._keeper.join()
-            self._delivery.settle(has_all_sent=self._has_all_sent)
+            self._has_sent_all = self._others() and self._is_nothing_left()
+            self._delivery.settle(has_all_sent=self._has_sent_all)
 
     def _send_until_closed(self) -> None:
         beaten_at = time.monotonic()
