@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import sys
 from typing import Any, Final
 
 from training_monitor.errors import MonitorError
@@ -20,7 +21,8 @@ Picture = Any
 def freeze(image: Any) -> Picture:
     """Return a copy of a picture that its owner may go on changing.
 
-    image: PNG or JPEG bytes, or an array or tensor [H, W], [H, W, C] or [C, H, W], uint8 or fractions 0-1.
+    image: PNG or JPEG bytes, a picture of Pillow, or an array or tensor [H, W], [H, W, C] or [C, H, W],
+    uint8 or fractions 0-1.
     Raises MonitorError for anything else, and without the extra ``media``.
     """
     if isinstance(image, bytes | bytearray):
@@ -31,8 +33,13 @@ def freeze(image: Any) -> Picture:
         import numpy
     except ModuleNotFoundError as error:
         raise MonitorError(_EXTRA) from error
+    pillow = sys.modules.get("PIL.Image")
+    if pillow is not None and isinstance(image, pillow.Image) and image.mode not in ("L", "RGB", "RGBA"):
+        # As an array, a palette's picture is the numbers of its colours.
+        image = image.convert("RGBA" if image.has_transparency_data else "RGB")
     if hasattr(image, "detach"):
-        image = image.detach().cpu().numpy()
+        # NumPy has no bfloat16.
+        image = (image.float() if image.is_floating_point() else image).detach().cpu().numpy()
     pixels = numpy.asarray(image)
     if pixels.ndim == 3 and pixels.shape[0] in _CHANNELS and pixels.shape[2] not in _CHANNELS:
         pixels = numpy.moveaxis(pixels, 0, 2)
