@@ -19,6 +19,8 @@ from training_monitor.delivery import Delivery
 from training_monitor.ending import describe, to_status, what_ended_the_program
 from training_monitor.engine import Engine
 from training_monitor.errors import MonitorError
+from training_monitor.media_calls import MediaCalls
+from training_monitor.media_log import MediaLog
 from training_monitor.plain import to_json
 from training_monitor.points import PointLog
 from training_monitor.replay import ReplayThread
@@ -50,12 +52,13 @@ class _Energy(Protocol):
     def close(self) -> None: ...
 
 
-class TrainingMonitor:
+class TrainingMonitor(MediaCalls):
     """A run on Wattle, from any training script. Safe to use from several threads.
 
-    But for the constructor with ``strict=True``, nothing here raises into the training or waits for the
-    network, ``finish`` and ``compare_experiments`` aside, which wait for a bounded time. What cannot be sent
-    is kept on disk and sent later, also after the process was killed; in a forked process it is silent.
+    But for the constructor with ``strict=True`` and ``use_model``, nothing here raises into the training or
+    waits for the network, ``finish`` and ``compare_experiments`` aside, which wait for a bounded time. What
+    cannot be sent is kept on disk and sent later, also after the process was killed; in a forked process it
+    is silent.
     """
 
     _points: PointLog | Silence
@@ -63,6 +66,7 @@ class TrainingMonitor:
     _acts: TextLog | Silence
     _engine: Engine | None = None
     _feed: SampleFeed | None = None
+    _files: MediaLog | None = None
     _energy: _Energy | None = None
     _spool: Spool | None = None
     _replay: ReplayThread | None = None
@@ -253,13 +257,16 @@ class TrainingMonitor:
         self._silence("the run is finished.")
         if self._engine is None or self._spool is None:
             return False
+        if self._files is not None:
+            self._files.hurry(time.monotonic() + timeout_s)
         is_sent = self._engine.close(timeout_s, pack_text({"act": "status", "body": ending}))
+        is_sent = (self._files is None or self._files.close()) and is_sent
         if self._replay is not None:
             self._replay.close(0.0)
         if is_sent:
             self._spool.discard()
         else:
-            if self._engine.is_closed:
+            if self._engine.is_closed and (self._files is None or self._files.is_closed):
                 self._spool.release()
             log.warning(
                 "Not all was sent; the rest is in %s and goes with the next monitor, or with "
@@ -278,6 +285,17 @@ class TrainingMonitor:
 
     def _take(self, metrics: Mapping[str, float], step: int) -> None:
         self._points.add(metrics, step, time.time())
+
+    def _media(self) -> MediaLog | None:
+        if self._engine is None or self._spool is None or isinstance(self._acts, Silence):
+            self._acts.add({})  # nothing is kept, which says why
+            return None
+        if self._files is None:
+            delivery = self._delivery
+            self._files = MediaLog(
+                self._spool, run=lambda: delivery.run_id, is_refused=lambda: delivery.refusal is not None
+            )
+        return self._files
 
     def _act(self, act: str, body: Mapping[str, Any]) -> None:
         self._acts.add({"act": act, "body": body})
@@ -316,7 +334,7 @@ class TrainingMonitor:
         """In a forked process: the run, its files and its memory are the parent's."""
         self._is_finished = True
         self._silence("this process was forked; give it a monitor of its own, with resume=<run id>.")
-        self._energy = None
+        self._energy = self._files = None
         if self._spool is not None:
             self._spool.close()
             self._spool = None
