@@ -51,6 +51,11 @@ class HistogramLog:
         """Whether all that was taken is in the journal."""
         return not self._aside
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing waits, batches aside of which the last may be unanswered."""
+        return self.is_kept and self.journal.is_empty
+
     def close(self) -> None:
         """Close the journal."""
         self.journal.close()

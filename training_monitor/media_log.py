@@ -33,17 +33,14 @@ class MediaLog:
     def __init__(
         self, spool: Spool, *, run: Callable[[], str | None], is_refused: Callable[[], bool] = bool
     ) -> None:
-        """Begin."""
+        """Begin; until there is something to send, its thread sleeps."""
+        self._session, self._api_url, self._run = spool.head.session, spool.head.api_url, run
         self._box = UploadBox(spool.folder, most_bytes=most_file_bytes())
         self._histograms = HistogramLog(spool.folder, most_bytes=most_bytes())
         self._is_refused = is_refused
         self._weights: dict[str, int] = {}
         self._said: set[str] = set()
-        self._connection = Connection(spool.head.api_url)
-        self._uploader = Uploader(
-            spool.head.session, self._box, self._histograms, self._connection,
-            run=run, give_up=lambda: time.monotonic() > self._give_up_at,
-        )  # fmt: skip
+        self._uploader: Uploader | None = None
         self._is_closing = False
         self._give_up_at = float("inf")
         # An Event's lock would never be given back to a signal handler that logs within a call that rings.
@@ -63,6 +60,8 @@ class MediaLog:
     def add_histogram(self, histogram: dict[str, Any]) -> None:
         """Keep a histogram. Raises MonitorError or OSError."""
         self._histograms.add(histogram)
+        if self._uploader is None:
+            self._ring()
 
     def register(self, model: str, artifact: str, version: int | None) -> None:
         """Have a version of a model made of weights: without a version, of those added last by that name.
@@ -88,29 +87,45 @@ class MediaLog:
     def close(self) -> bool:
         """Wait for the end of what ``hurry`` began; False when something is still to be sent."""
         self._thread.join(max(0.0, self._give_up_at - time.monotonic()) + 1.0)
-        return not self._thread.is_alive() and (self._is_refused() or self._uploader.is_done)
+        return self.is_closed and (self._is_refused() or self._is_done)
 
     @property
     def is_closed(self) -> bool:
         """Whether no thread uses the spool any more."""
         return not self._thread.is_alive()
 
+    @property
+    def _is_done(self) -> bool:
+        if self._uploader is None:
+            return self._box.is_empty and self._histograms.is_empty
+        return self._uploader.is_done
+
     def _ring(self) -> None:
         if self._bell.empty():
             self._bell.put(None)
 
     def _send(self) -> None:
+        self._bell.get()
+        if self._is_closing and self._is_done:
+            return
+        connection = Connection(self._api_url)
+        uploader = Uploader(
+            self._session, self._box, self._histograms, connection, run=self._run, give_up=self._is_late
+        )
+        self._uploader = uploader
         try:
-            while True:
-                is_last = self._is_closing
-                self._try()
-                is_over = self._uploader.is_done or self._is_refused() or self._is_late()
-                if is_last and is_over:
-                    return
-                self._pause(is_last=is_last)
+            self._send_until_closed(uploader)
         finally:
-            self._connection.close()
+            connection.close()
             self._histograms.close()
+
+    def _send_until_closed(self, uploader: Uploader) -> None:
+        while True:
+            is_last = self._is_closing
+            self._try(uploader)
+            if is_last and (uploader.is_done or self._is_refused() or self._is_late()):
+                return
+            self._pause(is_last=is_last)
 
     def _pause(self, *, is_last: bool) -> None:
         if is_last:
@@ -127,10 +142,10 @@ class MediaLog:
     def _is_late(self) -> bool:
         return time.monotonic() > self._give_up_at
 
-    def _try(self) -> None:
+    def _try(self, uploader: Uploader) -> None:
         """Send what waits; of a server that is away the points' thread says so."""
         try:
-            while not self._is_late() and self._uploader.send_next():
+            while not self._is_late() and uploader.send_next():
                 pass
             self._is_away, self._wait_s = False, _EVERY_S
         except (ServerAway, KeyNeeded) as error:

@@ -140,6 +140,9 @@ class TrainingMonitor(MediaCalls):
         spool.asides = {"points": points.take_aside, "lines": lines.take_aside, "acts": acts.take_aside}
         self._points, self._lines, self._acts = points, lines, acts
         self._spool, self._delivery, self._engine = spool, delivery, engine
+        self._files = MediaLog(
+            spool, run=lambda: delivery.run_id, is_refused=lambda: delivery.refusal is not None
+        )
         engine.start()
         self._replay = ReplayThread(root, self.api_url)
 
@@ -287,14 +290,9 @@ class TrainingMonitor(MediaCalls):
         self._points.add(metrics, step, time.time())
 
     def _media(self) -> MediaLog | None:
-        if self._engine is None or self._spool is None or isinstance(self._acts, Silence):
+        if isinstance(self._acts, Silence):
             self._acts.add({})  # nothing is kept, which says why
             return None
-        if self._files is None:
-            delivery = self._delivery
-            self._files = MediaLog(
-                self._spool, run=lambda: delivery.run_id, is_refused=lambda: delivery.refusal is not None
-            )
         return self._files
 
     def _act(self, act: str, body: Mapping[str, Any]) -> None:
