@@ -15,6 +15,10 @@ from pathlib import Path
 from typing import Any, BinaryIO, Final
 
 from training_monitor.errors import MonitorError
+from training_monitor.media.checkpoints import read_state, write
+from training_monitor.media.graphs import draw
+from training_monitor.media.histograms import count
+from training_monitor.media.images import to_file
 from training_monitor.media_log import MediaLog
 from training_monitor.models import default_models_folder, fetch_model
 from training_monitor.points import NAME
@@ -133,16 +137,12 @@ class MediaCalls:
 
 
 def _add_image(media: MediaLog, name: str, image: Any, step: int) -> None:
-    from training_monitor.media.images import to_file
-
     _check_name(name)
     file = to_file(image)
     media.add(Upload(name, "image", file.content_type, step), len(file.data), _writer(file.data))
 
 
 def _add_histogram(media: MediaLog, name: str, values: Any, step: int, bins: int) -> None:
-    from training_monitor.media.histograms import count
-
     if not isinstance(name, str) or not NAME.fullmatch(name):
         raise MonitorError(f"A histogram is called by 1-250 of A-Z a-z 0-9 _ . / -, not {name!r}.")
     found = count(values, bins)
@@ -159,8 +159,6 @@ def _add_histogram(media: MediaLog, name: str, values: Any, step: int, bins: int
 
 
 def _add_graph(media: MediaLog, name: str, model: Any, sample: Any) -> None:
-    from training_monitor.media.graphs import draw
-
     _check_name(name)
     graph = draw(model, sample)
     if graph.reason:
@@ -171,8 +169,6 @@ def _add_graph(media: MediaLog, name: str, model: Any, sample: Any) -> None:
 def _add_checkpoint(
     media: MediaLog, name: str, state: Any, epoch: int, metrics: Mapping[str, Any] | None
 ) -> None:
-    from training_monitor.media.checkpoints import read_state, write
-
     _check_name(name)
     found = read_state(state)
     numbers = _numbers(media, metrics or {})

@@ -60,6 +60,7 @@ class Uploader:
         self._tries: dict[int, int] = {}
         self._left = 0
         self._apart: set[int] = set()
+        self._takes_no_histograms = False
         self._said: set[str] = set()
         self.refusal: str | None = None
         """Why the server takes no file of this run any more."""
@@ -169,15 +170,15 @@ class Uploader:
         return used
 
     def _send_part(self, part: Sequence[Histogram], seq: int) -> None:
-        if self.refusal is not None:
+        if self._takes_no_histograms:
             return
         if seq not in self._apart:
             try:
                 self._post_histograms(self._session, seq, part)
             except ServerRefused as error:
                 if error.status in _GONE:
-                    self.refusal = f"the run {self._run()} takes no histograms: {error}"
-                    log.warning("Nothing more is sent: %s", self.refusal)
+                    self._takes_no_histograms = True
+                    self._say(f"No more histograms are sent: {error}")
                     return
                 self._apart.add(seq)
             else:
