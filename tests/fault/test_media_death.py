@@ -13,11 +13,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from cli.redis_server import RedisServer, free_port
 from tests.monitor_server import MonitorServer, monitor_server
 from tests.programs import ROOT, Programs, wait_until
+from training_monitor import TrainingMonitor
 from training_monitor.connection import Connection
 from training_monitor.errors import MonitorError
 
@@ -25,16 +27,18 @@ pytestmark = pytest.mark.slow
 
 # Says each step once all of it is kept, in one write.
 SCRIPT = """
-import os, sys
+import os, sys, time
 import numpy as np
 from training_monitor import TrainingMonitor
 monitor = TrainingMonitor("killed", system_metrics=False)
 for step in range(100_000):
     monitor.log_metrics({"loss": step}, step)
     monitor.log_image("picture", np.full((8, 8), step % 256, dtype=np.uint8), step)
-    monitor.log_histogram("weights", np.arange(step + 1), step)
+    if step % 20 == 0:  # of 300 and more the server keeps some
+        monitor.log_histogram("weights", np.arange(step + 1), step)
     monitor.save_checkpoint({"w": np.full(int(sys.argv[1]), step)}, step, {"accuracy": step / 1e6})
     os.write(1, b"%d\\n" % step)
+    time.sleep(0.005)
 """
 
 
@@ -96,6 +100,11 @@ def check(steps: list[int], kept: int) -> None:
     assert kept <= len(steps) <= kept + 1, "one more may have been kept than could be said"
 
 
+def check_histograms(steps: list[int], kept: int) -> None:
+    assert steps == list(range(0, steps[-1] + 1, 20)), "each once, in order"
+    assert kept - 20 <= steps[-1] <= kept
+
+
 @pytest.mark.parametrize("seed", range(4))
 def test_a_kill_at_any_moment_costs_no_file_that_was_kept(
     seed: int, tmp_path: Path, server: MonitorServer
@@ -116,7 +125,7 @@ def test_a_kill_at_any_moment_costs_no_file_that_was_kept(
 
     check(steps_of(server, "image"), kept)
     check(steps_of(server, "checkpoint"), kept)
-    check([histogram["step"] for histogram in server.only_run.histograms], kept)
+    check_histograms([histogram["step"] for histogram in server.only_run.histograms], kept)
 
 
 def test_a_kill_of_the_replay_neither_doubles_nor_loses(tmp_path: Path, server: MonitorServer) -> None:
@@ -135,7 +144,7 @@ def test_a_kill_of_the_replay_neither_doubles_nor_loses(tmp_path: Path, server: 
     replay(tmp_path, server.url)
     check(steps_of(server, "image"), kept)
     check(steps_of(server, "checkpoint"), kept)
-    check([histogram["step"] for histogram in server.only_run.histograms], kept)
+    check_histograms([histogram["step"] for histogram in server.only_run.histograms], kept)
 
 
 def test_the_real_backend_has_each_file_once_after_a_kill_and_a_replay(
@@ -172,7 +181,25 @@ def test_the_real_backend_has_each_file_once_after_a_kill_and_a_replay(
         check([step for _, step in versions], kept)
     (run,) = connection.get("/api/experiments")["results"]
     histograms = connection.get(f"/api/histograms/{run['iid']}", {"name": "weights"})["histograms"]["weights"]
-    check(histograms["steps"], kept)
+    check_histograms(histograms["steps"], kept)
+
+
+def test_a_file_that_the_server_finds_too_large_is_said_and_the_next_one_arrives(
+    tmp_path: Path, durable_redis: RedisServer, programs: Programs, connections: Callable[[str], Connection],
+    caplog: pytest.LogCaptureFixture,
+) -> None:  # fmt: skip
+    """Its no comes while megabytes are on their way."""
+    port = free_port(15_000)
+    connection = connections(f"http://127.0.0.1:{port}")
+    command = ("-m", "gunicorn", "--config", "gunicorn.conf.py", "backend:create_app()")
+    programs.start(*command, port=port, max_artifact_mib=1)
+    wait_until(lambda: answer(connection, "/healthz"), what="the backend is healthy", timeout_s=60)
+    monitor = TrainingMonitor("large", api_url=connection.api_url, spool_dir=tmp_path / "spool", strict=True)
+    monitor.save_checkpoint({"w": np.zeros(8 << 20)}, 0)
+    monitor.save_checkpoint({"w": np.zeros(8)}, 1)
+    assert monitor.finish(timeout_s=60)
+    assert [each["step"] for each in artifacts(connection)] == [1]
+    assert "WATTLE_MAX_ARTIFACT_MIB" in caplog.text
 
 
 def answer(connection: Connection, path: str) -> Any:
