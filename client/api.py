@@ -14,6 +14,7 @@ from client.alerts import AlertCalls
 from client.artifacts import ArtifactCalls
 from client.connection import segment
 from client.histograms import HistogramCalls
+from client.models import ModelCalls
 from schema import (
     AccountReply,
     Action,
@@ -54,7 +55,7 @@ from schema import (
 ExtraField = Literal["in_update", "sparkline"]
 
 
-class Client(AlertCalls, ArtifactCalls, HistogramCalls):
+class Client(AlertCalls, ArtifactCalls, HistogramCalls, ModelCalls):
     """The API at one address. Safe to share between threads; nothing is retried.
 
     Every method raises ApiUnavailable when no usable answer came, and ApiRefused when the API said no.
