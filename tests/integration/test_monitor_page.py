@@ -84,12 +84,14 @@ def test_the_examples_are_run_as_they_stand(
         (name, step + 1, step) for name in ("checkpoint.safetensors", "confusion_matrix") for step in range(3)
     ]
     assert names["weights"]["layer1.bias"].tolist() == [3.0] * 16
+    (went_on,) = runs["goes_on"]
+    assert [input.label for input in db.models.list_inputs(went_on.run_id)] == ["resnet50:1"]
 
     comparison = names["comparison"]
     assert comparison.missing == {}
     assert comparison.names[runs["train"][-1].run_id] == "train"
     assert comparison.metrics["loss"][block.run_id].best == 0.01
-    assert api_url in capsys.readouterr().out
+    assert comparison.page_url in capsys.readouterr().out
     assert list((tmp_path / "spool").iterdir()) == []
 
 
