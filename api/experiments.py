@@ -72,11 +72,17 @@ def set_tags(iid: str, body: TagsRequest) -> Response:
 
 
 @experiments.post("/api/experiments/<iid>/notes")
+@experiments.input(TrainHeaders, location="headers", arg_name="headers")
 @experiments.input(NoteRequest, arg_name="body")
 @experiments.output(Note, status_code=201)
-def add_note(iid: str, body: NoteRequest) -> Response:
-    """Add a note to a run. 409 when it has 1,000."""
-    return reply(db().external.add_note(check_run_id(iid), body.text), HTTPStatus.CREATED)
+def add_note(iid: str, body: NoteRequest, headers: TrainHeaders) -> Response:
+    """Add a note to a run. 200 with the note where the Idempotency-Key came before with it, 409 with another.
+
+    409 also when the run has 1,000.
+    """
+    key = headers.idempotency_key
+    added = db().external.add_note(check_run_id(iid), body.text, idempotency_key=key)
+    return reply(added.note, HTTPStatus.CREATED if added.is_new else HTTPStatus.OK)
 
 
 @experiments.get("/api/experiments/<iid>/notes")
@@ -93,12 +99,15 @@ def set_status(iid: str, body: StatusRequest) -> Response:
     """End a run, as its own script says it ended.
 
     The same status again changes nothing, another one is a 409, and so is a run of the queue. A run that
-    failed for its silence alone may still end otherwise.
+    failed for its silence alone may still end otherwise. Where another session has opened the run since, its
+    end is the run's: this one changes nothing.
     """
     error = None
     if body.error is not None and body.end is Status.FAILED:
         error = RunError.model_validate(body.error.model_dump())
-    return reply(show_run(db().external.end(check_run_id(iid), body.end, reason=body.reason, error=error)))
+    run_id = check_run_id(iid)
+    run = db().external.end(run_id, body.end, reason=body.reason, error=error, session=body.session)
+    return reply(show_run(run))
 
 
 def _resume(run_id: str, body: ExperimentRequest) -> Run:
@@ -110,7 +119,7 @@ def _resume(run_id: str, body: ExperimentRequest) -> Run:
         found.set_tags(run_id, add=body.tags, remove=())
     if body.from_models:
         db().models.use(run_id, list(dict.fromkeys(body.from_models)))
-    found.reopen(run_id)
+    found.reopen(run_id, session=body.session)
     return db().runs.get(run_id)
 
 

@@ -14,19 +14,16 @@ from werkzeug.datastructures import Headers
 from werkzeug.exceptions import Forbidden, RequestEntityTooLarge, UnsupportedMediaType
 
 from api.packed import unpack_body
-from errors import FieldError, InvalidInput
-from schema.histograms import MAX_BINS, MAX_HISTOGRAMS
+from api.shapes import SHAPES, check_shape
 from settings import Settings
 
 WRITES = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 # The setting that limits the body of a request, where it is not the general one.
 GENERAL_LIMIT = "max_body_bytes"
-POINTS = "metrics.record_points"
-HISTOGRAMS = "histograms.record_histograms"
 LIMITS = {
-    POINTS: "max_batch_bytes",
+    "metrics.record_points": "max_batch_bytes",
     "metrics.append_log": "max_batch_bytes",
-    HISTOGRAMS: "max_batch_bytes",
+    "histograms.record_histograms": "max_batch_bytes",
     "live.update_batch": "live_body_bytes",
 }
 # Bodies that are files: their views read them piece by piece, and limit them.
@@ -34,7 +31,6 @@ UPLOADS = frozenset({"artifacts.store_artifact"})
 # What a plain form can send, so that a page of another site needs no leave for it.
 FORM_TYPES = frozenset({"text/plain", "application/x-www-form-urlencoded", "multipart/form-data"})
 _MEDIA_TYPE = re.compile(r"[a-z0-9!#$&^_.+-]{1,64}/[a-z0-9!#$&^_.+-]{1,64}")
-_OTHER_COMMAS = 10
 ANY_ADDRESS = frozenset({"", "0.0.0.0", "::"})  # noqa: S104 - compared with, never bound to
 # What a page of another site may not open either: CORS does not cover WebSockets, and each takes a place.
 STREAMS = frozenset({"live.open_socket", "live.open_events"})
@@ -44,6 +40,7 @@ API_POLICY = "default-src 'none'; frame-ancestors 'none'"
 def install(app: Flask, settings: Settings) -> None:
     """Guard every route of ``app``, unknown ones included."""
     names = _allowed_names(settings)
+    shapes = {endpoint: shape_of(settings) for endpoint, shape_of in SHAPES.items()}
     origins = frozenset(origin.lower().rstrip("/") for origin in settings.allowed_origins)
 
     @app.before_request
@@ -62,10 +59,8 @@ def install(app: Flask, settings: Settings) -> None:
             request.max_content_length = limit
             unpack_body(limit)
             _check_length(limit)
-            if request.endpoint == POINTS:
-                _check_points(settings)
-            if request.endpoint == HISTOGRAMS:
-                _check_histograms()
+            if (shape := shapes.get(request.endpoint or "")) is not None:
+                check_shape(request.get_data(), shape)
         return None
 
     @app.after_request
@@ -134,21 +129,6 @@ def _check_content_type() -> None:
         )
 
 
-def _check_histograms() -> None:
-    """Refuse a batch of far too many numbers unparsed, as of points."""
-    body = request.get_data()
-    # Each has two lists and is an object, and has a comma between two bins, two edges, two fields.
-    if (
-        body.count(b"[") + body.count(b"{") > 3 * MAX_HISTOGRAMS + _OTHER_COMMAS
-        or body.count(b",") > (2 * MAX_BINS + _OTHER_COMMAS) * MAX_HISTOGRAMS
-    ):
-        raise InvalidInput(
-            f"The batch has more than {MAX_HISTOGRAMS} histograms of {MAX_BINS} bins. Send smaller ones; "
-            "nothing of it was stored.",
-            details=[FieldError("histograms", f"at most {MAX_HISTOGRAMS}, of at most {MAX_BINS} bins")],
-        )
-
-
 def _check_upload() -> None:
     if not _MEDIA_TYPE.fullmatch(request.mimetype) or request.mimetype in FORM_TYPES:
         raise UnsupportedMediaType(
@@ -171,27 +151,6 @@ def _check_length(max_body_bytes: int) -> None:
     """
     if request.content_length is None and len(request.get_data()) >= max_body_bytes:
         raise RequestEntityTooLarge
-
-
-def _check_points(settings: Settings) -> None:
-    """Refuse a batch of far too many points unparsed: 8 MB of digits are 300 MB of Python numbers.
-
-    Each point has three numbers, each of which has at most one comma, and each metric one more, three lists
-    and an object.
-    """
-    most = settings.max_batch_points
-    body = request.get_data()
-    if body.count(b"[") + body.count(b"{") > 4 * settings.max_metrics + _OTHER_COMMAS:
-        raise InvalidInput(
-            f"The batch has more lists than {settings.max_metrics} metrics do, the limit set by "
-            "WATTLE_MAX_METRICS. Send fewer metrics at once; nothing of it was stored."
-        )
-    if body.count(b",") > 3 * most + settings.max_metrics + _OTHER_COMMAS:
-        raise InvalidInput(
-            f"The batch has more than {most} points, the limit set by WATTLE_MAX_BATCH_POINTS. Send smaller "
-            "ones; nothing of it was stored.",
-            details=[FieldError("points", f"at most {most} points in all")],
-        )
 
 
 def _answer_cors(headers: Headers, origins: frozenset[str]) -> None:

@@ -6,10 +6,10 @@ from collections import deque
 from collections.abc import Collection, Iterable
 from typing import Final
 
-from api.live_view import LiveView
+from api.live_view import LiveView, points_of_each
 from redis_db import RedisDB
 from schema import Event
-from schema.live import MAX_POINTS, LiveEntry
+from schema.live import LiveEntry
 
 # How long somebody counts as watching after it was last said.
 WATCHED_S: Final = 3.0
@@ -72,7 +72,7 @@ class LiveSource:
     def _follow_metrics(self, shown: LiveView) -> None:
         """Read the points that a script has sent since the last time."""
         if shown.run_id is not None and shown.is_external:
-            found = self._db.metrics.list_new(shown.run_id, shown.metric_counts, most=MAX_POINTS)
+            found = self._db.metrics.list_new(shown.run_id, shown.metric_counts, most=points_of_each)
             shown.take_metrics(
                 {
                     name: (count, list(zip(points["step"].tolist(), points["value"].tolist(), strict=True)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from schema import EpochResult, Run
@@ -14,9 +14,9 @@ from schema.live import DEFAULT_VIEW, MAX_POINTS, LiveEntry, LivePoint, Mosaic
 Message = dict[str, Any]
 MetricPoint = tuple[int, float]
 
-# All metrics of a run together have so many points in a snapshot, and each at least a few.
-_SNAPSHOT_POINTS: Final = 50_000
-_FEWEST_POINTS: Final = 16
+# All metrics of a run together have so many points here and in a snapshot, and each at least a few.
+METRICS_POINTS: Final = 50_000
+FEWEST_POINTS: Final = 16
 _WORDS: Final = {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}
 
 # Pictures faster than this are a flicker.
@@ -84,9 +84,13 @@ class LiveView:
 
     def take_metrics(self, metrics: Mapping[str, tuple[int, Sequence[MetricPoint]]]) -> None:
         """Add points of metrics in the order in which they came; of each how many there are now."""
+        before = points_of_each(len(self._metrics))
+        most = points_of_each(len(self._metrics.keys() | metrics.keys()))
+        if most < before:
+            self._metrics = {name: deque(known, maxlen=most) for name, known in self._metrics.items()}
         for name, (count, points) in metrics.items():
             self.metric_counts[name] = count
-            self._metrics.setdefault(name, deque(maxlen=MAX_POINTS)).extend(points)
+            self._metrics.setdefault(name, deque(maxlen=most)).extend(points)
             self._new_metrics.setdefault(name, []).extend(points)
 
     @property
@@ -97,7 +101,6 @@ class LiveView:
     def snapshot(self) -> Message:
         """Return all of it, as whoever comes gets it."""
         epochs = [self._epochs[number] for number in sorted(self._epochs)]
-        shown = max(_FEWEST_POINTS, _SNAPSHOT_POINTS // max(1, len(self._metrics)))
         return {
             "type": "snapshot",
             "run_id": self._run_id,
@@ -106,7 +109,7 @@ class LiveView:
             "mosaic": None if self._mosaic is None else self._mosaic.model_dump(mode="json"),
             "run": self._show_run(),
             "epochs": [epoch.model_dump(mode="json") for epoch in epochs],
-            "metrics": {name: _series(list(known)[-shown:]) for name, known in self._metrics.items()},
+            "metrics": {name: _series(known) for name, known in self._metrics.items()},
         }
 
     def take_news(self) -> Message | None:
@@ -160,6 +163,11 @@ class LiveView:
         }
 
 
+def points_of_each(metrics: int) -> int:
+    """Return how many points of each metric are kept of a run that has so many metrics."""
+    return min(MAX_POINTS, max(FEWEST_POINTS, METRICS_POINTS // max(1, metrics)))
+
+
 def _columns(points: Iterable[LivePoint]) -> Message:
     listed = list(points)
     return {
@@ -168,7 +176,7 @@ def _columns(points: Iterable[LivePoint]) -> Message:
     }
 
 
-def _series(points: Sequence[MetricPoint]) -> Message:
+def _series(points: Collection[MetricPoint]) -> Message:
     values = [value if math.isfinite(value) else _WORDS[str(value)] for _, value in points]
     return {"steps": [step for step, _ in points], "values": values}
 

@@ -67,12 +67,12 @@ class TrainBody(TrainRequest):
 
 
 class TrainHeaders(BaseModel):
-    """The optional header that makes POST /train safe to repeat."""
+    """The optional header that makes POST /train, or a note, safe to repeat."""
 
     idempotency_key: str | None = Field(
         None,
         pattern=r"^[\x21-\x7e]{1,200}$",
-        description="1 to 200 visible ASCII characters; for 24 h the same key answers with the same run",
+        description="1 to 200 visible ASCII characters; for 24 h the same key answers with the same run or note",
     )
 
 

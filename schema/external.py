@@ -12,6 +12,7 @@ from schema.values import Record
 SESSION_PATTERN: Final = r"^[0-9a-z]{1,64}$"
 MAX_NAME_CHARACTERS: Final = 250
 MAX_TAGS: Final = 32
+MAX_LINES_AT_ONCE: Final = 1_000
 # The last second of the year 9999, with which every calendar ends.
 MAX_TIME_S: Final = 253_402_300_799.0
 # Beyond it JSON does not tell two numbers apart.
@@ -65,6 +66,9 @@ class ExperimentRequest(Record):
         max_length=64,
         description="the id of such a run, to go on with it under its own name",
     )
+    session: Session | None = Field(
+        None, description="whose batches will come; how the session that opened last ends is how the run does"
+    )
 
 
 class ParamsRequest(Record):
@@ -114,6 +118,9 @@ class StatusRequest(Record):
     status: Literal["completed", "done", "failed", "cancelled"] = Field(description="completed is done")
     reason: str | None = Field(None, max_length=1_000, description="why, for a person")
     error: StatedError | None = Field(None, description="for failed")
+    session: Session | None = Field(
+        None, description="who says so; where another one has opened the run since, nothing changes"
+    )
 
     @property
     def end(self) -> Literal[Status.DONE, Status.FAILED, Status.CANCELLED]:
@@ -135,7 +142,7 @@ class LinesRequest(Record):
 
     session: Session
     seq: Sequence
-    lines: Annotated[list[StatedLine], Field(max_length=1_000)]
+    lines: Annotated[list[StatedLine], Field(max_length=MAX_LINES_AT_ONCE)]
 
 
 class BatchReply(Record):

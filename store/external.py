@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final, Literal, NamedTuple
@@ -29,7 +28,7 @@ from store.log import MAX_LINES, bounded
 from store.metrics import MAX_SESSIONS
 from store.paging import name_key
 from store.runs import no_run
-from store.submission import hashed_key
+from store.submission import digest, hashed_key
 
 MAX_NOTES: Final = 1_000
 MAX_PARAMS_BYTES: Final = 64 * 1024
@@ -52,6 +51,13 @@ class Begun(NamedTuple):
     is_new: bool
 
 
+class Added(NamedTuple):
+    """A note of a run."""
+
+    note: Note
+    is_new: bool
+
+
 class External:
     """What the scripts of such runs say. All raise NotFound without a run, Conflict for one of the queue."""
 
@@ -71,18 +77,23 @@ class External:
         keys = [self._keys.of("run", own_id), self._keys.of("named", name_key(request.name))]
         if idempotency_key is not None:
             keys.append(self._keys.of("idempotency", hashed_key(idempotency_key)))
-        digest = hashlib.sha256(
-            json.dumps(request.model_dump(mode="json"), sort_keys=True).encode()
-        ).hexdigest()
-        arguments: list[Argument] = [own_id, digest, _IDEMPOTENCY_TTL_S, *_fields(request)]
+        body = json.dumps(request.model_dump(mode="json", exclude={"session"}), sort_keys=True)
+        arguments: list[Argument] = [own_id, digest(body), _IDEMPOTENCY_TTL_S, request.session or ""]
+        arguments += _fields(request)
         stored_id, stored, is_new = self._connection.run(
             "begin_external", keys, arguments, is_replicated=True
         )
         return Begun(decode_run(stored_id, to_pairs(stored)), bool(is_new))
 
-    def reopen(self, run_id: str) -> Run:
-        """Let a script go on with its run, also after it has ended."""
-        return self._run("reopen_external", run_id)
+    def reopen(self, run_id: str, *, session: str | None = None) -> Run:
+        """Let a script go on with its run, also after it has ended.
+
+        Atomic (reopen_external.lua). A session that opened the run before another one did is a no-op. Raises
+        InvalidInput where the run has had MAX_SESSIONS.
+        """
+        keys = [self._keys.of(part, run_id) for part in ("run", "sources")]
+        stored = self._connection.run("reopen_external", keys, [run_id, session or "", MAX_SESSIONS])
+        return decode_run(run_id, to_pairs(stored))
 
     def end(
         self,
@@ -91,10 +102,16 @@ class External:
         *,
         reason: str | None = None,
         error: RunError | None = None,
+        session: str | None = None,
     ) -> Run:
-        """End a run as its script says. The same status again is a no-op, another one then a Conflict."""
+        """End a run as its script says. The same status again is a no-op, another one then a Conflict.
+
+        Atomic (end_external.lua). Also a no-op where another session than this one has opened the run since.
+        """
         texts = [to_text(reason or "")[:_MAX_REASON_CHARACTERS], encode_error(error) if error else ""]
-        return self._run("end_external", run_id, status.value, *texts)
+        arguments: list[Argument] = [run_id, status.value, *texts, session or ""]
+        stored = self._connection.run("end_external", [self._keys.of("run", run_id)], arguments)
+        return decode_run(run_id, to_pairs(stored))
 
     def end_silent(self, silent_s: float, *, limit: int = 100) -> Sequence[str]:
         """End the runs whose scripts were not heard of for ``silent_s``, and return their ids.
@@ -160,14 +177,22 @@ class External:
 
         self._amend(run_id, "options", change)
 
-    def add_note(self, run_id: str, text: str) -> Note:
-        """Add a note to any run. Raises Conflict when it has MAX_NOTES."""
+    def add_note(self, run_id: str, text: str, *, idempotency_key: str | None = None) -> Added:
+        """Add a note to any run; an idempotency_key of the last 24 h answers with its note.
+
+        Atomic (add_note.lua). Raises Conflict when the run has MAX_NOTES, or the key was used for another text.
+        """
         keys = [self._keys.of("run", run_id), self._keys.of("notes", run_id)]
+        if idempotency_key is not None:
+            # Of its own for each run: a script's keys are not to meet those of submissions.
+            keys.append(self._keys.of("idempotency", digest(f"note {run_id} {hashed_key(idempotency_key)}")))
         stored = to_text(text)
-        note_id = self._connection.run("add_note", keys, [run_id, stored, MAX_NOTES])
-        if note_id is None:
+        arguments: list[Argument] = [run_id, stored, MAX_NOTES, digest(stored), _IDEMPOTENCY_TTL_S]
+        reply = self._connection.run("add_note", keys, arguments)
+        if reply is None:
             raise no_run(run_id)
-        return Note(note_id=note_id, time=time_of_entry(note_id), text=stored)
+        note_id, is_new = reply
+        return Added(Note(note_id=note_id, time=time_of_entry(note_id), text=stored), bool(is_new))
 
     def list_notes(self, run_id: str) -> Notes:
         """Return the notes of any run, oldest first."""
@@ -176,10 +201,6 @@ class External:
             Note(note_id=note_id, time=time_of_entry(note_id), text=fields["text"])
             for note_id, fields in entries
         ]
-
-    def _run(self, script: str, run_id: str, *arguments: Argument) -> Run:
-        stored = self._connection.run(script, [self._keys.of("run", run_id)], [run_id, *arguments])
-        return decode_run(run_id, to_pairs(stored))
 
     def _amend(self, run_id: str, field: str, change: Callable[[str], tuple[str, Sequence[str]]]) -> None:
         """Change a JSON field, and try again where somebody else changed it in between.

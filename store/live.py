@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from schema import EpochResult
@@ -26,6 +26,8 @@ QUIET_S: Final = 10.0
 # The view of a run is for who watches: its epochs and log stay with the run.
 _KEPT_S: Final = 24 * 3600
 _START: Final = "0-0"
+# An entry has 1 to MAX_POINTS points, and no more are shown.
+_ENTRIES_AT_ONCE: Final = 64
 
 EntryList = list[LiveEntry]
 
@@ -62,15 +64,25 @@ class Live:
         self.update(view, LiveUpdate(points=()), is_new=True)
 
     def list_newest(self, view: str) -> tuple[str, EntryList, Mosaic | None]:
-        """Return where ``read`` goes on, the newest updates of a view, oldest first, and its mosaic."""
-        entries, mosaic = self._connection.call_many(
+        """Return where ``read`` goes on, the newest updates of a view, oldest first, and its mosaic.
+
+        They have the newest MAX_POINTS points, or all since the view started.
+        """
+        key = self._keys.of("live_updates", view)
+        page, mosaic = self._connection.call_many(
             [
-                ("XREVRANGE", self._keys.of("live_updates", view), "+", "-", "COUNT", MAX_POINTS),
+                ("XREVRANGE", key, "+", "-", "COUNT", _ENTRIES_AT_ONCE),
                 ("GET", self._keys.of("live_mosaic", view)),
             ]
         )
-        newest = [_decode(entry_id, fields) for entry_id, fields in entries[::-1]]
-        return newest[-1].entry_id if newest else _START, newest, _decode_mosaic(mosaic)
+        found: EntryList = []
+        points = 0
+        for entry in self._walk_back(key, page):
+            found.append(entry)
+            points += len(entry.points)
+            if entry.is_start or points >= MAX_POINTS:
+                break
+        return found[0].entry_id if found else _START, found[::-1], _decode_mosaic(mosaic)
 
     def read(self, places: Mapping[str, str], *, wait_s: float) -> dict[str, EntryList]:
         """Return what came into views after those places, waiting ``wait_s`` for the first.
@@ -116,6 +128,13 @@ class Live:
         """Return the view a ticket is for and make it void; None when it is not, or no more, valid."""
         view: str | None = self._connection.call("GETDEL", self._keys.of("live_ticket", ticket))
         return view
+
+    def _walk_back(self, key: str, page: Sequence[tuple[str, Mapping[str, str]]]) -> Iterator[LiveEntry]:
+        """Yield a page of updates, newest first, and those before it."""
+        while page:
+            for entry in page:
+                yield _decode(*entry)
+            page = self._connection.call("XREVRANGE", key, f"({page[-1][0]}", "-", "COUNT", _ENTRIES_AT_ONCE)
 
 
 def _decode(entry_id: str, fields: Mapping[str, str]) -> LiveEntry:

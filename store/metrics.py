@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -122,21 +122,23 @@ class Metrics:
         points = from_bytes(stored)
         return points[np.argsort(points["step"], kind="stable")]
 
-    def list_new(self, run_id: str, known: Mapping[str, int], *, most: int) -> dict[str, tuple[int, Points]]:
+    def list_new(
+        self, run_id: str, known: Mapping[str, int], *, most: Callable[[int], int]
+    ) -> dict[str, tuple[int, Points]]:
         """Return points of an external run in the order in which they came, behind so many known ones.
 
-        By metric how many points there are now, and the newest ``most`` of those that are not known. Metrics
-        without news are left out.
+        By metric how many points there are now, and the newest of those that are not known. most: how many of
+        each, where the run has so many metrics. Metrics without news are left out.
         """
         stored: Mapping[str, str] = self._connection.call("HGETALL", self._keys.of("metrics", run_id))
         counts = {name: decode_summary(name, kept).count for name, kept in stored.items()}
         news = {name: count for name, count in sorted(counts.items()) if count > known.get(name, 0)}
-        size = POINT.itemsize
+        size, shown = POINT.itemsize, most(len(counts))
         replies = self._connection.call_many(
             [
                 (
                     *("GETRANGE", self._keys.of("points", run_id, name)),
-                    *(max(known.get(name, 0), count - most) * size, count * size - 1),
+                    *(max(known.get(name, 0), count - shown) * size, count * size - 1),
                 )
                 for name, count in news.items()
             ]

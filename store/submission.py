@@ -64,7 +64,7 @@ class Submission:
         return cls(
             run_id=_checked_run_id(run_id) if run_id else uuid4().hex,
             fields=tuple(cell for pair in fields.items() for cell in pair),
-            digest=_digest(json.dumps(parts if body is None else body, sort_keys=True)),
+            digest=digest(json.dumps(parts if body is None else body, sort_keys=True)),
             idempotency_hash=None if idempotency_key is None else hashed_key(idempotency_key),
             due_s=max(_seconds(options.start_at), _seconds(plan.start_at if plan else None)),
             planned_s="" if options.carbon is None else _seconds(plan.next_at if plan else None),
@@ -130,7 +130,8 @@ def hashed_key(idempotency_key: str) -> str:
     raise _invalid("Idempotency-Key", f"has 1 to {_MAX_KEY_BYTES} bytes")
 
 
-def _digest(text: str) -> str:
+def digest(text: str) -> str:
+    """Return what tells two requests apart, of what they say."""
     return hashlib.sha256(text.encode()).hexdigest()
 
 

@@ -14,6 +14,7 @@ from hypothesis import settings
 from cli.redis_server import RedisServer
 from errors import StoreUnavailable
 from redis_db import RedisDB
+from tests.monitor_memory import memory_below
 from tests.scheduling import pytest_xdist_make_scheduler
 
 __all__ = ["pytest_xdist_make_scheduler"]
@@ -28,6 +29,16 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 settings.register_profile("steps", stateful_step_count=200)
 settings.register_profile("nightly", stateful_step_count=2_000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "steps"))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_memory_is_left(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """The SDK's shared memory outlives who is killed; a test that kills gives it back."""
+    yield
+    left = memory_below(tmp_path_factory.getbasetemp())
+    for memory in left:
+        memory.unlink(missing_ok=True)
+    assert left == []
 
 
 def start_redis(server: RedisServer) -> RedisServer:

@@ -35,7 +35,9 @@ class FakeGpu:
         self.uuid, self.name, self.energy_mj, self.is_mig = uuid, name, energy_mj, is_mig
         self.power_mw: int | None = 100_000
         self.virtualization = 0
-        self.load_percent = 42
+        self.load_percent: int | None = 42
+        self.used_bytes: int | None = 3 * 2**30
+        self.temperature_c: int | None = None
         self.is_gone = False
 
 
@@ -109,6 +111,47 @@ class FakeNvml:
         if value is None:
             raise FakeNvmlError("Not Supported")
         return value
+
+
+class FakeNvmlLibrary:
+    """What the C library of NVIDIA's driver offers, over the same GPUs: status codes, results by address."""
+
+    SUCCESS, NOT_SUPPORTED, GPU_IS_LOST = 0, 3, 15
+
+    def __init__(self, *gpus: FakeGpu) -> None:
+        self.gpus = gpus
+
+    def nvmlDeviceGetCount_v2(self, count: Any) -> int:
+        count._obj.value = len(self.gpus)
+        return self.SUCCESS
+
+    def nvmlDeviceGetHandleByIndex_v2(self, index: Any, handle: Any) -> int:
+        if self.gpus[index.value].is_gone:
+            return self.GPU_IS_LOST
+        handle._obj.value = index.value + 1
+        return self.SUCCESS
+
+    def nvmlDeviceGetUtilizationRates(self, handle: Any, rates: Any) -> int:
+        return self._tell(handle, "load_percent", rates._obj, "gpu")
+
+    def nvmlDeviceGetMemoryInfo(self, handle: Any, memory: Any) -> int:
+        return self._tell(handle, "used_bytes", memory._obj, "used")
+
+    def nvmlDeviceGetTemperature(self, handle: Any, kind: Any, celsius: Any) -> int:
+        assert kind.value == FakeNvml.NVML_TEMPERATURE_GPU
+        return self._tell(handle, "temperature_c", celsius._obj, "value")
+
+    def nvmlDeviceGetPowerUsage(self, handle: Any, milliwatts: Any) -> int:
+        return self._tell(handle, "power_mw", milliwatts._obj, "value")
+
+    def _tell(self, handle: Any, fact: str, target: Any, field_name: str) -> int:
+        gpu = self.gpus[handle.value - 1]
+        if gpu.is_gone:
+            return self.GPU_IS_LOST
+        if getattr(gpu, fact) is None:
+            return self.NOT_SUPPORTED
+        setattr(target, field_name, getattr(gpu, fact))
+        return self.SUCCESS
 
 
 class FakeProcesses:

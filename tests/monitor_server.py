@@ -208,7 +208,8 @@ class MonitorServer:
             if run.is_new(body["session"] + ":log", body["seq"]):
                 run.lines += [line["text"] for line in body["lines"]]
         else:
-            run.acts.append((parts[3], body))
+            # Which session ends a run is this server's concern alone.
+            run.acts.append((parts[3], {name: value for name, value in body.items() if name != "session"}))
             return {}
         return {"seq": body["seq"], "accepted": True, "request": run.request}
 

@@ -94,9 +94,13 @@ class Delivery:
         """Make the run, or resume it; once, however often it is tried. Raises what Connection raises."""
         head = self._spool.head
         try:
-            run = self._connection.post("/api/experiments", head.experiment, key=head.key)
+            body = {**head.experiment, "session": head.session}
+            run = self._connection.post("/api/experiments", body, key=head.key)
         except ServerRefused as error:
-            self._refuse(f"the server does not take this run: {error}")
+            name = head.experiment.get("name")
+            # Not silenced: what is logged is kept, and can be sent when this is mended.
+            self.refusal = f"the server does not take the run {name!r}: {error}"
+            log.warning("Nothing is sent: %s What is logged is kept in %s", self.refusal, self._spool.folder)
             raise
         self.run_id = str(run["iid"])
         self._spool.keep_run_id(self.run_id)
@@ -112,6 +116,26 @@ class Delivery:
     def close(self) -> None:
         """Close the connection."""
         self._connection.close()
+
+    def settle(self, *, has_all_sent: bool) -> None:
+        """Give the spool up: deleted with nothing to keep, set aside when the run was never begun."""
+        if self.refusal is not None and self.is_unwanted:
+            folder = self._spool.set_aside(self.refusal)
+            log.warning(
+                "What was logged is kept in %s: %s Mend its head.json or the server and run "
+                "python -m training_monitor replay --refused, or delete the folder.",
+                folder,
+                self.refusal,
+            )
+        elif has_all_sent:
+            self._spool.discard()
+        else:
+            self._spool.close()
+
+    @property
+    def is_unwanted(self) -> bool:
+        """Whether the server would not even begin the run, so that it has nothing of it."""
+        return self.refusal is not None and self.run_id is None
 
     @property
     def is_done(self) -> bool:
@@ -173,8 +197,13 @@ class Delivery:
         for number, act in enumerate(unpack_texts(chunk.data for chunk in chunks)):
             if (seq, number) <= self._acted:
                 continue  # a note would be there twice
-            key = f"{self._spool.head.session}-{seq}-{number}"
-            self._try(act["act"], f"/api/experiments/{self.run_id}/{act['act']}", act["body"], key=key)
+            session, body = self._spool.head.session, act["body"]
+            if act["act"] == "status":
+                # Of a run that another session has resumed meanwhile it ends nothing.
+                body = {**body, "session": session}
+            path = f"/api/experiments/{self.run_id}/{act['act']}"
+            # The same after any death: the bytes of a batch keep their number.
+            self._try(act["act"], path, body, key=f"{session}-{seq}-{number}")
             self._acted = (seq, number)
         return 1
 

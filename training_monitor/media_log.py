@@ -85,14 +85,12 @@ class MediaLog:
         self._ring()
 
     def close(self) -> bool:
-        """Wait for the end of what ``hurry`` began; False when something is still to be sent."""
-        self._thread.join(max(0.0, self._give_up_at - time.monotonic()) + 1.0)
-        return self.is_closed and (self._is_refused() or self._is_done)
+        """Wait for the end of what ``hurry`` began; False when something is still to be sent.
 
-    @property
-    def is_closed(self) -> bool:
-        """Whether no thread uses the spool any more."""
-        return not self._thread.is_alive()
+        It comes at the time given there, or when the request that is waited for then ends.
+        """
+        self._thread.join()
+        return self._is_refused() or self._is_done
 
     @property
     def _is_done(self) -> bool:

@@ -132,17 +132,15 @@ class TrainingMonitor(MediaCalls):
                 delivery.close()
                 spool.discard()
                 raise
-        engine = Engine(spool, delivery, most_bytes=most_bytes())
+        files = MediaLog(spool, run=lambda: delivery.run_id, is_refused=lambda: delivery.refusal is not None)
+        engine = Engine(spool, delivery, most_bytes=most_bytes(), others=files.close)
         points = PointLog(spool.windows["points"], ring=engine.ring)
         lines = TextLog(spool.windows["lines"], ring=engine.ring)
         acts = TextLog(spool.windows["acts"], ring=engine.ring)
         spool.definitions = points.definitions
         spool.asides = {"points": points.take_aside, "lines": lines.take_aside, "acts": acts.take_aside}
         self._points, self._lines, self._acts = points, lines, acts
-        self._spool, self._delivery, self._engine = spool, delivery, engine
-        self._files = MediaLog(
-            spool, run=lambda: delivery.run_id, is_refused=lambda: delivery.refusal is not None
-        )
+        self._spool, self._delivery, self._engine, self._files = spool, delivery, engine, files
         engine.start()
         self._replay = ReplayThread(root, self.api_url)
 
@@ -263,14 +261,9 @@ class TrainingMonitor(MediaCalls):
         if self._files is not None:
             self._files.hurry(time.monotonic() + timeout_s)
         is_sent = self._engine.close(timeout_s, pack_text({"act": "status", "body": ending}))
-        is_sent = (self._files is None or self._files.close()) and is_sent
         if self._replay is not None:
             self._replay.close(0.0)
-        if is_sent:
-            self._spool.discard()
-        else:
-            if self._engine.is_closed and (self._files is None or self._files.is_closed):
-                self._spool.release()
+        if not is_sent and not self._delivery.is_unwanted:
             log.warning(
                 "Not all was sent; the rest is in %s and goes with the next monitor, or with "
                 "python -m training_monitor replay",

@@ -28,19 +28,19 @@ class Gpus:
     def __init__(self, library: Any = None) -> None:
         """Open the library. library: one like it, for a machine without GPUs."""
         self._library = _load() if library is None else library
-        self._handles: list[ctypes.c_void_p] = []
+        self._handles: dict[int, ctypes.c_void_p] = {}
         count = ctypes.c_uint()
         if self._library is None or not self._is_done("nvmlDeviceGetCount_v2", ctypes.byref(count)):
             return
         for index in range(count.value):
             handle = ctypes.c_void_p()
             if self._is_done("nvmlDeviceGetHandleByIndex_v2", ctypes.c_uint(index), ctypes.byref(handle)):
-                self._handles.append(handle)
+                self._handles[index] = handle
 
     def read(self) -> dict[str, float]:
         """Return utilisation, memory, temperature and power of each GPU; what one does not tell is absent."""
         found: dict[str, float] = {}
-        for index, handle in enumerate(self._handles):
+        for index, handle in self._handles.items():
             self._read(f"gpu{index}", handle, found)
         return found
 
@@ -58,7 +58,9 @@ class Gpus:
             found[f"{gpu}_power_w"] = milliwatts.value / 1e3
 
     def _is_done(self, function: str, *arguments: Any) -> bool:
-        return bool(getattr(self._library, function)(*arguments) == 0)
+        # A driver that is older than a function does not have it.
+        call = getattr(self._library, function, None)
+        return call is not None and bool(call(*arguments) == 0)
 
 
 def _load() -> Any:

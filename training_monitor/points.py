@@ -20,6 +20,8 @@ NAME = re.compile(r"[A-Za-z0-9_./-]{1,250}")
 MOST_NAMES: Final = 2_000
 # Calls that wait outside of the window, when that is full or another thread is writing.
 MOST_ASIDE: Final = 20_000
+# For a writer to end: it may wait for a value on a GPU, and then these wait for the next time.
+_LONGEST_PAUSE_S: Final = 1.0
 _MOST_STEP: Final = 2**63
 
 # What asking a value for its number may raise: tensors of several elements have errors of their own.
@@ -86,7 +88,8 @@ class PointLog:
         This is what a training loop pays: a record is packed into the window, without a system call.
         """
         shape = self._shapes.get(tuple(metrics))
-        if shape is None or not isinstance(step, int) or step < 0 or not self._acquire(False):
+        # After a call that went aside the next must not overtake it.
+        if shape is None or not isinstance(step, int) or step < 0 or self._aside or not self._acquire(False):
             self._add_slowly(metrics, step, time_s)
             return
         window = self._window
@@ -103,8 +106,18 @@ class PointLog:
             self._add_slowly(metrics, step, time_s)
 
     def take_aside(self) -> bytes:
-        """Return the records of the calls that found no room, and forget them."""
-        rows = [self._aside.popleft() for _ in range(len(self._aside))]
+        """Return the records of the calls that found no room, and forget them.
+
+        For who has just turned the window. Nothing where that has some of them by now: its half comes before
+        those that are left.
+        """
+        if not self._aside or not self._acquire(timeout=_LONGEST_PAUSE_S):
+            return b""
+        try:
+            count = len(self._aside) if self._window.offset == self._window.start else 0
+            rows = [self._aside.popleft() for _ in range(count)]
+        finally:
+            self._release()
         # Their shapes may stand nowhere yet: there was no room for that either.
         return define({row.shape.number: row.shape for row in rows}.values()) + b"".join(
             row.pack() for row in rows
@@ -177,15 +190,13 @@ class PointLog:
 
     def _write(self, row: Row) -> None:
         """Write a record, or put it aside when there is no room or another thread is writing."""
-        if row.shape.names in self._known and self._acquire(False):
+        if self._acquire(False):
             try:
-                data = row.pack()
-                must_ring = self._window.offset + len(data) > self._window.limit and self._window.widen()
-                is_written = self._window.put(data)
+                while self._aside and self._put(self._aside[0]):
+                    self._aside.popleft()
+                is_written = not self._aside and self._put(row)
             finally:
                 self._release()
-            if must_ring:
-                self._ring()
             if is_written:
                 return
         self._ring()
@@ -193,6 +204,18 @@ class PointLog:
             self.lost_calls += 1
             return
         self._aside.append(row)
+
+    def _put(self, row: Row) -> bool:
+        """Write a record, with its shape if that stands nowhere yet; False without room. The lock is held."""
+        shape, window = row.shape, self._window
+        is_defined = self._known.get(shape.names) is shape
+        data = row.pack() if is_defined else define([shape]) + row.pack()
+        if window.offset + len(data) > window.limit and window.widen():
+            self._ring()
+        if not window.put(data):
+            return False
+        self._known.setdefault(shape.names, shape)
+        return True
 
     def _warn(self, key: str, reason: str) -> None:
         if key not in self._warned and len(self._warned) < MOST_NAMES:

@@ -11,6 +11,7 @@ from training_monitor.connection import Connection
 from training_monitor.delivery import Delivery
 from training_monitor.errors import MonitorError, ServerRefused
 from training_monitor.histogram_log import HistogramLog
+from training_monitor.orphans import give_back_memory
 from training_monitor.spool import Spool, adopt_dead
 from training_monitor.upload_box import UploadBox
 from training_monitor.uploader import Uploader
@@ -22,32 +23,44 @@ _LONGEST_WAIT_S: Final = 60.0
 
 
 class Replayed(NamedTuple):
-    """How many sessions were sent to their end, and how many wait; ``reason`` says why the last one does."""
+    """How many sessions were sent to their end, how many wait, and how many runs the server refused to begin.
+
+    ``reason`` says why the last one waits.
+    """
 
     sent: int
     left: int
+    refused: int = 0
     reason: str = ""
 
 
-def replay(root: Path, connection: Connection, *, any_host: bool = False) -> Replayed:
+def replay(
+    root: Path, connection: Connection, *, any_host: bool = False, is_refused: bool = False
+) -> Replayed:
     """Send every session of this server whose process is dead, and delete what the server has. Never raises
-    MonitorError."""
-    sent = left = 0
+    MonitorError.
+
+    is_refused: send those that the server refused to begin, instead of the others.
+    """
+    sent = left = refused = 0
     reason = ""
-    for spool in adopt_dead(root, any_host=any_host):
+    for spool in adopt_dead(root, any_host=any_host, is_refused=is_refused):
         if spool.head.api_url != connection.api_url:
             spool.close()
             left, reason = left + 1, f"it belongs to {spool.head.api_url}"
-        elif why := _send(spool, connection):
+            continue
+        delivery = Delivery(spool, connection)
+        if why := _send(spool, connection, delivery):
             left, reason = left + 1, why
+        elif delivery.is_unwanted:
+            refused += 1
         else:
             sent += 1
-    return Replayed(sent, left, reason)
+    return Replayed(sent, left, refused, reason)
 
 
-def _send(spool: Spool, connection: Connection) -> str:
-    """Return why it is not all sent; empty when it is."""
-    delivery = Delivery(spool, connection)
+def _send(spool: Spool, connection: Connection, delivery: Delivery) -> str:
+    """Return why it is to be tried again; empty when it is not."""
     try:
         while delivery.send_next():
             pass
@@ -59,8 +72,9 @@ def _send(spool: Spool, connection: Connection) -> str:
     except MonitorError as error:
         spool.close()
         return str(error)
-    log.info("sent what a process had left session=%s run_id=%s", spool.head.session, delivery.run_id)
-    spool.discard()
+    delivery.settle(has_all_sent=True)
+    if not delivery.is_unwanted:
+        log.info("sent what a process had left session=%s run_id=%s", spool.head.session, delivery.run_id)
     return ""
 
 
@@ -97,8 +111,11 @@ class ReplayThread:
     def _replay(self) -> None:
         wait_s = _FIRST_WAIT_S
         try:
-            while replay(self._root, self._connection).left and not self._stopped.wait(wait_s):
+            left = replay(self._root, self._connection).left
+            give_back_memory()
+            while left and not self._stopped.wait(wait_s):
                 wait_s = min(2 * wait_s, _LONGEST_WAIT_S)
+                left = replay(self._root, self._connection).left
         except Exception:  # the outer edge: monitoring must never end a training
             log.exception("What an earlier process left cannot be sent.")
         finally:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from training_monitor.connection import Connection
-from training_monitor.errors import MonitorError
+from training_monitor.errors import MonitorError, ServerRefused
 from training_monitor.media.pictures import Picture, encode, freeze
 
 log = logging.getLogger(__name__)
@@ -37,6 +37,7 @@ class SampleFeed:
         self._newest: Update | None = None
         self._has_some = threading.Event()
         self._is_closed = False
+        self._has_said = False
         self._sent_s = float("-inf")
         self._thread = threading.Thread(target=self._send_all, name="training_monitor samples", daemon=True)
         self._thread.start()
@@ -84,6 +85,15 @@ class SampleFeed:
         try:
             samples = [{**sample, "image_b64": encode(sample["image_b64"])} for sample in update["samples"]]
             self._connection.post("/rpc/batch_update", {**update, "samples": samples})
+        except ServerRefused as error:
+            # Said once: a loop that shows wrong pictures does so a thousand times.
+            log.log(
+                logging.DEBUG if self._has_said else logging.WARNING,
+                "The samples of step %s are not shown, the server refuses them: %s",
+                update["iteration"],
+                error,
+            )
+            self._has_said = True
         except MonitorError as error:
             log.debug("an update of the mosaic was not taken: %s", error)
         except Exception:  # the outer edge: monitoring must never end a training
@@ -98,10 +108,13 @@ def _in_json(number: float) -> float | str:
 
 def _freeze(sample: Mapping[str, Any], index: int) -> Update:
     picture: Picture = freeze(sample["image"])
+    confidence = float(sample["confidence"])
+    if math.isnan(confidence):
+        raise MonitorError("The confidence of a sample has to be a number from 0 to 1, not NaN.")
     return {
         "sample_id": str(sample.get("sample_id", index)),
         "prediction": str(sample["prediction"]),
         "ground_truth": str(sample["ground_truth"]),
-        "confidence": float(sample["confidence"]),
+        "confidence": confidence,
         "image_b64": picture,
     }

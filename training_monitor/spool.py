@@ -14,16 +14,16 @@ import os
 import platform
 import shutil
 import tempfile
-import threading
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, NamedTuple
 
 from training_monitor.errors import MonitorError
 from training_monitor.journal import Journal
-from training_monitor.window import HEADS, Window, create_memory, open_memory
+from training_monitor.ownership import NOTE_BYTES, Owner
+from training_monitor.window import HEADS, Filled, Window, create_memory, open_memory
 
 log = logging.getLogger(__name__)
 
@@ -32,7 +32,10 @@ Stream = Literal["points", "lines", "acts"]
 _HALVES: Final[dict[Stream, int]] = {"points": 2 << 20, "lines": 256 << 10, "acts": 256 << 10}
 STREAMS: Final = tuple(_HALVES)
 _DEFAULT_SPOOL_MIB: Final = 1_024
-_HEAD, _LOCK, _RUN_ID = "head.json", "lock", "run_id"
+_WINDOWS_BYTES: Final = sum(HEADS + 2 * half for half in _HALVES.values())
+MEMORY_NAME: Final = "wattle-"
+_HEAD, _LOCK, _RUN_ID, _REFUSAL = "head.json", "lock", "run_id", "refused.txt"
+_SET_ASIDE: Final = "refused-"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +65,10 @@ class Spool:
             else Journal(folder, name)
             for name in STREAMS
         }  # fmt: skip
-        self._draining = threading.Lock()
-        self._waiting: dict[Stream, tuple[int, bytes]] = {}
+        self._waiting: dict[Stream, list[Filled]] = {name: [] for name in STREAMS}
+        """What was taken and no disk has yet, oldest first; generation 0 is what no window has any more."""
+        self.last = b""
+        """An act that is kept once there is nothing else to keep."""
         self.lost_bytes = 0
 
     @property
@@ -84,25 +89,30 @@ class Spool:
         Points come before acts, so that who reads an act finds all points that were logged before it.
         Raises OSError when the disk fails: then what was taken waits in memory and is tried again.
         """
-        with self._draining:
-            has_room = sum(journal.size() for journal in self.journals.values()) < most_bytes
-            for name in STREAMS:
-                self._drain(name, has_room=has_room)
-                if name in self.asides and (data := self.asides[name]()):
-                    self._keep(name, data, has_room=has_room)
+        has_room = sum(journal.size() for journal in self.journals.values()) < most_bytes
+        for name in STREAMS:
+            self._drain(name, has_room=has_room)
+        if self.last:
+            self._keep("acts", self.last)
+            self.last = b""
 
     def _drain(self, name: Stream, *, has_room: bool) -> None:
-        if name in self._waiting:
-            generation, data = self._waiting[name]
-        else:
-            filled = self.windows[name].turn()
-            if filled is None:
-                return
-            generation, data = filled
-            self._waiting[name] = (generation, data)
-        self._keep(name, data, generation, has_room=has_room)
-        del self._waiting[name]
-        self.windows[name].clear()
+        self._keep_waiting(name, has_room=has_room)
+        if (filled := self.windows[name].turn()) is not None:
+            self._waiting[name].append(filled)
+            self._keep_waiting(name, has_room=has_room)
+        if name in self.asides and (data := self.asides[name]()):
+            self._waiting[name].append(Filled(0, data))
+            self._keep_waiting(name, has_room=has_room)
+
+    def _keep_waiting(self, name: Stream, *, has_room: bool) -> None:
+        waiting = self._waiting[name]
+        while waiting:
+            generation, data = waiting[0]
+            self._keep(name, data, generation, has_room=has_room)
+            del waiting[0]
+            if generation:
+                self.windows[name].clear()
 
     def _keep(self, name: Stream, data: bytes, generation: int = 0, *, has_room: bool = True) -> None:
         # What ends or describes a run is small, and dropping it would leave the run running.
@@ -112,11 +122,6 @@ class Spool:
         if not self.lost_bytes:
             log.warning("The spool is full, what is logged from now on is lost path=%s", self.folder)
         self.lost_bytes += len(data)
-
-    def keep_act(self, data: bytes) -> None:
-        """Keep an act behind all that was drained. Raises OSError."""
-        with self._draining:
-            self._keep("acts", data)
 
     def salvage(self) -> None:
         """Move what a dead process left in its windows to the journals, where it is not there already."""
@@ -134,7 +139,11 @@ class Spool:
     @property
     def is_empty(self) -> bool:
         """Whether all is in batches, of which the last may be unanswered."""
-        return not self._waiting and all(journal.is_empty for journal in self.journals.values())
+        return not self._has_unkept and all(journal.is_empty for journal in self.journals.values())
+
+    @property
+    def _has_unkept(self) -> bool:
+        return bool(self.last or any(self._waiting.values()))
 
     def sync(self) -> None:
         """Put the journals on the disk. Raises OSError."""
@@ -147,11 +156,38 @@ class Spool:
             journal.close()
         os.close(self._lock)
 
-    def release(self) -> None:
-        """Give the session up, and the memory back where all of it is in the journals."""
-        if not self._waiting and not any(window.leftovers() for window in self.windows.values()):
+    def give_memory_back(self) -> None:
+        """Need the memory no more; what no disk has taken stays there for who adopts the session.
+
+        Of the thread that drains, when it ends.
+        """
+        self._put_back()
+        if not self._has_unkept and not any(window.leftovers() for window in self.windows.values()):
             self._forget_memory()
+
+    def _put_back(self) -> None:
+        """Put what the disk refused, and no window has any more, into the windows."""
+        for name, waiting in self._waiting.items():
+            unseen = [data for generation, data in waiting if not generation]
+            last = [self.last] if name == "acts" and self.last else []
+            for data in unseen + last:
+                window = self.windows[name]
+                # Nobody writes any more; a call that a signal has torn apart may have left it locked.
+                if not self.head.memory or not window.put(data):
+                    self.lost_bytes += len(data)
+                    log.warning("The disk is full, %d bytes of %s are lost.", len(data), name)
+
+    def set_aside(self, reason: str) -> Path:
+        """Give up a session whose run the server refuses to begin, under a name that is not tried again.
+
+        Returns where it is; one of which a part is in memory alone stays as it is.
+        """
+        if not (self.head.memory and Path(self.head.memory).exists()):
+            aside = self.folder.with_name(f"{_SET_ASIDE}{self.head.session}")
+            (self.folder / _REFUSAL).write_text(reason)
+            self.folder = self.folder.rename(aside)
         self.close()
+        return self.folder
 
     def discard(self) -> None:
         """Delete everything: the server has it."""
@@ -185,8 +221,9 @@ def create(root: Path, api_url: str, experiment: dict[str, Any]) -> Spool:
     lock = _lock(folder)
     if lock is None:
         raise OSError(f"The new folder {folder} is locked by another process.")
-    size = sum(HEADS + 2 * half for half in _HALVES.values())
-    memory, path = create_memory(f"wattle-{session}", size, folder)
+    memory, path = create_memory(f"{MEMORY_NAME}{session}", _WINDOWS_BYTES + NOTE_BYTES, folder)
+    with contextlib.suppress(OSError):
+        Owner.of(folder).note(memory)
     head = Head(session, api_url, platform.node(), str(path) if path else None, uuid.uuid4().hex, experiment)
     # By its name a session is found; the head comes last, whole, and under the lock.
     (folder / f"{_HEAD}.new").write_text(json.dumps(asdict(head)))
@@ -217,30 +254,69 @@ def most_bytes() -> int:
     return (int(given) if given.isdecimal() else _DEFAULT_SPOOL_MIB) << 20
 
 
-def adopt_dead(root: Path, *, any_host: bool = False) -> Iterator[Spool]:
-    """Yield the sessions that no living process has, oldest first, each locked; who takes one closes it."""
-    for path in sorted(root.glob(f"*/{_HEAD}"), key=lambda found: found.stat().st_mtime):
+class Refused(NamedTuple):
+    """A session whose run the server refused to begin."""
+
+    name: str
+    folder: Path
+    reason: str
+
+
+def list_refused(root: Path) -> list[Refused]:
+    """Return what was set aside, oldest first."""
+    found = []
+    for path in sorted(root.glob(f"{_SET_ASIDE}*/{_REFUSAL}"), key=_changed_s):
+        with contextlib.suppress(OSError, ValueError, KeyError):
+            head = json.loads((path.parent / _HEAD).read_text())
+            found.append(Refused(str(head["experiment"]["name"]), path.parent, path.read_text()))
+    return found
+
+
+def adopt_dead(root: Path, *, any_host: bool = False, is_refused: bool = False) -> Iterator[Spool]:
+    """Yield the sessions that no living process has, oldest first, each locked; who takes one closes it.
+
+    is_refused: those that were set aside, instead of the others.
+    """
+    for path in sorted(root.glob(f"*/{_HEAD}"), key=_changed_s):
+        if path.parent.name.startswith(_SET_ASIDE) != is_refused:
+            continue
         try:
-            head = Head(**json.loads(path.read_text()))
-            if (any_host or head.host == platform.node()) and (lock := _lock(path.parent)) is not None:
-                if path.exists():
-                    yield _adopt(path.parent, head, lock)
-                else:
-                    os.close(lock)  # its process has just finished it
+            if spool := adopt(path.parent, any_host=any_host):
+                yield spool
         except FileNotFoundError:
             continue
         except (OSError, ValueError, TypeError) as error:
             log.warning("A spool cannot be read, it is left as it is path=%s: %s", path.parent, error)
 
 
-def _adopt(folder: Path, head: Head, lock: int) -> Spool:
-    memory = memoryview(bytearray(sum(HEADS + 2 * half for half in _HALVES.values())))
-    if head.memory:
-        with contextlib.suppress(FileNotFoundError):  # after a restart of the machine
-            memory = open_memory(Path(head.memory))
-    spool = Spool(folder, head, memory, lock, is_new=False)
-    spool.salvage()
+def adopt(folder: Path, *, any_host: bool = False) -> Spool | None:
+    """Take a session, with what its memory holds; None when a living process, or another host, has it.
+
+    Raises OSError, ValueError or TypeError for one that cannot be read.
+    """
+    head = Head(**json.loads((folder / _HEAD).read_text()))
+    if not (any_host or head.host == platform.node()) or (lock := _lock(folder)) is None:
+        return None
+    try:
+        if not (folder / _HEAD).exists():
+            raise FileNotFoundError(folder)  # its process has just finished it
+        memory = memoryview(bytearray(_WINDOWS_BYTES))
+        if head.memory:
+            with contextlib.suppress(FileNotFoundError):  # after a restart of the machine
+                memory = open_memory(Path(head.memory))
+        spool = Spool(folder, head, memory, lock, is_new=False)
+        spool.salvage()
+    except BaseException:
+        os.close(lock)
+        raise
     return spool
+
+
+def _changed_s(path: Path) -> float:
+    try:
+        return path.stat().st_mtime
+    except FileNotFoundError:
+        return 0.0
 
 
 def _lock(folder: Path) -> int | None:

@@ -3,7 +3,7 @@
 -- KEYS 1 run:<id>:log (stream, capped)  2 run:<id>:sources (hash)
 -- ARGV 1 run_id  2 session  3 number of the batch  4 most lines kept  5 most sessions of a run; then for each line its
 --      time, s, and its text
--- Also: run:<id> (hash), runs:external, runs:* (zsets), events (stream)
+-- Also: run:<id> (hash), runs:external, runs:* (zsets), totals:* (hashes, set), events (stream)
 local run_id, session, number = ARGV[1], ARGV[2] .. ":log", ARGV[3]
 local state, refusal = find_external(run_id)
 if refusal then

@@ -1,12 +1,15 @@
 -- end_external: end a run as its script says. Returns its hash. The same status again is a no-op, another one after the
--- end CONFLICT, unless the run ended for its silence.
+-- end CONFLICT, unless the run ended for its silence. What a session says after which another one opened the run is a no-op.
 -- KEYS 1 run:<id> (hash)
--- ARGV 1 run_id  2 done, failed or cancelled  3 reason or ""  4 error as JSON or ""
+-- ARGV 1 run_id  2 done, failed or cancelled  3 reason or ""  4 error as JSON or ""  5 session or ""
 -- Also: runs:external, runs:* (zsets), run:<id>:log, events (streams)
 local run_id, status = ARGV[1], ARGV[2]
 local state, refusal = find_external(run_id)
 if refusal then
   return refusal
+end
+if is_superseded(run_id, ARGV[5]) then
+  return redis.call("HGETALL", KEYS[1])
 end
 if state.status ~= "running" and not state.is_silent then
   if state.status == status then

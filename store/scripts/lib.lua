@@ -1,5 +1,5 @@
--- Shared by every script, put before it when it is loaded. KEY, SORT_FIELDS, EPOCH, EXTRA, QUALITY and DEFAULT_QUEUE come
--- from Python.
+-- Shared by every script, put before it when it is loaded. KEY, SORT_FIELDS, EPOCH, EXTRA, QUALITY, DEFAULT_QUEUE and
+-- DEFAULT_PROJECT come from Python.
 -- The keys a script cannot know beforehand are built from KEY; all of them lie in one slot by the prefix.
 
 local function key(name, ...)
@@ -120,6 +120,27 @@ end
 local function read_attempt(run_id, attempt)
   local stored = redis.call("HGET", key("attempts", run_id), attempt)
   return stored and cjson.decode(stored)
+end
+
+-- What a request with an idempotency key did before: the id of what it made; nil where it is new, or has no key; or nil and
+-- the error to answer with where the key was another request's. digest: of the request. made, advice: for that error.
+local function recall(place, digest, made, advice)
+  local known = place and redis.call("GET", place)
+  if known then
+    local id, known_digest = string.match(known, "^(%S+) (%S+)$")
+    if known_digest == digest then
+      return id
+    end
+    return nil, redis.error_reply("CONFLICT This Idempotency-Key was used for another body, " .. made .. " " .. id .. ". "
+      .. advice)
+  end
+end
+
+-- Keeps for so many seconds what a request with an idempotency key made; nothing without one.
+local function remember(place, id, digest, seconds)
+  if place then
+    redis.call("SET", place, id .. " " .. digest, "EX", seconds)
+  end
 end
 
 -- A flat table as a JSON object. Written by hand because cjson keeps 14 digits of a number only.
@@ -412,6 +433,20 @@ local function refuse_external(run_id, wish, why)
   end
 end
 
+-- The day of a time in UTC, YYYY-MM-DD. Of a year that begins in March, the leap day is the last one.
+local function day_of(time)
+  local floor = math.floor
+  local days = floor(tonumber(time) / 86400) + 719468
+  local era = floor(days / 146097)
+  local day = days - era * 146097
+  local year = floor((day - floor(day / 1460) + floor(day / 36524) - floor(day / 146096)) / 365)
+  day = day - (365 * year + floor(year / 4) - floor(year / 100))
+  local month = floor((5 * day + 2) / 153)
+  day = day - floor((153 * month + 2) / 5) + 1
+  month = month < 10 and month + 3 or month - 9
+  return string.format("%04d-%02d-%02d", year + 400 * era + (month <= 2 and 1 or 0), month, day)
+end
+
 -- How a run that its own script reports stands: a table, or nil and the error to answer with.
 local function find_external(run_id)
   local known = redis.call("HMGET", key("run", run_id), "status", "is_external", "is_silent", "request", "heard_at",
@@ -439,10 +474,25 @@ local function reopen(run_id, state, time, reason)
   state.status, state.is_silent, state.request = "running", nil, ""
 end
 
+-- True where another session has opened a run since this one did. session: "" where a script does not say which it is.
+local function is_superseded(run_id, session)
+  local newest = redis.call("HGET", key("run", run_id), "session")
+  return session ~= "" and newest and newest ~= session
+end
+
+-- Takes a session as the newest of its run.
+local function open_session(run_id, session)
+  if session ~= "" then
+    redis.call("HSET", key("sources", run_id), session .. ":open", 1)
+  end
+  if session ~= "" or redis.call("HEXISTS", key("run", run_id), "session") == 1 then
+    redis.call("HSET", key("run", run_id), "session", session)
+  end
+end
+
 -- Notes that the script of a run was heard of; one that was ended for its silence goes on. Its duration is the time in
--- which it was heard of: what passed while it had ended is none of it. Returns how much longer it is.
-local function hear(run_id, state, time)
-  local more = 0
+-- which it was heard of: what passed while it had ended is none of it. day: on which that counts, or nil for that of ``time``.
+local function hear(run_id, state, time, day)
   if state.is_silent then
     local is_cancelled = state.status == "cancelled"
     local silence = string.format("%.0f", math.max(0, time - state.heard_at))
@@ -452,12 +502,15 @@ local function hear(run_id, state, time)
       state.request = "cancel"
     end
   elseif state.status == "running" then
-    more = math.max(0, time - state.heard_at)
-    redis.call("HSET", key("run", run_id), "heard_at", time)
+    local more = math.max(0, time - state.heard_at)
+    state.duration_s = tonumber(string.format("%.12g", state.duration_s + more))
+    redis.call("HSET", key("run", run_id), "heard_at", time, "duration_s", digits(state.duration_s))
     redis.call("ZADD", key("external"), time, run_id)
+    index_values(run_id, {duration_s = state.duration_s}, {"duration_s"})
+    local options = redis.call("HGET", key("run", run_id), "options")
+    local project = options and cjson.decode(options).project or DEFAULT_PROJECT
+    add_totals(run_id, day or day_of(time), project, {duration_s = more})
   end
-  state.duration_s = tonumber(string.format("%.12g", state.duration_s + more))
-  return more
 end
 
 -- True when a batch of a session, or a later one, came before: then nothing is to be done.

@@ -84,7 +84,7 @@ for _, metric in ipairs(metrics) do
   redis.call("APPEND", key("points", run_id, metric.name), metric.points)
   redis.call("HSET", KEYS[2], metric.name, cjson.encode(metric.merged))
 end
-local more = hear(run_id, state, now())
+hear(run_id, state, now(), ARGV[7])
 
 -- The run's summary, from the metrics of these names.
 local function read(names)
@@ -133,7 +133,7 @@ values.unknown_energy_epochs = energy and tonumber(energy[METRIC.unknown]) or 0
 write_values(run_id, values, "epochs_done", epochs_done)
 index_values(run_id, values, SORT_FIELDS, state.status)
 
-local cost = {duration_s = more}
+local cost = {}
 for _, name in ipairs({"energy_kwh", "co2_g"}) do
   local new = new_of[name]
   local known = new and within(new[METRIC.sum], 0, 1e308)
@@ -141,5 +141,7 @@ for _, name in ipairs({"energy_kwh", "co2_g"}) do
     cost[name] = known
   end
 end
-add_totals(run_id, ARGV[7], ARGV[8], cost)
+if next(cost) then
+  add_totals(run_id, ARGV[7], ARGV[8], cost)
+end
 return {added, state.request}

@@ -6,18 +6,14 @@
 -- Also: its waiting list, queue:wake:<queue> (lists), queue:requirements (hash), queue:deferred, queue:carbon (zsets),
 --       run:<id>:log (stream), queue:demand (set), runs:by:time_added, runs:blank:<status> (zsets), events (stream)
 local run_id = ARGV[1]
-if KEYS[2] then
-  local known = redis.call("GET", KEYS[2])
-  if known then
-    local known_id, digest = string.match(known, "^(%S+) (%S+)$")
-    if digest ~= ARGV[2] then
-      return redis.error_reply("CONFLICT This Idempotency-Key was used for another body, run " .. known_id
-        .. ". Use a new key for a new run.")
-    end
-    local stored = redis.call("HGETALL", key("run", known_id))
-    if #stored > 0 then
-      return {known_id, stored}
-    end
+local known_id, refusal = recall(KEYS[2], ARGV[2], "run", "Use a new key for a new run.")
+if refusal then
+  return refusal
+end
+if known_id then
+  local stored = redis.call("HGETALL", key("run", known_id))
+  if #stored > 0 then
+    return {known_id, stored}
   end
 end
 if redis.call("EXISTS", KEYS[1]) == 0 then
@@ -42,7 +38,5 @@ if redis.call("EXISTS", KEYS[1]) == 0 then
   end
   publish("submitted", run_id)
 end
-if KEYS[2] then
-  redis.call("SET", KEYS[2], run_id .. " " .. ARGV[2], "EX", ARGV[3])
-end
+remember(KEYS[2], run_id, ARGV[2], ARGV[3])
 return {run_id, redis.call("HGETALL", KEYS[1])}

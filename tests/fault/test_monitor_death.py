@@ -18,6 +18,7 @@ from cli.redis_server import RedisServer, free_port
 from client import Client
 from errors import ApiUnavailable
 from redis_db import RedisDB
+from tests.monitor_memory import free_memory_below
 from tests.monitor_server import MonitorServer, Refusal, monitor_server
 from tests.programs import ROOT, Programs, wait_until
 
@@ -64,13 +65,14 @@ class Script:
 
 
 @pytest.fixture
-def scripts() -> Iterator[list[Script]]:
+def scripts(tmp_path: Path) -> Iterator[list[Script]]:
     started: list[Script] = []
     yield started
     for script in started:
         if script.process.poll() is None:
             script.process.kill()
             script.process.wait()
+    free_memory_below(tmp_path)
 
 
 @pytest.fixture

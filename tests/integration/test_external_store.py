@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,9 +21,12 @@ from schema import (
     PointsRequest,
     Run,
     RunError,
+    SortField,
     StatedLine,
     Status,
+    day_of,
 )
+from store import scripts
 from store.external import MAX_NOTES
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -49,6 +53,10 @@ def record(db: RedisDB, run_id: str, request: PointsRequest) -> int:
 def lines(seq: int, *texts: str) -> LinesRequest:
     stated = [StatedLine(time=1_000.5 + place, text=text) for place, text in enumerate(texts)]
     return LinesRequest(session="s", seq=seq, lines=stated)
+
+
+def today(db: RedisDB) -> str:
+    return day_of(db.now())
 
 
 def fall_silent(raw: redis.Redis, run_id: str) -> None:
@@ -178,7 +186,8 @@ def test_deleting_a_run_leaves_nothing_of_it(db: RedisDB, raw: redis.Redis) -> N
     assert (going.points, going.log_lines, going.notes, going.energy_kwh) == (3, 2, 1, 0.5)
     assert db.controls.delete(run_id) == going
     left = {str(key) for key in raw.keys("*")}
-    assert left == {"events", "totals:day:2026-03-01", "totals:project:default", "totals:projects"}
+    days = {f"totals:day:{day}" for day in ("2026-03-01", today(db))}
+    assert left == {"events", "totals:project:default", "totals:projects", *days}
     assert db.runs.list().total == 0
 
 
@@ -274,6 +283,8 @@ def test_a_session_too_many_is_refused(db: RedisDB, raw: redis.Redis) -> None:
         record(db, run_id, batch(loss=[1.0]))
     with pytest.raises(InvalidInput, match="sessions"):
         db.external.append_log(run_id, lines(1, "one"))
+    with pytest.raises(InvalidInput, match="sessions"):
+        db.external.reopen(run_id, session="s")
     assert record(db, run_id, batch(2, session="x1", loss=[1.0])) == 1
 
 
@@ -287,6 +298,35 @@ def test_the_time_in_which_a_script_is_heard_of_is_its_duration(db: RedisDB, raw
     db.external.reopen(run_id)
     record(db, run_id, batch(2))
     assert db.runs.get(run_id).duration_s == pytest.approx(100, abs=20)
+
+
+def test_a_script_that_only_logs_has_a_duration_too(db: RedisDB, raw: redis.Redis) -> None:
+    run_id, other = begin(db, project="vision"), begin(db)
+    raw.hset(f"run:{run_id}", "heard_at", db.now().timestamp() - 100)
+    db.external.append_log(run_id, lines(1, "one"))
+    duration_s = db.runs.get(run_id).duration_s
+    assert duration_s == pytest.approx(100, abs=20)
+    assert [row.run_id for row in db.runs.list(sort=SortField.DURATION_S).runs] == [run_id, other]
+    totals = (
+        raw.hget("totals:project:vision", "duration_s"),
+        raw.hget(f"totals:day:{today(db)}", "duration_s"),
+    )
+    assert [float(str(total)) for total in totals] == pytest.approx([duration_s] * 2)
+    record(db, run_id, batch(accuracy=[0.5]))
+    assert (db.runs.get(run_id).duration_s or 0) >= (duration_s or 0)
+    assert [row.run_id for row in db.runs.list(sort=SortField.DURATION_S).runs] == [run_id, other]
+    assert db.runs.list().total == 2
+
+
+def test_scripts_know_the_day_of_a_time(raw: redis.Redis) -> None:
+    shared = (Path(scripts.__file__).parent / "lib.lua").read_text("utf-8")
+    times = [86_400 * day + second for day in range(0, 70_000, 13) for second in (0, 86_399)]
+    days = raw.eval(
+        f"{shared}\nlocal days = {{}}\nfor i, time in ipairs(ARGV) do days[i] = day_of(time) end return days",
+        0,
+        *map(str, times),
+    )
+    assert days == [f"{datetime.fromtimestamp(time, UTC):%Y-%m-%d}" for time in times]
 
 
 def test_an_unknown_run_is_not_found(db: RedisDB) -> None:

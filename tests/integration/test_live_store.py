@@ -71,6 +71,17 @@ def test_the_newest_points_are_kept(db: RedisDB) -> None:
     assert len(losses(db)) >= MAX_POINTS
 
 
+def test_no_more_updates_are_read_than_are_shown(db: RedisDB) -> None:
+    for start in range(0, 200 * MAX_POINTS, MAX_POINTS):
+        points = tuple(LivePoint(start + place, 0.5) for place in range(MAX_POINTS))
+        db.live.update(DEFAULT_VIEW, LiveUpdate(points=points))
+    assert losses(db) == list(range(199 * MAX_POINTS, 200 * MAX_POINTS))
+    update(db, 200 * MAX_POINTS)
+    place, entries, _ = db.live.list_newest(DEFAULT_VIEW)
+    assert [len(entry.points) for entry in entries] == [MAX_POINTS, 1]
+    assert place == entries[-1].entry_id
+
+
 def test_entries_of_one_point_do_not_pile_up(db: RedisDB, primary_url: str) -> None:
     for iteration in range(MAX_POINTS + 500):
         update(db, iteration)

@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from werkzeug.test import TestResponse
 
+from api.shapes import SHAPES
 from backend import create_app
 from redis_db import RedisDB
 from schema import Status
@@ -26,7 +27,8 @@ ROUTES = (
     "/api/experiments", "/api/metrics/{iid}", "/api/logs/{iid}",
     *(f"/api/experiments/{{iid}}/{what}" for what in OWN),
 )  # fmt: skip
-_MOST_LISTS = 4 * Settings().max_metrics + 10
+# What is counted before it is parsed, by route.
+COUNTED = {"/api/metrics/{iid}": "metrics.record_points", "/api/logs/{iid}": "metrics.append_log"}
 # Of each route, JSON that it does not take.
 BATCH = {"session": "s", "seq": 1}
 WRONG: dict[str, list[object]] = {
@@ -107,9 +109,9 @@ def place_to_change(db: RedisDB, raw: redis.Redis, tmp_path: Path) -> Place:
 @pytest.mark.parametrize("route", ROUTES)
 def test_what_is_not_json_is_malformed(place: Place, route: str) -> None:
     for body in NOT_JSON:
-        # Batches of points are counted before they are parsed.
-        is_counted = route == "/api/metrics/{iid}" and body.count(b"[") + body.count(b"{") > _MOST_LISTS
-        expected = (422, "invalid_input") if is_counted else (400, "malformed")
+        most = SHAPES[COUNTED[route]](Settings()).lists.most if route in COUNTED else len(body)
+        is_too_many = body.count(b"[") + body.count(b"{") > most
+        expected = (422, "invalid_input") if is_too_many else (400, "malformed")
         assert place.refuse(route, body) == expected, body[:40]
 
 
@@ -129,6 +131,12 @@ def test_a_page_of_another_site_reports_nothing(place: Place, route: str) -> Non
 @pytest.mark.parametrize("route", ROUTES)
 def test_a_body_that_is_too_large_is_refused(place: Place, route: str) -> None:
     assert place.refuse(route, b'{"x": "' + b"x" * 8_400_000 + b'"}') == (413, "body_too_large")
+
+
+def test_lines_of_brackets_are_lines_like_any_other(place_to_change: Place) -> None:
+    line = {"time": 1.0, "text": '[{"a": [1, 2, "\\"]}], ' * 100}
+    body = json.dumps({**BATCH, "lines": [line] * 1_000}).encode()
+    assert place_to_change.post("/api/logs/{iid}", body).get_json()["accepted"] == 1_000
 
 
 quietly = settings(

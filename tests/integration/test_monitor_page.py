@@ -85,7 +85,9 @@ def test_the_examples_are_run_as_they_stand(
     ]
     assert names["weights"]["layer1.bias"].tolist() == [3.0] * 16
     (went_on,) = runs["goes_on"]
-    assert [input.label for input in db.models.list_inputs(went_on.run_id)] == ["resnet50:1"]
+    model = db.models.get("resnet50", 1)
+    assert (model.artifact.name, model.artifact.version) == ("checkpoint.safetensors", 3)
+    assert list(model.used_by) == [went_on.run_id]
 
     comparison = names["comparison"]
     assert comparison.missing == {}

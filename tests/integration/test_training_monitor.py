@@ -189,10 +189,10 @@ def test_without_strict_a_refused_run_is_said_and_ends_no_training(
     start: Start, server: MonitorServer, caplog: pytest.LogCaptureFixture, spool: Path
 ) -> None:
     monitor = start(resume="f" * 32)
-    wait_until(lambda: "does not take this run" in caplog.text, timeout_s=5)
+    wait_until(lambda: "does not take the run 'resnet50_training'" in caplog.text, timeout_s=5)
     monitor.log_metrics({"loss": 1.0}, 0)
-    assert monitor.finish()
-    assert list(spool.iterdir()) == []
+    assert not monitor.finish()
+    assert [folder.name[:8] for folder in spool.iterdir()] == ["refused-"]
 
 
 def test_a_run_that_was_deleted_is_said_once_and_nothing_is_kept_for_it(

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import json
 
-from api.live_view import MOSAIC_INTERVAL_S, LiveView, encode
+from api.live_view import (
+    FEWEST_POINTS,
+    METRICS_POINTS,
+    MOSAIC_INTERVAL_S,
+    LiveView,
+    encode,
+    points_of_each,
+)
 from schema import DEFAULT_VIEW, EpochResult, LiveEntry, LivePoint, Mosaic
 from schema.live import MAX_POINTS
 
@@ -66,6 +73,28 @@ def test_an_epoch_that_comes_again_replaces_the_first() -> None:
     view.take_run(None, [epoch(1, accuracy=0.75)])
     shown = view.snapshot()
     assert [(found["epoch"], found["test_accuracy"]) for found in shown["epochs"]] == [(1, 0.75), (2, 0.5)]
+
+
+def test_the_more_metrics_a_run_has_the_fewer_points_of_each_are_kept() -> None:
+    view = LiveView("a" * 32, "0-0")
+    points = [(step, 0.5) for step in range(MAX_POINTS)]
+    view.take_metrics({"loss": (MAX_POINTS, points)})
+    assert len(view.snapshot()["metrics"]["loss"]["steps"]) == MAX_POINTS
+    for number in range(500):
+        view.take_metrics({f"m{number}": (MAX_POINTS, points)})
+    shown = view.snapshot()["metrics"]
+    assert sum(len(metric["steps"]) for metric in shown.values()) <= METRICS_POINTS
+    assert {tuple(metric["steps"]) for metric in shown.values()} == {
+        tuple(range(MAX_POINTS - 99, MAX_POINTS))
+    }
+    view.take_metrics({"loss": (MAX_POINTS + 1, [(MAX_POINTS, 0.5)])})
+    assert view.snapshot()["metrics"]["loss"]["steps"] == list(range(MAX_POINTS - 98, MAX_POINTS + 1))
+
+
+def test_of_very_many_metrics_a_few_points_are_kept() -> None:
+    assert [points_of_each(metrics) for metrics in (0, 1, 48, 49, 1_000, 100_000)] == [
+        MAX_POINTS, MAX_POINTS, MAX_POINTS, 1_020, 50, FEWEST_POINTS,
+    ]  # fmt: skip
 
 
 def test_a_message_says_when_it_was_sent() -> None:

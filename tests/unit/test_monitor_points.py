@@ -134,6 +134,31 @@ def test_a_full_window_rings_and_what_finds_no_room_comes_after_it() -> None:
     assert read_all(points, window, reader) == {"loss": [(40, 40.0)]}
 
 
+def test_a_call_that_finds_another_one_writing_is_not_overtaken_by_the_next() -> None:
+    points, window, _ = log_of()
+    points.add({"loss": 0.0}, 0, 0.0)
+    with window.lock:
+        points.add({"loss": 1.0}, 1, 1.0)
+    points.add({"loss": 2.0}, 2, 2.0)
+    found = read_all(points, window, PointReader())
+    assert [step for step, _ in found["loss"]] == [0, 1, 2]
+
+
+def test_what_went_aside_and_fits_only_in_part_stays_in_its_order() -> None:
+    points, window, _ = log_of(half=200)
+    reader, found = PointReader(), []
+    for step in range(30):
+        points.add({"loss": 1.0}, step, float(step))
+    filled = window.turn()
+    points.add({"loss": 1.0}, 30, 30.0)  # takes along what finds room, before the others are taken
+    data = (filled.data if filled else b"") + points.take_aside()
+    window.clear()
+    found += reader.read(data)["loss"].steps
+    while more := read_all(points, window, reader):
+        found += [step for step, _ in more["loss"]]
+    assert found == list(range(31))
+
+
 def test_a_name_that_comes_while_the_window_is_full_is_kept() -> None:
     points, window, _ = log_of(128)
     for step in range(10):

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import base64
 import io
+import sys
 from typing import Any, Final
 
 from training_monitor.errors import MonitorError
-from training_monitor.media.arrays import EXTRA, load_numpy
+from training_monitor.media.arrays import EXTRA, load_numpy, to_array
 
 _MOST_PIXELS: Final = 512
 SIGNATURES: Final = {b"\x89PNG\r\n\x1a\n": "image/png", b"\xff\xd8\xff": "image/jpeg"}
@@ -20,7 +21,8 @@ Picture = Any
 def freeze(image: Any) -> Picture:
     """Return a copy of a picture that its owner may go on changing.
 
-    image: PNG or JPEG bytes, or an array or tensor [H, W], [H, W, C] or [C, H, W], uint8 or fractions 0-1.
+    image: PNG or JPEG bytes, a picture of Pillow, or an array or tensor [H, W], [H, W, C] or [C, H, W],
+    uint8 or fractions 0-1.
     Raises MonitorError for anything else, and without the extra ``media``.
     """
     if isinstance(image, bytes | bytearray):
@@ -28,9 +30,11 @@ def freeze(image: Any) -> Picture:
             raise MonitorError("A picture in bytes has to be PNG or JPEG.")
         return bytes(image)
     numpy = load_numpy()
-    if hasattr(image, "detach"):
-        image = image.detach().cpu().numpy()
-    pixels = arrange(numpy.asarray(image))
+    pillow = sys.modules.get("PIL.Image")
+    if pillow is not None and isinstance(image, pillow.Image) and image.mode not in ("L", "RGB", "RGBA"):
+        # As an array, a palette's picture is the numbers of its colours.
+        image = image.convert("RGBA" if image.has_transparency_data else "RGB")
+    pixels = arrange(to_array(image))
     if pixels.dtype != numpy.uint8:
         pixels = numpy.nan_to_num(pixels.astype(numpy.float32)).clip(0, 1) * 255
     return pixels.astype(numpy.uint8)
