@@ -23,6 +23,7 @@ from training_monitor.media_calls import MediaCalls
 from training_monitor.media_log import MediaLog
 from training_monitor.plain import to_json
 from training_monitor.points import PointLog
+from training_monitor.ranks import find_rank
 from training_monitor.replay import ReplayThread
 from training_monitor.samples import SampleFeed
 from training_monitor.silence import Silence
@@ -85,6 +86,7 @@ class TrainingMonitor(MediaCalls):
         energy: bool = False,
         system_metrics: bool = True,
         strict: bool = False,
+        all_ranks: bool = False,
         api_url: str | None = None,
         spool_dir: str | Path | None = None,
     ) -> None:
@@ -92,10 +94,17 @@ class TrainingMonitor(MediaCalls):
 
         params: nested mappings, a dataclass or a Namespace. energy: measure what each epoch uses, see
         ``end_epoch``. api_url: else WATTLE_API_URL, else this host's port 5000.
+        all_ranks: report also from the other processes of a distributed training; else they do nothing.
         With strict, raises MonitorError when the server does not answer or does not take the run.
         """
         self.api_url = (api_url or default_url()).rstrip("/")
         self._run_id = resume
+        if not all_ranks and (rank := find_rank()):
+            self._points = self._lines = self._acts = Silence(
+                f"this process has rank {rank}, and that with rank 0 reports the run.", level=logging.DEBUG
+            )
+            self._is_finished = True
+            return
         self._silence("there is nowhere to keep what is logged.")
         self._system = SystemWatch(self._take, every_s=SYSTEM_EVERY_S)
         stated = {"name": experiment_name, "project": project_name} | ({"resume": resume} if resume else {})

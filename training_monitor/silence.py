@@ -11,13 +11,13 @@ log = logging.getLogger(__name__)
 class Silence:
     """Takes anything, keeps nothing, and says so once."""
 
-    def __init__(self, reason: str) -> None:
+    def __init__(self, reason: str, *, level: int = logging.WARNING) -> None:
         """Take why."""
-        self._reason = reason
+        self._reason, self._level = reason, level
         self._has_said = False
 
     def add(self, *_ignored: Any) -> None:
         """Say why nothing is logged, unless that was said."""
         if not self._has_said:
             self._has_said = True
-            log.warning("Not logged: %s", self._reason)
+            log.log(self._level, "Not logged: %s", self._reason)

@@ -144,8 +144,14 @@ def test_a_kill_of_the_replay_neither_doubles_nor_loses(
     assert logged <= len(steps) <= logged + 1
 
 
+@pytest.mark.parametrize("moment", ["all of the outage is sent", "it is being sent", "the outage lasts"])
 def test_backend_dead_for_30_s_and_the_script_killed_after_it(
-    tmp_path: Path, durable_redis: RedisServer, programs: Programs, store: RedisDB, scripts: list[Script]
+    moment: str,
+    tmp_path: Path,
+    durable_redis: RedisServer,
+    programs: Programs,
+    store: RedisDB,
+    scripts: list[Script],
 ) -> None:
     """The real backend under gunicorn, killed in mid-run; then the script, killed once and resumed."""
     port = free_port(15_000)
@@ -159,31 +165,53 @@ def test_backend_dead_for_30_s_and_the_script_killed_after_it(
 
     backend = start_backend()
     scripts.append(first := Script(tmp_path, url, "0"))
-    wait_until(lambda: first.logged > 1_000)
+    wait_until(lambda: first.logged > 1_000 and store.runs.list().runs)
+    (run,) = store.runs.list().runs
+    stored = partial(stored_steps, store, run.run_id)
+    wait_until(stored, what="points in mid-run")
     os.killpg(backend.pid, signal.SIGKILL)
-    down_s = time.monotonic()
+    backend.wait()
+    down_s, sent = time.monotonic(), stored()
     wait_until(lambda: time.monotonic() - down_s > OUTAGE_S)
     before = first.logged
+    assert stored() == sent, "it is away"
     assert before > 2_000, "the loop went on"
+    logged_by_first = first.kill() if moment == "the outage lasts" else 0
     start_backend()
-    with Client(url) as client:
-        (run,) = client.list_runs().results
-    wait_until(lambda: len(store.metrics.get(run.iid, "loss")) > before, what="all of the outage")
-    logged_by_first = first.kill()
+    if moment == "it is being sent":
+        wait_until(lambda: stored() > sent, what="some of the outage")
+    elif moment == "all of the outage is sent":
+        wait_until(lambda: stored() > before, what="all of the outage")
+    logged_by_first = logged_by_first or first.kill()
 
-    scripts.append(second := Script(tmp_path, url, str(logged_by_first + 1), run.iid))
+    scripts.append(second := Script(tmp_path, url, str(logged_by_first + 1), run.run_id))
     wait_until(lambda: not sessions_but(tmp_path, 1), what="what the first had left is sent")
     wait_until(lambda: second.logged > 500)
-    logged = logged_by_first + second.kill()
+    logged_by_second = second.kill()
     replay(tmp_path, url)
 
-    points = store.metrics.get(run.iid, "loss")
-    steps = points["step"].tolist()
-    # Each script may have logged one step more than it could say; the second begins behind that one.
-    assert steps == sorted(set(steps)), "each once, in order"
-    assert set(range(max(steps))) - set(steps) <= {logged_by_first}
-    assert logged <= len(steps) <= logged + 2
-    assert points["value"].tolist() == [step / 2 for step in steps]
+    assert len(store.runs.list().runs) == 1
+    check_points(store, run.run_id, logged_by_first, logged_by_second)
+
+
+def check_points(store: RedisDB, run_id: str, first: int, second: int) -> None:
+    """Each script's points are there once and in order; each may have logged one more than it could say."""
+    arrived = store.metrics.list_new(run_id, {}, most=lambda _count: 10_000_000)
+    loss, acc = arrived["loss"][1], arrived["acc"][1]
+    assert acc["step"].tolist() == loss["step"].tolist()
+    assert set(acc["value"].tolist()) == {0.5}
+    assert loss["value"].tolist() == [step / 2 for step in loss["step"].tolist()]
+    # What the first has left and what the second logs come side by side; each is in order.
+    steps = loss["step"].tolist()
+    of_first = [step for step in steps if step <= first]
+    of_second = [step for step in steps if step > first]
+    assert of_first in (list(range(first)), list(range(first + 1)))
+    assert of_second in [list(range(first + 1, first + 1 + count)) for count in (second, second + 1)]
+
+
+def stored_steps(store: RedisDB, run_id: str) -> int:
+    found = store.metrics.list_new(run_id, {}, most=lambda _count: 1)
+    return found["loss"][0] if found else 0
 
 
 def sessions_but(folder: Path, count: int) -> bool:
