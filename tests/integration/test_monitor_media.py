@@ -11,6 +11,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,8 @@ from torch import nn
 from tests.monitor_server import MonitorServer, Recorded, Refusal, Stored
 from tests.programs import wait_until
 from training_monitor import TrainingMonitor
+from training_monitor.connection import Connection
+from training_monitor.replay import replay
 
 Start = Callable[..., TrainingMonitor]
 
@@ -301,6 +304,22 @@ def test_a_large_file_leaves_a_finish_in_time_and_goes_with_the_next_monitor(
     first = next(run for run in server.runs.values() if run.body["name"] == "first")
     assert [file.name for file in first.files] == ["checkpoint.safetensors"]
     wait_until(lambda: not list(spool.iterdir()))
+
+
+def test_files_of_a_run_that_is_refused_are_kept_and_sent_when_it_is_not(
+    start: Start, server: MonitorServer, spool: Path
+) -> None:
+    server.refuse = lambda path, _body: Refusal(422, "No.") if path == "/api/experiments" else None
+    monitor = start()
+    monitor.save_checkpoint({"w": torch.ones(1)}, 0)
+    monitor.log_histogram("weights", [1.0])
+    assert not monitor.finish(timeout_s=5.0)
+    assert [path.name.partition("-")[0] for path in spool.iterdir()] == ["refused"]
+    server.refuse = lambda _path, _body: None
+    with closing(Connection(server.url)) as connection:
+        assert replay(spool, connection, is_refused=True).sent == 1
+    assert len(server.only_run.files) == len(server.only_run.histograms) == 1
+    assert list(spool.iterdir()) == []
 
 
 def test_a_signal_handler_may_save_while_the_loop_does(start: Start, server: MonitorServer) -> None:

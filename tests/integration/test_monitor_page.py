@@ -150,6 +150,39 @@ def test_the_sample_is_run_as_it_was_promised(
     assert re.search(rf"http://127\.0\.0\.1:8501/compare\?run=[0-9a-f]{{32}}&run={run_id}\n", printed)
 
 
+def test_a_model_is_brought_here_once_and_only_whole(db: RedisDB, api_url: str, tmp_path: Path) -> None:
+    with TrainingMonitor("trains", strict=True, system_metrics=False) as monitor:
+        for epoch in range(3):
+            monitor.save_checkpoint({"w": torch.full((2,), epoch)}, epoch)
+            monitor.register_model("digits")
+    db.models.set_stage("digits", 2, "production", None)
+    db.models.set_stage("digits", 3, "archived", None)
+
+    assert value_of(monitor.use_model("digits")) == 1
+    assert value_of(monitor.use_model("digits:1")) == 0
+    assert value_of(monitor.use_model("digits:3", tmp_path)) == 2
+    for wanted in ("digits:9", "nobody", "a/b", "digits:x"):
+        with pytest.raises(MonitorError, match=wanted):
+            monitor.use_model(wanted)
+
+    kept = monitor.use_model("digits:1")
+    kept.write_bytes(b"cut off")
+    assert value_of(monitor.use_model("digits:1")) == 0
+
+    version = db.models.get("digits", 1)
+    artifact = db.artifacts.get(version.run_id, version.artifact.name, version.artifact.version)
+    (stored,) = tmp_path.glob(f"experiments/{artifact.file}")
+    stored.write_bytes(stored.read_bytes()[:-1] + b"!")
+    kept.unlink()
+    with pytest.raises(MonitorError, match="SHA-256"):
+        monitor.use_model("digits:1")
+    assert [path.name for path in kept.parent.iterdir()] == [monitor.use_model("digits").name]
+
+
+def value_of(path: Path) -> float:
+    return float(load_file(path)["w"][0])
+
+
 def test_a_cancel_on_the_page_reaches_the_script_and_a_resume_goes_on(db: RedisDB, api_url: str) -> None:
     first = TrainingMonitor("asked", strict=True, system_metrics=False)
     assert first.run_id is not None
