@@ -17,6 +17,8 @@ from api import errors as error_replies
 from api import guard
 from api.accounts import accounts
 from api.alerts import alerts
+from api.artifact_keeping import ArtifactKeeper
+from api.artifacts import artifacts
 from api.body import StrictJSONProvider
 from api.bulk import bulk
 from api.carbon import carbon
@@ -24,10 +26,12 @@ from api.controls import controls
 from api.docs import docs, finish_openapi
 from api.experiments import experiments
 from api.health import VERSION, health
+from api.histograms import histograms
 from api.live import live
 from api.live_stage import LiveStage
 from api.metrics import metrics
 from api.models import models
+from api.registry import registry
 from api.runs import runs
 from api.state import State, attach, state_of
 from api.totals import totals
@@ -45,10 +49,13 @@ BLUEPRINTS = (
     runs,
     experiments,
     metrics,
+    histograms,
+    artifacts,
     controls,
     bulk,
     carbon,
     models,
+    registry,
     accounts,
     totals,
     alerts,
@@ -104,6 +111,7 @@ def start_housekeeping(app: APIFlask) -> Housekeeper:
         planning=planning,
         alerting=state.alerting,
         silence=Silence(settings.silent_s),
+        keeping=ArtifactKeeper(state.db, settings.effective_artifact_url),
     )
     housekeeper.start()
     return housekeeper

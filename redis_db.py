@@ -10,6 +10,7 @@ from errors import InvalidInput
 from store.accounts import Accounts
 from store.address import parse_address
 from store.alerts import Alerts
+from store.artifacts import Artifacts, NewFile
 from store.cache import Cache
 from store.carbon import Carbon
 from store.connection import Connection
@@ -18,6 +19,7 @@ from store.encoding import to_time
 from store.events import Events
 from store.external import External
 from store.fitness import Fitness
+from store.histograms import Histograms
 from store.intensities import Intensities
 from store.keys import Keys, check_queue
 from store.line import Line
@@ -25,12 +27,13 @@ from store.live import Live
 from store.locks import Locks
 from store.log import Log
 from store.metrics import MetricLimits, Metrics, Span
+from store.models import Models, NewModel
 from store.power import Power
 from store.queue import Queue
 from store.runs import Runs
 from store.workers import Workers
 
-__all__ = ["MetricLimits", "RedisDB", "Span", "check_queue"]
+__all__ = ["MetricLimits", "NewFile", "NewModel", "RedisDB", "Span", "check_queue"]
 
 
 class RedisDB:
@@ -56,6 +59,9 @@ class RedisDB:
         self.runs = Runs(self._connection, keys)
         self.external = External(self._connection, keys)
         self.metrics = Metrics(self._connection, keys)
+        self.models = Models(self._connection, keys)
+        self.histograms = Histograms(self._connection, keys)
+        self.artifacts = Artifacts(self._connection, keys)
         self.accounts = Accounts(self._connection, keys)
         self.carbon = Carbon(self._connection, keys)
         self.intensities = Intensities(self._connection, keys)

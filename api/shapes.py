@@ -10,6 +10,7 @@ from typing import Final, NamedTuple
 
 from errors import FieldError, InvalidInput
 from schema.external import MAX_LINES_AT_ONCE
+from schema.histograms import MAX_BINS, MAX_HISTOGRAMS
 from schema.live import MAX_SAMPLES
 from settings import Settings
 
@@ -93,6 +94,19 @@ def _lines(_settings: Settings) -> Shape:
     return _records("lines", MAX_LINES_AT_ONCE, fields=2, sentence=sentence)
 
 
+def _histograms(_settings: Settings) -> Shape:
+    """Each has two lists of numbers and six fields."""
+    sentence = (
+        f"The batch has more than {MAX_HISTOGRAMS} histograms of {MAX_BINS} bins. Send smaller ones; "
+        f"{_NOTHING_STORED}"
+    )
+    return Shape(
+        lists=Bound(3 * MAX_HISTOGRAMS + _OTHERS, "histograms", sentence),
+        commas=Bound((2 * MAX_BINS + _OTHERS) * MAX_HISTOGRAMS, "histograms", sentence),
+        texts=Bound(_OTHERS * (MAX_HISTOGRAMS + 1), "histograms", sentence),
+    )
+
+
 def _samples(_settings: Settings) -> Shape:
     sentence = f"The update has more than {MAX_SAMPLES} samples. Send fewer; {_NOTHING_STORED}"
     return _records("samples", MAX_SAMPLES, fields=5, sentence=sentence)
@@ -111,5 +125,6 @@ def _records(field: str, most: int, *, fields: int, sentence: str) -> Shape:
 SHAPES: Final[Mapping[str, Callable[[Settings], Shape]]] = {
     "metrics.record_points": _points,
     "metrics.append_log": _lines,
+    "histograms.record_histograms": _histograms,
     "live.update_batch": _samples,
 }

@@ -11,7 +11,10 @@ import httpx
 from pydantic import JsonValue
 
 from client.alerts import AlertCalls
+from client.artifacts import ArtifactCalls
 from client.connection import segment
+from client.histograms import HistogramCalls
+from client.models import ModelCalls
 from schema import (
     AccountReply,
     Action,
@@ -52,7 +55,7 @@ from schema import (
 ExtraField = Literal["in_update", "sparkline"]
 
 
-class Client(AlertCalls):
+class Client(AlertCalls, ArtifactCalls, HistogramCalls, ModelCalls):
     """The API at one address. Safe to share between threads; nothing is retried.
 
     Every method raises ApiUnavailable when no usable answer came, and ApiRefused when the API said no.
@@ -236,7 +239,7 @@ class Client(AlertCalls):
         return self._read(DeletionReply, self._send("GET", f"/api/runs/{segment(iid)}/deletion"))
 
     def delete_run(self, iid: str) -> DeletionReply:
-        """Delete a run that has ended, with its models and checkpoints, for good."""
+        """Delete a run that has ended, with its models, checkpoints and artifacts, for good."""
         # The API takes a write without a body only when it is declared as JSON, too.
         headers = {"Content-Type": "application/json"}
         path = f"/api/runs/{segment(iid)}"

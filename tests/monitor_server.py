@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import json
 import threading
 import uuid
@@ -14,6 +15,27 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 
+@dataclass(frozen=True)
+class Stored:
+    """A version of an artifact. query: what was said of it beside its bytes."""
+
+    name: str
+    version: int
+    query: dict[str, str]
+    content_type: str
+    data: bytes
+
+    @property
+    def sha256(self) -> str:
+        return hashlib.sha256(self.data).hexdigest()
+
+    def is_like(self, other: Stored) -> bool:
+        mine, others = (
+            (each.name, each.query.get("kind"), each.query.get("step"), each.sha256) for each in (self, other)
+        )
+        return mine == others
+
+
 @dataclass
 class Recorded:
     """A run as the server has it. acts: path and body of every other request."""
@@ -23,6 +45,8 @@ class Recorded:
     lines: list[str] = field(default_factory=list)
     acts: list[tuple[str, Any]] = field(default_factory=list)
     sources: dict[str, int] = field(default_factory=dict)
+    files: list[Stored] = field(default_factory=list)
+    histograms: list[dict[str, Any]] = field(default_factory=list)
     request: str | None = None
 
     def is_new(self, session: str, seq: int) -> bool:
@@ -62,6 +86,7 @@ class MonitorServer:
         self.lock = threading.Lock()
         self.asked: list[tuple[str, str, dict[str, str]]] = []
         self.samples: list[dict[str, Any]] = []
+        self.models: list[dict[str, Any]] = []
         self.refuse: Callable[[str, Any], Refusal | None] = lambda _path, _body: None
         self.lose_answers = 0
         """So many requests are carried out and not answered."""
@@ -115,6 +140,8 @@ class MonitorServer:
         if path == "/rpc/batch_update":
             self.samples.append(body)
             return {"status": "ok"}
+        if path == "/api/models":
+            return self._register(body, key)
         if path == "/api/experiments":
             return self._create(body, key) if method == "POST" else self._list(params)
         run = self.runs.get(parts[2])
@@ -122,7 +149,26 @@ class MonitorServer:
             return Refusal(404, f"There is no run {parts[2]}.")
         if method == "GET":
             return self._summary(run) if parts[1] == "metrics" else self._reply(parts[2])
+        if parts[1] == "artifacts":
+            query = {name: values[0] for name, values in params.items()}
+            return self._store(run, "/".join(parts[3:]), query, *body)
         return self._take(run, parts, body)
+
+    def _store(self, run: Recorded, name: str, query: dict[str, str], content_type: str, data: bytes) -> Any:
+        version = 1 + sum(file.name == name for file in run.files)
+        new = Stored(name, version, query, content_type, data)
+        if query["sha256"] != new.sha256:
+            return Refusal(422, "These are other bytes.")
+        known = next((file for file in run.files if file.is_like(new)), None)
+        if known is None:
+            run.files.append(new)
+        return {"name": name, "version": (known or new).version}
+
+    def _register(self, body: Any, key: str) -> Any:
+        if key not in self.keys:
+            self.keys[key] = key
+            self.models.append(body)
+        return {"name": body["name"], "version": len(self.models)}
 
     def _create(self, body: Any, key: str) -> Any:
         if (resumed := body.get("resume")) is not None:
@@ -155,6 +201,9 @@ class MonitorServer:
                 for name, column in body["points"].items():
                     triples = zip(column["steps"], column["values"], column["times"], strict=True)
                     run.points.setdefault(name, []).extend(triples)
+        elif parts[1] == "histograms":
+            if run.is_new(body["session"] + ":histograms", body["seq"]):
+                run.histograms += body["histograms"]
         elif parts[1] == "logs":
             if run.is_new(body["session"] + ":log", body["seq"]):
                 run.lines += [line["text"] for line in body["lines"]]
@@ -174,6 +223,9 @@ def _handler_of(site: MonitorServer) -> type[BaseHTTPRequestHandler]:
 
         def do_POST(self) -> None:
             raw = self.rfile.read(int(self.headers["Content-Length"]))
+            if self.path.startswith("/api/artifacts/"):
+                self._reply("POST", (self.headers["Content-Type"], raw))
+                return
             if self.headers.get("Content-Encoding") == "gzip":
                 raw = gzip.decompress(raw)
             self._reply("POST", json.loads(raw, parse_constant=_no_constant))

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 from training_monitor.connection import Connection
 from training_monitor.errors import MonitorError, ServerRefused
@@ -39,6 +39,7 @@ class Comparison:
     missing: Mapping[str, str] = field(default_factory=dict)
     """What was asked for and could not be had, and why."""
     page_url: str = ""
+    """Where the page compares them."""
 
     def __str__(self) -> str:
         """Return a table for people."""
@@ -88,8 +89,17 @@ def _compare(connection: Connection, wanted: Iterable[str]) -> Comparison:
         params=_differing({run_id: dict(_flat(run["hyper_params"])) for run_id, run in runs.items()}),
         metrics=dict(sorted(metrics.items())),
         missing=missing,
-        page_url=f"{connection.api_url}/",
+        page_url=_page_of(connection, runs),
     )
+
+
+def _page_of(connection: Connection, runs: Iterable[str]) -> str:
+    try:
+        page_url = connection.find_page()
+    except MonitorError:
+        page_url = connection.api_url
+    query = urlencode([("run", run_id) for run_id in runs])
+    return f"{page_url}/compare?{query}" if query else f"{page_url}/"
 
 
 def _find(connection: Connection, wanted: str) -> Any:

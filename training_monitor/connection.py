@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import json
 import os
 import re
-from collections.abc import Mapping
-from typing import Any, Final
+from collections.abc import Iterator, Mapping
+from typing import Any, BinaryIO, Final
 
 import httpx
 
-from training_monitor.errors import KeyNeeded, ServerAway, ServerRefused
+from training_monitor.errors import KeyNeeded, MonitorError, ServerAway, ServerRefused
 
 DEFAULT_URL: Final = "http://127.0.0.1:5000"
 _LOOPBACK: Final = re.compile(r"https?://(127\.0\.0\.1|localhost|\[::1\])(:|/|$)", re.IGNORECASE)
 _WORTH_PACKING_BYTES: Final = 2_000
 # Answers after which the same request may succeed later.
 _LATER: Final = (408, 425, 429)
+# The server puts a file on its disk, or sends it on to a store, before it answers.
+_FILE_TIMEOUT: Final = httpx.Timeout(10.0, read=300.0, write=60.0)
 
 
 def default_url() -> str:
@@ -64,35 +67,84 @@ class Connection:
             headers["Idempotency-Key"] = key
         return self._read("POST", path, content=content, headers=headers)
 
+    def find_page(self) -> str:
+        """Return the address of the page; this API's own, which leads there, where it does not say."""
+        answer = self._ask("GET", "/")
+        answer.close()
+        return (answer.headers.get("Location") or self.api_url).rstrip("/")
+
+    def post_file(
+        self,
+        path: str,
+        pieces: Iterator[bytes],
+        *,
+        params: Mapping[str, Any],
+        content_type: str,
+        size_bytes: int,
+    ) -> Any:
+        """Send a file piece by piece."""
+        headers = {"Content-Type": content_type, "Content-Length": str(size_bytes)}
+        return self._read("POST", path, params=params, content=pieces, headers=headers, timeout=_FILE_TIMEOUT)
+
+    def fetch_file(self, path: str, to: BinaryIO) -> str:
+        """Write what is at a path to a file piece by piece, and return its SHA-256. Raises OSError, too."""
+        answer = self._ask("GET", path, timeout=_FILE_TIMEOUT)
+        found = hashlib.sha256()
+        try:
+            if not answer.is_success:
+                answer.read()
+                raise self._refusal(answer)
+            for piece in answer.iter_bytes():
+                found.update(piece)
+                to.write(piece)
+        except httpx.HTTPError as error:
+            raise self._away(error) from error
+        finally:
+            answer.close()
+        return found.hexdigest()
+
     def close(self) -> None:
         """Close all connections."""
         self._http.close()
 
     def _read(self, method: str, path: str, **request: Any) -> Any:
+        answer = self._ask(method, path, **request)
+        try:
+            answer.read()
+        except httpx.HTTPError as error:
+            raise self._away(error) from error
+        if answer.is_success:
+            return self._parse(answer)
+        raise self._refusal(answer)
+
+    def _ask(self, method: str, path: str, **request: Any) -> httpx.Response:
+        """Return the answer, of which the body is still to be read."""
         try:
             # Not through the client, which logs each request: twice a second, into the user's own log.
             sent = self._http.build_request(method, f"{self.api_url}{path}", **request)
-            answer = self._transport.handle_request(sent)
-            answer.read()
+            return self._transport.handle_request(sent)
         except httpx.HTTPError as error:
-            raise ServerAway(
-                f"Wattle does not answer at {self.api_url}: {error}. Is it running? Set WATTLE_API_URL."
-            ) from error
+            raise self._away(error) from error
         except (httpx.InvalidURL, ValueError) as error:
             raise ServerRefused(0, f"WATTLE_API_URL={self.api_url} is no address: {error}") from error
-        if answer.is_success:
-            return self._parse(answer)
+
+    def _away(self, error: httpx.HTTPError) -> ServerAway:
+        return ServerAway(
+            f"Wattle does not answer at {self.api_url}: {error}. Is it running? Set WATTLE_API_URL."
+        )
+
+    def _refusal(self, answer: httpx.Response) -> MonitorError:
         said = _reason(answer)
         if answer.status_code in (401, 403):
-            raise KeyNeeded(f"Wattle at {self.api_url} wants another WATTLE_API_TOKEN: {said}")
+            return KeyNeeded(f"Wattle at {self.api_url} wants another WATTLE_API_TOKEN: {said}")
         if answer.status_code >= 500 or answer.status_code in _LATER:
-            raise ServerAway(f"Wattle at {self.api_url} answered {answer.status_code}: {said}")
+            return ServerAway(f"Wattle at {self.api_url} answered {answer.status_code}: {said}")
         if not _is_ours(answer):
             # Nothing may be given up for what a proxy, or whatever else has this port, says.
-            raise ServerAway(
+            return ServerAway(
                 f"What answers {answer.status_code} at {self.api_url} is not Wattle; set WATTLE_API_URL."
             )
-        raise ServerRefused(answer.status_code, said)
+        return ServerRefused(answer.status_code, said)
 
     def _parse(self, answer: httpx.Response) -> Any:
         try:

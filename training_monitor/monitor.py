@@ -19,6 +19,8 @@ from training_monitor.delivery import Delivery
 from training_monitor.ending import describe, to_status, what_ended_the_program
 from training_monitor.engine import Engine
 from training_monitor.errors import MonitorError
+from training_monitor.media_calls import MediaCalls
+from training_monitor.media_log import MediaLog
 from training_monitor.plain import to_json
 from training_monitor.points import PointLog
 from training_monitor.ranks import find_rank
@@ -51,12 +53,13 @@ class _Energy(Protocol):
     def close(self) -> None: ...
 
 
-class TrainingMonitor:
+class TrainingMonitor(MediaCalls):
     """A run on Wattle, from any training script. Safe to use from several threads.
 
-    But for the constructor with ``strict=True``, nothing here raises into the training or waits for the
-    network, ``finish`` and ``compare_experiments`` aside, which wait for a bounded time. What cannot be sent
-    is kept on disk and sent later, also after the process was killed; in a forked process it is silent.
+    But for the constructor with ``strict=True`` and ``use_model``, nothing here raises into the training or
+    waits for the network, ``finish`` and ``compare_experiments`` aside, which wait for a bounded time. What
+    cannot be sent is kept on disk and sent later, also after the process was killed; in a forked process it
+    is silent.
     """
 
     _points: PointLog | Silence
@@ -64,6 +67,7 @@ class TrainingMonitor:
     _acts: TextLog | Silence
     _engine: Engine | None = None
     _feed: SampleFeed | None = None
+    _files: MediaLog | None = None
     _energy: _Energy | None = None
     _spool: Spool | None = None
     _replay: ReplayThread | None = None
@@ -137,14 +141,15 @@ class TrainingMonitor:
                 delivery.close()
                 spool.discard()
                 raise
-        engine = Engine(spool, delivery, most_bytes=most_bytes())
+        files = MediaLog(spool, run=lambda: delivery.run_id, is_refused=lambda: delivery.refusal is not None)
+        engine = Engine(spool, delivery, most_bytes=most_bytes(), others=files.close)
         points = PointLog(spool.windows["points"], ring=engine.ring)
         lines = TextLog(spool.windows["lines"], ring=engine.ring)
         acts = TextLog(spool.windows["acts"], ring=engine.ring)
         spool.definitions = points.definitions
         spool.asides = {"points": points.take_aside, "lines": lines.take_aside, "acts": acts.take_aside}
         self._points, self._lines, self._acts = points, lines, acts
-        self._spool, self._delivery, self._engine = spool, delivery, engine
+        self._spool, self._delivery, self._engine, self._files = spool, delivery, engine, files
         engine.start()
         self._replay = ReplayThread(root, self.api_url)
 
@@ -262,6 +267,8 @@ class TrainingMonitor:
         self._silence("the run is finished.")
         if self._engine is None or self._spool is None:
             return False
+        if self._files is not None:
+            self._files.hurry(time.monotonic() + timeout_s)
         is_sent = self._engine.close(timeout_s, pack_text({"act": "status", "body": ending}))
         if self._replay is not None:
             self._replay.close(0.0)
@@ -283,6 +290,12 @@ class TrainingMonitor:
 
     def _take(self, metrics: Mapping[str, float], step: int) -> None:
         self._points.add(metrics, step, time.time())
+
+    def _media(self) -> MediaLog | None:
+        if isinstance(self._acts, Silence):
+            self._acts.add({})  # nothing is kept, which says why
+            return None
+        return self._files
 
     def _act(self, act: str, body: Mapping[str, Any]) -> None:
         self._acts.add({"act": act, "body": body})
@@ -321,7 +334,7 @@ class TrainingMonitor:
         """In a forked process: the run, its files and its memory are the parent's."""
         self._is_finished = True
         self._silence("this process was forked; give it a monitor of its own, with resume=<run id>.")
-        self._energy = None
+        self._energy = self._files = None
         if self._spool is not None:
             self._spool.close()
             self._spool = None

@@ -10,8 +10,11 @@ from typing import Final, NamedTuple
 from training_monitor.connection import Connection
 from training_monitor.delivery import Delivery
 from training_monitor.errors import MonitorError, ServerRefused
+from training_monitor.histogram_log import HistogramLog
 from training_monitor.orphans import give_back_memory
 from training_monitor.spool import Spool, adopt_dead
+from training_monitor.upload_box import UploadBox
+from training_monitor.uploader import Uploader
 
 log = logging.getLogger(__name__)
 
@@ -47,7 +50,7 @@ def replay(
             left, reason = left + 1, f"it belongs to {spool.head.api_url}"
             continue
         delivery = Delivery(spool, connection)
-        if why := _send(spool, delivery):
+        if why := _send(spool, connection, delivery):
             left, reason = left + 1, why
         elif delivery.is_unwanted:
             refused += 1
@@ -56,11 +59,14 @@ def replay(
     return Replayed(sent, left, refused, reason)
 
 
-def _send(spool: Spool, delivery: Delivery) -> str:
+def _send(spool: Spool, connection: Connection, delivery: Delivery) -> str:
     """Return why it is to be tried again; empty when it is not."""
     try:
         while delivery.send_next():
             pass
+        if why := _send_files(spool, connection, delivery):
+            spool.close()
+            return why
     except ServerRefused:
         pass  # the server will never take it; said where it was refused
     except MonitorError as error:
@@ -70,6 +76,21 @@ def _send(spool: Spool, delivery: Delivery) -> str:
     if not delivery.is_unwanted:
         log.info("sent what a process had left session=%s run_id=%s", spool.head.session, delivery.run_id)
     return ""
+
+
+def _send_files(spool: Spool, connection: Connection, delivery: Delivery) -> str:
+    """Return why not all files are sent; empty when they are. Raises what Connection raises."""
+    histograms = HistogramLog(spool.folder, most_bytes=0)
+    uploader = Uploader(
+        spool.head.session, UploadBox(spool.folder, most_bytes=0), histograms, connection,
+        run=lambda: delivery.run_id, most_tries=1,
+    )  # fmt: skip
+    try:
+        while delivery.refusal is None and uploader.send_next():
+            pass
+    finally:
+        histograms.close()
+    return "" if delivery.refusal or uploader.is_done else "a file does not go through"
 
 
 class ReplayThread:

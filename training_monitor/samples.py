@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from training_monitor.connection import Connection
 from training_monitor.errors import MonitorError, ServerRefused
-from training_monitor.media import Picture, encode, freeze
+from training_monitor.media.pictures import Picture, encode, freeze
 
 log = logging.getLogger(__name__)
 

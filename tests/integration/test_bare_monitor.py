@@ -13,6 +13,7 @@ from tests.integration.test_bare_library import HTTPX, NUMPY, run
 from tests.monitor_server import MonitorServer, monitor_server
 
 BASE = (*HTTPX, "psutil")
+PNG = b"\x89PNG\r\n\x1a\n" + bytes(8)
 PROGRAM = """
 import sys
 import training_monitor
@@ -43,9 +44,30 @@ def server() -> Iterator[MonitorServer]:
 
 
 def test_the_base_is_httpx_and_psutil(place: Path, server: MonitorServer) -> None:
-    png = b"\x89PNG\r\n\x1a\n" + bytes(8)
-    assert run(place, PROGRAM % (server.url, "", repr(png)), *BASE) == "[]"
+    assert run(place, PROGRAM % (server.url, "", repr(PNG)), *BASE) == "[]"
     assert server.only_run.points["loss"][0][:2] == (0, 0.5)
+
+
+MEDIA = """
+import sys
+from training_monitor import TrainingMonitor
+with TrainingMonitor("bare", api_url=%r, spool_dir="spool", strict=True) as monitor:
+    monitor.log_image("picture", %r)
+    monitor.log_image("array", [[1]])
+    monitor.log_histogram("weights", [1.0])
+    monitor.save_checkpoint({"w": [1.0]}, 0)
+    monitor.log_artifact("program.txt")
+print(sorted({"torch", "numpy", "PIL", "keras"} & {name.partition(".")[0] for name in sys.modules}))
+"""
+
+
+def test_files_need_nothing_and_the_rest_names_the_extra(place: Path, server: MonitorServer) -> None:
+    (place / "program.txt").write_text("what was run")
+    assert run(place, MEDIA % (server.url, PNG), *BASE) == "[]"
+    assert [(file.name, file.data) for file in server.only_run.files] == [
+        ("picture", PNG), ("program.txt", b"what was run"),
+    ]  # fmt: skip
+    assert server.only_run.histograms == []
 
 
 def test_energy_without_numpy_is_measured_and_its_co2_names_the_extra(

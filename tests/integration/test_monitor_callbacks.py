@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -23,8 +24,9 @@ declare_operators()
 import lightning.pytorch as pl
 
 from tests.monitor_server import MonitorServer, Recorded
-from training_monitor import TrainingMonitor
+from training_monitor import MonitorError, TrainingMonitor
 from training_monitor.callbacks import lightning, sklearn
+from training_monitor.media.graphs import draw
 
 Start = Callable[..., TrainingMonitor]
 
@@ -223,3 +225,27 @@ def test_hugging_face_logs_what_its_trainer_logs(start: Start, server: MonitorSe
     assert steps_of(run, "eval_loss") == [4, 8]
     assert run.acts[0][1]["params"]["num_train_epochs"] == 2
     assert steps_of(stopped, "loss") == [1]
+
+
+def test_the_graph_of_a_keras_network_is_that_of_its_description() -> None:
+    keras = need("keras")
+    first = keras.Input((8,), name="images")
+    hidden = keras.layers.Dense(8, name="hidden", trainable=False)(first)
+    model = keras.Model(first, keras.layers.Add(name="sum")([first, hidden]))
+    graph = json.loads(draw(model).data)
+    assert graph["framework"] == "keras"
+    assert sorted(map(tuple, graph["edges"])) == [
+        ("hidden", "sum"), ("images", "hidden"), ("images", "sum"),
+    ]  # fmt: skip
+    assert (graph["parameters"], graph["trainable"]) == (72, 0)
+    assert graph["nodes"][-1]["output_shapes"] == [[None, 8]]
+
+
+def test_a_keras_network_without_weights_is_called_with_the_sample_for_them() -> None:
+    keras = need("keras")
+    model = keras.Sequential([keras.layers.Dense(3, name="a"), keras.layers.Dense(2, name="b")])
+    with pytest.raises(MonitorError, match="sample"):
+        draw(model)
+    graph = json.loads(draw(model, np.zeros((1, 4), np.float32)).data)
+    assert graph["edges"] == [["a", "b"]]
+    assert [node["parameters"] for node in graph["nodes"]] == [15, 8]

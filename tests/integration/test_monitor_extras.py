@@ -66,7 +66,9 @@ def test_runs_are_compared_by_id_and_by_the_newest_of_a_name(
     assert (found.metrics["loss"][ids[0]].best, found.metrics["loss"][ids[0]].last) == (0.1, 1.1)
     assert found.metrics["acc"][ids[2]].best == pytest.approx(0.6)
     assert list(found.missing) == ["exp9"]
-    assert server.url in capsys.readouterr().out
+    address = f"{server.url}/compare?run={ids[0]}&run={ids[2]}"
+    assert found.page_url == address
+    assert address in capsys.readouterr().out
 
 
 def test_the_machine_is_watched(start: Start, server: MonitorServer, monkeypatch: pytest.MonkeyPatch) -> None:
