@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final, Literal, NamedTuple
 from uuid import uuid4
@@ -32,6 +33,8 @@ from store.runs import no_run
 from store.submission import hashed_key
 
 MAX_NOTES: Final = 1_000
+# As Redis gives them; it refuses others as broken commands.
+_NOTE_ID: Final = re.compile(r"[0-9]{1,19}-[0-9]{1,19}", re.ASCII)
 MAX_PARAMS_BYTES: Final = 64 * 1024
 MAX_PARAMS_DEPTH: Final = 8
 _MAX_REASON_CHARACTERS: Final = 1_000
@@ -176,6 +179,11 @@ class External:
             Note(note_id=note_id, time=time_of_entry(note_id), text=fields["text"])
             for note_id, fields in entries
         ]
+
+    def delete_note(self, run_id: str, note_id: str) -> bool:
+        """Delete a note of a run; False when there is none with that id."""
+        is_id = _NOTE_ID.fullmatch(note_id) is not None
+        return is_id and bool(self._connection.call("XDEL", self._keys.of("notes", run_id), note_id))
 
     def _run(self, script: str, run_id: str, *arguments: Argument) -> Run:
         stored = self._connection.run(script, [self._keys.of("run", run_id)], [run_id, *arguments])

@@ -1,0 +1,53 @@
+"""Which models a run used, which ones it made, and what became of those, as a picture."""
+
+from __future__ import annotations
+
+from typing import Final, get_args
+from urllib.parse import urlencode
+
+import streamlit as st
+
+from schema import LineageNode, LineageReply, RunReply, Stage
+from views import artifact_source, dot, source
+from views.look import STAGE_COLORS, run_color, short_id
+
+# Each can be seen on both backgrounds.
+_STAGE_BORDERS: Final = {"blue": "#2f7de1", "green": "#12906f", "gray": "#8a8f98"}
+
+
+def show(run: RunReply) -> None:
+    """Draw the picture; nothing for a run that has to do with no model."""
+    found = source.fetch("lineage", lambda: artifact_source.get_lineage(run.run_id), of=run.run_id)
+    if found.value is None or len(found.value.nodes) < 2:
+        return
+    st.subheader("Lineage", anchor=False)
+    with st.container(border=True, key="lineage"):
+        st.graphviz_chart(drawn(found.value, run.run_id, is_dark=st.context.theme.type == "dark"))
+    st.caption("From left to right: a run makes a model, and a model is what a run starts from.")
+
+
+def drawn(lineage: LineageReply, here: str, *, is_dark: bool) -> str:
+    """Write the picture, with the run that is being looked at in a thick border."""
+    nodes = [_node(node, here) for node in lineage.nodes]
+    return dot.picture(nodes, lineage.edges, is_dark=is_dark, direction="LR")
+
+
+def _node(node: LineageNode, here: str) -> dot.Node:
+    if node.kind == "run":
+        return dot.Node(
+            node.id,
+            (node.label, f"run {short_id(node.id)} · {node.state}"),
+            accent=run_color(node.id),
+            link=f"/run?{urlencode({'iid': node.id})}",
+            is_here=node.id == here,
+        )
+    name, _, version = node.id.rpartition(":")
+    stages: tuple[Stage, ...] = get_args(Stage)
+    stage = next((known for known in stages if known == node.state), "archived")
+    return dot.Node(
+        node.id,
+        (f"{name} v{version}", node.state),
+        accent=_STAGE_BORDERS[STAGE_COLORS[stage]],
+        link=f"/models?{urlencode({'name': name})}",
+        shape="ellipse",
+    )
