@@ -17,6 +17,8 @@ from api import errors as error_replies
 from api import guard
 from api.accounts import accounts
 from api.alerts import alerts
+from api.artifact_keeping import ArtifactKeeper
+from api.artifacts import artifacts
 from api.body import StrictJSONProvider
 from api.bulk import bulk
 from api.carbon import carbon
@@ -45,6 +47,7 @@ BLUEPRINTS = (
     runs,
     experiments,
     metrics,
+    artifacts,
     controls,
     bulk,
     carbon,
@@ -104,6 +107,7 @@ def start_housekeeping(app: APIFlask) -> Housekeeper:
         planning=planning,
         alerting=state.alerting,
         silence=Silence(settings.silent_s),
+        keeping=ArtifactKeeper(state.db, settings.effective_artifact_url),
     )
     housekeeper.start()
     return housekeeper

@@ -5,8 +5,10 @@ WattleError
 ├── NotFound                404  a run, trainer or file that does not exist
 ├── Conflict                409  the request contradicts what is stored
 │   └── LeaseLost           409  a worker's write came after another attempt began
+├── TooLarge                413  more than a setting allows; the sentence names it
 ├── StoreUnavailable        503  Redis cannot be reached, or refuses commands
 ├── LiveUnavailable         503  no more live connections are taken here, or none at all
+├── PlaceUnavailable        503  a place for files cannot take or give one now
 ├── DatasetUnavailable      422  files that are neither on disk nor downloadable
 │   └── DownloadInterrupted 503  the network or the other side failed; it may go well the next time
 ├── CheckpointInvalid       500  a checkpoint is torn, or not one of ours
@@ -70,6 +72,13 @@ class LeaseLost(Conflict):
     code = "lease_lost"
 
 
+class TooLarge(WattleError):
+    """What was sent is larger than a setting allows, alone or with what is there already."""
+
+    http_status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
+    code = "body_too_large"
+
+
 class StoreUnavailable(WattleError):
     """Redis cannot be reached, or cannot take commands now."""
 
@@ -82,6 +91,13 @@ class LiveUnavailable(WattleError):
 
     http_status = HTTPStatus.SERVICE_UNAVAILABLE
     code = "live_unavailable"
+
+
+class PlaceUnavailable(WattleError):
+    """The place for files is full, away, or busy; the message says what it said."""
+
+    http_status = HTTPStatus.SERVICE_UNAVAILABLE
+    code = "place_unavailable"
 
 
 class DatasetUnavailable(WattleError):

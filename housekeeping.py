@@ -93,6 +93,13 @@ class Alerting(Protocol):
         """Begin a round of the rules if one is due, without waiting for it."""
 
 
+class Keeping(Protocol):
+    """What deletes files that nobody needs any more."""
+
+    def begin(self) -> None:
+        """Begin a round if one is due, without waiting for it."""
+
+
 class Silence:
     """Ends runs whose scripts fell silent; only a program that hears scripts has one.
 
@@ -125,11 +132,12 @@ def tick(
     planning: Planning,
     alerting: Alerting,
     silence: Silence | None = None,
+    keeping: Keeping | None = None,
 ) -> None:
     """Do every job that is due. Cheap when none is; safe to kill at any line.
 
-    validate: hyper_params as somebody wrote them → complete ones; raises InvalidInput. silence: None in a
-    program that no script reports to.
+    validate: hyper_params as somebody wrote them → complete ones; raises InvalidInput. silence,
+    keeping: None in a program that no script reports to.
     """
     # Before the lock: each program tells its own log and its own channels, and hears its own scripts.
     db.fitness.log_warnings()
@@ -147,6 +155,8 @@ def tick(
         log.info("adopted an entry of the list run_id=%s", run_id)
     planning.begin()
     alerting.watch()
+    if keeping is not None:
+        keeping.begin()
 
 
 def rhythm_s(lease_s: float) -> float:
@@ -170,6 +180,7 @@ class Housekeeper:
         planning: Planning,
         alerting: Alerting,
         silence: Silence,
+        keeping: Keeping,
     ) -> None:
         self._stop = threading.Event()
         self._rhythm_s = rhythm_s(lease_s)
@@ -181,6 +192,7 @@ class Housekeeper:
             planning=planning,
             alerting=alerting,
             silence=silence,
+            keeping=keeping,
         )
         self._thread = threading.Thread(target=self._run, name="housekeeping", daemon=True)
 

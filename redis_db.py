@@ -10,6 +10,7 @@ from errors import InvalidInput
 from store.accounts import Accounts
 from store.address import parse_address
 from store.alerts import Alerts
+from store.artifacts import Artifacts, NewFile
 from store.cache import Cache
 from store.carbon import Carbon
 from store.connection import Connection
@@ -30,7 +31,7 @@ from store.queue import Queue
 from store.runs import Runs
 from store.workers import Workers
 
-__all__ = ["MetricLimits", "RedisDB", "Span", "check_queue"]
+__all__ = ["MetricLimits", "NewFile", "RedisDB", "Span", "check_queue"]
 
 
 class RedisDB:
@@ -56,6 +57,7 @@ class RedisDB:
         self.runs = Runs(self._connection, keys)
         self.external = External(self._connection, keys)
         self.metrics = Metrics(self._connection, keys)
+        self.artifacts = Artifacts(self._connection, keys)
         self.accounts = Accounts(self._connection, keys)
         self.carbon = Carbon(self._connection, keys)
         self.intensities = Intensities(self._connection, keys)

@@ -79,6 +79,12 @@ class Settings(BaseSettings):
         description="where the models of finished runs are, a path or an fsspec URL; else under data_dir",
     )
     model_licence: str | None = Field(None, description="licence of the models, as their cards state it")
+    artifact_url: str | None = Field(
+        None,
+        description="where the artifacts of runs are, a path or an fsspec URL; else under data_dir",
+    )
+    max_artifact_mib: int = Field(2_048, ge=1, description="larger artifacts are refused with 413")
+    max_run_artifacts_mib: int = Field(20_480, ge=1, description="the artifacts of one run, all together")
     lease_s: float = Field(
         15.0, ge=0.2, le=3600, description="how long a worker holds a run without renewing"
     )
@@ -221,6 +227,11 @@ class Settings(BaseSettings):
     def effective_model_url(self) -> str:
         """Where models are, with the default filled in."""
         return self.model_url or str(self.data_dir.resolve() / "models")
+
+    @property
+    def effective_artifact_url(self) -> str:
+        """Where artifacts are, with the default filled in."""
+        return self.artifact_url or str(self.data_dir.resolve() / "experiments")
 
     @property
     def effective_live_url(self) -> str:

@@ -137,7 +137,7 @@ def get_deletion(iid: str) -> Response:
 @controls.input(DeleteQuery, location="query", arg_name="query")
 @controls.output(DeletionReply)
 def delete_run(iid: str, query: DeleteQuery) -> Response:
-    """Delete a run that has ended, with its log, epochs, models and checkpoints, for good.
+    """Delete a run that has ended, with its log, epochs, models, checkpoints and artifacts, for good.
 
     What it used stays in the totals. 409 without ``confirm`` and while the run has not ended; 404 once
     everything of it is gone.

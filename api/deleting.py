@@ -27,7 +27,7 @@ def preview(run_id: str) -> DeletionReply:
         ("measure", run_id, *files.urls),
         lambda: files.measure(run_id),
         limit_s=FILES_LIMIT_S,
-        late=f"its models and checkpoints: their place has not answered within {FILES_LIMIT_S:.0f} s",
+        late=f"its models, checkpoints, artifacts: their place has not answered within {FILES_LIMIT_S:.0f} s",
     )
     try:
         deletion = db().controls.preview_deletion(run_id)
@@ -62,7 +62,7 @@ def _delete_files(run_id: str, limit_s: float) -> FileSizes:
         ("delete", run_id, *files.urls),
         lambda: _delete_and_log(files, run_id),
         limit_s=limit_s,
-        late="its models and checkpoints are still being deleted",
+        late="its models, checkpoints and artifacts are still being deleted",
     )
 
 
@@ -75,7 +75,11 @@ def _delete_and_log(files: RunFiles, run_id: str) -> FileSizes:
 
 def _files() -> RunFiles:
     found = settings()
-    return RunFiles(model_url=found.effective_model_url, checkpoint_url=found.effective_checkpoint_url)
+    return RunFiles(
+        model_url=found.effective_model_url,
+        checkpoint_url=found.effective_checkpoint_url,
+        artifact_url=found.effective_artifact_url,
+    )
 
 
 def _show(run_id: str, deletion: Deletion | None, sizes: FileSizes) -> DeletionReply:
@@ -87,6 +91,7 @@ def _show(run_id: str, deletion: Deletion | None, sizes: FileSizes) -> DeletionR
             "iid": run_id,
             "model_bytes": sizes.model_bytes,
             "checkpoint_bytes": sizes.checkpoint_bytes,
+            "artifact_bytes": sizes.artifact_bytes,
             "files_left": sizes.problem,
         }
     )

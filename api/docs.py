@@ -35,6 +35,9 @@ ERRORS = {
 }
 OF_BODY = ("400", "409", "413", "415", "422")
 OF_DELETE = ("409", "415")
+# Routes whose body is a file.
+FILE_BODIES = {("post", "/api/artifacts/{iid}/{name}")}
+FILE = {"type": "string", "format": "binary"}
 
 Document = dict[str, Any]
 
@@ -71,6 +74,8 @@ def _finish_operation(method: str, path: str, operation: Document) -> None:
         codes.add("404")
     if any(parameter["in"] != "path" for parameter in operation["parameters"]):
         codes.add("422")
+    if (method, path) in FILE_BODIES:
+        operation["requestBody"] = {"content": {"application/octet-stream": {"schema": FILE}}}
     if "requestBody" in operation:
         operation["requestBody"]["required"] = True
         codes.update(OF_BODY)

@@ -12,7 +12,7 @@ from werkzeug.exceptions import ClientDisconnected, HTTPException, RequestTimeou
 
 from api.body import reply
 from api.guard import limit_name
-from errors import FieldError, LiveUnavailable, StoreUnavailable, WattleError
+from errors import FieldError, LiveUnavailable, PlaceUnavailable, StoreUnavailable, WattleError
 from schema import ErrorBody, ErrorDetail, ErrorReply
 
 log = logging.getLogger(__name__)
@@ -56,7 +56,7 @@ def _clip(text: str) -> str:
 
 def _answer_wattle_error(error: WattleError) -> Response:
     response = _answer(error.http_status, error.code, error.message, error.details)
-    if isinstance(error, StoreUnavailable | LiveUnavailable):
+    if isinstance(error, StoreUnavailable | LiveUnavailable | PlaceUnavailable):
         response.headers["Retry-After"] = str(RETRY_AFTER_S)
     return response
 

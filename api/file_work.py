@@ -43,4 +43,4 @@ def wait_for(key: Key, work: Callable[[], FileSizes], *, limit_s: float, late: s
             thread = _threads[key] = _Work(key, work)
             thread.start()
     thread.join(limit_s)
-    return thread.sizes or FileSizes(None, None, late)
+    return thread.sizes or FileSizes(None, None, None, late)

@@ -1,11 +1,12 @@
 """The door: who may call, from which page, with what kind of body.
 
 Host is checked on every request, so that a web page whose name was re-bound to 127.0.0.1 cannot read runs.
-Writes also need a JSON content type, which a plain HTML form cannot send, and a known Origin.
+Writes also need a content type that a plain HTML form cannot send, JSON but for files, and a known Origin.
 """
 
 from __future__ import annotations
 
+import re
 from urllib.parse import urlsplit
 
 from flask import Flask, Response, request
@@ -25,6 +26,11 @@ LIMITS = {
     "metrics.append_log": "max_batch_bytes",
     "live.update_batch": "live_body_bytes",
 }
+# Bodies that are files: their views read them piece by piece, and limit them.
+UPLOADS = frozenset({"artifacts.store_artifact"})
+# What a plain form can send, so that a page of another site needs no leave for it.
+FORM_TYPES = frozenset({"text/plain", "application/x-www-form-urlencoded", "multipart/form-data"})
+_MEDIA_TYPE = re.compile(r"[a-z0-9!#$&^_.+-]{1,64}/[a-z0-9!#$&^_.+-]{1,64}")
 _OTHER_COMMAS = 10
 ANY_ADDRESS = frozenset({"", "0.0.0.0", "::"})  # noqa: S104 - compared with, never bound to
 # What a page of another site may not open either: CORS does not cover WebSockets, and each takes a place.
@@ -45,6 +51,9 @@ def install(app: Flask, settings: Settings) -> None:
         if request.method in WRITES or request.endpoint in STREAMS:
             _check_origin(origins)
         if request.method in WRITES and request.routing_exception is None:
+            if request.endpoint in UPLOADS:
+                _check_upload()
+                return None
             _check_content_type()
             limit: int = getattr(settings, limit_name())
             request.max_content_length = limit
@@ -118,6 +127,16 @@ def _check_content_type() -> None:
         raise UnsupportedMediaType(
             "Send the body as UTF-8 JSON with the header Content-Type: application/json."
         )
+
+
+def _check_upload() -> None:
+    if not _MEDIA_TYPE.fullmatch(request.mimetype) or request.mimetype in FORM_TYPES:
+        raise UnsupportedMediaType(
+            "Send the bytes of the file as the body, with a Content-Type that no HTML form can send, such as "
+            "application/octet-stream or image/png."
+        )
+    if request.headers.get("Content-Encoding", "identity").strip().lower() != "identity":
+        raise UnsupportedMediaType("Send the bytes of the file as they are, not packed.")
 
 
 def limit_name() -> str:

@@ -20,16 +20,16 @@ _TILE_SIDE: Final = 160
 # Up to here every pixel counts; larger pictures are photographs.
 _EXACT_SIDE: Final = 64
 _PNG: Final = b"\x89PNG\r\n\x1a\n"
-_JPEG: Final = b"\xff\xd8\xff"
+JPEG: Final = b"\xff\xd8\xff"
 # Each scan of a progressive JPEG goes through the whole picture: encoders make about ten, a bomb a million.
-_SCAN: Final = b"\xff\xda"
-_MOST_SCANS: Final = 100
+SCAN: Final = b"\xff\xda"
+MOST_SCANS: Final = 100
 # Start of frame, which holds the size; C4, C8 and CC mean other things.
 _SIZES: Final = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 # Markers that no length follows.
 _BARE: Final = frozenset({0x01, *range(0xD0, 0xD8)})
 # What Pillow raises on files that are broken, by kind and by accident.
-_BROKEN: Final = (
+BROKEN: Final = (
     *(OSError, SyntaxError, ValueError, TypeError, LookupError, EOFError, OverflowError, MemoryError),
     *(struct.error, zlib.error, Image.DecompressionBombError),
 )
@@ -59,7 +59,7 @@ def read_size(content: bytes) -> tuple[int, int] | None:
     if content.startswith(_PNG):
         is_whole = len(content) >= 24 and content[12:16] == b"IHDR"
         return struct.unpack(">II", content[16:24]) if is_whole else None
-    return _read_jpeg_size(content) if content.startswith(_JPEG) else None
+    return _read_jpeg_size(content) if content.startswith(JPEG) else None
 
 
 def _read_jpeg_size(content: bytes) -> tuple[int, int] | None:
@@ -91,15 +91,15 @@ def _read(place: int, text: str) -> bytes:
         raise _refuse(place, "is neither a PNG nor a JPEG")
     if not (1 <= size[0] <= MAX_SIDE and 1 <= size[1] <= MAX_SIDE):
         raise _refuse(place, f"has {size[0]} x {size[1]} pixels; at most {MAX_SIDE} x {MAX_SIDE} are taken")
-    if content.startswith(_JPEG) and content.count(_SCAN) > _MOST_SCANS:
-        raise _refuse(place, f"is a JPEG of more than {_MOST_SCANS} scans")
+    if content.startswith(JPEG) and content.count(SCAN) > MOST_SCANS:
+        raise _refuse(place, f"is a JPEG of more than {MOST_SCANS} scans")
     return content
 
 
 def _to_tile(place: int, sample: LiveSample, content: bytes) -> LiveTile:
     try:
         image = _rewrite(content)
-    except _BROKEN as error:
+    except BROKEN as error:
         raise _refuse(place, "is damaged and cannot be decoded") from error
     return LiveTile(
         sample_id=sample.sample_id,

@@ -11,6 +11,7 @@ import httpx
 from pydantic import JsonValue
 
 from client.alerts import AlertCalls
+from client.artifacts import ArtifactCalls
 from client.connection import segment
 from client.experiments import WordCalls
 from schema import (
@@ -51,7 +52,7 @@ from schema import (
 ExtraField = Literal["in_update", "sparkline"]
 
 
-class Client(AlertCalls, WordCalls):
+class Client(AlertCalls, ArtifactCalls, WordCalls):
     """The API at one address. Safe to share between threads; nothing is retried.
 
     Every method raises ApiUnavailable when no usable answer came, and ApiRefused when the API said no.
@@ -226,7 +227,7 @@ class Client(AlertCalls, WordCalls):
         return self._read(DeletionReply, self._send("GET", f"/api/runs/{segment(iid)}/deletion"))
 
     def delete_run(self, iid: str) -> DeletionReply:
-        """Delete a run that has ended, with its models and checkpoints, for good."""
+        """Delete a run that has ended, with its models, checkpoints and artifacts, for good."""
         # The API takes a write without a body only when it is declared as JSON, too.
         headers = {"Content-Type": "application/json"}
         path = f"/api/runs/{segment(iid)}"

@@ -34,6 +34,13 @@ from schema.alerts import (
     RuleState,
     TestReply,
 )
+from schema.artifacts import (
+    Artifact,
+    ArtifactQuery,
+    ArtifactsReply,
+    Graph,
+    Kind,
+)
 from schema.carbon import (
     MAX_WINDOWS,
     CarbonOptions,
@@ -192,6 +199,9 @@ __all__ = [
     "Alert",
     "AlertRule",
     "AlertsReply",
+    "Artifact",
+    "ArtifactQuery",
+    "ArtifactsReply",
     "Attempt",
     "Audience",
     "Baseline",
@@ -235,11 +245,13 @@ __all__ = [
     "ForecastPoint",
     "ForecastReply",
     "GpuState",
+    "Graph",
     "HealthReply",
     "HistoryReply",
     "InUpdate",
     "IntensityReply",
     "IntensityValue",
+    "Kind",
     "KnownZone",
     "Lease",
     "LinesRequest",

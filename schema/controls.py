@@ -103,10 +103,12 @@ class DeletionReply(Record):
     log_lines: int = Field(0, ge=0)
     points: int = Field(0, ge=0, description="of its metrics")
     notes: int = Field(0, ge=0)
+    artifacts: int = Field(0, ge=0, description="versions of its artifacts")
     energy_kwh: NonNegative | None = Field(None, description="stays in the totals: it was used")
     co2_g: NonNegative | None = Field(None, description="stays in the totals")
     model_bytes: int | None = Field(0, ge=0, description="null where this host cannot read their place")
     checkpoint_bytes: int | None = Field(0, ge=0, description="null where this host cannot read their place")
+    artifact_bytes: int | None = Field(0, ge=0, description="null where this host cannot read their place")
     files_left: str | None = Field(
         None, description="which files could not be read or deleted, and why; null when all could"
     )

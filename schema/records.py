@@ -304,6 +304,7 @@ class Deletion(Record):
     log_lines: int = Field(ge=0)
     points: int = Field(0, ge=0, description="of its metrics")
     notes: int = Field(0, ge=0)
+    artifacts: int = Field(0, ge=0, description="versions of its artifacts")
     energy_kwh: NonNegative | None = Field(None, description="what training it again would use; or unknown")
     co2_g: NonNegative | None = None
 

@@ -24,7 +24,7 @@ from redis.exceptions import (
 )
 from redis.sentinel import MasterNotFoundError
 
-from errors import Conflict, InvalidInput, LeaseLost, NotFound, StoreUnavailable, WattleError
+from errors import Conflict, InvalidInput, LeaseLost, NotFound, StoreUnavailable, TooLarge, WattleError
 
 # Codes our scripts answer with before their sentence.
 _REFUSALS: Final[Mapping[str, type[WattleError]]] = {
@@ -32,6 +32,7 @@ _REFUSALS: Final[Mapping[str, type[WattleError]]] = {
     "CONFLICT": Conflict,
     "INVALID": InvalidInput,
     "NOTFOUND": NotFound,
+    "TOOLARGE": TooLarge,
 }
 _FAILING_OVER: Final = (
     "has no primary at the moment. Fail-over takes some seconds; if it stays so, see its log"

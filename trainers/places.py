@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO, Protocol, cast
 from urllib.parse import urlsplit
@@ -14,6 +15,8 @@ from urllib.parse import urlsplit
 import fsspec
 
 _TEMPORARY = re.compile(r"\.(.+)\.\d+")
+_PIECE = 1 << 20
+_TRIES = 20
 
 
 class Folder(Protocol):
@@ -36,6 +39,15 @@ class Folder(Protocol):
 
     def measure(self, name: str) -> int:
         """Return how many bytes a set has; 0 when it is not there. Raises OSError."""
+
+    def add(self, name: str, file: str) -> AbstractContextManager[BinaryIO]:
+        """Write a file of a set piece by piece, to be read back before it is whole.
+
+        It is there once the block ends; when that raises, nothing of it is. Raises OSError.
+        """
+
+    def remove(self, name: str, file: str) -> None:
+        """Delete a file of a set, whole or half written, if it is there. Raises OSError."""
 
     def delete(self, name: str) -> None:
         """Delete a set."""
@@ -103,6 +115,35 @@ class LocalFolder:
             return sum(path.stat().st_size for path in (self._root / name).rglob("*") if path.is_file())
         except FileNotFoundError:
             return 0  # deleted while it was measured
+
+    @contextmanager
+    def add(self, name: str, file: str) -> Iterator[BinaryIO]:
+        """Write the file under another name and rename it, each step on disk before the next."""
+        folder = self._root / name
+        temporary = folder / f".{file}.part"
+        stream = _open_new(temporary)
+        try:
+            with stream:
+                yield stream
+                stream.flush()
+                os.fsync(stream.fileno())
+            temporary.rename(folder / file)
+            # The run's folder may be new, too.
+            for parent in (folder, self._root, *list(self._root.parents)[:2]):
+                sync_folder(parent)
+        except BaseException:
+            self.remove(name, file)
+            raise
+
+    def remove(self, name: str, file: str) -> None:
+        """Delete the file, and folders that are empty then."""
+        folder = self._root / name
+        (folder / f".{file}.part").unlink(missing_ok=True)
+        (folder / file).unlink(missing_ok=True)
+        # Not empty, or gone already.
+        with suppress(OSError):
+            folder.rmdir()
+            self._root.rmdir()
 
     def delete(self, name: str) -> None:
         """Delete a folder; one that is not there is no error."""
@@ -180,6 +221,27 @@ class RemoteFolder:
                 return 0
         return size_bytes
 
+    @contextmanager
+    def add(self, name: str, file: str) -> Iterator[BinaryIO]:
+        """Write the file on this machine, under no name, and send it once it is whole."""
+        with tempfile.TemporaryFile() as stream:
+            yield stream
+            stream.seek(0)
+            with _os_errors(self._root):
+                try:
+                    self._files.makedirs(f"{self._root}/{name}", exist_ok=True)
+                    with self._files.open(f"{self._root}/{name}/{file}", "wb") as remote:
+                        shutil.copyfileobj(stream, remote, _PIECE)
+                except BaseException:
+                    with suppress(OSError):
+                        self.remove(name, file)
+                    raise
+
+    def remove(self, name: str, file: str) -> None:
+        """Delete the file; an object store has no folder that could be left."""
+        with _os_errors(self._root), suppress(FileNotFoundError):
+            self._files.rm_file(f"{self._root}/{name}/{file}")
+
     def delete(self, name: str) -> None:
         """Delete a folder; one that is not there is no error."""
         with _os_errors(self._root):
@@ -226,6 +288,15 @@ def _os_errors(place: str) -> Iterator[None]:
         raise
     except Exception as error:
         raise OSError(f"{place}: {type(error).__name__}: {error}") from error
+
+
+def _open_new(path: Path) -> BinaryIO:
+    """Open a file that is new, in a folder that others may delete meanwhile because it is empty."""
+    for _ in range(_TRIES):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with suppress(FileNotFoundError):
+            return path.open("x+b")
+    raise FileNotFoundError(f"{path.parent} is being deleted by others all the time")
 
 
 def _write(path: Path, content: bytes) -> None:

@@ -74,13 +74,15 @@ def deletion_text(deletion: DeletionReply) -> str:
         ("attempt", deletion.attempts),
         ("point of its metrics", deletion.points),
         ("note", deletion.notes),
+        ("artifact", deletion.artifacts),
     )
     lines = [f"{fmt.count(count)} {_plural(name, count)}" for name, count in rows if count]
-    lines += [
-        f"its {name}, {fmt.size(size_bytes)}"
-        for name, size_bytes in (("models", deletion.model_bytes), ("checkpoints", deletion.checkpoint_bytes))
-        if size_bytes
-    ]
+    sizes = (
+        ("models", deletion.model_bytes),
+        ("checkpoints", deletion.checkpoint_bytes),
+        ("artifacts", deletion.artifact_bytes),
+    )
+    lines += [f"its {name}, {fmt.size(size_bytes)}" for name, size_bytes in sizes if size_bytes]
     return "\n".join(f"- {line}" for line in lines or ["the run itself: it has left nothing else"])
 
 

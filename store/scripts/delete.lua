@@ -2,9 +2,10 @@
 -- no such run. The totals stay: what it used was used.
 -- KEYS 1 run:<id>  2 run:<id>:epochs  3 run:<id>:superseded  4 run:<id>:extras  5 run:<id>:attempts (hashes)
 --      6 run:<id>:log (stream)  7 run:<id>:power (list)  8 run:<id>:metrics  9 run:<id>:sources (hashes)
---      10 run:<id>:notes (stream)
+--      10 run:<id>:notes (stream)  11 run:<id>:artifacts  12 run:<id>:artifacts:facts (hashes)
+--      13 run:<id>:artifacts:order (zset)
 -- ARGV 1 run_id  2 preview or delete
--- Also: run:<id>:points:<name> (strings), runs:*, carbon:unsettled (zsets), events (stream), the live view of the run
+-- Also: run:<id>:points:<name> (strings), runs:*, carbon:unsettled, artifacts:unsettled (zsets), events (stream), the live view of the run
 local run_id = ARGV[1]
 local status, simulated, energy, co2 = unpack(redis.call("HMGET", KEYS[1], "status", "simulated", "energy_kwh", "co2_g"))
 if not status then
@@ -16,6 +17,7 @@ end
 local going = {
   "status", status, "epochs", redis.call("HLEN", KEYS[2]), "attempts", redis.call("HLEN", KEYS[5]),
   "log_lines", redis.call("XLEN", KEYS[6]), "notes", redis.call("XLEN", KEYS[10]),
+  "artifacts", redis.call("HLEN", KEYS[11]),
 }
 local points, metrics = 0, redis.call("HGETALL", KEYS[8])
 for i = 2, #metrics, 2 do
@@ -45,6 +47,9 @@ if name then
 end
 for i = 1, #metrics, 2 do
   redis.call("UNLINK", key("points", run_id, metrics[i]))
+end
+if redis.call("EXISTS", KEYS[12]) == 1 then
+  redis.call("ZADD", key("unsettled_files"), -1, run_id)
 end
 redis.call("UNLINK", unpack(KEYS))
 redis.call("UNLINK", key("live", run_id), key("live_updates", run_id), key("live_pending", run_id), key("live_mosaic", run_id))

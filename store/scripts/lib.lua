@@ -473,3 +473,19 @@ local function take_number(run_id, session, number)
   end
   redis.call("HSET", key("sources", run_id), session, number)
 end
+
+-- The error to answer with where a run may not have an artifact of so many bytes more, or nil.
+local function refuse_artifact(run_id, size, most, most_bytes)
+  if redis.call("EXISTS", key("run", run_id)) == 0 then
+    return redis.error_reply("NOTFOUND There is no run " .. run_id .. ". The list of runs shows those that exist.")
+  end
+  if redis.call("HLEN", key("artifacts", run_id)) >= tonumber(most) then
+    return redis.error_reply("CONFLICT Run " .. run_id .. " has " .. most
+      .. " versions of artifacts, as many as a run may have. Delete some.")
+  end
+  local bytes = tonumber(redis.call("HGET", key("artifact_facts", run_id), "bytes") or 0)
+  if bytes + size > tonumber(most_bytes) then
+    return redis.error_reply("TOOLARGE The artifacts of run " .. run_id .. " would have more than "
+      .. string.format("%.0f", most_bytes / 1048576) .. " MiB, the limit set by WATTLE_MAX_RUN_ARTIFACTS_MIB. Delete some.")
+  end
+end

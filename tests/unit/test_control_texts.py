@@ -163,9 +163,19 @@ def test_a_deletion_lists_what_there_is() -> None:
     assert deletion_text(whole) == "- 1 epoch\n- 1 line of its log\n- 2 attempts\n- its models, 1.5\u00a0MB"
     assert "2.00\u00a0Wh and 1.00\u00a0g of CO₂ stay in the totals" in kept_text(whole)
     nothing = DeletionReply(iid="a", status=Status.CANCELLED)
-    reported = whole.model_copy(update={"points": 120, "notes": 1, "model_bytes": 0, "attempts": 0})
+    reported = whole.model_copy(
+        update={
+            "points": 120,
+            "notes": 1,
+            "model_bytes": 0,
+            "attempts": 0,
+            "artifacts": 2,
+            "artifact_bytes": 5,
+        }
+    )
     assert deletion_text(reported) == (
-        "- 1 epoch\n- 1 line of its log\n- 120 points of its metrics\n- 1 note"
+        "- 1 epoch\n- 1 line of its log\n- 120 points of its metrics\n- 1 note\n- 2 artifacts\n"
+        "- its artifacts, 5\u00a0bytes"
     )
     assert deletion_text(nothing) == "- the run itself: it has left nothing else"
     assert kept_text(nothing) == "This cannot be undone."

@@ -1,0 +1,15 @@
+-- delete_artifact: forget a version of an artifact, and note its file as one to delete. Returns 1, or nil when there is
+-- no such version.
+-- KEYS 1 run:<id>:artifacts  2 run:<id>:artifacts:facts (hashes)  3 artifacts:unsettled  4 run:<id>:artifacts:order (zsets)
+-- ARGV 1 name:version  2 what it is the same by
+local stored = redis.call("HGET", KEYS[1], ARGV[1])
+if not stored then
+  return nil
+end
+local record = cjson.decode(stored)
+redis.call("HDEL", KEYS[1], ARGV[1])
+redis.call("ZREM", KEYS[4], ARGV[1])
+redis.call("HINCRBY", KEYS[2], "bytes", string.format("%.0f", -record.size_bytes))
+redis.call("HDEL", KEYS[2], "same:" .. ARGV[2])
+redis.call("ZADD", KEYS[3], -1, record.file)
+return 1
