@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from schema import Graph, GraphNode
+from schema import Graph
+from schema.artifacts import GraphNode
 from views import format as fmt
 from views.dot import Node
 

@@ -41,7 +41,9 @@ def _version(version: ModelVersion, versions: Sequence[ModelVersion]) -> None:
         if text := figures_text(version.metrics):
             st.markdown(fmt.plain(text))
         st.caption(fmt.plain(origin_text(version, datetime.now(UTC))))
-    with right.container(horizontal=True, horizontal_alignment="right", gap="small"):
+    with right.container(
+        horizontal=True, horizontal_alignment="right", vertical_alignment="center", gap="small"
+    ):
         _run_link(version.run_id, "Run")
         version_button(version, key=f"download:{version.name}:{version.version}")
         model_forms.stage_button(version, versions)

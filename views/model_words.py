@@ -43,7 +43,7 @@ def families(versions: Sequence[ModelVersion]) -> list[Family]:
 
 def figures_text(metrics: Mapping[str, float]) -> str:
     """Write what weights achieve, the accuracies first: accuracy 0.97 · loss 0.1; "" when it is not known."""
-    ordered = sorted(metrics.items(), key=lambda pair: ("accuracy" not in pair[0], pair[0]))
+    ordered = sorted(metrics.items(), key=lambda pair: ("acc" not in pair[0], "loss" not in pair[0], pair[0]))
     shown = [f"{name} {value:.4g}" for name, value in ordered[:_FIGURES_SHOWN]]
     if len(ordered) > _FIGURES_SHOWN:
         shown.append(f"{len(ordered) - _FIGURES_SHOWN} more")

@@ -24,7 +24,7 @@ def show() -> None:
     found = source.fetch("versions", artifact_source.list_versions)
     with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
         st.title("Models", width="content")
-        parts.freshness(found.time, is_live=False, problem=found.problem)
+        st.caption(f"updated {fmt.clock(found.time, parts.reader_zone())}", width="content")
     parts.silence_banner(found.problem)
     if found.value is None:
         st.button("Try again", icon=":material/refresh:")
@@ -63,7 +63,7 @@ def _models(versions: Sequence[ModelVersion]) -> None:
 
 def _overview(known: Sequence[Family]) -> None:
     """List the models, each with what is in production."""
-    with st.container(horizontal=True, vertical_alignment="bottom"):
+    with st.container(horizontal=True, vertical_alignment="center"):
         words = st.text_input(
             "Search",
             key="search",

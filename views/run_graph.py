@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import pandas as pd
 import streamlit as st
 
@@ -9,7 +11,8 @@ from schema import Artifact, Graph, RunReply
 from views import artifact_source, dot, layers, parts, source
 from views import format as fmt
 
-_HEIGHT_PX = 520
+_PICTURE_PX, _TABLE_PX = 500, 576
+_BOXES_WITHOUT_SCROLLING = 6
 
 
 def show(run: RunReply, graphs: tuple[Artifact, ...]) -> None:
@@ -56,7 +59,7 @@ def _table(graph: Graph) -> None:
     st.dataframe(
         pd.DataFrame(layers.rows(graph)),
         hide_index=True,
-        height="content" if len(graph.nodes) <= 14 else _HEIGHT_PX,
+        height="content" if len(graph.nodes) <= 14 else _TABLE_PX,
         column_config={"Parameters": whole, "Trainable": whole},
     )
 
@@ -79,5 +82,6 @@ def _picture(run: RunReply, name: str, graph: Graph) -> None:
         st.caption(f"{fmt.count(len(nodes))} layers are too many for a picture; the table has them all.")
         return
     drawn = dot.picture(nodes, edges, is_dark=st.context.theme.type == "dark")
-    with st.container(border=True, height=_HEIGHT_PX if len(nodes) > 6 else "content", key="network"):
+    height: int | Literal["content"] = _PICTURE_PX if len(nodes) > _BOXES_WITHOUT_SCROLLING else "content"
+    with st.container(border=True, height=height, horizontal_alignment="center", key="network"):
         st.graphviz_chart(drawn)

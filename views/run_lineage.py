@@ -21,7 +21,7 @@ def show(run: RunReply) -> None:
     if found.value is None or len(found.value.nodes) < 2:
         return
     st.subheader("Lineage", anchor=False)
-    with st.container(border=True, key="lineage"):
+    with st.container(border=True, horizontal_alignment="center", key="lineage"):
         st.graphviz_chart(drawn(found.value, run.run_id, is_dark=st.context.theme.type == "dark"))
     st.caption("From left to right: a run makes a model, and a model is what a run starts from.")
 

@@ -11,11 +11,6 @@ from schema import RunReply
 from views import artifact_source, run_graph, run_histograms, run_images, source
 
 _IMAGES, _HISTOGRAMS, _GRAPH = "Images", "Histograms", "Graph"
-_ICONS: Final = {
-    _IMAGES: ":material/image:",
-    _HISTOGRAMS: ":material/equalizer:",
-    _GRAPH: ":material/account_tree:",
-}
 _CHOICE: Final = "media"
 
 
@@ -35,7 +30,6 @@ def show(run: RunReply) -> None:
                 names,
                 default=names[0],
                 required=True,
-                format_func=lambda name: f"{_ICONS[name]} {name}",
                 key=_CHOICE,
                 bind="query-params",
                 label_visibility="collapsed",

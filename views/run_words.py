@@ -22,8 +22,11 @@ def tags(run: RunReply) -> None:
         if own:
             badges = " ".join(f":gray-badge[{fmt.plain(tag)}]" for tag in own)
             st.markdown(badges, width="content")
-        with st.popover("Tags", icon=":material/sell:", type="tertiary", width="content"):
-            _edit(run)
+        with st.popover(
+            "Tags", icon=":material/sell:", type="tertiary", key=f"edit_tags:{run.run_id}", on_change="rerun"
+        ) as form:
+            if form.open:
+                _edit(run)
     if problem := st.session_state.get(_problem_key("tags", run)):
         st.warning(fmt.plain_lines(problem), icon=":material/block:")
 
@@ -50,9 +53,12 @@ def notes(run: RunReply) -> None:
 
 def _delete_button(run: RunReply, note: Note) -> None:
     key = f"delete_note:{run.run_id}:{note.note_id}"
-    with st.popover("Delete", icon=":material/delete:", type="tertiary", width="content"):
-        st.markdown("Delete this note for good?")
-        st.button("Delete it", type="primary", key=key, on_click=_delete_note, args=(run, note))
+    with st.popover(
+        "Delete", icon=":material/delete:", type="tertiary", key=key, on_change="rerun"
+    ) as question:
+        if question.open:
+            st.markdown("Delete this note for good?")
+            st.button("Delete it", type="primary", key=f"{key}:go", on_click=_delete_note, args=(run, note))
 
 
 def _edit(run: RunReply) -> None:

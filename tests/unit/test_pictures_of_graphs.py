@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 
 from schema import Graph
@@ -11,7 +13,7 @@ def graph(*ids: str) -> Graph:
         {"id": name, "type": "Conv2d", "parameters": 1000, "trainable": 1000, "output_shapes": [[1, 8, None]]}
         for name in ids
     ]
-    edges = [list(pair) for pair in zip(ids, ids[1:], strict=False)]
+    edges = [list(pair) for pair in pairwise(ids)]
     return Graph.model_validate(
         {
             "format": "wattle-graph/1",
