@@ -26,6 +26,7 @@ from api.controls import controls
 from api.docs import docs, finish_openapi
 from api.experiments import experiments
 from api.health import VERSION, health
+from api.histograms import histograms
 from api.live import live
 from api.live_stage import LiveStage
 from api.metrics import metrics
@@ -47,6 +48,7 @@ BLUEPRINTS = (
     runs,
     experiments,
     metrics,
+    histograms,
     artifacts,
     controls,
     bulk,

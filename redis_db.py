@@ -19,6 +19,7 @@ from store.encoding import to_time
 from store.events import Events
 from store.external import External
 from store.fitness import Fitness
+from store.histograms import Histograms
 from store.intensities import Intensities
 from store.keys import Keys, check_queue
 from store.line import Line
@@ -57,6 +58,7 @@ class RedisDB:
         self.runs = Runs(self._connection, keys)
         self.external = External(self._connection, keys)
         self.metrics = Metrics(self._connection, keys)
+        self.histograms = Histograms(self._connection, keys)
         self.artifacts = Artifacts(self._connection, keys)
         self.accounts = Accounts(self._connection, keys)
         self.carbon = Carbon(self._connection, keys)

@@ -68,6 +68,8 @@ def _check_image(stream: BinaryIO, size_bytes: int) -> None:
             with Image.open(BytesIO(content), formats=("PNG", "JPEG")) as image:
                 if max(image.size) > MAX_SIDE:
                     raise ValueError("its headers contradict each other")
+                image.verify()
+            with Image.open(BytesIO(content), formats=("PNG", "JPEG")) as image:
                 image.load()
         except BROKEN as error:
             raise _refuse("body", "is damaged and cannot be decoded") from error

@@ -15,15 +15,18 @@ from werkzeug.exceptions import Forbidden, RequestEntityTooLarge, UnsupportedMed
 
 from api.packed import unpack_body
 from errors import FieldError, InvalidInput
+from schema.histograms import MAX_BINS, MAX_HISTOGRAMS
 from settings import Settings
 
 WRITES = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 # The setting that limits the body of a request, where it is not the general one.
 GENERAL_LIMIT = "max_body_bytes"
 POINTS = "metrics.record_points"
+HISTOGRAMS = "histograms.record_histograms"
 LIMITS = {
     POINTS: "max_batch_bytes",
     "metrics.append_log": "max_batch_bytes",
+    HISTOGRAMS: "max_batch_bytes",
     "live.update_batch": "live_body_bytes",
 }
 # Bodies that are files: their views read them piece by piece, and limit them.
@@ -61,6 +64,8 @@ def install(app: Flask, settings: Settings) -> None:
             _check_length(limit)
             if request.endpoint == POINTS:
                 _check_points(settings)
+            if request.endpoint == HISTOGRAMS:
+                _check_histograms()
         return None
 
     @app.after_request
@@ -126,6 +131,21 @@ def _check_content_type() -> None:
     if request.mimetype != "application/json" or charset not in ("utf-8", "utf8"):
         raise UnsupportedMediaType(
             "Send the body as UTF-8 JSON with the header Content-Type: application/json."
+        )
+
+
+def _check_histograms() -> None:
+    """Refuse a batch of far too many numbers unparsed, as of points."""
+    body = request.get_data()
+    # Each has two lists and is an object, and has a comma between two bins, two edges, two fields.
+    if (
+        body.count(b"[") + body.count(b"{") > 3 * MAX_HISTOGRAMS + _OTHER_COMMAS
+        or body.count(b",") > (2 * MAX_BINS + _OTHER_COMMAS) * MAX_HISTOGRAMS
+    ):
+        raise InvalidInput(
+            f"The batch has more than {MAX_HISTOGRAMS} histograms of {MAX_BINS} bins. Send smaller ones; "
+            "nothing of it was stored.",
+            details=[FieldError("histograms", f"at most {MAX_HISTOGRAMS}, of at most {MAX_BINS} bins")],
         )
 
 

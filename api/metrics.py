@@ -68,14 +68,14 @@ def list_metrics(iid: str, query: PointsQuery) -> Response:
     Of a run of the queue they are its epochs. 404 for a metric that the run does not have.
     """
     run = get_known_run(iid)
-    names = _names()
+    names = read_names()
     if not names:
         return reply(MetricsReply(names=list(db().metrics.list(run))))
     span = Span(query.first_step, query.last_step, query.points, query.method)
     return reply(MetricsReply(metrics=db().metrics.read(run, names, span)))
 
 
-def _names() -> list[str]:
+def read_names() -> list[str]:
     """Return the names of a query, each once; the parameter may also be repeated."""
     parts = [part.strip() for text in request.args.getlist("name") for part in text.split(",")]
     names = list(dict.fromkeys(part for part in parts if part))

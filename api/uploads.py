@@ -62,6 +62,9 @@ def read_pieces(most_bytes: int, setting: str) -> Iterator[bytes]:
         yield piece
         if isinstance(connection, DeadlineSocket):
             connection.start_request()
+    # gunicorn ends the body of a sender that went away without a word.
+    if request.content_length not in (None, most_bytes - left):
+        raise ClientDisconnected
 
 
 def _read(size: int) -> bytes:

@@ -13,7 +13,7 @@ from pydantic import JsonValue
 from client.alerts import AlertCalls
 from client.artifacts import ArtifactCalls
 from client.connection import segment
-from client.experiments import WordCalls
+class Client(AlertCalls, ArtifactCalls, HistogramCalls, WordCalls):
 from schema import (
     AccountReply,
     Action,
@@ -52,7 +52,7 @@ from schema import (
 ExtraField = Literal["in_update", "sparkline"]
 
 
-class Client(AlertCalls, ArtifactCalls, WordCalls):
+class Client(AlertCalls, ArtifactCalls, HistogramCalls, WordCalls):
     """The API at one address. Safe to share between threads; nothing is retried.
 
     Every method raises ApiUnavailable when no usable answer came, and ApiRefused when the API said no.

@@ -112,6 +112,7 @@ from schema.grid import (
     ZoneReply,
     ZonesReply,
 )
+from schema.histograms import Histogram, HistogramSeries, HistogramsReply, HistogramsRequest
 from schema.live import (
     DEFAULT_VIEW,
     BatchUpdate,
@@ -247,6 +248,10 @@ __all__ = [
     "GpuState",
     "Graph",
     "HealthReply",
+    "Histogram",
+    "HistogramSeries",
+    "HistogramsReply",
+    "HistogramsRequest",
     "HistoryReply",
     "InUpdate",
     "IntensityReply",

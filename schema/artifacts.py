@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Final, Literal, Self, cast
+from typing import Annotated, Final, Literal, Self, cast
 
 from pydantic import (
     AfterValidator,
@@ -94,7 +94,7 @@ class GraphNode(Record):
     type: str = Field(max_length=500)
     parameters: Count
     trainable: Count | StrictBool = Field(description="how many of its parameters are, or whether they are")
-    output_shapes: list[list[Any]]
+    output_shapes: list[list[Count | None]] = Field(description="null where a size is not fixed")
 
 
 class Graph(Record):

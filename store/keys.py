@@ -39,6 +39,8 @@ TEMPLATES: Final = {
     "points": "run:<id>:points:<name>",
     "sources": "run:<id>:sources",
     "notes": "run:<id>:notes",
+    "histograms": "run:<id>:histograms",
+    "histogram": "run:<id>:histogram:<name>",
     "artifacts": "run:<id>:artifacts",
     "artifact_order": "run:<id>:artifacts:order",
     "artifact_facts": "run:<id>:artifacts:facts",

@@ -3,9 +3,9 @@
 -- KEYS 1 run:<id>  2 run:<id>:epochs  3 run:<id>:superseded  4 run:<id>:extras  5 run:<id>:attempts (hashes)
 --      6 run:<id>:log (stream)  7 run:<id>:power (list)  8 run:<id>:metrics  9 run:<id>:sources (hashes)
 --      10 run:<id>:notes (stream)  11 run:<id>:artifacts  12 run:<id>:artifacts:facts (hashes)
---      13 run:<id>:artifacts:order (zset)
+--      13 run:<id>:artifacts:order (zset)  14 run:<id>:histograms (hash)
 -- ARGV 1 run_id  2 preview or delete
--- Also: run:<id>:points:<name> (strings), runs:*, carbon:unsettled, artifacts:unsettled (zsets), events (stream), the live view of the run
+-- Also: run:<id>:points:<name> (strings), run:<id>:histogram:<name> (lists), runs:*, carbon:unsettled, artifacts:unsettled (zsets), events (stream), the live view of the run
 local run_id = ARGV[1]
 local status, simulated, energy, co2 = unpack(redis.call("HMGET", KEYS[1], "status", "simulated", "energy_kwh", "co2_g"))
 if not status then
@@ -47,6 +47,9 @@ if name then
 end
 for i = 1, #metrics, 2 do
   redis.call("UNLINK", key("points", run_id, metrics[i]))
+end
+for _, histogram in ipairs(redis.call("HKEYS", KEYS[14])) do
+  redis.call("UNLINK", key("histogram", run_id, histogram))
 end
 if redis.call("EXISTS", KEYS[12]) == 1 then
   redis.call("ZADD", key("unsettled_files"), -1, run_id)

@@ -1,0 +1,45 @@
+"""Histograms of runs, as scripts send them and pages read them."""
+
+from __future__ import annotations
+
+from apiflask import APIBlueprint
+from flask import Response
+from pydantic import Field
+
+from api.body import reply
+from api.metrics import read_names
+from api.runs import check_run_id, get_known_run
+from api.state import db
+from schema import BatchReply, HistogramsReply, HistogramsRequest, Record
+
+histograms = APIBlueprint("histograms", __name__, tag="Histograms")
+
+
+class NamesQuery(Record):
+    """Of which names."""
+
+    name: str | None = Field(None, description="comma-separated or repeated, at most 20")
+
+
+@histograms.post("/api/histograms/<iid>")
+@histograms.input(HistogramsRequest, arg_name="body")
+@histograms.output(BatchReply)
+def record_histograms(iid: str, body: HistogramsRequest) -> Response:
+    """Take in a batch of histograms of a run that its own script reports.
+
+    Batches are counted as those of points are, and apart from them. Of a name 300 steps are kept, spread
+    evenly over all that came.
+    """
+    return reply(db().histograms.record(check_run_id(iid), body))
+
+
+@histograms.get("/api/histograms/<iid>")
+@histograms.input(NamesQuery, location="query", arg_name="query")
+@histograms.output(HistogramsReply)
+def list_histograms(iid: str, query: NamesQuery) -> Response:  # noqa: ARG001 - it may be repeated
+    """Answer the names of a run's histograms; with ``name`` the histograms themselves by step."""
+    run_id = get_known_run(iid).run_id
+    names = read_names()
+    if not names:
+        return reply(HistogramsReply(names=list(db().histograms.list_names(run_id))))
+    return reply(HistogramsReply(histograms=db().histograms.read(run_id, names)))

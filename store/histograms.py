@@ -1,0 +1,94 @@
+"""Histograms of runs: of each name at most so many steps, spread evenly over all that came."""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from collections.abc import Sequence
+from typing import Final
+
+import numpy as np
+
+from errors import NotFound
+from schema import BatchReply, Histogram, HistogramSeries, HistogramsRequest
+from store.connection import Argument, Connection
+from store.keys import Keys
+from store.metrics import MAX_SESSIONS
+
+MAX_NAMES: Final = 500
+MAX_STEPS: Final = 300
+# Step, time, values in no bin, bins; then the edges and the counts. It is stored: later versions read it too.
+_HEAD: Final = struct.Struct("<qdqH")
+
+
+class Histograms:
+    """A list per name, whose entries are packed."""
+
+    def __init__(self, connection: Connection, keys: Keys) -> None:
+        self._connection = connection
+        self._keys = keys
+
+    def record(self, run_id: str, batch: HistogramsRequest) -> BatchReply:
+        """Take in a batch of a run that its own script reports.
+
+        Atomic (record_histograms.lua). A batch whose number is not above the last one of its session is a
+        no-op; they are counted apart from points and lines. Of a name with MAX_STEPS steps every second one
+        goes, and of those to come as many, but the newest is always there. Raises InvalidInput where the run
+        would have more than MAX_NAMES; nothing is written then.
+        """
+        keys = [self._keys.of(part, run_id) for part in ("run", "histograms", "sources")]
+        numbers: list[Argument] = [batch.seq, MAX_NAMES, MAX_STEPS, MAX_SESSIONS]
+        entries: list[Argument] = []
+        for histogram in batch.histograms:
+            entries += [histogram.name, encode_histogram(histogram)]
+        accepted, request = self._connection.run(
+            "record_histograms", keys, [run_id, batch.session, *numbers, *entries]
+        )
+        return BatchReply(seq=batch.seq, accepted=accepted, request=request or None)
+
+    def list_names(self, run_id: str) -> Sequence[str]:
+        """Return the names of which there are any."""
+        return sorted(self._connection.call("HKEYS", self._keys.of("histograms", run_id)))
+
+    def read(self, run_id: str, names: Sequence[str]) -> dict[str, HistogramSeries]:
+        """Return the histograms of names by step. Raises NotFound when the run has none of a name."""
+        replies = self._connection.call_many(
+            [("LRANGE", self._keys.of("histogram", run_id, name), 0, -1) for name in names]
+        )
+        found = {}
+        for name, stored in zip(names, replies, strict=True):
+            if not stored:
+                raise NotFound(
+                    f"Run {run_id} has no histogram {name[:80]!r}. GET /api/histograms/{run_id} lists those "
+                    "it has."
+                )
+            entries = [_decode(name, text.encode("utf-8", "surrogateescape")) for text in stored]
+            found[name] = _to_series(sorted(entries, key=lambda entry: entry.step))
+        return found
+
+
+def encode_histogram(histogram: Histogram) -> bytes:
+    """Pack a histogram; equal bins and small counts take little."""
+    head = _HEAD.pack(histogram.step, histogram.time, histogram.nonfinite, len(histogram.counts))
+    edges = np.asarray(histogram.edges, "<f8").tobytes()
+    return zlib.compress(head + edges + np.asarray(histogram.counts, "<i8").tobytes(), 6)
+
+
+def _decode(name: str, packed: bytes) -> Histogram:
+    plain = zlib.decompress(packed)
+    step, time, nonfinite, bins = _HEAD.unpack_from(plain)
+    edges = np.frombuffer(plain, "<f8", bins + 1, _HEAD.size)
+    counts = np.frombuffer(plain, "<i8", bins, _HEAD.size + edges.nbytes)
+    return Histogram.model_construct(
+        name=name, step=step, time=time, edges=edges.tolist(), counts=counts.tolist(), nonfinite=nonfinite
+    )
+
+
+def _to_series(entries: Sequence[Histogram]) -> HistogramSeries:
+    return HistogramSeries(
+        steps=[entry.step for entry in entries],
+        times=[entry.time for entry in entries],
+        edges=[entry.edges for entry in entries],
+        counts=[entry.counts for entry in entries],
+        nonfinite=[entry.nonfinite for entry in entries],
+    )

@@ -1,0 +1,146 @@
+"""Histograms come back as they were sent, few of them where there were many."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+from flask.testing import FlaskClient
+from werkzeug.test import TestResponse
+
+from backend import create_app
+from redis_db import RedisDB
+from settings import Settings
+
+JSON = "application/json"
+
+
+def histogram(step: int = 0, name: str = "w", **changes: Any) -> dict[str, Any]:
+    made = {"name": name, "step": step, "time": 100.5 + step, "edges": [-1, 0.25, 2], "counts": [3, 4]}
+    return {**made, "nonfinite": 5, **changes}
+
+
+@pytest.fixture
+def api(db: RedisDB, tmp_path: Path) -> FlaskClient:
+    return create_app(Settings(data_dir=tmp_path), db).test_client()
+
+
+@pytest.fixture
+def iid(api: FlaskClient) -> str:
+    found: str = api.post("/api/experiments", json={"name": "mine"}).get_json()["iid"]
+    return found
+
+
+def send(api: FlaskClient, iid: str, seq: int, *histograms: Any, session: str = "s") -> TestResponse:
+    body = {"session": session, "seq": seq, "histograms": list(histograms)}
+    return api.post(f"/api/histograms/{iid}", json=body)
+
+
+def read(api: FlaskClient, iid: str, name: str = "w") -> dict[str, Any]:
+    found: dict[str, Any] = api.get(f"/api/histograms/{iid}?name={name}").get_json()["histograms"][name]
+    return found
+
+
+def test_histograms_come_back_by_step_and_each_batch_once(api: FlaskClient, iid: str) -> None:
+    assert send(api, iid, 1, histogram(7), histogram(2, counts=[0, 2**53])).get_json() == {
+        "seq": 1, "accepted": 2, "request": None,
+    }  # fmt: skip
+    assert send(api, iid, 1, histogram(9)).get_json()["accepted"] == 0
+    assert send(api, iid, 1, histogram(1, "a/b"), session="t").get_json()["accepted"] == 1
+    assert api.get(f"/api/histograms/{iid}").get_json() == {"names": ["a/b", "w"]}
+    assert read(api, iid) == {
+        "steps": [2, 7],
+        "times": [102.5, 107.5], "edges": [[-1, 0.25, 2]] * 2, "counts": [[0, 2**53], [3, 4]],
+        "nonfinite": [5, 5],
+    }  # fmt: skip
+    assert api.get(f"/api/histograms/{iid}?name=w,x").status_code == 404
+    packed = gzip.compress(json.dumps({"session": "s", "seq": 2, "histograms": [histogram(8)]}).encode())
+    headers = {"Content-Encoding": "gzip"}
+    assert (
+        api.post(f"/api/histograms/{iid}", data=packed, content_type=JSON, headers=headers).status_code == 200
+    )
+    assert read(api, iid)["steps"] == [2, 7, 8]
+
+
+@pytest.mark.parametrize("came", [300, 301, 302, 599, 600, 1_234])
+def test_of_many_steps_300_at_most_are_kept_evenly_and_the_newest(
+    api: FlaskClient, iid: str, came: int
+) -> None:
+    for first in range(0, came, 64):
+        steps = range(first, min(first + 64, came))
+        assert send(api, iid, first // 64 + 1, *map(histogram, steps)).status_code == 200
+    kept = read(api, iid)["steps"]
+    assert (kept[0], kept[-1]) == (0, came - 1)
+    assert 150 <= len(kept) <= 300
+    gaps = {second - first for first, second in pairwise(kept[:-1])}
+    assert len(gaps) == 1
+
+
+def test_a_run_has_histograms_of_500_names(api: FlaskClient, iid: str) -> None:
+    for first in range(0, 500, 50):
+        names = [f"w{number}" for number in range(first, first + 50)]
+        assert send(api, iid, first // 50 + 1, *(histogram(0, name) for name in names)).status_code == 200
+    refused = send(api, iid, 11, histogram(1, "w0"), histogram(1, "one_more"))
+    assert (refused.status_code, "500 names" in refused.get_json()["error"]["message"]) == (422, True)
+    assert read(api, iid, "w0")["steps"] == [0]
+    assert send(api, iid, 11, histogram(1, "w0")).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"edges": [0, 1]},
+        {"edges": [0, 0, 1]},
+        {"edges": [2, 1, 0]},
+        {"edges": [0, 1, "2"]},
+        {"edges": [0, 1, None]},
+        {"edges": [], "counts": []},
+        {"edges": [1], "counts": []},
+        {"counts": [-1, 1]},
+        {"counts": [1.5, 1]},
+        {"counts": [True, 1]},
+        {"counts": [2**53 + 1, 1]},
+        {"edges": list(range(258)), "counts": [1] * 257},
+        {"nonfinite": -1},
+        {"step": -1},
+        {"step": 1.0},
+        {"time": "now"},
+        {"name": "a b"},
+        {"name": ""},
+        {"other": 1},
+    ],
+)
+def test_what_is_no_histogram_is_refused_and_changes_nothing(
+    api: FlaskClient, iid: str, raw: redis.Redis, wrong: dict[str, Any]
+) -> None:
+    before = sorted(raw.keys("*"))
+    assert send(api, iid, 1, histogram(), histogram(**wrong)).status_code == 422
+    assert send(api, iid, 1, *[histogram()] * 65).status_code == 422
+    assert send(api, iid, 0, histogram()).status_code == 422
+    assert sorted(raw.keys("*")) == before
+
+
+def test_numbers_beyond_all_limits_are_refused_before_they_are_parsed(api: FlaskClient, iid: str) -> None:
+    for body in (b"[" * 8_000_000, b'{"session":"s","seq":1,"histograms":[' + b"1," * 4_000_000 + b"1]}"):
+        reply = api.post(f"/api/histograms/{iid}", data=body, content_type=JSON)
+        assert (reply.status_code, "64 histograms" in reply.get_json()["error"]["message"]) == (422, True)
+    reply = api.post(f"/api/histograms/{iid}", data=b" " * 10_000_000, content_type=JSON)
+    assert reply.status_code == 413
+
+
+def test_only_a_run_of_a_script_takes_them_and_they_go_with_it(
+    api: FlaskClient, iid: str, raw: redis.Redis
+) -> None:
+    queued = api.post("/train", json={"num_epochs": 1}).get_json()["iid"]
+    assert send(api, queued, 1, histogram()).status_code == 409
+    assert api.get(f"/api/histograms/{queued}").get_json() == {"names": []}
+    assert send(api, "0" * 32, 1, histogram()).status_code == 404
+    send(api, iid, 1, histogram())
+    api.post(f"/api/experiments/{iid}/status", json={"status": "done"})
+    assert api.delete(f"/api/runs/{iid}?confirm={iid}", content_type=JSON).status_code == 200
+    assert raw.keys(f"run:{iid}*") == []
