@@ -13,7 +13,8 @@ from pydantic import JsonValue
 from client.alerts import AlertCalls
 from client.artifacts import ArtifactCalls
 from client.connection import segment
-class Client(AlertCalls, ArtifactCalls, HistogramCalls, WordCalls):
+from client.experiments import WordCalls
+from client.histograms import HistogramCalls
 from schema import (
     AccountReply,
     Action,
