@@ -13,6 +13,7 @@ from views.look import STAGE_COLORS, run_color, short_id
 
 # Each can be seen on both backgrounds.
 _STAGE_BORDERS: Final = {"blue": "#2f7de1", "green": "#12906f", "gray": "#8a8f98"}
+_DELETED: Final = "deleted"
 
 
 def show(run: RunReply) -> None:
@@ -33,14 +34,12 @@ def drawn(lineage: LineageReply, here: str, *, is_dark: bool) -> str:
 
 
 def _node(node: LineageNode, here: str) -> dot.Node:
+    is_gone = node.state == _DELETED
     if node.kind == "run":
-        return dot.Node(
-            node.id,
-            (node.label, f"run {short_id(node.id)} · {node.state}"),
-            accent=run_color(node.id),
-            link=f"/run?{urlencode({'iid': node.id})}",
-            is_here=node.id == here,
-        )
+        own = short_id(node.id)
+        lines = (f"run {own}", node.state) if node.label == own else (node.label, f"run {own} · {node.state}")
+        link = None if is_gone else f"/run?{urlencode({'iid': node.id})}"
+        return dot.Node(node.id, lines, accent=run_color(node.id), link=link, is_here=node.id == here)
     name, _, version = node.id.rpartition(":")
     stages: tuple[Stage, ...] = get_args(Stage)
     stage = next((known for known in stages if known == node.state), "archived")
@@ -48,6 +47,6 @@ def _node(node: LineageNode, here: str) -> dot.Node:
         node.id,
         (f"{name} v{version}", node.state),
         accent=_STAGE_BORDERS[STAGE_COLORS[stage]],
-        link=f"/models?{urlencode({'name': name})}",
+        link=None if is_gone else f"/models?{urlencode({'name': name})}",
         shape="ellipse",
     )

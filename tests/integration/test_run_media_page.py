@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
 from streamlit.testing.v1 import AppTest
 
 from redis_db import RedisDB
+from schema import HistogramsRequest
 from tests.integration.test_external_pages import begin
 from tests.integration.test_views import Open, api_url, button, metric, open_page, texts
 from tests.pictures import picture
@@ -142,3 +144,41 @@ def test_a_note_is_deleted_on_the_page(open_page: Open, api_url: str, db: RedisD
     assert not app.exception
     assert [note.text for note in db.external.list_notes(run_id)] == ["right"]
     assert [text.value for text in app.text] == ["right"]
+
+
+def report_histograms(db: RedisDB, run_id: str, *names: str, steps: int = 3) -> None:
+    histograms = [
+        {"name": name, "step": 10 * step, "time": 0.0, "edges": [-1.0, 0.0, 1.0], "counts": [step, 5]}
+        | ({"nonfinite": 7} if step == 1 else {})
+        for name in names
+        for step in range(steps)
+    ]
+    body = HistogramsRequest.model_validate({"session": "s", "seq": 1, "histograms": histograms})
+    db.histograms.record(run_id, body)
+
+
+def test_histograms_are_drawn_as_ridges_and_as_a_heat_map(open_page: Open, api_url: str, db: RedisDB) -> None:
+    run_id = begin(db)
+    report_histograms(db, run_id, "fc/weight")
+    app = open_page("run", api_url, iid=run_id)
+    assert not app.exception
+    assert "Histograms" in [header.value for header in app.subheader]
+    assert "Values that are NaN or infinite are left out: fc/weight (at step 10, up to 7 values)." in texts(
+        app
+    )
+    assert not app.get("plotly_chart")
+    groups: list[Any] = list(app.get("button_group"))
+    look = next(found for found in groups if "Ridges" in str(found.options))
+    look.set_value("Heat map").run()
+    assert not app.exception
+    drawn = json.loads(app.get("plotly_chart")[0].proto.spec)
+    assert drawn["data"][0]["x"] == ["0", "10", "20"]
+
+
+@pytest.mark.parametrize("count", [4, 5])
+def test_of_many_histograms_some_are_chosen(open_page: Open, api_url: str, db: RedisDB, count: int) -> None:
+    run_id = begin(db)
+    report_histograms(db, run_id, *(f"layer{number}" for number in range(count)))
+    app = open_page("run", api_url, iid=run_id)
+    assert not app.exception
+    assert [found.label for found in app.multiselect] == ["Histograms"] * (count > 4)
