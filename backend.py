@@ -31,6 +31,7 @@ from api.live import live
 from api.live_stage import LiveStage
 from api.metrics import metrics
 from api.models import models
+from api.registry import registry
 from api.runs import runs
 from api.state import State, attach, state_of
 from api.totals import totals
@@ -54,6 +55,7 @@ BLUEPRINTS = (
     bulk,
     carbon,
     models,
+    registry,
     accounts,
     totals,
     alerts,

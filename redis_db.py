@@ -27,12 +27,13 @@ from store.live import Live
 from store.locks import Locks
 from store.log import Log
 from store.metrics import MetricLimits, Metrics, Span
+from store.models import Models, NewModel
 from store.power import Power
 from store.queue import Queue
 from store.runs import Runs
 from store.workers import Workers
 
-__all__ = ["MetricLimits", "NewFile", "RedisDB", "Span", "check_queue"]
+__all__ = ["MetricLimits", "NewFile", "NewModel", "RedisDB", "Span", "check_queue"]
 
 
 class RedisDB:
@@ -58,6 +59,7 @@ class RedisDB:
         self.runs = Runs(self._connection, keys)
         self.external = External(self._connection, keys)
         self.metrics = Metrics(self._connection, keys)
+        self.models = Models(self._connection, keys)
         self.histograms = Histograms(self._connection, keys)
         self.artifacts = Artifacts(self._connection, keys)
         self.accounts = Accounts(self._connection, keys)

@@ -109,7 +109,10 @@ def download_artifact(iid: str, name: str, query: VersionQuery) -> Response:
 @artifacts.input(OneVersionQuery, location="query", arg_name="query")
 @artifacts.output({}, status_code=204)
 def delete_artifact(iid: str, name: str, query: OneVersionQuery) -> tuple[str, HTTPStatus]:
-    """Delete a version of an artifact for good; its number is not given again."""
+    """Delete a version of an artifact for good; its number is not given again.
+
+    409 while a version of a model needs it.
+    """
     _drop(db().artifacts.delete(check_run_id(iid), _check_name(name), query.version))
     return "", HTTPStatus.NO_CONTENT
 

@@ -13,7 +13,7 @@ from api.body import reply
 from api.runs import get_known_run
 from api.state import settings
 from errors import NotFound
-from schema import ModelFile, ModelName, ModelReply, ModelsReply, Run, Status
+from schema import ModelFile, ModelName, ModelReply, ModelsReply, Run, SavedModel, Status
 from trainers.cards import Card
 from trainers.saved_models import CARD_FILE, MODEL_FILE, NAMES, STATE_DICT_FILE, SavedModels, open_models
 
@@ -51,7 +51,27 @@ def download_model(iid: str, name: str, file: str) -> Response:
     ``name`` is best or last; ``file`` is model.safetensors or card.json, of the best one also best_model.pt,
     a plain state_dict that ``torch.load`` reads with ``weights_only=True``.
     """
-    run = get_known_run(iid)
+    return send_saved(get_known_run(iid), name, file)
+
+
+def list_saved(run: Run) -> list[SavedModel]:
+    """Return the saved models of a run of the queue, the best one first; [] where there is none."""
+    if run.status is not Status.DONE or run.is_external:
+        return []
+    try:
+        cards = open_models(settings().effective_model_url, run.run_id).list_cards()
+    except OSError:
+        return []
+    return [_to_saved(card) for card in cards if MODEL_FILE in card.files]
+
+
+def find_saved(run: Run, name: str) -> SavedModel | None:
+    """Return a saved model of a run of the queue; None where it has none of that name."""
+    return next((saved for saved in list_saved(run) if saved.name == name), None)
+
+
+def send_saved(run: Run, name: str, file: str = MODEL_FILE) -> Response:
+    """Answer a file of a saved model as an attachment. Raises NotFound, with the reason, without it."""
     known = _find_name(name)
     if known is None or file not in CONTENT_TYPES or (known == "last" and file == STATE_DICT_FILE):
         raise NotFound(
@@ -65,6 +85,20 @@ def download_model(iid: str, name: str, file: str) -> Response:
     except OSError as error:
         raise _no_models(run) from error
     return _stream(stream, _download_name(run.run_id, known, file), CONTENT_TYPES[file])
+
+
+def _to_saved(card: Card) -> SavedModel:
+    facts = card.files[MODEL_FILE]
+    return SavedModel(
+        run_id=card.run_id,
+        name=card.model,
+        step=card.epoch,
+        metrics=card.metrics.model_dump(exclude_none=True),
+        size_bytes=facts.size_bytes,
+        sha256=facts.sha256,
+        created_at=card.created_at,
+        url=f"/api/runs/{card.run_id}/models/{card.model}/{MODEL_FILE}",
+    )
 
 
 def _find_name(name: str) -> ModelName | None:

@@ -17,6 +17,11 @@ MAX_TIME_S: Final = 253_402_300_799.0
 # Beyond it JSON does not tell two numbers apart.
 MAX_SEQUENCE: Final = 2**53
 
+VERSION_PATTERN: Final = r"^[A-Za-z0-9_.-]{1,100}:[1-9][0-9]{0,8}$"
+MAX_INPUTS: Final = 100
+
+# A version of a model, as people write it: name:3.
+VersionName = Annotated[str, StringConstraints(pattern=VERSION_PATTERN)]
 Facts = dict[str, JsonValue]
 
 
@@ -48,6 +53,12 @@ class ExperimentRequest(Record):
         {},
         max_length=200,
         description="facts about how it is run; energy_quality, measured or estimated, is its energy's",
+    )
+    from_models: tuple[VersionName, ...] = Field(
+        (),
+        max_length=MAX_INPUTS,
+        exclude_if=lambda models: not models,  # what older versions were told with this key is the same then
+        description="models that it begins with, each as name:3",
     )
     resume: str | None = Field(
         None,

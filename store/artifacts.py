@@ -128,11 +128,14 @@ class Artifacts:
         return Page(found, None)
 
     def delete(self, run_id: str, name: str, version: int) -> str:
-        """Forget a version and return its file, which is noted until ``settle``."""
+        """Forget a version and return its file, which is noted until ``settle``.
+
+        Raises Conflict while a version of a model needs it.
+        """
         kept = self.get(run_id, name, version)
         same = _identity(name, kept.artifact.kind, kept.artifact.step, kept.artifact.sha256)
         parts = (("artifacts", run_id), ("artifact_facts", run_id), ("unsettled_files",))
-        keys = [self._keys.of(*part) for part in (*parts, ("artifact_order", run_id))]
+        keys = [self._keys.of(*part) for part in (*parts, ("artifact_order", run_id), ("run_models", run_id))]
         if self._connection.run("delete_artifact", keys, [f"{name}:{version}", same]) is None:
             raise _no_artifact(run_id, name, version)
         return kept.file

@@ -97,16 +97,8 @@ class Controls:
 
     def _delete(self, run_id: str, mode: str) -> Deletion:
         kept = ("run", "epochs", "superseded", "extras", "attempts", "log", "power")
-        parts = (
-            *kept,
-            "metrics",
-            "sources",
-            "notes",
-            "artifacts",
-            "artifact_facts",
-            "artifact_order",
-            "histograms",
-        )
+        own = ("artifacts", "artifact_facts", "artifact_order", "histograms", "run_models", "run_inputs")
+        parts = (*kept, "metrics", "sources", "notes", *own)
         keys = [self._keys.of(part, run_id) for part in parts]
         stored = self._connection.run("delete", keys, [run_id, mode])
         if stored is None:

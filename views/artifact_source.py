@@ -16,7 +16,6 @@ from schema import (
     Kind,
     LineageReply,
     ModelVersion,
-    RetentionPolicy,
     RunModelsReply,
 )
 from views.source import api
@@ -106,16 +105,10 @@ def list_versions() -> list[ModelVersion]:
 
 def forget() -> None:
     """Ask the API anew for what somebody here has just changed."""
-    for kept in (list_files, list_run_models, get_lineage, list_versions, get_retention):
+    for kept in (list_files, list_run_models, get_lineage, list_versions):
         kept.clear()
 
 
 @st.cache_data(ttl=60, max_entries=256, show_spinner=False)
 def _list_older(iid: str, kind: Kind, cursor: str) -> ArtifactsReply:
     return api().list_artifacts(iid, kind=kind, limit=_PAGE, cursor=cursor)
-
-
-@st.cache_data(ttl=_YOUNG_S, show_spinner=False)
-def get_retention(project: str) -> RetentionPolicy:
-    """Return what is kept of a project's files."""
-    return api().get_retention(project)

@@ -1,8 +1,8 @@
-"""What the pages have the API do with models and with what is kept of them."""
+"""What the pages have the API do with models."""
 
 from __future__ import annotations
 
-from schema import ModelVersion, RetentionDone, RetentionPlan, RetentionPolicy, Stage
+from schema import ModelVersion, Stage
 from views import artifact_source, source
 
 
@@ -26,26 +26,5 @@ def delete_version(name: str, version: int) -> None:
     """Forget a version of a model; the file of its run stays."""
     try:
         source.api().delete_version(name, version)
-    finally:
-        artifact_source.forget()
-
-
-def put_retention(project: str, policy: RetentionPolicy) -> RetentionPolicy:
-    """Keep what is to be kept of a project's files."""
-    try:
-        return source.api().put_retention(project, policy)
-    finally:
-        artifact_source.forget()
-
-
-def plan_retention(project: str) -> RetentionPlan:
-    """Return what the policy of a project would delete now, without deleting it."""
-    return source.api().plan_retention(project)
-
-
-def apply_retention(project: str, token: str) -> RetentionDone:
-    """Delete exactly what a plan named; refused when that has changed."""
-    try:
-        return source.api().apply_retention(project, token)
     finally:
         artifact_source.forget()

@@ -3,9 +3,10 @@
 -- KEYS 1 run:<id>  2 run:<id>:epochs  3 run:<id>:superseded  4 run:<id>:extras  5 run:<id>:attempts (hashes)
 --      6 run:<id>:log (stream)  7 run:<id>:power (list)  8 run:<id>:metrics  9 run:<id>:sources (hashes)
 --      10 run:<id>:notes (stream)  11 run:<id>:artifacts  12 run:<id>:artifacts:facts (hashes)
---      13 run:<id>:artifacts:order (zset)  14 run:<id>:histograms (hash)
+--      13 run:<id>:artifacts:order (zset)  14 run:<id>:histograms  15 run:<id>:models (hashes)
+--      16 run:<id>:inputs (set)
 -- ARGV 1 run_id  2 preview or delete
--- Also: run:<id>:points:<name> (strings), run:<id>:histogram:<name> (lists), runs:*, carbon:unsettled, artifacts:unsettled (zsets), events (stream), the live view of the run
+-- Also: run:<id>:points:<name> (strings), run:<id>:histogram:<name> (lists), models:used:<model> (sets), runs:*, carbon:unsettled, artifacts:unsettled (zsets), events (stream), the live view of the run
 local run_id = ARGV[1]
 local status, simulated, energy, co2 = unpack(redis.call("HMGET", KEYS[1], "status", "simulated", "energy_kwh", "co2_g"))
 if not status then
@@ -13,6 +14,11 @@ if not status then
 end
 if status ~= "done" and status ~= "failed" and status ~= "cancelled" then
   return conflict(run_id, status, "cancel it first; only a run that has ended can be deleted.")
+end
+local needed_by = redis.call("HKEYS", KEYS[15])
+if #needed_by > 0 then
+  return redis.error_reply("CONFLICT The model " .. needed_by[1] .. " was made of run " .. run_id
+    .. ". Delete that version first.")
 end
 local going = {
   "status", status, "epochs", redis.call("HLEN", KEYS[2]), "attempts", redis.call("HLEN", KEYS[5]),
@@ -47,6 +53,9 @@ if name then
 end
 for i = 1, #metrics, 2 do
   redis.call("UNLINK", key("points", run_id, metrics[i]))
+end
+for _, model in ipairs(redis.call("SMEMBERS", KEYS[16])) do
+  redis.call("SREM", key("model_used", model), run_id)
 end
 for _, histogram in ipairs(redis.call("HKEYS", KEYS[14])) do
   redis.call("UNLINK", key("histogram", run_id, histogram))

@@ -1,10 +1,17 @@
 -- delete_artifact: forget a version of an artifact, and note its file as one to delete. Returns 1, or nil when there is
--- no such version.
+-- no such version. CONFLICT while a model needs it.
 -- KEYS 1 run:<id>:artifacts  2 run:<id>:artifacts:facts (hashes)  3 artifacts:unsettled  4 run:<id>:artifacts:order (zsets)
+--      5 run:<id>:models (hash)
 -- ARGV 1 name:version  2 what it is the same by
 local stored = redis.call("HGET", KEYS[1], ARGV[1])
 if not stored then
   return nil
+end
+local models = redis.call("HGETALL", KEYS[5])
+for i = 2, #models, 2 do
+  if models[i] == ARGV[1] then
+    return redis.error_reply("CONFLICT The model " .. models[i - 1] .. " needs " .. ARGV[1] .. ". Delete that version first.")
+  end
 end
 local record = cjson.decode(stored)
 redis.call("HDEL", KEYS[1], ARGV[1])

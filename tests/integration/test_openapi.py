@@ -36,7 +36,7 @@ def test_the_document_is_valid_openapi_3_1(document: dict[str, Any]) -> None:
 def test_every_route_is_in_the_document_and_in_the_docs(api: FlaskClient, document: dict[str, Any]) -> None:
     text = (ROOT / "docs" / "api.md").read_text()
     routes = {
-        re.sub(r"<(?:path:)?([^>]+)>", r"{\1}", rule.rule)
+        re.sub(r"<(?:path:|int:)?([^>]+)>", r"{\1}", rule.rule)
         for rule in api.application.url_map.iter_rules()
         if not rule.rule.startswith(("/docs", "/openapi", "/live/static"))
     }

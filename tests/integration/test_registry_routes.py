@@ -1,0 +1,257 @@
+"""Models in versions: registered once, one of a name in production, and what came of what."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+from flask.testing import FlaskClient
+from werkzeug.test import TestResponse
+
+from backend import create_app
+from redis_db import RedisDB
+from schema import Status
+from settings import Settings
+from tests.records import claim
+from tests.saved import save_models
+from tests.weights import safetensors
+
+BYTES = "application/octet-stream"
+JSON = "application/json"
+
+
+@pytest.fixture
+def api(db: RedisDB, tmp_path: Path) -> FlaskClient:
+    return create_app(Settings(data_dir=tmp_path), db).test_client()
+
+
+def begin(api: FlaskClient, **body: Any) -> str:
+    reply = api.post("/api/experiments", json={"name": "mine", **body})
+    assert reply.status_code == 201, reply.get_json()
+    return str(reply.get_json()["iid"])
+
+
+def weights(api: FlaskClient, iid: str, name: str = "w", step: int = 1, kind: str = "checkpoint") -> None:
+    query = f"kind={kind}&step={step}&metrics=" + '{"accuracy":0.5}'
+    path = f"/api/artifacts/{iid}/{name}?{query}"
+    assert api.post(path, data=safetensors(), content_type=BYTES).status_code == 201
+
+
+def register(api: FlaskClient, iid: str, name: str = "net", artifact: str = "w", **more: Any) -> TestResponse:
+    return api.post("/api/models", json={"name": name, "run_id": iid, "artifact": artifact, **more})
+
+
+def stage(api: FlaskClient, model: str, to: str, **more: Any) -> TestResponse:
+    return api.post(f"/api/models/{model.replace(':', '/')}/stage", json={"stage": to, **more})
+
+
+@pytest.fixture
+def done(api: FlaskClient, db: RedisDB, tmp_path: Path) -> str:
+    """A finished run of the queue with its saved models."""
+    iid = str(api.post("/train", json={"num_epochs": 1}).get_json()["iid"])
+    db.queue.finish(claim(db), Status.DONE)
+    save_models(tmp_path / "models", iid)
+    return iid
+
+
+def test_weights_of_a_script_s_run_become_a_candidate_that_can_be_downloaded(api: FlaskClient) -> None:
+    iid = begin(api, project="lab")
+    weights(api, iid)
+    weights(api, iid, step=2)
+    reply = register(api, iid)
+    assert reply.status_code == 201
+    made = reply.get_json()
+    assert (made["name"], made["version"], made["run_id"], made["project"]) == ("net", 1, iid, "lab")
+    assert (made["artifact"]["name"], made["artifact"]["version"]) == ("w", 2)
+    assert (made["metrics"], made["stage"], made["used_by"]) == ({"accuracy": 0.5}, "candidate", [])
+    assert [change["stage"] for change in made["history"]] == ["candidate"]
+    with api.get("/api/models/net/1/file") as file:
+        assert (file.data, file.headers["Content-Security-Policy"]) == (
+            safetensors(),
+            "sandbox; default-src 'none'",
+        )
+    again = register(api, iid)
+    assert (again.status_code, again.get_json()) == (200, made)
+    assert register(api, iid, version=1).get_json()["version"] == 2
+    assert register(api, iid, name="other").get_json()["version"] == 1
+
+
+def test_the_saved_models_of_a_run_of_the_queue_can_be_registered(api: FlaskClient, done: str) -> None:
+    made = register(api, done, artifact="best").get_json()
+    assert made["artifact"] == {"name": "best", "version": None, "size_bytes": 4, "sha256": "0" * 64}
+    assert made["metrics"]["validation_accuracy"] == 0.75
+    with api.get("/api/models/net/1/file") as file:
+        assert file.data == b"1234"
+    listed = api.get(f"/api/models/{done}").get_json()
+    assert [(model["name"], model["version"]) for model in listed["models"]] == [
+        ("best", None),
+        ("last", None),
+    ]
+    with api.get(listed["models"][0]["url"]) as file:
+        assert file.data == b"1234"
+    assert [version["name"] for version in listed["versions"]] == ["net"]
+    weights(api, done, "best", kind="model")
+    assert register(api, done, name="sent", artifact="best").get_json()["artifact"]["version"] == 1
+
+
+def test_the_weights_of_a_run_are_listed_by_kind(api: FlaskClient) -> None:
+    iid = begin(api)
+    weights(api, iid, "epoch1")
+    weights(api, iid, "final", kind="model")
+    assert api.post(f"/api/artifacts/{iid}/plot", data=b"x", content_type=BYTES).status_code == 201
+    listed = api.get(f"/api/models/{iid}").get_json()
+    assert [found["name"] for found in listed["checkpoints"]] == ["epoch1"]
+    assert [found["name"] for found in listed["models"]] == ["final"]
+    assert listed["versions"] == []
+
+
+def test_one_version_of_a_name_is_in_production_and_history_tells_why(api: FlaskClient) -> None:
+    iid = begin(api)
+    for step in (1, 2):
+        weights(api, iid, step=step)
+        register(api, iid)
+    first = stage(api, "net:1", "production", note="the first").get_json()
+    assert [(change["stage"], change["note"]) for change in first["history"]] == [
+        ("candidate", None),
+        ("production", "the first"),
+    ]
+    assert stage(api, "net:1", "production").get_json() == first
+    assert stage(api, "net:2", "production").get_json()["stage"] == "production"
+    listed = api.get("/api/models?name=net").get_json()["models"]
+    assert [(version["version"], version["stage"]) for version in listed] == [
+        (2, "production"),
+        (1, "archived"),
+    ]
+    assert listed[1]["history"][-1]["note"] == "net:2 became production"
+    assert [v["version"] for v in api.get("/api/models?stage=archived").get_json()["models"]] == [1]
+    assert api.get("/api/models?project=other").get_json() == {"models": []}
+    assert stage(api, "net:2", "candidate").get_json()["stage"] == "candidate"
+    assert stage(api, "net:1", "production").get_json()["stage"] == "production"
+    assert api.get("/api/models?stage=production").get_json()["models"][0]["version"] == 1
+
+
+def test_what_a_version_needs_cannot_be_deleted_and_neither_can_production(
+    api: FlaskClient, raw: redis.Redis
+) -> None:
+    iid = begin(api)
+    weights(api, iid)
+    register(api, iid)
+    stage(api, "net:1", "production")
+    api.post(f"/api/experiments/{iid}/status", json={"status": "done"})
+    for path in (f"/api/artifacts/{iid}/w?version=1", f"/api/runs/{iid}?confirm={iid}", "/api/models/net/1"):
+        reply = api.delete(path, content_type=JSON)
+        assert (reply.status_code, "net:1" in reply.get_json()["error"]["message"]) == (409, True)
+    assert api.get(f"/api/runs/{iid}/deletion").status_code == 409
+    stage(api, "net:1", "archived")
+    assert api.delete("/api/models/net/1", content_type=JSON).status_code == 204
+    assert api.delete("/api/models/net/1", content_type=JSON).status_code == 404
+    assert api.delete(f"/api/artifacts/{iid}/w?version=1", content_type=JSON).status_code == 204
+    assert api.delete(f"/api/runs/{iid}?confirm={iid}", content_type=JSON).status_code == 200
+    assert raw.keys(f"run:{iid}*") == []
+
+
+def test_the_lineage_leads_from_run_over_model_to_run_both_ways(api: FlaskClient) -> None:
+    first = begin(api, name="first")
+    weights(api, first)
+    register(api, first)
+    second = begin(api, name="second", from_models=["net:1"])
+    weights(api, second)
+    register(api, second, name="tuned")
+    third = begin(api, name="third")
+    sibling = begin(api, name="sibling", from_models=["net:1"])
+    assert api.post(f"/api/experiments/{third}/inputs", json={"models": ["tuned:1"]}).status_code == 200
+
+    found = api.get(f"/api/experiments/{second}/lineage").get_json()
+
+    labels = {node["id"]: (node["kind"], node["label"], node["state"]) for node in found["nodes"]}
+    assert labels == {
+        second: ("run", "second", "running"),
+        first: ("run", "first", "running"),
+        third: ("run", "third", "running"),
+        "net:1": ("model", "net:1", "candidate"),
+        "tuned:1": ("model", "tuned:1", "candidate"),
+    }
+    assert found["nodes"][0]["id"] == second
+    edges = {tuple(edge) for edge in found["edges"]}
+    assert edges == {(first, "net:1"), ("net:1", second), (second, "tuned:1"), ("tuned:1", third)}
+    (version,) = api.get("/api/models?name=net").get_json()["models"]
+    assert version["used_by"] == sorted([second, sibling])
+    api.delete("/api/models/net/1", content_type=JSON)
+    states = {
+        node["id"]: node["state"]
+        for node in api.get(f"/api/experiments/{second}/lineage").get_json()["nodes"]
+    }
+    assert states["net:1"] == "deleted"
+    assert first not in states
+
+
+def test_a_lineage_is_bounded(api: FlaskClient) -> None:
+    iid = begin(api)
+    weights(api, iid)
+    register(api, iid)
+    for _ in range(120):
+        begin(api, from_models=["net:1"])
+    assert len(api.get(f"/api/experiments/{iid}/lineage").get_json()["nodes"]) == 100
+
+
+def test_a_deleted_run_uses_nothing(api: FlaskClient) -> None:
+    iid = begin(api)
+    weights(api, iid)
+    register(api, iid)
+    user = begin(api, from_models=["net:1"])
+    api.post(f"/api/experiments/{user}/status", json={"status": "done"})
+    assert api.delete(f"/api/runs/{user}?confirm={user}", content_type=JSON).status_code == 200
+    assert api.get("/api/models").get_json()["models"][0]["used_by"] == []
+
+
+def test_what_is_no_model_is_refused_and_changes_nothing(
+    api: FlaskClient, done: str, raw: redis.Redis
+) -> None:
+    iid = begin(api)
+    weights(api, iid)
+    assert api.post(f"/api/artifacts/{iid}/plot", data=b"x", content_type=BYTES).status_code == 201
+    before = sorted(raw.keys("*"))
+    for body, status in (
+        ({"run_id": "0" * 32}, 404),
+        ({"run_id": "x"}, 404),
+        ({"artifact": "none"}, 404),
+        ({"artifact": "best"}, 404),
+        ({"version": 9}, 404),
+        ({"artifact": "plot"}, 422),
+        ({"name": "a/b"}, 422),
+        ({"name": ""}, 422),
+        ({"name": "a:1"}, 422),
+        ({"name": "x" * 101}, 422),
+        ({"artifact": "../w"}, 422),
+        ({"version": 0}, 422),
+        ({"other": 1}, 422),
+        ({"run_id": done, "artifact": "middle"}, 404),
+        ({"run_id": done, "artifact": "best", "version": 1}, 404),
+    ):
+        request = {"name": "net", "run_id": iid, "artifact": "w", **body}
+        assert api.post("/api/models", json=request).status_code == status, body
+    for models in (["net:1"], ["net"], ["net:0"], [":1"], ["a/b:1"], [], ["net:1"] * 101, "net:1", [1]):
+        reply = api.post(f"/api/experiments/{iid}/inputs", json={"models": models})
+        assert reply.status_code == (404 if models == ["net:1"] else 422), models
+        if models:
+            begun = api.post("/api/experiments", json={"name": "b", "from_models": models})
+            assert begun.status_code in (404, 422), models
+    for path in ("net/1", "net/0", "a%2fb/1", f"{'x' * 101}/1", "net/99999999999999999999"):
+        assert api.get(f"/api/models/{path}/file").status_code == 404
+        assert api.delete(f"/api/models/{path}", content_type=JSON).status_code in (404, 405)
+        reply = api.post(f"/api/models/{path}/stage", json={"stage": "production"})
+        assert reply.status_code in (404, 405)
+    register(api, iid)
+    wrongs: list[object] = [
+        {},
+        {"stage": "best"},
+        {"stage": "production", "note": "x" * 1_001},
+        {"stage": None},
+        [],
+    ]
+    for wrong in wrongs:
+        assert api.post("/api/models/net/1/stage", json=wrong).status_code == 422
+    of_runs = {key for key in raw.keys("*") if not str(key).startswith("models:")}
+    assert of_runs == {*before, f"run:{iid}:models"}
