@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from pydantic import JsonValue
+
 from client.connection import Connection, segment
 from schema import Note, NotesReply, RunReply
 
@@ -14,7 +16,7 @@ class WordCalls(Connection):
     def set_tags(self, iid: str, *, add: Iterable[str] = (), remove: Iterable[str] = ()) -> RunReply:
         """Add and remove tags of a run; key=value takes the place of another tag of that key."""
         path = f"/api/experiments/{segment(iid)}/tags"
-        body = {"add": list(add), "remove": list(remove)}
+        body: dict[str, JsonValue] = {"add": list(add), "remove": list(remove)}
         return self._read(RunReply, self._send("POST", path, json=body))
 
     def list_notes(self, iid: str) -> NotesReply:

@@ -42,7 +42,7 @@ def _models(versions: Sequence[ModelVersion]) -> None:
         )
         st.page_link(parts.page("runs"), label="All runs", icon=":material/table_rows:")
         return
-    name = st.query_params.get("name")
+    name = st.query_params.get("model")
     if name is None:
         _overview(known)
         return
@@ -116,8 +116,8 @@ def _row(family: Family) -> None:
 
 
 def _open(name: str) -> None:
-    st.query_params["name"] = name
+    st.query_params["model"] = name
 
 
 def _leave() -> None:
-    st.query_params.pop("name", None)
+    st.query_params.pop("model", None)

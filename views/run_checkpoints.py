@@ -48,7 +48,7 @@ def show_versions(versions: Sequence[ModelVersion]) -> None:
                 parts.page("models"),
                 label=f"**{fmt.plain(version.name)}** version {version.version}",
                 icon=":material/deployed_code:",
-                query_params={"name": version.name},
+                query_params={"model": version.name},
             )
             which = f" v{version.artifact.version}" if version.artifact.version else ""
             st.caption(

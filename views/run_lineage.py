@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Final, get_args
+from typing import Final
 from urllib.parse import urlencode
 
 import streamlit as st
 
-from schema import LineageNode, LineageReply, RunReply, Stage
+from schema import LineageNode, LineageReply, RunReply
 from views import artifact_source, dot, source
-from views.look import STAGE_COLORS, run_color, short_id
+from views.look import run_color, short_id
 
 # Each can be seen on both backgrounds.
-_STAGE_BORDERS: Final = {"blue": "#2f7de1", "green": "#12906f", "gray": "#8a8f98"}
+_QUIET: Final = "#8a8f98"
+_BORDERS: Final[dict[str, str]] = {"candidate": "#2f7de1", "production": "#12906f"}
 _DELETED: Final = "deleted"
 
 
@@ -41,12 +42,10 @@ def _node(node: LineageNode, here: str) -> dot.Node:
         link = None if is_gone else f"/run?{urlencode({'iid': node.id})}"
         return dot.Node(node.id, lines, accent=run_color(node.id), link=link, is_here=node.id == here)
     name, _, version = node.id.rpartition(":")
-    stages: tuple[Stage, ...] = get_args(Stage)
-    stage = next((known for known in stages if known == node.state), "archived")
     return dot.Node(
         node.id,
         (f"{name} v{version}", node.state),
-        accent=_STAGE_BORDERS[STAGE_COLORS[stage]],
-        link=None if is_gone else f"/models?{urlencode({'name': name})}",
+        accent=_BORDERS.get(node.state, _QUIET),
+        link=None if is_gone else f"/models?{urlencode({'model': name})}",
         shape="ellipse",
     )
