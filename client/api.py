@@ -16,6 +16,7 @@ from client.connection import segment
 from client.experiments import WordCalls
 from client.histograms import HistogramCalls
 from client.models import ModelCalls
+from client.retention import RetentionCalls
 from schema import (
     AccountReply,
     Action,
@@ -54,7 +55,7 @@ from schema import (
 ExtraField = Literal["in_update", "sparkline"]
 
 
-class Client(AlertCalls, ArtifactCalls, HistogramCalls, ModelCalls, WordCalls):
+class Client(AlertCalls, ArtifactCalls, HistogramCalls, ModelCalls, RetentionCalls, WordCalls):
     """The API at one address. Safe to share between threads; nothing is retried.
 
     Every method raises ApiUnavailable when no usable answer came, and ApiRefused when the API said no.

@@ -1,4 +1,4 @@
-"""The Models page: every model with its versions and stages."""
+"""The Models page: every model with its versions and stages, and what is kept of old files."""
 
 from __future__ import annotations
 
@@ -9,11 +9,13 @@ from typing import Final
 import streamlit as st
 
 from schema import ModelVersion
-from views import artifact_source, model_forms, model_versions, parts, source
+from views import artifact_source, model_forms, model_versions, parts, retention, source
 from views import format as fmt
 from views.model_words import Family, families, figures_text
 
 _ROWS_PER_PAGE: Final = 20
+_MODELS, _RETENTION = "Models", "Retention"
+_TAB: Final = "tab"
 _STAGE: Final = "stage"
 
 
@@ -28,8 +30,13 @@ def show() -> None:
         st.button("Try again", icon=":material/refresh:")
         return
     model_forms.show_outcome()
-    with parts.grey_area(found):
-        _models(found.value)
+    tabs = st.tabs([_MODELS, _RETENTION], key=_TAB, bind="query-params")
+    if tabs[0].open:
+        with tabs[0], parts.grey_area(found):
+            _models(found.value)
+    if tabs[1].open:
+        with tabs[1]:
+            retention.show()
 
 
 def _models(versions: Sequence[ModelVersion]) -> None:

@@ -136,7 +136,7 @@ def test_deleting_a_run_deletes_its_artifacts_and_says_so_before(place: Place) -
     assert place.api.delete(path, content_type=JSON).get_json() == told
     assert place.files() == []
     assert place.send("a", b"1").status_code == 404
-    ArtifactKeeper(place.db, place.settings.effective_artifact_url).sweep()
+    ArtifactKeeper(place.db, place.settings).sweep()
     assert place.raw.zcard("artifacts:unsettled") == 0
 
 
@@ -152,7 +152,7 @@ def test_a_file_whose_record_was_never_made_is_swept_once_it_is_old(
         broken.setattr(Artifacts, "record", die)
         assert place.send("a", b"22").status_code == 503
     assert sorted(path.stat().st_size for path in place.files()) == [1, 2]
-    keeper = ArtifactKeeper(place.db, place.settings.effective_artifact_url)
+    keeper = ArtifactKeeper(place.db, place.settings)
     keeper.sweep()
     assert len(place.files()) == 2
     (file,) = place.raw.zrange("artifacts:unsettled", 0, -1)
@@ -184,7 +184,7 @@ def test_a_file_that_was_taken_for_a_leftover_gets_no_record(place: Place) -> No
     def sweep() -> None:
         (file,) = place.raw.zrange("artifacts:unsettled", 0, -1)
         place.raw.zadd("artifacts:unsettled", {str(file): 1})
-        ArtifactKeeper(place.db, place.settings.effective_artifact_url).sweep()
+        ArtifactKeeper(place.db, place.settings).sweep()
 
     reply = place.stream(Gate(sweep), (1 << 20) + 1)
     assert reply.status_code in (409, 503)
