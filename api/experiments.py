@@ -11,6 +11,7 @@ from api.body import reply
 from api.replies import show_run
 from api.runs import TrainHeaders, check_run_id, get_known_run
 from api.state import db
+from errors import NotFound
 from schema import (
     ExperimentRequest,
     Note,
@@ -90,6 +91,15 @@ def add_note(iid: str, body: NoteRequest, headers: TrainHeaders) -> Response:
 def list_notes(iid: str) -> Response:
     """Answer the notes of a run, oldest first."""
     return reply(NotesReply(db().external.list_notes(get_known_run(iid).run_id)))
+
+
+@experiments.delete("/api/experiments/<iid>/notes/<note_id>")
+@experiments.output({}, status_code=204)
+def delete_note(iid: str, note_id: str) -> tuple[str, HTTPStatus]:
+    """Delete a note of a run for good."""
+    if not db().external.delete_note(get_known_run(iid).run_id, note_id):
+        raise NotFound(f"Run {iid} has no note {note_id[:50]!r}.")
+    return "", HTTPStatus.NO_CONTENT
 
 
 @experiments.post("/api/experiments/<iid>/status")

@@ -13,6 +13,7 @@ from pydantic import JsonValue
 from client.alerts import AlertCalls
 from client.artifacts import ArtifactCalls
 from client.connection import segment
+from client.experiments import WordCalls
 from client.histograms import HistogramCalls
 from client.models import ModelCalls
 from client.retention import RetentionCalls
@@ -30,8 +31,6 @@ from schema import (
     MetricsReply,
     ModelName,
     ModelsReply,
-    Note,
-    NotesReply,
     PowerReply,
     Prediction,
     Priority,
@@ -56,7 +55,7 @@ from schema import (
 ExtraField = Literal["in_update", "sparkline"]
 
 
-class Client(AlertCalls, ArtifactCalls, HistogramCalls, ModelCalls, RetentionCalls):
+class Client(AlertCalls, ArtifactCalls, HistogramCalls, ModelCalls, RetentionCalls, WordCalls):
     """The API at one address. Safe to share between threads; nothing is retried.
 
     Every method raises ApiUnavailable when no usable answer came, and ApiRefused when the API said no.
@@ -123,15 +122,6 @@ class Client(AlertCalls, ArtifactCalls, HistogramCalls, ModelCalls, RetentionCal
         """Return points of at most 20 metrics in ``metrics``, at most so many of each, no peak lost."""
         params = {"name": ",".join(names), "points": str(points)}
         return self._read(MetricsReply, self._send("GET", f"/api/metrics/{segment(iid)}", params=params))
-
-    def list_notes(self, iid: str) -> NotesReply:
-        """Return the notes of a run, oldest first."""
-        return self._read(NotesReply, self._send("GET", f"/api/experiments/{segment(iid)}/notes"))
-
-    def add_note(self, iid: str, text: str) -> Note:
-        """Add a note to a run; a call that failed may have added it all the same."""
-        path = f"/api/experiments/{segment(iid)}/notes"
-        return self._read(Note, self._send("POST", path, json={"text": text}))
 
     def get_account(self, iid: str) -> AccountReply:
         """Return what a run's energy and CO₂ come to, and while it runs what it will take."""

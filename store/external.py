@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final, Literal, NamedTuple
 from uuid import uuid4
@@ -31,6 +32,8 @@ from store.runs import no_run
 from store.submission import digest, hashed_key
 
 MAX_NOTES: Final = 1_000
+# As Redis gives them; it refuses others as broken commands.
+_NOTE_ID: Final = re.compile(r"[0-9]{1,19}-[0-9]{1,19}", re.ASCII)
 MAX_PARAMS_BYTES: Final = 64 * 1024
 MAX_PARAMS_DEPTH: Final = 8
 _MAX_REASON_CHARACTERS: Final = 1_000
@@ -201,6 +204,11 @@ class External:
             Note(note_id=note_id, time=time_of_entry(note_id), text=fields["text"])
             for note_id, fields in entries
         ]
+
+    def delete_note(self, run_id: str, note_id: str) -> bool:
+        """Delete a note of a run; False when there is none with that id."""
+        is_id = _NOTE_ID.fullmatch(note_id) is not None
+        return is_id and bool(self._connection.call("XDEL", self._keys.of("notes", run_id), note_id))
 
     def _amend(self, run_id: str, field: str, change: Callable[[str], tuple[str, Sequence[str]]]) -> None:
         """Change a JSON field, and try again where somebody else changed it in between.

@@ -119,6 +119,22 @@ def add_note(iid: str, text: str) -> Note:
         source.forget()
 
 
+def delete_note(iid: str, note_id: str) -> None:
+    """Delete a note of a run."""
+    try:
+        source.api().delete_note(iid, note_id)
+    finally:
+        source.forget()
+
+
+def set_tags(iid: str, *, add: Sequence[str], remove: Sequence[str]) -> RunReply:
+    """Add and remove tags of a run."""
+    try:
+        return source.api().set_tags(iid, add=add, remove=remove)
+    finally:
+        source.forget()
+
+
 def drain_worker(worker_id: str, *, is_draining: bool) -> WorkerReply:
     """Let a worker finish its run and then end, or take that back."""
     try:

@@ -134,6 +134,17 @@ def count(value: int) -> str:
     return f"{value:,}".replace(",", "\u2009")
 
 
+def quantity(value: int) -> str:
+    """Write how many there are, roughly: 640, 11.7 K, 25.6 M."""
+    shown, unit = float(value), ""
+    for larger in ("K", "M", "B", "T"):
+        if shown < 999.5:
+            break
+        shown, unit = shown / 1000, larger
+    digits = 0 if not unit or shown >= 99.95 else 1 if shown >= 9.995 else 2
+    return f"{shown:.{digits}f}" + (f"{_NBSP}{unit}" if unit else "")
+
+
 def significant(value: float) -> str:
     """Write a value with three significant digits, at most three decimals, never as a power of ten."""
     if value == 0:

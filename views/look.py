@@ -5,7 +5,7 @@ from __future__ import annotations
 import zlib
 from typing import Final, Literal
 
-from schema import Requires, Run, RunReply, Status
+from schema import Requires, Run, RunReply, Stage, Status
 
 PillColor = Literal["blue", "gray", "green", "red", "violet", "orange", "yellow"]
 
@@ -30,6 +30,17 @@ STATUS_ICONS: Final[dict[Status, str]] = {
     Status.DONE: ":material/check_circle:",
     Status.FAILED: ":material/error:",
     Status.CANCELLED: ":material/cancel:",
+}
+
+STAGE_COLORS: Final[dict[Stage, PillColor]] = {
+    "candidate": "blue",
+    "production": "green",
+    "archived": "gray",
+}
+STAGE_ICONS: Final[dict[Stage, str]] = {
+    "candidate": ":material/science:",
+    "production": ":material/rocket_launch:",
+    "archived": ":material/inventory_2:",
 }
 
 # Each has a contrast of at least 3:1 with both backgrounds of .streamlit/config.toml; a test computes it.

@@ -31,6 +31,7 @@ body { font-variant-ligatures: no-contextual; }
   white-space: normal; overflow: visible; text-overflow: clip;
 }
 [class*="st-key-tiles"] [data-testid="stMetricLabel"] > * > * { line-height: 1.4; }
+[class*="st-key-pixels"] img { image-rendering: pixelated; }
 [data-testid="stLayoutWrapper"]:has(> .st-key-bulk) { position: sticky; bottom: 1rem; z-index: 5; }
 .st-key-bulk { background: light-dark(#fcfcfb, #0f1114); box-shadow: 0 2px 12px rgb(0 0 0 / 12%); }
 [data-testid="stMainBlockContainer"] { padding-left: 2.5rem; padding-right: 2.5rem; max-width: 1500px; }

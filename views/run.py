@@ -21,9 +21,10 @@ from views import (
     run_control,
     run_details,
     run_energy,
+    run_extras,
     run_failure,
     run_metrics,
-    run_models,
+    run_words,
     source,
     suggestions,
 )
@@ -188,6 +189,7 @@ def _body(iid: str, run: RunReply, shown: Shown) -> None:
     if is_for_grid:
         run_carbon.show(run)
     _tiles(run, epochs)
+    run_words.tags(run)
     if run.is_external:
         run_metrics.show(run)
         return
@@ -201,7 +203,7 @@ def _body(iid: str, run: RunReply, shown: Shown) -> None:
     if not is_for_grid:
         run_carbon.show(run)
     suggestions.show(run, epochs)
-    run_models.show(run)
+    run_extras.show(run)
     run_details.show(run, epochs)
 
 

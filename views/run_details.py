@@ -11,7 +11,7 @@ import streamlit as st
 
 from schema import Attempt, EpochsReply, LogLine, RunReply
 from views import format as fmt
-from views import source
+from views import run_words, source
 from views.columns import scaled
 from views.form import number_text
 from views.look import requirement_text
@@ -24,7 +24,7 @@ _LOG_HEIGHT_PX = 360
 
 def show(run: RunReply, epochs: EpochsReply) -> None:
     """Draw the tabs."""
-    tabs = st.tabs(["Epochs", "Hyperparameters", "Attempts", "Environment", "Log"])
+    tabs = st.tabs(["Epochs", "Hyperparameters", "Attempts", "Environment", "Log", "Notes"])
     with tabs[0]:
         _epochs(run, epochs)
     with tabs[1]:
@@ -35,6 +35,8 @@ def show(run: RunReply, epochs: EpochsReply) -> None:
         environment(run)
     with tabs[4]:
         log(run)
+    with tabs[5]:
+        run_words.notes(run)
 
 
 def parameters(run: RunReply) -> None:

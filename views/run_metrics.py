@@ -1,4 +1,4 @@
-"""What a run's own script reports: its metrics as charts and a table, its notes."""
+"""What a run's own script reports: its metrics as charts and a table."""
 
 from __future__ import annotations
 
@@ -10,10 +10,9 @@ from typing import Final
 
 import streamlit as st
 
-from errors import ApiError
 from schema import MetricSummary, RunReply, Series
-from views import commands, run_details, source
 from views import format as fmt
+from views import run_details, run_extras, run_words, source
 from views.charts import metric_figure
 from views.live_chart import live_charts
 
@@ -23,19 +22,17 @@ _SPLIT: Final = re.compile(rf"^({_SPLITS})[_./-]+(?=.)|(?<=.)[_./-]+({_SPLITS})$
 _SYSTEM: Final = "system/"
 _CHARTS_AT_FIRST: Final = 8
 _NAMES_PER_CALL: Final = 20
-_MAX_NOTE_CHARACTERS: Final = 10_000
 
 
 def show(run: RunReply) -> None:
     """Draw the charts and what stands below them."""
     known = source.fetch("metrics", lambda: source.list_metrics(run.run_id), of=run.run_id).value or []
-    if run.options.tags:
-        st.markdown(" ".join(f":gray-badge[{fmt.plain(tag)}]" for tag in run.options.tags))
     if known:
         _charts(run, known)
     else:
         text = "It has reported no metric." if run.status.is_final else "Its first metric has not come yet."
         st.info(text, icon=":material/show_chart:")
+    run_extras.show(run)
     tabs = st.tabs(["Metrics", "Parameters", "Environment", "Log", "Notes"])
     with tabs[0]:
         _table(known)
@@ -46,7 +43,7 @@ def show(run: RunReply) -> None:
     with tabs[3]:
         run_details.log(run)
     with tabs[4]:
-        _notes(run)
+        run_words.notes(run)
 
 
 def group_names(names: Sequence[str]) -> dict[str, list[str]]:
@@ -119,28 +116,3 @@ def _table(known: Sequence[MetricSummary]) -> None:
         for metric in known
     ]
     st.dataframe(rows, hide_index=True, height="content" if len(rows) <= 20 else 600)
-
-
-def _notes(run: RunReply) -> None:
-    notes = source.fetch("notes", lambda: source.list_notes(run.run_id), of=run.run_id).value or []
-    for note in notes:
-        with st.container(border=True):
-            st.caption(fmt.utc(note.time))
-            st.text(note.text)
-    key = f"note:{run.run_id}"
-    st.text_area("A new note", key=key, max_chars=_MAX_NOTE_CHARACTERS)
-    st.button("Add the note", key=f"add_{key}", icon=":material/add_comment:", on_click=_add, args=(run, key))
-    if problem := st.session_state.pop(f"problem:{key}", None):
-        st.warning(fmt.plain_lines(problem), icon=":material/block:")
-
-
-def _add(run: RunReply, key: str) -> None:
-    text = str(st.session_state.get(key) or "").strip()
-    if not text:
-        return
-    try:
-        commands.add_note(run.run_id, text)
-    except ApiError as error:
-        st.session_state[f"problem:{key}"] = f"The note was not added: {error}"
-        return
-    st.session_state[key] = ""

@@ -1,4 +1,4 @@
-"""The models that a run has left, to download."""
+"""The models and checkpoints that a run has left: to download, and to register as versions of a model."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from http import HTTPStatus
 import streamlit as st
 
 from errors import ApiRefused
-from schema import ModelFile, ModelReply, RunReply, Status
+from schema import Artifact, ModelFile, ModelReply, RunModelsReply, RunReply, Status
+from views import artifact_source, model_forms, parts, run_checkpoints, source
 from views import format as fmt
-from views import parts, source
 
 _TRAINER_WITH_MODELS = "cnn"
 _TITLES = {"best": "Best", "last": "Last"}
@@ -20,23 +20,44 @@ _KINDS = {"model.safetensors": "safetensors", "best_model.pt": "PyTorch", "card.
 
 def show(run: RunReply) -> None:
     """Draw the section; nothing for a run that leaves no models, or not yet."""
-    if run.status is not Status.DONE:
+    saved, reason = _find_saved(run)
+    kept = source.fetch("kept", lambda: artifact_source.list_run_models(run.run_id), of=run.run_id).value
+    files = sent_files(kept) if kept else []
+    versions = kept.versions if kept else []
+    if not saved and not reason and not files and not versions:
         return
+    st.subheader("Models", anchor=False)
+    if reason:
+        st.info(fmt.plain(reason), icon=":material/deployed_code_alert:")
+    if saved:
+        columns = parts.tiles(len(saved), "models")
+        for column, model in zip(columns, saved, strict=True):
+            with column.container(border=True, height="stretch"):
+                _model(run, model)
+    if files:
+        run_checkpoints.show_files(run, files)
+    if versions:
+        run_checkpoints.show_versions(versions)
+    model_forms.show_outcome()
+
+
+def sent_files(kept: RunModelsReply) -> list[Artifact]:
+    """List what a script has sent, newest first; what a trainer of the queue saved has cards of its own."""
+    sent = [*kept.checkpoints, *(model for model in kept.models if isinstance(model, Artifact))]
+    return sorted(sent, key=lambda file: file.created_at, reverse=True)
+
+
+def _find_saved(run: RunReply) -> tuple[list[ModelReply], str]:
+    """Return what a trainer of the queue has saved, and why there is nothing where there might be."""
+    if run.status is not Status.DONE or run.is_external:
+        return [], ""
     try:
         found = source.fetch("models", lambda: source.list_models(run.run_id), of=run.run_id)
     except ApiRefused as error:
         if error.status == HTTPStatus.NOT_FOUND and run.hyper_params.get("trainer") != _TRAINER_WITH_MODELS:
-            return
-        st.subheader("Models", anchor=False)
-        st.info(fmt.plain(str(error)), icon=":material/deployed_code_alert:")
-        return
-    if found.value is None:
-        return
-    st.subheader("Models", anchor=False)
-    columns = parts.tiles(len(found.value.models), "models")
-    for column, model in zip(columns, found.value.models, strict=True):
-        with column.container(border=True, height="stretch"):
-            _model(run, model)
+            return [], ""
+        return [], str(error)
+    return (found.value.models if found.value else []), ""
 
 
 def _model(run: RunReply, model: ModelReply) -> None:
@@ -45,6 +66,7 @@ def _model(run: RunReply, model: ModelReply) -> None:
     with st.container(horizontal=True):
         for file in model.files:
             _download(run, model, file)
+        model_forms.register_button(run.run_id, model.name, None)
 
 
 def _figures(model: ModelReply) -> str:

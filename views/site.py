@@ -8,7 +8,7 @@ from pathlib import Path
 import streamlit as st
 from streamlit.navigation.page import Page
 
-from views import alerts, carbon, live, parts, run, runs, submit, totals, workers
+from views import alerts, carbon, live, models, parts, run, runs, submit, totals, workers
 
 _ICON = str(Path(__file__).parent.with_name("static") / "icon.png")
 
@@ -27,6 +27,7 @@ def show() -> None:
             carbon.show, title="Carbon", icon=":material/energy_savings_leaf:", url_path="carbon"
         ),
         "workers": st.Page(workers.show, title="Workers", icon=":material/memory:", url_path="workers"),
+        "models": st.Page(models.show, title="Models", icon=":material/deployed_code:", url_path="models"),
         "alerts": st.Page(alerts.show, title="Alerts", icon=":material/notifications:", url_path="alerts"),
     }
     parts.register_pages(pages)

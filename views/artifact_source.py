@@ -1,0 +1,114 @@
+"""What the pages know of files, histograms, models and what is kept of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import streamlit as st
+from pydantic import ValidationError
+
+from schema import (
+    Artifact,
+    ArtifactsReply,
+    Graph,
+    HistogramSeries,
+    Kind,
+    LineageReply,
+    ModelVersion,
+    RunModelsReply,
+)
+from views.source import api
+
+_PAGE: Final = 200
+_MOST_PAGES: Final = 5
+_YOUNG_S: Final = 2
+# What never changes, as long as somebody is likely to look at it again.
+_KEPT_S: Final = 600
+
+
+@dataclass(frozen=True)
+class Files:
+    """Artifacts of a run, newest first; ``is_cut`` when there are older ones."""
+
+    artifacts: tuple[Artifact, ...]
+    is_cut: bool
+
+
+@st.cache_data(ttl=_YOUNG_S, max_entries=64, show_spinner=False)
+def list_files(iid: str, kind: Kind) -> Files:
+    """Return the newest thousand artifacts of a kind."""
+    page = api().list_artifacts(iid, kind=kind, limit=_PAGE)
+    found = list(page.artifacts)
+    for _ in range(_MOST_PAGES - 1):
+        if page.next_cursor is None:
+            break
+        page = _list_older(iid, kind, page.next_cursor)
+        found += page.artifacts
+    return Files(tuple(found), page.next_cursor is not None)
+
+
+@st.cache_resource(ttl=_KEPT_S, max_entries=64, show_spinner=False)
+def fetch_image(iid: str, name: str, version: int, sha256: str) -> bytes:  # noqa: ARG001 - a name may begin anew with another run
+    """Return a picture; the newest ones that were looked at are kept."""
+    return api().fetch_artifact(iid, name, version)
+
+
+@st.cache_resource(ttl=_KEPT_S, max_entries=16, show_spinner=False)
+def fetch_graph(iid: str, name: str, version: int, sha256: str) -> Graph | None:  # noqa: ARG001 - as above
+    """Return the layers of a network; None for what a newer version of Wattle has written."""
+    try:
+        return Graph.model_validate_json(api().fetch_artifact(iid, name, version))
+    except ValidationError:
+        return None
+
+
+def fetch_file(iid: str, name: str, version: int) -> bytes:
+    """Return a file; nothing is kept, it may be large."""
+    return api().fetch_artifact(iid, name, version)
+
+
+def fetch_version(name: str, version: int) -> bytes:
+    """Return the file of a version of a model; nothing is kept, it may be large."""
+    return api().fetch_version(name, version)
+
+
+@st.cache_data(ttl=_YOUNG_S, max_entries=64, show_spinner=False)
+def list_histograms(iid: str) -> tuple[str, ...]:
+    """Return the names of the histograms of a run."""
+    return tuple(api().list_histograms(iid).names or ())
+
+
+@st.cache_resource(ttl=_YOUNG_S, max_entries=32, show_spinner=False)
+def read_histogram(iid: str, name: str) -> HistogramSeries | None:
+    """Return one histogram of every step."""
+    return (api().read_histograms(iid, [name]).histograms or {}).get(name)
+
+
+@st.cache_data(ttl=_YOUNG_S, max_entries=64, show_spinner=False)
+def list_run_models(iid: str) -> RunModelsReply:
+    """Return the checkpoints and models of a run, and what was registered of them."""
+    return api().list_run_models(iid)
+
+
+@st.cache_data(ttl=_YOUNG_S, max_entries=64, show_spinner=False)
+def get_lineage(iid: str) -> LineageReply:
+    """Return which models a run used, which it made, and so on."""
+    return api().get_lineage(iid)
+
+
+@st.cache_data(ttl=_YOUNG_S, show_spinner=False)
+def list_versions() -> list[ModelVersion]:
+    """Return all versions of all models, newest first."""
+    return api().list_versions().models
+
+
+def forget() -> None:
+    """Ask the API anew for what somebody here has just changed."""
+    for kept in (list_files, list_run_models, get_lineage, list_versions):
+        kept.clear()
+
+
+@st.cache_data(ttl=60, max_entries=256, show_spinner=False)
+def _list_older(iid: str, kind: Kind, cursor: str) -> ArtifactsReply:
+    return api().list_artifacts(iid, kind=kind, limit=_PAGE, cursor=cursor)
