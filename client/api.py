@@ -12,6 +12,7 @@ from pydantic import JsonValue
 
 from client.alerts import AlertCalls
 from client.connection import segment
+from client.logs import LogCalls
 from schema import (
     AccountReply,
     Action,
@@ -22,7 +23,6 @@ from schema import (
     HealthReply,
     HistoryReply,
     IntensityReply,
-    LogReply,
     MetricsReply,
     ModelName,
     ModelsReply,
@@ -52,7 +52,7 @@ from schema import (
 ExtraField = Literal["in_update", "sparkline"]
 
 
-class Client(AlertCalls):
+class Client(AlertCalls, LogCalls):
     """The API at one address. Safe to share between threads; nothing is retried.
 
     Every method raises ApiUnavailable when no usable answer came, and ApiRefused when the API said no.
@@ -105,11 +105,6 @@ class Client(AlertCalls):
     def list_epochs(self, iid: str) -> EpochsReply:
         """Return the epochs of a run, oldest first, and its attempts."""
         return self._read(EpochsReply, self._send("GET", f"/api/runs/{segment(iid)}/epochs"))
-
-    def list_log(self, iid: str, after: str | None = None) -> LogReply:
-        """Return the lines after ``after``, a line_id; without it the newest 1000, oldest first."""
-        params = {"after": after} if after else {}
-        return self._read(LogReply, self._send("GET", f"/api/runs/{segment(iid)}/log", params=params))
 
     def list_metrics(self, iid: str) -> MetricsReply:
         """Return what is known of each metric of a run in ``names``, by name."""

@@ -106,6 +106,13 @@ class LogReply(Record):
     """Lines of a run's log, oldest first."""
 
     lines: list[LogLine]
+    older: str | None = Field(
+        None,
+        description="a line_id: lines before it were not looked at, pass it as before; null: none are left",
+    )
+    newest: str | None = Field(
+        None, description="a line_id: the newest line looked at, to be passed as after; null: there is none"
+    )
 
 
 class TrainerReply(Record):

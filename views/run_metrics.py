@@ -12,7 +12,7 @@ import streamlit as st
 
 from errors import ApiError
 from schema import MetricSummary, RunReply, Series
-from views import commands, run_details, source
+from views import commands, run_details, run_log, source
 from views import format as fmt
 from views.charts import metric_figure
 from views.live_chart import live_charts
@@ -44,7 +44,7 @@ def show(run: RunReply) -> None:
     with tabs[2]:
         run_details.environment(run)
     with tabs[3]:
-        run_details.log(run)
+        run_log.show(run)
     with tabs[4]:
         _notes(run)
 

@@ -190,10 +190,17 @@ def equivalents(co2_g: float | None) -> list[Equivalent]:
     return [Equivalent(**asdict(found)) for found in equivalents_of(co2_g)]
 
 
-@st.cache_data(ttl=1, show_spinner=False)
-def list_log(iid: str) -> LogReply:
-    """Return the newest lines of a run's log."""
-    return api().list_log(iid)
+@st.cache_data(ttl=_YOUNG_S, max_entries=64, show_spinner=False)
+def list_log(
+    iid: str,
+    *,
+    after: str | None = None,
+    before: str | None = None,
+    contains: str | None = None,
+    limit: int | None = None,
+) -> LogReply:
+    """Return lines of a run's log, as the API's client does."""
+    return api().list_log(iid, after, before=before, contains=contains, limit=limit)
 
 
 @st.cache_data(ttl=_YOUNG_S, show_spinner=False)
