@@ -28,6 +28,7 @@ from store.metrics import MetricLimits, Metrics, Span
 from store.power import Power
 from store.queue import Queue
 from store.runs import Runs
+from store.usage import Usage
 from store.workers import Workers
 
 __all__ = ["MetricLimits", "RedisDB", "Span", "check_queue"]
@@ -63,6 +64,7 @@ class RedisDB:
         self.log = Log(self._connection, keys)
         self.live = Live(self._connection, keys)
         self.power = Power(self._connection, keys)
+        self.usage = Usage(self._connection, keys)
         self.workers = Workers(self._connection, keys)
         self.events = Events(self._connection, keys)
         self.alerts = Alerts(self._connection, keys)

@@ -155,6 +155,7 @@ from schema.records import (
     Scalar,
     SortField,
     Status,
+    UsagePoint,
     Worker,
 )
 from schema.replies import (
@@ -319,6 +320,7 @@ __all__ = [
     "TrainerReply",
     "TrainersReply",
     "TrainingContext",
+    "UsagePoint",
     "Validate",
     "WindowReply",
     "Worker",

@@ -97,7 +97,7 @@ class Controls:
 
     def _delete(self, run_id: str, mode: str) -> Deletion:
         kept = ("run", "epochs", "superseded", "extras", "attempts", "log", "power")
-        parts = (*kept, "metrics", "sources", "notes")
+        parts = (*kept, "metrics", "sources", "notes", "usage")
         keys = [self._keys.of(part, run_id) for part in parts]
         stored = self._connection.run("delete", keys, [run_id, mode])
         if stored is None:

@@ -11,7 +11,7 @@ import streamlit as st
 
 from schema import Attempt, EpochsReply, RunReply
 from views import format as fmt
-from views import run_log
+from views import run_log, run_system
 from views.columns import scaled
 from views.form import number_text
 from views.look import requirement_text
@@ -21,7 +21,8 @@ EPOCHS_PER_PAGE = 200
 
 def show(run: RunReply, epochs: EpochsReply) -> None:
     """Draw the tabs."""
-    tabs = st.tabs(["Epochs", "Hyperparameters", "Attempts", "Environment", "Log"])
+    names = ["Epochs", "Hyperparameters", "Attempts", "Environment", "Log", "System"]
+    tabs = st.tabs(names, key=f"tabs:{run.run_id}", on_change="rerun")
     with tabs[0]:
         _epochs(run, epochs)
     with tabs[1]:
@@ -32,6 +33,10 @@ def show(run: RunReply, epochs: EpochsReply) -> None:
         environment(run)
     with tabs[4]:
         run_log.show(run)
+    with tabs[5]:
+        # To ask for them takes reading all epochs: only where somebody looks.
+        if tabs[5].open:
+            run_system.show(run)
 
 
 def parameters(run: RunReply) -> None:

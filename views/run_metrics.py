@@ -12,7 +12,7 @@ import streamlit as st
 
 from errors import ApiError
 from schema import MetricSummary, RunReply, Series
-from views import commands, run_details, run_log, source
+from views import commands, run_details, run_log, run_system, source
 from views import format as fmt
 from views.charts import metric_figure
 from views.live_chart import live_charts
@@ -31,12 +31,14 @@ def show(run: RunReply) -> None:
     known = source.fetch("metrics", lambda: source.list_metrics(run.run_id), of=run.run_id).value or []
     if run.options.tags:
         st.markdown(" ".join(f":gray-badge[{fmt.plain(tag)}]" for tag in run.options.tags))
-    if known:
-        _charts(run, known)
+    own = [metric for metric in known if not metric.name.startswith(_SYSTEM)]
+    if own:
+        _charts(run, own)
     else:
         text = "It has reported no metric." if run.status.is_final else "Its first metric has not come yet."
         st.info(text, icon=":material/show_chart:")
-    tabs = st.tabs(["Metrics", "Parameters", "Environment", "Log", "Notes"])
+    names = ["Metrics", "Parameters", "Environment", "Log", "Notes", "System"]
+    tabs = st.tabs(names, key=f"tabs:{run.run_id}", on_change="rerun")
     with tabs[0]:
         _table(known)
     with tabs[1]:
@@ -47,6 +49,9 @@ def show(run: RunReply) -> None:
         run_log.show(run)
     with tabs[4]:
         _notes(run)
+    with tabs[5]:
+        if tabs[5].open:
+            run_system.show(run)
 
 
 def group_names(names: Sequence[str]) -> dict[str, list[str]]:
@@ -68,11 +73,10 @@ def _charts(run: RunReply, known: Sequence[MetricSummary]) -> None:
     groups = group_names([metric.name for metric in known])
     chosen = list(groups)
     if len(groups) > _CHARTS_AT_FIRST:
-        own = [group for group in groups if not group.startswith(_SYSTEM)]
         chosen = st.multiselect(
             "Charts",
             list(groups),
-            default=(own or list(groups))[:_CHARTS_AT_FIRST],
+            default=list(groups)[:_CHARTS_AT_FIRST],
             key=f"metric_charts:{run.run_id}",
             placeholder="Choose metrics to see",
         )

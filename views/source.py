@@ -209,6 +209,12 @@ def list_metrics(iid: str) -> list[MetricSummary]:
     return api().list_metrics(iid).names or []
 
 
+@st.cache_data(ttl=5, max_entries=16, show_spinner=False)
+def list_system(iid: str) -> list[MetricSummary]:
+    """Return what is known of the metrics of a run's machine, which come every five seconds."""
+    return api().list_metrics(iid).names or []
+
+
 # A resource, not data: it is shown only, and asked for anew when there are other points.
 @st.cache_resource(ttl=60, max_entries=64, show_spinner=False)
 def read_metrics(iid: str, names: tuple[str, ...], version: str) -> Mapping[str, Series]:  # noqa: ARG001 - version is a key of the cache

@@ -2,7 +2,7 @@
 -- no such run. The totals stay: what it used was used.
 -- KEYS 1 run:<id>  2 run:<id>:epochs  3 run:<id>:superseded  4 run:<id>:extras  5 run:<id>:attempts (hashes)
 --      6 run:<id>:log (stream)  7 run:<id>:power (list)  8 run:<id>:metrics  9 run:<id>:sources (hashes)
---      10 run:<id>:notes (stream)
+--      10 run:<id>:notes (stream)  11 run:<id>:usage (list)
 -- ARGV 1 run_id  2 preview or delete
 -- Also: run:<id>:points:<name> (strings), runs:*, carbon:unsettled (zsets), events (stream), the live view of the run
 local run_id = ARGV[1]
