@@ -1,4 +1,4 @@
-// The loss curve: it follows the newest points until somebody zooms in.
+// A curve: it follows the newest points until somebody zooms in.
 
 /* global uPlot */
 
@@ -11,14 +11,21 @@ function color(name) {
   return getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 }
 
-export class LossChart {
-  constructor(place, onZoom) {
+export class Curve {
+  constructor(place, { x = "iteration", y = "loss", onZoom = () => {} }) {
     this.place = place;
     this.onZoom = onZoom;
+    this.labels = { x, y };
     this.data = [[], []];
     this.zoom = null;
-    new ResizeObserver(() => this.plot.setSize(this.size())).observe(place);
+    this.observer = new ResizeObserver(() => this.plot.setSize(this.size()));
+    this.observer.observe(place);
     this.build();
+  }
+
+  close() {
+    this.observer.disconnect();
+    this.plot.destroy();
   }
 
   // Again after a change of the theme: uPlot keeps the colours it was made with.
@@ -59,12 +66,12 @@ export class LossChart {
       scales: { x: { time: false } },
       cursor: { drag: { x: true, y: false } },
       axes: [
-        { ...axis, label: "iteration", labelSize: 20, size: 30, incrs: WHOLE },
-        { ...axis, label: "loss", labelSize: 20, size: 50 },
+        { ...axis, label: this.labels.x, labelSize: 20, size: 30, incrs: WHOLE },
+        { ...axis, label: this.labels.y, labelSize: 20, size: 50 },
       ],
       series: [
-        { label: "iteration" },
-        { label: "loss", stroke: color("--curve"), width: 1.25, points: { show: false }, spanGaps: false },
+        { label: this.labels.x },
+        { label: this.labels.y, stroke: color("--curve"), width: 1.25, points: { show: false }, spanGaps: false },
       ],
       hooks: {
         setSelect: [
