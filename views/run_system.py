@@ -17,6 +17,7 @@ from views.system_charts import system_figure
 
 PREFIX: Final = "system/"
 _NAMES_PER_CALL: Final = 20
+_MIB: Final = 1 / 1024
 
 
 @dataclass(frozen=True)
@@ -28,26 +29,28 @@ class Panel:
     pattern: re.Pattern[str]
     is_share: bool = False
     """Whether all of it is 100 %."""
+    factor: float = 1
+    """From the unit of the metric to that of the chart."""
 
     def choose(self, names: Sequence[str]) -> list[str]:
         """Return those of the metrics that belong here."""
         return [name for name in names if self.pattern.fullmatch(name.removeprefix(PREFIX))]
 
 
-def _panel(title: str, unit: str, pattern: str, *, is_share: bool = False) -> Panel:
-    return Panel(title, unit, re.compile(pattern), is_share)
+def _panel(title: str, unit: str, pattern: str, *, is_share: bool = False, factor: float = 1) -> Panel:
+    return Panel(title, unit, re.compile(pattern), is_share, factor)
 
 
 PANELS: Final = (
     _panel("CPU of the machine", "%", r"cpu_percent", is_share=True),
     _panel("CPU of the training", "% of one core", r"process_cpu_percent"),
     _panel("Memory of the machine", "%", r"memory_percent", is_share=True),
-    _panel("Memory of the training", "MiB", r"process_memory_mib"),
+    _panel("Memory of the training", "GiB", r"process_memory_mib", factor=_MIB),
     _panel("Disk, used", "%", r"disk_percent", is_share=True),
     _panel("Disk traffic of the machine", "MiB/s", r"disk_(read|write)_mib_per_s"),
     _panel("Network traffic of the machine", "MiB/s", r"network_(sent|received)_mib_per_s"),
     _panel("GPU utilisation", "%", r"gpu\d+_percent", is_share=True),
-    _panel("GPU memory", "MiB", r"gpu\d+_memory_mib"),
+    _panel("GPU memory", "GiB", r"gpu\d+_memory_mib", factor=_MIB),
     _panel("GPU temperature", "°C", r"gpu\d+_temperature_c"),
     _panel("GPU power", "W", r"gpu\d+_power_w"),
 )
@@ -71,6 +74,7 @@ def show(run: RunReply) -> None:
                 *(run.run_id, panel.title, panel.unit, own),
                 zone=parts.reader_zone(),
                 is_share=panel.is_share,
+                factor=panel.factor,
             )
             figures.append(str(figure.to_json()))
     live_charts(figures, key=f"system:{run.run_id}")

@@ -18,14 +18,24 @@ _MARKERS_UP_TO: Final = 60
 
 
 def system_figure(
-    run_id: str, title: str, unit: str, series: Mapping[str, Series], *, zone: tzinfo, is_share: bool = False
+    run_id: str,
+    title: str,
+    unit: str,
+    series: Mapping[str, Series],
+    *,
+    zone: tzinfo,
+    is_share: bool = False,
+    factor: float = 1,
 ) -> go.Figure:
-    """Draw metrics over time, in the reader's zone; a share has the whole scale, so that half is half."""
+    """Draw metrics over time, in the reader's zone; a share has the whole scale, so that half is half.
+
+    factor: from the unit that is stored to ``unit``.
+    """
     figure = blank_figure(run_id, title, unit)
     for place, (name, own) in enumerate(series.items()):
         color = RUN_COLORS[place % len(RUN_COLORS)]
         known = [
-            (_local(time, zone), value if math.isfinite(value) else None)
+            (_local(time, zone), value * factor if math.isfinite(value) else None)
             for time, value in zip(own.times, own.values, strict=True)
             if time is not None
         ]
@@ -45,7 +55,9 @@ def system_figure(
     figure.update_xaxes(
         title=None, tickformat=None, unifiedhovertitle={"text": "%{x|%d %b %H:%M:%S}"}, nticks=6
     )
-    figure.update_yaxes(**({"range": [0, 100]} if is_share else {"rangemode": "tozero"}))
+    # A little above all of it: a line at the edge would be cut in half.
+    share = {"range": [0, 103], "tickvals": [0, 25, 50, 75, 100]}
+    figure.update_yaxes(**(share if is_share else {"rangemode": "tozero"}))
     return figure
 
 

@@ -100,8 +100,8 @@ def test_the_epochs_of_a_run_of_the_queue_are_curves_too(stack: Stack, tab: Page
     acted = ActedRun(stack.db)
     acted.record(2)
     tab.goto(f"{stack.api.api_url}/live?run_id={acted.run_id}")
-    expected = ["co2_g", "duration_s", "energy_kwh", "test_accuracy", "test_loss", "train_accuracy"]
-    wait_for(tab, lambda: shown(tab) == [*expected, "train_loss"])
+    expected = ["test_accuracy", "test_loss", "train_accuracy", "train_loss"]
+    wait_for(tab, lambda: shown(tab) == [*expected, "co2_g", "duration_s", "energy_kwh"])
     before = tab.get_by_label("train_loss", exact=True).locator(".quiet").inner_text()
     acted.record()
     expect(tab.get_by_label("train_loss", exact=True).locator(".quiet")).not_to_have_text(before)

@@ -39,7 +39,7 @@ def test_a_share_has_its_whole_scale_and_an_unknown_value_is_a_gap() -> None:
         steps=[0, 5], values=[40.0, float("nan")], times=[0.0, 5.0], total=2, is_downsampled=False
     )
     figure = system_figure("r", "CPU", "%", {"machine": series}, zone=UTC, is_share=True)
-    assert list(figure.layout.yaxis.range) == [0, 100]
+    assert list(figure.layout.yaxis.range) == [0, 103]
     assert list(figure.data[0].y) == [40.0, None]
     other = system_figure("r", "Power", "W", {"GPU 0": series}, zone=UTC)
     assert (other.layout.yaxis.range, other.layout.yaxis.rangemode) == (None, "tozero")

@@ -4,6 +4,13 @@
 
 const FONT = "12px Inter, system-ui, sans-serif";
 
+// In so many digits as a mark needs: also a ten-millionth of something is not 0.
+function short(value) {
+  if (value === 0) return "0";
+  const size = Math.abs(value);
+  return size >= 1e-3 && size < 1e6 ? Number(value.toPrecision(6)).toLocaleString("en", { maximumFractionDigits: 6 }) : value.toExponential(2);
+}
+
 // Steps between the marks of an axis that counts.
 const WHOLE = Array.from({ length: 16 }, (_, power) => [1, 2, 5].map((step) => step * 10 ** power)).flat();
 
@@ -67,11 +74,11 @@ export class Curve {
       cursor: { drag: { x: true, y: false } },
       axes: [
         { ...axis, label: this.labels.x, labelSize: 20, size: 30, incrs: WHOLE },
-        { ...axis, label: this.labels.y, labelSize: 20, size: 50 },
+        { ...axis, ...(this.labels.y ? { label: this.labels.y, labelSize: 20 } : {}), size: 58, values: (_, marks) => marks.map(short) },
       ],
       series: [
         { label: this.labels.x },
-        { label: this.labels.y, stroke: color("--curve"), width: 1.25, points: { show: false }, spanGaps: false },
+        { label: this.labels.y || "value", value: (_, value) => (value == null ? "--" : short(value)), stroke: color("--curve"), width: 1.25, points: { show: false }, spanGaps: false },
       ],
       hooks: {
         setSelect: [

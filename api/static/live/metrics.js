@@ -1,12 +1,13 @@
-// A curve for each metric of a run: as many as fit on a page, those of the machine last, and a filter for the others.
+// A curve for each metric of a run: as many as fit on a page, costs and the machine last, and a filter for the others.
 
 import { Curve } from "./chart.js";
 
 const MOST = 12;
 const SYSTEM = "system/";
+const COST = /duration|energy|co2/i;
 
 function inOrder(names) {
-  const rank = (name) => (name.startsWith(SYSTEM) ? 1 : 0);
+  const rank = (name) => (name.startsWith(SYSTEM) ? 2 : COST.test(name) ? 1 : 0);
   return [...names].sort((one, other) => rank(one) - rank(other) || one.localeCompare(other, "en"));
 }
 
@@ -55,7 +56,7 @@ export class MetricGrid {
     last.className = "quiet";
     const figure = element.appendChild(document.createElement("figure"));
     this.place.append(element);
-    const box = { element, last, curve: new Curve(figure, { x: xLabel, y: "value" }) };
+    const box = { element, last, curve: new Curve(figure, { x: xLabel, y: "" }) };
     this.boxes.set(name, box);
     return box;
   }
