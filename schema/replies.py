@@ -131,6 +131,12 @@ class TrainersReply(Record):
     trainers: list[TrainerReply]
 
 
+class PageReply(Record):
+    """Where people find the page."""
+
+    page_url: str = Field(description="WATTLE_PAGE_URL; /compare?run=<id>&run=<id> below it compares runs")
+
+
 class HealthReply(BaseModel):
     """Whether the API can do its work."""
 

@@ -39,6 +39,7 @@ class Comparison:
     missing: Mapping[str, str] = field(default_factory=dict)
     """What was asked for and could not be had, and why."""
     page_url: str = ""
+    """Where people see them beside each other."""
 
     def __str__(self) -> str:
         """Return a table for people."""
@@ -88,8 +89,18 @@ def _compare(connection: Connection, wanted: Iterable[str]) -> Comparison:
         params=_differing({run_id: dict(_flat(run["hyper_params"])) for run_id, run in runs.items()}),
         metrics=dict(sorted(metrics.items())),
         missing=missing,
-        page_url=f"{connection.api_url}/",
+        page_url=_page_url(connection, runs),
     )
+
+
+def _page_url(connection: Connection, run_ids: Iterable[str]) -> str:
+    """Return the address of the page that compares these runs; of the page itself where there are not two."""
+    compared = "&".join(f"run={run_id}" for run_id in run_ids)
+    try:
+        page = str(connection.get("/api/page")["page_url"])
+    except MonitorError:
+        return f"{connection.api_url}/"  # a server of an earlier version, or away: it leads to the page
+    return f"{page}/compare?{compared}" if "&" in compared else f"{page}/"
 
 
 def _find(connection: Connection, wanted: str) -> Any:

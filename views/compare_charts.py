@@ -81,17 +81,19 @@ def compare_figure(
                 hovertemplate="%{y:.5~g}",
             )
         )
-    title = f"time since the start ({unit.label})" if axis == "time" else "step"
-    hover = f"%{{x:.3~f}} {unit.label}" if axis == "time" else "step %{x}"
-    figure.update_xaxes(
-        title={"text": title},
-        unifiedhovertitle={"text": hover},
-        tickformat=None if axis == "time" else "d",
-        rangemode="tozero" if axis == "time" else "normal",
-    )
+    _label_axis(figure, axis, unit.label)
     has_legend = len(series) <= _LEGEND_UP_TO
     figure.update_layout(height=_HEIGHT_PX, **(LEGEND_BELOW if has_legend else {"showlegend": False}))
     return figure
+
+
+def _label_axis(figure: go.Figure, axis: Axis, unit: str) -> None:
+    if axis == "time":
+        title, hover = f"time since the start ({unit})", f"%{{x:.3~f}} {unit}"
+        figure.update_xaxes(tickformat=None, rangemode="tozero")
+    else:
+        title, hover = "step", "step %{x}"
+    figure.update_xaxes(title={"text": title}, unifiedhovertitle={"text": hover})
 
 
 def _points(own: Series, axis: Axis, start_s: float) -> list[tuple[float, float | None]]:

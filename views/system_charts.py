@@ -52,13 +52,17 @@ def system_figure(
             )
         )
     figure.update_layout(height=_HEIGHT_PX, showlegend=len(series) > 1)
+    _set_axes(figure, is_share=is_share)
+    return figure
+
+
+def _set_axes(figure: go.Figure, *, is_share: bool) -> None:
     figure.update_xaxes(
         title=None, tickformat=None, unifiedhovertitle={"text": "%{x|%d %b %H:%M:%S}"}, nticks=6
     )
     # A little above all of it: a line at the edge would be cut in half.
     share = {"range": [0, 103], "tickvals": [0, 25, 50, 75, 100]}
     figure.update_yaxes(**(share if is_share else {"rangemode": "tozero"}))
-    return figure
 
 
 def _local(seconds: float, zone: tzinfo) -> datetime:
