@@ -116,8 +116,8 @@ def _follow(kept: Kept) -> None:
         return source.list_log(kept.run_id, after=kept.newest, contains=contains, limit=_AT_ONCE)
 
     found = source.fetch("log", ask, of=(kept.run_id, kept.words, kept.newest))
-    # While the API is silent its last answer comes again: it is in there already.
-    if found.problem is None and found.value is not None:
+    # While the API is silent there is none: what it answered last, was to another question.
+    if found.value is not None:
         kept.take_newest(found.value)
 
 
@@ -141,7 +141,7 @@ def _look_back(kept: Kept) -> None:
         return source.list_log(kept.run_id, before=kept.older, contains=contains, limit=_AT_ONCE)
 
     found = source.fetch("log:older", ask, of=(kept.run_id, kept.words, kept.older))
-    if found.problem is None and found.value is not None:
+    if found.value is not None:
         kept.take_older(found.value)
 
 
