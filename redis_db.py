@@ -32,6 +32,7 @@ from store.power import Power
 from store.queue import Queue
 from store.retention import Retention
 from store.runs import Runs
+from store.usage import Usage
 from store.workers import Workers
 
 __all__ = ["MetricLimits", "NewFile", "NewModel", "RedisDB", "Span", "check_queue"]
@@ -71,6 +72,7 @@ class RedisDB:
         self.log = Log(self._connection, keys)
         self.live = Live(self._connection, keys)
         self.power = Power(self._connection, keys)
+        self.usage = Usage(self._connection, keys)
         self.workers = Workers(self._connection, keys)
         self.events = Events(self._connection, keys)
         self.alerts = Alerts(self._connection, keys)

@@ -14,7 +14,7 @@ from werkzeug.wrappers import Response as WerkzeugResponse
 from api.body import reply
 from api.state import db, live_stage, settings
 from errors import StoreUnavailable
-from schema import HealthReply
+from schema import HealthReply, PageReply
 
 health = APIBlueprint("health", __name__, tag="Health")
 
@@ -61,6 +61,13 @@ def get_health() -> Response:
 def lead_to_page() -> WerkzeugResponse:
     """Lead a browser to the page, at WATTLE_PAGE_URL."""
     return redirect(settings().page_url)
+
+
+@health.get("/api/page")
+@health.output(PageReply)
+def get_page() -> Response:
+    """Answer where people find the page, for programs that print links to it."""
+    return reply(PageReply(page_url=settings().page_url.rstrip("/")))
 
 
 def _measure() -> HealthReply:

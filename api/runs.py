@@ -107,7 +107,22 @@ class LogQuery(Record):
     after: str | None = Field(
         None, pattern=LINE_ID_PATTERN, description="a line_id; without it, the newest lines"
     )
+    before: str | None = Field(
+        None, pattern=LINE_ID_PATTERN, description="a line_id: of the lines before it, the newest"
+    )
+    contains: str | None = Field(
+        None,
+        min_length=1,
+        max_length=200,
+        description="only lines with this text, in capitals or not; 2000 lines are looked at in one request",
+    )
     limit: int = Field(1000, ge=1, le=MAX_LINES, description="most lines")
+
+    @model_validator(mode="after")
+    def _check_direction(self) -> LogQuery:
+        if self.after is not None and self.before is not None:
+            raise ValueError("after and before go in opposite directions: pass one of them")
+        return self
 
 
 def check_run_id(iid: str) -> str:
@@ -212,6 +227,22 @@ def list_epochs(iid: str) -> Response:
 @runs.input(LogQuery, location="query", arg_name="query")
 @runs.output(LogReply)
 def list_log(iid: str, query: LogQuery) -> Response:
-    """Answer lines of a run's log, oldest first: those after ``after``, or the newest 1000."""
-    run = get_known_run(iid)
-    return reply(LogReply(lines=db().log.list(run.run_id, after=query.after, limit=query.limit)))
+    """Answer lines of a run's log, oldest first: those after ``after``, or the newest 1000.
+
+    With ``contains`` the lines that have this text. Where more than a request looks at are left, ``older``
+    says before which line to go on, and after ``newest`` those will be that come later.
+    """
+    run_id = get_known_run(iid).run_id
+    limits: dict[str, Any] = {"after": query.after, "before": query.before, "limit": query.limit}
+    if query.contains is not None:
+        found = db().log.search(run_id, query.contains, **limits)
+        return reply(LogReply(lines=found.lines, older=found.older, newest=found.newest))
+    lines = db().log.list(run_id, **limits)
+    is_cut = query.after is None and len(lines) == query.limit
+    return reply(
+        LogReply(
+            lines=lines,
+            older=lines[0].line_id if is_cut else None,
+            newest=lines[-1].line_id if lines else query.after,
+        )
+    )

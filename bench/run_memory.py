@@ -12,9 +12,9 @@ import redis
 from store.keys import Keys
 
 SAMPLES: Final = 200
-# Names in store.keys.TEMPLATES. The last two stand apart: they grow with the time that a run takes.
+# Names in store.keys.TEMPLATES. The last three stand apart: they grow with the time that a run takes.
 OWN: Final = ("run", "epochs", "attempts", "extras")
-APART: Final = ("log", "power")
+APART: Final = ("log", "power", "usage")
 INDEXES: Final = "indexes"
 
 

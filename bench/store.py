@@ -2,9 +2,10 @@
 
 A real worker trains one run of 20 epochs; the others are it with other figures, written by the product's own
 scripts, many calls to a round trip. Memory is what Redis uses more after them than before, without its stream
-of events, which is capped, over the number of runs. None of them has log lines or power over time, which
-stand apart: a run of more than 5 s has at most 200 points of power. The pages come from the real API under
-gunicorn, over HTTP, one after the other: every sort field, both orders, done and failed ones.
+of events, which is capped, over the number of runs. None of them has log lines, power or usage over time,
+which stand apart: a run of more than 5 s has at most 200 points of power, one of more than 15 s 79 of usage.
+The pages come from the real API under gunicorn, over HTTP, one after the other: every sort field, both
+orders, done and failed ones.
 """
 
 from __future__ import annotations

@@ -15,6 +15,7 @@ from client.artifacts import ArtifactCalls
 from client.connection import segment
 from client.experiments import WordCalls
 from client.histograms import HistogramCalls
+from client.logs import LogCalls
 from client.models import ModelCalls
 from client.retention import RetentionCalls
 from schema import (
@@ -27,7 +28,6 @@ from schema import (
     HealthReply,
     HistoryReply,
     IntensityReply,
-    LogReply,
     MetricsReply,
     ModelName,
     ModelsReply,
@@ -55,7 +55,7 @@ from schema import (
 ExtraField = Literal["in_update", "sparkline"]
 
 
-class Client(AlertCalls, ArtifactCalls, HistogramCalls, ModelCalls, RetentionCalls, WordCalls):
+class Client(AlertCalls, ArtifactCalls, HistogramCalls, LogCalls, ModelCalls, RetentionCalls, WordCalls):
     """The API at one address. Safe to share between threads; nothing is retried.
 
     Every method raises ApiUnavailable when no usable answer came, and ApiRefused when the API said no.
@@ -108,11 +108,6 @@ class Client(AlertCalls, ArtifactCalls, HistogramCalls, ModelCalls, RetentionCal
     def list_epochs(self, iid: str) -> EpochsReply:
         """Return the epochs of a run, oldest first, and its attempts."""
         return self._read(EpochsReply, self._send("GET", f"/api/runs/{segment(iid)}/epochs"))
-
-    def list_log(self, iid: str, after: str | None = None) -> LogReply:
-        """Return the lines after ``after``, a line_id; without it the newest 1000, oldest first."""
-        params = {"after": after} if after else {}
-        return self._read(LogReply, self._send("GET", f"/api/runs/{segment(iid)}/log", params=params))
 
     def list_metrics(self, iid: str) -> MetricsReply:
         """Return what is known of each metric of a run in ``names``, by name."""

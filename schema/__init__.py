@@ -162,6 +162,7 @@ from schema.records import (
     Scalar,
     SortField,
     Status,
+    UsagePoint,
     Worker,
 )
 from schema.registry import (
@@ -181,6 +182,7 @@ from schema.replies import (
     HealthReply,
     InUpdate,
     LogReply,
+    PageReply,
     RunReply,
     RunsReply,
     TrainerReply,
@@ -303,6 +305,7 @@ __all__ = [
     "NoteRequest",
     "NotesReply",
     "Outcome",
+    "PageReply",
     "ParamsRequest",
     "PlannedWindow",
     "PointsRequest",
@@ -357,6 +360,7 @@ __all__ = [
     "TrainerReply",
     "TrainersReply",
     "TrainingContext",
+    "UsagePoint",
     "Validate",
     "WindowReply",
     "Worker",

@@ -351,6 +351,15 @@ class PowerPoint(Record):
     )
 
 
+class UsagePoint(Record):
+    """How busy a run's host and its training were, on average, in the interval that ends at ``at``."""
+
+    at: AwareDatetime
+    values: dict[str, Finite] = Field(
+        description="by what was read, with its unit in the name, such as cpu_percent; docs/worker.md"
+    )
+
+
 class GpuState(Record):
     """How a worker's GPU stands; None where its driver does not say. Wattle changes none of it."""
 

@@ -106,6 +106,13 @@ class LogReply(Record):
     """Lines of a run's log, oldest first."""
 
     lines: list[LogLine]
+    older: str | None = Field(
+        None,
+        description="a line_id: lines before it were not looked at, pass it as before; null: none are left",
+    )
+    newest: str | None = Field(
+        None, description="a line_id: the newest line looked at, to be passed as after; null: there is none"
+    )
 
 
 class TrainerReply(Record):
@@ -122,6 +129,12 @@ class TrainersReply(Record):
     """All trainers; the first is the default."""
 
     trainers: list[TrainerReply]
+
+
+class PageReply(Record):
+    """Where people find the page."""
+
+    page_url: str = Field(description="WATTLE_PAGE_URL; /compare?run=<id>&run=<id> below it compares runs")
 
 
 class HealthReply(BaseModel):

@@ -94,19 +94,20 @@ class Connection:
             self._note_replication(is_done=replicas > 0)
         return reply
 
-    def read_stream(self, key: str, *, after: str | None, limit: int) -> list[Entry]:
-        """Return entries in their order: the first ones after ``after``, or without it the newest ones.
+    def read_stream(
+        self, key: str, *, after: str | None, limit: int, before: str | None = None
+    ) -> list[Entry]:
+        """Return entries in their order: the first ones after ``after``, or else the newest ones.
 
-        Raises InvalidInput when ``after`` is no entry id.
+        before: of those only that are older. Raises InvalidInput where one of both is no entry id.
         """
         if after is None:
-            newest: list[Entry] = self.call("XREVRANGE", key, "+", "-", "COUNT", limit)
+            end = "+" if before is None else f"({_entry_id('before', before)}"
+            if end == "(0-0":
+                return []  # Redis has no interval that ends before its first id
+            newest: list[Entry] = self.call("XREVRANGE", key, end, "-", "COUNT", limit)
             return newest[::-1]
-        if not re.fullmatch(r"\d{1,19}(-\d{1,19})?", after):
-            raise InvalidInput(
-                f"{after[:80]!r} is not the id of an entry. Pass the last one you got.",
-                details=[FieldError("after", "is not the id of an entry")],
-            )
+        _entry_id("after", after)
         entries: list[Entry] = self.call("XRANGE", key, f"({after}", "+", "COUNT", limit)
         return entries
 
@@ -176,6 +177,17 @@ def _send_replicated(driver: Driver, command: Sequence[Argument]) -> tuple[Reply
     if isinstance(reply, Exception):
         raise reply
     return reply, replicas if isinstance(replicas, int) else 0
+
+
+def _entry_id(field: str, text: str) -> str:
+    """Return the whole id of an entry. Raises InvalidInput for what is none."""
+    if not re.fullmatch(r"\d{1,19}(-\d{1,19})?", text):
+        raise InvalidInput(
+            f"{text[:80]!r} is not the id of an entry. Pass the last one you got.",
+            details=[FieldError(field, "is not the id of an entry")],
+        )
+    milliseconds, _, number = text.partition("-")
+    return f"{int(milliseconds)}-{int(number or 0)}"
 
 
 def _packed(command: Sequence[Argument]) -> Iterator[Argument]:

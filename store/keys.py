@@ -35,6 +35,7 @@ TEMPLATES: Final = {
     "attempts": "run:<id>:attempts",
     "log": "run:<id>:log",
     "power": "run:<id>:power",
+    "usage": "run:<id>:usage",
     "metrics": "run:<id>:metrics",
     "points": "run:<id>:points:<name>",
     "sources": "run:<id>:sources",

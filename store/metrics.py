@@ -32,6 +32,7 @@ from store.metric_arrays import (
     value_of,
 )
 from store.thinning import between, evenly, thin
+from store.usage import PREFIX, decode_usage, to_metrics
 
 MAX_SESSIONS: Final = 10_000
 
@@ -93,9 +94,10 @@ class Metrics:
         return BatchReply(seq=batch.seq, accepted=accepted, request=request or None)
 
     def list(self, run: Run) -> Sequence[MetricSummary]:
-        """Return what is known of every metric of a run, by name; those of a queue's run are its epochs'."""
+        """Return what is known of every metric of a run, by name; of a queue's run its epochs and usage."""
         if not run.is_external:
-            return [to_summary(name, summarise(own)) for name, own in self._epochs(run.run_id).items()]
+            own = self._of_queue(run)
+            return [to_summary(name, summarise(own[name])) for name in sorted(own)]
         stored: Mapping[str, str] = self._connection.call("HGETALL", self._keys.of("metrics", run.run_id))
         return [decode_summary(name, stored[name]) for name in sorted(stored)]
 
@@ -104,10 +106,10 @@ class Metrics:
 
         Raises NotFound when the run has no such metric.
         """
-        epochs = None if run.is_external else self._epochs(run.run_id)
+        own = None if run.is_external else self._of_queue(run, names)
         found = {}
         for name in names:
-            points = self.get(run.run_id, name) if epochs is None else epochs.get(name)
+            points = self.get(run.run_id, name) if own is None else own.get(name)
             if points is None:
                 raise _no_metric(run.run_id, name)
             inside = between(points, span.first_step, span.last_step)
@@ -181,8 +183,16 @@ class Metrics:
         summaries = (decode_summary(name, stored[name]) for name in sorted(stored))
         return next((known.name for known in summaries if not math.isfinite(float(known.last_value))), None)
 
-    def _epochs(self, run_id: str) -> Mapping[str, Points]:
-        return of_epochs(decode_epochs(self._connection.call("HGETALL", self._keys.of("epochs", run_id))))
+    def _of_queue(self, run: Run, names: Sequence[str] = ()) -> Mapping[str, Points]:
+        """Return the metrics of a run of the queue, or of these at least: its epochs may be many."""
+        found: dict[str, Points] = {}
+        if not names or not all(name.startswith(PREFIX) for name in names):
+            stored = self._connection.call("HGETALL", self._keys.of("epochs", run.run_id))
+            found |= of_epochs(decode_epochs(stored))
+        if not names or any(name.startswith(PREFIX) for name in names):
+            rows = self._connection.call("LRANGE", self._keys.of("usage", run.run_id), 0, -1)
+            found |= to_metrics(decode_usage(rows), run.started_at)
+        return found
 
 
 def _metric(name: str, points: MetricPoints) -> Sequence[Argument]:

@@ -90,6 +90,8 @@ class MonitorServer:
         self.refuse: Callable[[str, Any], Refusal | None] = lambda _path, _body: None
         self.lose_answers = 0
         """So many requests are carried out and not answered."""
+        self.page_url = "http://page.example:8501"
+        """Empty for a server of an earlier version, which does not tell."""
         self._server: ThreadingHTTPServer | None = None
         self.port = 0
 
@@ -144,6 +146,8 @@ class MonitorServer:
             return self._register(body, key)
         if path == "/api/experiments":
             return self._create(body, key) if method == "POST" else self._list(params)
+        if path == "/api/page":
+            return {"page_url": self.page_url} if self.page_url else Refusal(404, "There is no such route.")
         run = self.runs.get(parts[2])
         if run is None:
             return Refusal(404, f"There is no run {parts[2]}.")

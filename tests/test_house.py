@@ -71,7 +71,13 @@ OWNERS = {
     "mlflow": ("carbon_aware_trainer/integrations/",),
     "optuna": ("carbon_aware_trainer/integrations/",),
     "tsdownsample": ("store/",),
-    "plotly": ("views/charts.py", "views/carbon_charts.py", "views/media_charts.py"),
+    "plotly": (
+        "views/charts.py",
+        "views/carbon_charts.py",
+        "views/system_charts.py",
+        "views/compare_charts.py",
+        "views/media_charts.py",
+    ),
     "honcho": ("cli/",),
     "apprise": ("alerts/",),
 }

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
-from urllib.parse import quote, urlencode
+from urllib.parse import quote
 
 from training_monitor.connection import Connection
 from training_monitor.errors import MonitorError, ServerRefused
@@ -39,7 +39,7 @@ class Comparison:
     missing: Mapping[str, str] = field(default_factory=dict)
     """What was asked for and could not be had, and why."""
     page_url: str = ""
-    """Where the page compares them."""
+    """Where people see them beside each other."""
 
     def __str__(self) -> str:
         """Return a table for people."""
@@ -89,17 +89,18 @@ def _compare(connection: Connection, wanted: Iterable[str]) -> Comparison:
         params=_differing({run_id: dict(_flat(run["hyper_params"])) for run_id, run in runs.items()}),
         metrics=dict(sorted(metrics.items())),
         missing=missing,
-        page_url=_page_of(connection, runs),
+        page_url=_page_url(connection, runs),
     )
 
 
-def _page_of(connection: Connection, runs: Iterable[str]) -> str:
+def _page_url(connection: Connection, run_ids: Iterable[str]) -> str:
+    """Return the address of the page that compares these runs; of the page itself where there are not two."""
+    compared = "&".join(f"run={run_id}" for run_id in run_ids)
     try:
-        page_url = connection.find_page()
+        page = str(connection.get("/api/page")["page_url"])
     except MonitorError:
-        page_url = connection.api_url
-    query = urlencode([("run", run_id) for run_id in runs])
-    return f"{page_url}/compare?{query}" if query else f"{page_url}/"
+        return f"{connection.api_url}/"  # a server of an earlier version, or away: it leads to the page
+    return f"{page}/compare?{compared}" if "&" in compared else f"{page}/"
 
 
 def _find(connection: Connection, wanted: str) -> Any:

@@ -67,12 +67,6 @@ class Connection:
             headers["Idempotency-Key"] = key
         return self._read("POST", path, content=content, headers=headers)
 
-    def find_page(self) -> str:
-        """Return the address of the page; this API's own, which leads there, where it does not say."""
-        answer = self._ask("GET", "/")
-        answer.close()
-        return (answer.headers.get("Location") or self.api_url).rstrip("/")
-
     def post_file(
         self,
         path: str,

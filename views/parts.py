@@ -60,7 +60,7 @@ def page(name: str) -> Page:
     return pages[name]
 
 
-def go_to(name: str, query_params: Mapping[str, str] | None = None) -> NoReturn:
+def go_to(name: str, query_params: Mapping[str, str | Sequence[str]] | None = None) -> NoReturn:
     """Leave this page for another one; see docs/decisions/040 for what goes first.
 
     Its timers run on in the browser until that has heard of the new page. What they ask for by then would be

@@ -11,8 +11,8 @@ import streamlit as st
 from errors import ApiError
 from schema import RetentionPlan, RetentionPolicy
 from schema.records import DEFAULT_PROJECT
-from views import parts, retention_calls, source
 from views import format as fmt
+from views import parts, retention_calls, source
 
 _PLANNED: Final = "retention:planned"
 _REFUSED: Final = "retention:refused"

@@ -9,22 +9,20 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from schema import Attempt, EpochsReply, LogLine, RunReply
+from schema import Attempt, EpochsReply, RunReply
 from views import format as fmt
-from views import run_words, source
+from views import run_log, run_system, run_words
 from views.columns import scaled
 from views.form import number_text
 from views.look import requirement_text
 
 EPOCHS_PER_PAGE = 200
-_LOG_LINES = 300
-_LINES_WITHOUT_SCROLLING = 16
-_LOG_HEIGHT_PX = 360
 
 
 def show(run: RunReply, epochs: EpochsReply) -> None:
     """Draw the tabs."""
-    tabs = st.tabs(["Epochs", "Hyperparameters", "Attempts", "Environment", "Log", "Notes"])
+    names = ["Epochs", "Hyperparameters", "Attempts", "Environment", "Log", "Notes", "System"]
+    tabs = st.tabs(names, key=f"tabs:{run.run_id}", on_change="rerun")
     with tabs[0]:
         _epochs(run, epochs)
     with tabs[1]:
@@ -34,9 +32,13 @@ def show(run: RunReply, epochs: EpochsReply) -> None:
     with tabs[3]:
         environment(run)
     with tabs[4]:
-        log(run)
+        run_log.show(run)
     with tabs[5]:
         run_words.notes(run)
+    with tabs[6]:
+        # To ask for them takes reading all epochs: only where somebody looks.
+        if tabs[6].open:
+            run_system.show(run)
 
 
 def parameters(run: RunReply) -> None:
@@ -198,19 +200,3 @@ def _wishes(run: RunReply) -> dict[str, str]:
 def _pairs(values: dict[str, str]) -> None:
     rows = [{"Name": name, "Value": value} for name, value in values.items()]
     st.dataframe(rows, hide_index=True, height="content", column_config={"Name": {"width": 220}})
-
-
-def log(run: RunReply) -> None:
-    """Show the newest lines, scrolled to the last one."""
-    found = source.fetch("log", lambda: source.list_log(run.run_id), of=run.run_id)
-    lines = found.value.lines[-_LOG_LINES:] if found.value else []
-    if not lines:
-        st.caption("The log is empty so far.")
-        return
-    is_long = len(lines) > _LINES_WITHOUT_SCROLLING
-    with st.container(height=_LOG_HEIGHT_PX if is_long else "content", autoscroll=is_long, border=False):
-        st.code("\n".join(map(_log_line, lines)), language=None)
-
-
-def _log_line(line: LogLine) -> str:
-    return f"{line.time.astimezone(UTC):%H:%M:%S}  {line.text}"

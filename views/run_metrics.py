@@ -12,7 +12,7 @@ import streamlit as st
 
 from schema import MetricSummary, RunReply, Series
 from views import format as fmt
-from views import run_details, run_extras, run_words, source
+from views import run_details, run_extras, run_log, run_system, run_words, source
 from views.charts import metric_figure
 from views.live_chart import live_charts
 
@@ -27,13 +27,15 @@ _NAMES_PER_CALL: Final = 20
 def show(run: RunReply) -> None:
     """Draw the charts and what stands below them."""
     known = source.fetch("metrics", lambda: source.list_metrics(run.run_id), of=run.run_id).value or []
-    if known:
-        _charts(run, known)
+    own = [metric for metric in known if not metric.name.startswith(_SYSTEM)]
+    if own:
+        _charts(run, own)
     else:
         text = "It has reported no metric." if run.status.is_final else "Its first metric has not come yet."
         st.info(text, icon=":material/show_chart:")
     run_extras.show(run)
-    tabs = st.tabs(["Metrics", "Parameters", "Environment", "Log", "Notes"])
+    names = ["Metrics", "Parameters", "Environment", "Log", "Notes", "System"]
+    tabs = st.tabs(names, key=f"tabs:{run.run_id}", on_change="rerun")
     with tabs[0]:
         _table(known)
     with tabs[1]:
@@ -41,9 +43,12 @@ def show(run: RunReply) -> None:
     with tabs[2]:
         run_details.environment(run)
     with tabs[3]:
-        run_details.log(run)
+        run_log.show(run)
     with tabs[4]:
         run_words.notes(run)
+    with tabs[5]:
+        if tabs[5].open:
+            run_system.show(run)
 
 
 def group_names(names: Sequence[str]) -> dict[str, list[str]]:
@@ -65,11 +70,10 @@ def _charts(run: RunReply, known: Sequence[MetricSummary]) -> None:
     groups = group_names([metric.name for metric in known])
     chosen = list(groups)
     if len(groups) > _CHARTS_AT_FIRST:
-        own = [group for group in groups if not group.startswith(_SYSTEM)]
         chosen = st.multiselect(
             "Charts",
             list(groups),
-            default=(own or list(groups))[:_CHARTS_AT_FIRST],
+            default=list(groups)[:_CHARTS_AT_FIRST],
             key=f"metric_charts:{run.run_id}",
             placeholder="Choose metrics to see",
         )

@@ -9,7 +9,7 @@ import streamlit as st
 
 from errors import ApiError, ApiRefused
 from schema import Outcome, RunReply
-from views import actions, commands
+from views import actions, commands, compare, parts
 from views import format as fmt
 from views.actions import Action
 from views.commands import Retried
@@ -27,6 +27,7 @@ def bar(marked: Sequence[RunReply], clear: Callable[[], None]) -> None:
         st.markdown(f"**{_runs(len(marked))} marked**", width="content")
         for action in actions.BULK:
             _button(action, marked)
+        _compare(marked, clear)
         st.button("Clear", key="bulk:clear", type="tertiary", on_click=clear)
 
 
@@ -72,6 +73,19 @@ def summarise(action: Action, outcomes: Sequence[Outcome]) -> tuple[str, list[st
     lines = [f"`{outcome.iid[:8]}` {fmt.plain(outcome.message or 'no reason given')}" for outcome in refused]
     more = [f"and {_runs(len(lines) - _NAMED)} more"] if len(lines) > _NAMED else []
     return f"{done}, {fmt.count(len(refused))} not:", [*lines[:_NAMED], *more, *left]
+
+
+def _compare(marked: Sequence[RunReply], clear: Callable[[], None]) -> None:
+    is_possible = compare.FEWEST <= len(marked) <= compare.MOST
+    if st.button(
+        "Compare",
+        icon=":material/compare_arrows:",
+        key="bulk:compare",
+        disabled=not is_possible,
+        help=f"Puts {compare.FEWEST} to {compare.MOST} runs beside each other.",
+    ):
+        clear()
+        parts.go_to("compare", {"run": [run.run_id for run in marked]})
 
 
 def _button(action: Action, marked: Sequence[RunReply]) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import streamlit as st
 from streamlit.navigation.page import Page
 
-from views import alerts, carbon, live, models, parts, run, runs, submit, totals, workers
+from views import alerts, carbon, compare, live, models, parts, run, runs, submit, totals, workers
 
 _ICON = str(Path(__file__).parent.with_name("static") / "icon.png")
 
@@ -21,6 +21,9 @@ def show() -> None:
         "runs": st.Page(runs.show, title="Runs", icon=":material/table_rows:", default=True),
         "submit": st.Page(submit.show, title="Submit", icon=":material/add_circle:", url_path="submit"),
         "run": st.Page(run.show, title="Run", icon=":material/monitoring:", url_path="run"),
+        "compare": st.Page(
+            compare.show, title="Compare", icon=":material/compare_arrows:", url_path="compare"
+        ),
         "live": st.Page(live.show, title="Live", icon=":material/grid_view:", url_path="live"),
         "totals": st.Page(totals.show, title="Totals", icon=":material/eco:", url_path="totals"),
         "carbon": st.Page(

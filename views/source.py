@@ -190,10 +190,17 @@ def equivalents(co2_g: float | None) -> list[Equivalent]:
     return [Equivalent(**asdict(found)) for found in equivalents_of(co2_g)]
 
 
-@st.cache_data(ttl=1, show_spinner=False)
-def list_log(iid: str) -> LogReply:
-    """Return the newest lines of a run's log."""
-    return api().list_log(iid)
+@st.cache_data(ttl=_YOUNG_S, max_entries=64, show_spinner=False)
+def list_log(
+    iid: str,
+    *,
+    after: str | None = None,
+    before: str | None = None,
+    contains: str | None = None,
+    limit: int | None = None,
+) -> LogReply:
+    """Return lines of a run's log, as the API's client does."""
+    return api().list_log(iid, after, before=before, contains=contains, limit=limit)
 
 
 @st.cache_data(ttl=_YOUNG_S, show_spinner=False)
@@ -202,11 +209,29 @@ def list_metrics(iid: str) -> list[MetricSummary]:
     return api().list_metrics(iid).names or []
 
 
+@st.cache_data(ttl=5, max_entries=16, show_spinner=False)
+def list_system(iid: str) -> list[MetricSummary]:
+    """Return what is known of the metrics of a run's machine, which come every five seconds."""
+    return api().list_metrics(iid).names or []
+
+
+@st.cache_data(ttl=2, max_entries=128, show_spinner=False)
+def list_compared(iid: str) -> list[MetricSummary]:
+    """Return what is known of each metric of a run that is compared with others."""
+    return api().list_metrics(iid).names or []
+
+
 # A resource, not data: it is shown only, and asked for anew when there are other points.
 @st.cache_resource(ttl=60, max_entries=64, show_spinner=False)
-def read_metrics(iid: str, names: tuple[str, ...], version: str) -> Mapping[str, Series]:  # noqa: ARG001 - version is a key of the cache
+def read_metrics(
+    iid: str,
+    names: tuple[str, ...],
+    version: str,  # noqa: ARG001 - version is a key of the cache
+    *,
+    points: int = _CHART_POINTS,
+) -> Mapping[str, Series]:
     """Return points of metrics, so many as a chart can show."""
-    return api().read_metrics(iid, names, points=_CHART_POINTS).metrics or {}
+    return api().read_metrics(iid, names, points=points).metrics or {}
 
 
 @st.cache_data(ttl=_YOUNG_S, show_spinner=False)

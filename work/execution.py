@@ -65,6 +65,7 @@ class _Execution:
         try:
             _check_torch(self._place, self._lease)
             child = self._child = self._start()
+            self._recorder.watch(child.pid)
         except (TrainingFailed, InvalidInput) as error:
             self._deliver(Ended(outcome="stopped", reason=str(error)))
             raise
@@ -172,7 +173,7 @@ class _Execution:
 
     def _keep_lease(self) -> Request | None:
         if self._hold.until_renewal_s() == 0:
-            self._recorder.add_power()
+            self._recorder.add_samples()
         pulse = None if self._child is None else self._child.pulse
         if pulse is not None and not self._hold.is_hanging:
             self._feed.look(pulse)

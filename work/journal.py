@@ -23,8 +23,8 @@ LINES_AT_ONCE = 500
 # The store keeps no more of a run.
 MOST_LINES = 10_000
 
-# Told the interval of the next points of power.
-OnInterval = Callable[[float], None]
+# Told points that were written, of power or of usage, and the interval of the next ones.
+OnInterval = Callable[[Write, float], None]
 
 
 class Journal:
@@ -102,7 +102,7 @@ class Journal:
         if is_after_lost:
             self._lost_lines = 0
         if interval_s is not None:
-            self._on_interval(interval_s)
+            self._on_interval(write, interval_s)
 
     def _gather(self) -> tuple[Write, int]:
         """Return the next write, and how many of those that wait are in it: lines travel together."""

@@ -104,6 +104,11 @@ class Child:
         pid = self._process.pid
         return stacks.ask(pid) if pid is not None and self._process.is_alive() else None
 
+    @property
+    def pid(self) -> int | None:
+        """Its id; None before it has one."""
+        return self._process.pid
+
     def kill(self) -> None:
         """Kill it if it still runs; ``end`` waits for that."""
         self._process.kill()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import platform
 import time
 from collections.abc import Mapping
+from functools import partial
 
 from carbon_aware_trainer.energy import EnergyMonitor
 from redis_db import RedisDB
@@ -20,6 +21,7 @@ from work.recording import RunLog
 from work.rest import Rest
 from work.run_energy import RunEnergy
 from work.spool import FOLDER, Spool
+from work.usage import EVERY_S, RunUsage, UsageMeter, UsageWatch
 from work.writes import (
     Ending,
     EpochWrite,
@@ -29,6 +31,8 @@ from work.writes import (
     LinesWrite,
     PowerWrite,
     ReleaseWrite,
+    UsageWrite,
+    Write,
 )
 
 _ASKED: Mapping[Request | None, str] = {
@@ -46,11 +50,13 @@ class Recorder:
     ) -> None:
         self._lease = lease
         self._pue = settings.pue
+        self._data_dir = settings.data_dir
         self._sampler = sampler
         self._energy = RunEnergy(sampler, lease.run, pue=settings.pue)
+        self._usage: RunUsage | None = None
         self._rest = Rest(time.monotonic_ns())
         spool = Spool(settings.data_dir / FOLDER, lease)
-        self.journal = Journal(db, lease, spool, on_interval=self._energy.use_interval)
+        self.journal = Journal(db, lease, spool, on_interval=self._use_interval)
         self._log = RunLog(settings.data_dir / "results", lease.run_id, self._add_lines)
         if lease.run.started_at is not None:
             grid.keep_from(lease.run.started_at)
@@ -87,8 +93,16 @@ class Recorder:
         """Add to the run's log."""
         self._log.write(text)
 
-    def add_power(self, *, is_last: bool = False) -> None:
-        """Record the points of power that are due."""
+    def watch(self, pid: int | None, *, every_s: float = EVERY_S) -> None:
+        """Look from now on how busy the process is that trains, and its host; not that of a simulation."""
+        if pid is not None and not self._lease.run.simulated:
+            reader = partial(UsageMeter, pid, self._data_dir, lambda: self._sampler.gpu_facts)
+            self._usage = RunUsage(UsageWatch(reader, every_s=every_s), every_s=every_s)
+
+    def add_samples(self, *, is_last: bool = False) -> None:
+        """Record the points of power and of usage that are due."""
+        if self._usage is not None and (usage := self._usage.take_points(is_last=is_last)):
+            self.journal.add(UsageWrite(points=tuple(usage), interval_s=self._usage.interval_s))
         if points := self._energy.take_points(is_last=is_last):
             self.journal.add(PowerWrite(points=tuple(points), interval_s=self._energy.interval_s))
 
@@ -99,7 +113,7 @@ class Recorder:
 
         asked: what somebody wanted of the run. has_trained: there was a child, which used something.
         """
-        self.add_power(is_last=True)
+        self.add_samples(is_last=True)
         self.describe(self._energy.end())
         ending = self._end(ended, asked=asked, has_trained=has_trained, step=step)
         if has_trained and not self._lease.run.simulated:
@@ -121,7 +135,16 @@ class Recorder:
     def close(self) -> None:
         """Close the log file, and say that the run is trained no more."""
         self._energy.close()
+        if self._usage is not None:
+            self._usage.close()
         self._log.close()
+
+    def _use_interval(self, write: Write, interval_s: float) -> None:
+        """Take the next points at the interval that the store wants."""
+        if isinstance(write, PowerWrite):
+            self._energy.use_interval(interval_s)
+        elif self._usage is not None:
+            self._usage.interval_s = interval_s
 
     def _take_epoch(self, message: EpochEnded) -> None:
         attempt, num_epochs = self._lease.attempt, self._lease.num_epochs

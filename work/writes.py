@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, TypeAdapter
 
 from redis_db import RedisDB
-from schema import EpochResult, ExtraCost, Lease, PowerPoint, Record, RunError, Scalar, Status
+from schema import EpochResult, ExtraCost, Lease, PowerPoint, Record, RunError, Scalar, Status, UsagePoint
 
 
 class EpochWrite(Record):
@@ -46,6 +46,14 @@ class PowerWrite(Record):
     interval_s: float
 
 
+class UsageWrite(Record):
+    """How busy host and training were over time."""
+
+    kind: Literal["usage"] = "usage"
+    points: tuple[UsagePoint, ...]
+    interval_s: float
+
+
 class ReleaseWrite(Record):
     """The attempt is over; the run goes back to the queue, or where it was asked to go."""
 
@@ -65,7 +73,8 @@ class FinishWrite(Record):
 
 Ending = ReleaseWrite | FinishWrite
 Write = Annotated[
-    EpochWrite | ExtraWrite | FactsWrite | LinesWrite | PowerWrite | Ending, Field(discriminator="kind")
+    EpochWrite | ExtraWrite | FactsWrite | LinesWrite | PowerWrite | UsageWrite | Ending,
+    Field(discriminator="kind"),
 ]
 _write: TypeAdapter[Write] = TypeAdapter(Write)
 
@@ -81,7 +90,7 @@ def decode(line: str) -> Write:
 
 
 def make(write: Write, db: RedisDB, lease: Lease) -> float | None:
-    """Make a write under the fence of ``lease``; of points of power, return the interval of the next ones.
+    """Make a write under the fence of ``lease``; of points over time, return the interval of the next ones.
 
     Safe to repeat, but for lines. Raises LeaseLost when the run belongs to another attempt by now.
     """
@@ -96,6 +105,8 @@ def make(write: Write, db: RedisDB, lease: Lease) -> float | None:
             db.log.append(lease, lines)
         case PowerWrite(points=points, interval_s=interval_s):
             return db.power.append(lease, points, interval_s=interval_s)
+        case UsageWrite(points=points, interval_s=interval_s):
+            return db.usage.append(lease, points, interval_s=interval_s)
         case ReleaseWrite(reason=reason):
             db.queue.release(lease, reason=reason)
         case FinishWrite(status=status, reason=reason, error=error):

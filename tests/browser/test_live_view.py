@@ -14,7 +14,7 @@ from tests.browser.conftest import Stack, Witness, settle
 from tests.pictures import batch, picture, sample, text
 
 # Pixels of the chart that are not of its background, by column: which part of its width has a curve.
-_CURVE = """canvas => {
+CURVE_COLUMNS = """canvas => {
     const { width, height } = canvas;
     const pixels = canvas.getContext("2d").getImageData(0, 0, width, height).data;
     const color = getComputedStyle(document.documentElement).getPropertyValue("--curve").trim().slice(1);
@@ -48,7 +48,7 @@ def post(stack: Stack, body: dict[str, Any], path: str = "/rpc/batch_update") ->
 
 def curve(tab: Page) -> list[int]:
     """The columns of the chart that have a curve."""
-    columns: list[int] = tab.locator("#chart canvas").evaluate(_CURVE)
+    columns: list[int] = tab.locator("#chart canvas").evaluate(CURVE_COLUMNS)
     return columns
 
 

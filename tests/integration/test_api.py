@@ -292,23 +292,6 @@ def test_epochs_come_with_the_attempts_that_made_them(api: FlaskClient, db: Redi
     assert [attempt["worker"] for attempt in answer["attempts"]] == ["w"]
 
 
-def test_a_log_is_read_on_from_the_last_line_seen(api: FlaskClient, db: RedisDB) -> None:
-    iid = submit(api)
-    lease = claim(db)
-    db.log.append(lease, ["one", "two"])
-    lines = api.get(f"/api/runs/{iid}/log").get_json()["lines"]
-    db.log.append(lease, ["three"])
-    later = api.get(f"/api/runs/{iid}/log?after={lines[-1]['line_id']}").get_json()["lines"]
-
-    assert [line["text"] for line in lines] == ["one", "two"]
-    assert [line["text"] for line in later] == ["three"]
-
-
-@pytest.mark.parametrize("after", ["x", "-", "1-", "1%0a", "9" * 40, "٣"])
-def test_a_line_that_cannot_exist_is_refused(api: FlaskClient, after: str) -> None:
-    assert api.get(f"/api/runs/{submit(api)}/log?after={after}").status_code == 422
-
-
 def test_the_trainers_carry_the_schema_of_their_form(api: FlaskClient) -> None:
     first = api.get("/api/trainers").get_json()["trainers"][0]
     assert first["name"] == "cnn"

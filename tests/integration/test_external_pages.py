@@ -60,7 +60,14 @@ def test_the_page_of_an_external_run_shows_what_its_script_says(
     assert "Gaps are values that are NaN or infinite: train_loss (1)." in shown
     assert (metric(app, "Best accuracy"), metric(app, "Last loss")) == ("50.00 %", "2.5000")
     assert metric(app, "Energy") == "250 Wh"
-    assert [tab.label for tab in app.tabs] == ["Metrics", "Parameters", "Environment", "Log", "Notes"]
+    assert [tab.label for tab in app.tabs] == [
+        "Metrics",
+        "Parameters",
+        "Environment",
+        "Log",
+        "Notes",
+        "System",
+    ]
     frames = [frame.value for frame in app.dataframe]
     assert list(frames[0]["Metric"]) == ["energy_kwh", "train_loss", "val_accuracy", "val_loss"]
     assert dict(zip(frames[1]["Name"], frames[1]["Value"], strict=True))["lr"] == "0.1"

@@ -336,6 +336,7 @@ def test_retrying_all_failed_runs_does_not_stop_at_those_of_scripts(api: FlaskCl
 def test_the_root_leads_to_the_page(api: FlaskClient) -> None:
     reply = api.get("/")
     assert (reply.status_code, reply.headers["Location"]) == (302, "http://page.example:8501")
+    assert api.get("/api/page").get_json() == {"page_url": "http://page.example:8501"}
 
 
 def test_the_run_is_in_the_store_as_the_page_shows_it(api: FlaskClient, db: RedisDB) -> None:

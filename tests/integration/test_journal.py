@@ -35,7 +35,7 @@ def write_epoch(number: int, **changes: object) -> EpochWrite:
 
 
 def journal(db: RedisDB, lease: Lease, folder: Path) -> Journal:
-    return Journal(db, lease, Spool(folder, lease), on_interval=lambda _: None)
+    return Journal(db, lease, Spool(folder, lease), on_interval=lambda *_: None)
 
 
 def spool(lease: Lease, folder: Path, *writes: Write) -> Path:

@@ -8,7 +8,7 @@ import redis
 from errors import InvalidInput
 from redis_db import RedisDB
 from schema import Status
-from store.log import MAX_LINE_CHARACTERS, MAX_LINES
+from store.log import MAX_LINE_CHARACTERS, MAX_LINES, MOST_SEARCHED
 from tests.records import epoch, running
 
 
@@ -82,3 +82,63 @@ def test_every_change_of_a_run_is_an_event(db: RedisDB, raw: redis.Redis) -> Non
         *("submitted", "claimed", "released"),
         *("submitted", "claimed", "requeued"),
     ]
+
+
+def test_older_lines_are_read_from_the_oldest_one_seen(db: RedisDB) -> None:
+    lease = running(db)
+    db.log.append(lease, [str(number) for number in range(10)])
+    newest = db.log.list(lease.run_id, limit=3)
+    before = db.log.list(lease.run_id, before=newest[0].line_id, limit=4)
+    assert [line.text for line in before] == ["3", "4", "5", "6"]
+    first = db.log.list(lease.run_id)[0]
+    assert db.log.list(lease.run_id, before=first.line_id) == []
+    assert db.log.list(lease.run_id, before="0") == db.log.list(lease.run_id, before="00-0") == []
+    with pytest.raises(InvalidInput) as refused:
+        db.log.list(lease.run_id, before="x")
+    assert refused.value.details[0].field == "before"
+
+
+def test_a_search_finds_lines_whatever_their_capitals(db: RedisDB) -> None:
+    lease = running(db)
+    db.log.append(lease, ["Loss 1", "STRASSE", "accuracy 2", "loss * 3", "straße"])
+    found = db.log.search(lease.run_id, "LOSS")
+    assert [line.text for line in found.lines] == ["Loss 1", "loss * 3"]
+    assert found.older is None
+    assert found.newest == db.log.list(lease.run_id)[-1].line_id
+    assert [line.text for line in db.log.search(lease.run_id, "straße").lines] == ["STRASSE", "straße"]
+    assert [line.text for line in db.log.search(lease.run_id, " * ").lines] == ["loss * 3"]
+    assert db.log.search(lease.run_id, "nowhere").lines == []
+    assert db.log.search("another", "loss").newest is None
+
+
+def test_a_search_is_bounded_and_goes_on_where_it_stopped(db: RedisDB) -> None:
+    lease = running(db)
+    db.log.append(lease, ["needle", *["hay"] * MOST_SEARCHED, "needle too"])
+    first = db.log.search(lease.run_id, "needle")
+    assert [line.text for line in first.lines] == ["needle too"]
+    assert first.older is not None
+    second = db.log.search(lease.run_id, "needle", before=first.older)
+    assert [line.text for line in second.lines] == ["needle"]
+    assert second.older is None
+    pages: list[str] = []
+    older: str | None = None
+    while True:
+        page = db.log.search(lease.run_id, "hay", before=older, limit=300)
+        pages = [*[line.line_id for line in page.lines], *pages]
+        older = page.older
+        if older is None:
+            break
+    assert pages == [line.line_id for line in db.log.list(lease.run_id, limit=5_000) if line.text == "hay"]
+
+
+def test_a_search_follows_what_comes_later(db: RedisDB) -> None:
+    lease = running(db)
+    db.log.append(lease, ["a 1", "b"])
+    place = db.log.search(lease.run_id, "a").newest
+    assert db.log.search(lease.run_id, "a", after=place).newest == place
+    db.log.append(lease, ["b", *(f"a {number}" for number in range(2, 5)), "b"])
+    found = db.log.search(lease.run_id, "a", after=place, limit=2)
+    assert [line.text for line in found.lines] == ["a 2", "a 3"]
+    rest = db.log.search(lease.run_id, "a", after=found.newest)
+    assert [line.text for line in rest.lines] == ["a 4"]
+    assert rest.newest == db.log.list(lease.run_id)[-1].line_id

@@ -66,9 +66,12 @@ def test_runs_are_compared_by_id_and_by_the_newest_of_a_name(
     assert (found.metrics["loss"][ids[0]].best, found.metrics["loss"][ids[0]].last) == (0.1, 1.1)
     assert found.metrics["acc"][ids[2]].best == pytest.approx(0.6)
     assert list(found.missing) == ["exp9"]
-    address = f"{server.url}/compare?run={ids[0]}&run={ids[2]}"
-    assert found.page_url == address
-    assert address in capsys.readouterr().out
+    assert found.page_url == f"http://page.example:8501/compare?run={ids[0]}&run={ids[2]}"
+    assert found.page_url in capsys.readouterr().out
+    assert start("exp4").compare_experiments([ids[0]]).page_url == "http://page.example:8501/"
+    server.page_url = ""
+    older = start("exp5").compare_experiments(ids)
+    assert (older.page_url, len(older.names)) == (f"{server.url}/", 3)
 
 
 def test_the_machine_is_watched(start: Start, server: MonitorServer, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -93,7 +93,8 @@ def test_the_examples_are_run_as_they_stand(
     assert comparison.missing == {}
     assert comparison.names[runs["train"][-1].run_id] == "train"
     assert comparison.metrics["loss"][block.run_id].best == 0.01
-    assert comparison.page_url in capsys.readouterr().out
+    ids = "&".join(f"run={run_id}" for run_id in comparison.names)
+    assert f"http://127.0.0.1:8501/compare?{ids}\n" in capsys.readouterr().out
     assert list((tmp_path / "spool").iterdir()) == []
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import threading
 import time
 from pathlib import Path
 from typing import cast
@@ -13,6 +15,7 @@ from carbon_aware_trainer.records import Intensity, Reading
 from redis_db import RedisDB
 from schema import RunError
 from settings import Settings
+from tests.programs import wait_until
 from tests.records import running
 from work.charges import Yearly
 from work.messages import Ended
@@ -29,6 +32,42 @@ class SteadyMeter:
     def reading(self, start_ns: int, end_ns: int) -> Reading:
         span_s = (end_ns - start_ns) / 1e9
         return Reading(span_s, energy_j=360 * span_s, quality="measured")
+
+
+class ServerMeter(SteadyMeter):
+    """One of a host without a GPU."""
+
+    gpu_facts = None
+
+
+def test_a_run_is_recorded_with_how_busy_its_host_was(db: RedisDB, tmp_path: Path) -> None:
+    lease = running(db)
+    settings = Settings(data_dir=tmp_path)
+    recorder = Recorder(db, settings, lease, cast("EnergyMonitor", ServerMeter()), Yearly(INTENSITY))
+    recorder.watch(os.getpid(), every_s=0.2)
+
+    def is_recorded() -> bool:
+        recorder.add_samples()
+        assert recorder.journal.flush()
+        return bool(db.usage.list(lease.run_id))
+
+    wait_until(is_recorded, timeout_s=30)
+    recorder.close()
+    first = db.usage.list(lease.run_id)[0]
+    assert {"cpu_percent", "memory_percent", "disk_percent", "process_memory_mib"} <= first.values.keys()
+    assert not [name for name in first.values if name.startswith("gpu")]
+    assert first.values["process_memory_mib"] > 10
+
+
+def test_nothing_is_read_beside_a_simulation(db: RedisDB, tmp_path: Path) -> None:
+    lease = running(db)
+    simulated = lease.model_copy(update={"run": lease.run.model_copy(update={"simulated": True})})
+    meter = cast("EnergyMonitor", ServerMeter())
+    before = {thread.name for thread in threading.enumerate()}
+    recorder = Recorder(db, Settings(data_dir=tmp_path), simulated, meter, Yearly(INTENSITY))
+    recorder.watch(os.getpid(), every_s=0.01)
+    assert {thread.name for thread in threading.enumerate()} == before
+    recorder.close()
 
 
 @pytest.mark.parametrize("ended", [STOPPED, FAILED], ids=["stopped", "failed"])

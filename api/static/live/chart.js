@@ -1,8 +1,15 @@
-// The loss curve: it follows the newest points until somebody zooms in.
+// A curve: it follows the newest points until somebody zooms in.
 
 /* global uPlot */
 
 const FONT = "12px Inter, system-ui, sans-serif";
+
+// In so many digits as a mark needs: also a ten-millionth of something is not 0.
+function short(value) {
+  if (value === 0) return "0";
+  const size = Math.abs(value);
+  return size >= 1e-3 && size < 1e6 ? Number(value.toPrecision(6)).toLocaleString("en", { maximumFractionDigits: 6 }) : value.toExponential(2);
+}
 
 // Steps between the marks of an axis that counts.
 const WHOLE = Array.from({ length: 16 }, (_, power) => [1, 2, 5].map((step) => step * 10 ** power)).flat();
@@ -11,14 +18,21 @@ function color(name) {
   return getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 }
 
-export class LossChart {
-  constructor(place, onZoom) {
+export class Curve {
+  constructor(place, { x = "iteration", y = "loss", onZoom = () => {} }) {
     this.place = place;
     this.onZoom = onZoom;
+    this.labels = { x, y };
     this.data = [[], []];
     this.zoom = null;
-    new ResizeObserver(() => this.plot.setSize(this.size())).observe(place);
+    this.observer = new ResizeObserver(() => this.plot.setSize(this.size()));
+    this.observer.observe(place);
     this.build();
+  }
+
+  close() {
+    this.observer.disconnect();
+    this.plot.destroy();
   }
 
   // Again after a change of the theme: uPlot keeps the colours it was made with.
@@ -59,12 +73,12 @@ export class LossChart {
       scales: { x: { time: false } },
       cursor: { drag: { x: true, y: false } },
       axes: [
-        { ...axis, label: "iteration", labelSize: 20, size: 30, incrs: WHOLE },
-        { ...axis, label: "loss", labelSize: 20, size: 50 },
+        { ...axis, label: this.labels.x, labelSize: 20, size: 30, incrs: WHOLE },
+        { ...axis, ...(this.labels.y ? { label: this.labels.y, labelSize: 20 } : {}), size: 58, values: (_, marks) => marks.map(short) },
       ],
       series: [
-        { label: "iteration" },
-        { label: "loss", stroke: color("--curve"), width: 1.25, points: { show: false }, spanGaps: false },
+        { label: this.labels.x },
+        { label: this.labels.y || "value", value: (_, value) => (value == null ? "--" : short(value)), stroke: color("--curve"), width: 1.25, points: { show: false }, spanGaps: false },
       ],
       hooks: {
         setSelect: [

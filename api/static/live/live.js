@@ -1,11 +1,13 @@
 // The live page: draws once per frame whatever has come, and says how fresh it is.
 
-import { LossChart } from "./chart.js";
+import { Curve } from "./chart.js";
 import { Connection } from "./connection.js";
 import { Grids } from "./grids.js";
+import { MetricGrid } from "./metrics.js";
 import { LiveModel } from "./model.js";
 
 const STALE_S = 10;
+const ENDED = ["done", "failed", "cancelled"];
 const query = new URLSearchParams(location.search);
 const runId = query.get("run_id");
 const at = (id) => document.getElementById(id);
@@ -22,12 +24,19 @@ function applyTheme() {
 applyTheme();
 if (query.get("ticket")) document.documentElement.dataset.embedded = "";
 const grids = new Grids(at("tiles"), at("predictions"));
-const chart = new LossChart(at("chart"), (isZoomed) => {
-  at("unzoom").hidden = !isZoomed;
+const chart = new Curve(at("chart"), {
+  onZoom: (isZoomed) => {
+    at("unzoom").hidden = !isZoomed;
+  },
+});
+const metricGrid = new MetricGrid(at("metrics"), figure, (shown, all) => {
+  at("metrics-count").textContent = shown === all ? "" : `${shown} of ${all}`;
+  at("metrics-filter").hidden = all < 4;
 });
 preferred.addEventListener("change", () => {
   applyTheme();
   chart.build();
+  metricGrid.rebuild();
 });
 
 function count(number) {
@@ -74,11 +83,24 @@ function showRun() {
   at("run").textContent = parts.join(" · ");
 }
 
+// A script's run may have metrics alone: then there is no place for pictures that never come.
+function showMetrics(changed) {
+  const hasMetrics = model.metrics.size > 0;
+  at("metrics-section").hidden = !hasMetrics;
+  metricGrid.draw(model.metrics, changed, model.epochs.size > 0 ? "epoch" : "step");
+}
+
+function choosePlaces() {
+  const hasBatches = model.iterations.length > 0 || model.mosaic !== null;
+  document.documentElement.toggleAttribute("data-metrics-only", model.metrics.size > 0 && !hasBatches);
+}
+
 // What the connection and the producer are up to, in one word.
 function describe(ageS) {
   if (!isConnected) return model.state ? ["reconnecting", "reconnecting"] : ["connecting", "connecting"];
   if (model.isPaused) return ["paused", model.heldPoints ? `paused, ${count(model.heldPoints)} points held` : "paused"];
   if (model.isStoreAway) return ["away", "Redis is away"];
+  if (ENDED.includes(model.run?.status)) return ["ended", model.run.status];
   if (ageS === null) return ["waiting", "waiting for updates"];
   return ageS > STALE_S ? ["stale", "stale"] : ["live", "live"];
 }
@@ -94,10 +116,12 @@ function showFreshness(nowS) {
 
 function draw(timeMs) {
   const changed = model.advance();
+  if (changed.metrics) showMetrics(changed.metrics);
+  if (changed.metrics || changed.points || changed.mosaic) choosePlaces();
+  if (changed.points || changed.metrics?.size) drawnAt.push(timeMs);
   if (changed.points) {
     chart.draw(model.iterations, model.losses);
     at("empty").hidden = model.iterations.length > 0;
-    drawnAt.push(timeMs);
   }
   if (changed.state) showState(model.state);
   if (changed.mosaic) showMosaic(model.mosaic);
@@ -119,6 +143,10 @@ at("pause").addEventListener("click", () => {
   showFreshness(Date.now() / 1000);
 });
 at("unzoom").addEventListener("click", () => chart.unzoom());
+at("metrics-filter").addEventListener("input", () => {
+  metricGrid.filter = at("metrics-filter").value.trim().toLowerCase();
+  showMetrics(new Set());
+});
 if (runId) {
   at("title").textContent = `Live run ${runId.slice(0, 8)}`;
   document.title = `${at("title").textContent} · Wattle`;

@@ -2,6 +2,9 @@
 
 export const RING = 1024;
 
+// What of an epoch of a run of the queue is a metric.
+const EPOCH_METRICS = ["train_loss", "test_loss", "train_accuracy", "test_accuracy", "validation_loss", "validation_accuracy", "energy_kwh", "co2_g", "duration_s"];
+
 // A loss that is no number is a gap in the curve.
 function toPoint(loss) {
   return typeof loss === "number" ? loss : null;
@@ -15,6 +18,8 @@ export class LiveModel {
     this.mosaic = null;
     this.run = null;
     this.epochs = new Map();
+    this.metrics = new Map();
+    this.toldS = null;
     this.isPaused = false;
     this.queue = [];
     this.fresh = {};
@@ -38,6 +43,8 @@ export class LiveModel {
     if (message.type === "snapshot") {
       this.fresh = { mosaic: null, run: null, replaces: true };
       this.queue = [];
+    } else if (message.metrics || message.epochs) {
+      this.toldS = message.sent_at;
     }
     if (message.points) {
       const { iterations, losses } = message.points;
@@ -47,7 +54,34 @@ export class LiveModel {
     }
     if (message.mosaic) this.fresh.mosaic = message.mosaic;
     if (message.run) this.fresh.run = message.run;
+    for (const [name, series] of Object.entries(message.metrics ?? {})) this.keep(name, series);
     if (message.epochs) this.fresh.epochs = [...(this.fresh.epochs ?? []), ...message.epochs];
+  }
+
+  // Put points of a metric aside until they are shown: also while paused, no more than are shown.
+  keep(name, { steps, values }) {
+    this.fresh.metrics ??= new Map();
+    const points = steps.map((step, place) => [step, toPoint(values[place])]);
+    this.fresh.metrics.set(name, [...(this.fresh.metrics.get(name) ?? []), ...points].slice(-RING));
+  }
+
+  // Add points to the metrics, which are drawn by step, those of one step in the order in which they came. Returns
+  // the names of those that have changed.
+  releaseMetrics(fresh) {
+    const changed = new Set();
+    for (const [name, points] of fresh.metrics ?? []) {
+      const all = [...(this.metrics.get(name) ?? []), ...points].slice(-RING);
+      this.metrics.set(name, all.sort((one, other) => one[0] - other[0]));
+      changed.add(name);
+    }
+    const epochs = fresh.epochs ? [...this.epochs.values()].sort((one, other) => one.epoch - other.epoch).slice(-RING) : [];
+    for (const name of EPOCH_METRICS) {
+      const known = epochs.filter((epoch) => epoch[name] != null);
+      if (known.length === 0) continue;
+      this.metrics.set(name, known.map((epoch) => [epoch.epoch, epoch[name]]));
+      changed.add(name);
+    }
+    return changed;
   }
 
   // Show what has come. Returns which parts have changed; nothing does while paused.
@@ -59,13 +93,16 @@ export class LiveModel {
       this.iterations = [];
       this.losses = [];
       this.epochs = new Map();
+      this.metrics = new Map();
     }
     const hasPoints = this.release(fresh.replaces);
     if (fresh.state) this.state = fresh.state;
     if (fresh.mosaic !== undefined) this.mosaic = fresh.mosaic;
     if (fresh.run !== undefined) this.run = fresh.run;
     for (const epoch of fresh.epochs ?? []) this.epochs.set(epoch.epoch, epoch);
+    const metrics = this.releaseMetrics(fresh);
     return {
+      metrics: metrics.size > 0 || fresh.replaces === true ? metrics : null,
       points: hasPoints || fresh.replaces === true,
       state: fresh.state !== undefined,
       mosaic: fresh.mosaic !== undefined,
@@ -91,7 +128,7 @@ export class LiveModel {
 
   // How long ago the producer sent something, by the clock of the server; null before it has.
   ageS(nowS) {
-    const updated = (this.fresh.state ?? this.state)?.updated_at;
-    return updated == null ? null : Math.max(0, nowS - this.clockAheadS - updated);
+    const updated = Math.max((this.fresh.state ?? this.state)?.updated_at ?? 0, this.toldS ?? 0);
+    return updated === 0 ? null : Math.max(0, nowS - this.clockAheadS - updated);
   }
 }

@@ -1,0 +1,72 @@
+"""What the worker reads of a process and of its host."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from carbon_aware_trainer.records import GpuFacts
+from tests.programs import wait_until
+from work.usage import UsageMeter, UsageWatch
+
+BUSY = """
+import subprocess, sys, time
+held = bytearray(b"x" * (64 << 20))
+print("ready", flush=True)
+while True: pass
+"""
+PARENT = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {BUSY!r}])"
+
+
+@pytest.fixture
+def busy() -> Iterator[subprocess.Popen[str]]:
+    """A process whose child computes all the time and holds 64 MiB."""
+    with subprocess.Popen(
+        [sys.executable, "-c", PARENT], stdout=subprocess.PIPE, text=True, start_new_session=True
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        yield process
+        os.killpg(process.pid, signal.SIGKILL)
+
+
+def test_a_training_counts_with_its_children(busy: subprocess.Popen[str], tmp_path: Path) -> None:
+    meter = UsageMeter(busy.pid, tmp_path / "not there yet", lambda: None)
+    started_s = time.monotonic()
+    wait_until(lambda: time.monotonic() - started_s > 0.5, timeout_s=5)
+    found = meter.read()
+    assert 5 < found["process_cpu_percent"] < 160
+    assert 64 < found["process_memory_mib"] < 400
+    assert 0 < found["disk_percent"] <= 100
+    assert 0 < found["memory_percent"] <= 100
+    assert 0 < found["cpu_percent"] <= 100
+    assert all(value >= 0 for value in found.values())
+    assert not [name for name in found if "gpu" in name]
+
+
+def test_a_process_that_is_gone_has_no_figures(tmp_path: Path) -> None:
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    found = UsageMeter(ended.pid, tmp_path, lambda: None).read()
+    assert "cpu_percent" in found
+    assert not [name for name in found if "process" in name]
+
+
+def test_a_gpu_tells_what_its_driver_tells(busy: subprocess.Popen[str], tmp_path: Path) -> None:
+    facts = GpuFacts(name="H200", memory_used_bytes=3 << 20, utilisation=0.25, power_w=None, temperature_c=40)
+    found = UsageMeter(busy.pid, tmp_path, lambda: facts).read()
+    of_gpu = {name: value for name, value in found.items() if name.startswith("gpu")}
+    assert of_gpu == {"gpu0_percent": 25, "gpu0_memory_mib": 3, "gpu0_temperature_c": 40}
+
+
+def test_a_watch_reads_until_it_is_closed(busy: subprocess.Popen[str], tmp_path: Path) -> None:
+    watch = UsageWatch(lambda: UsageMeter(busy.pid, tmp_path, lambda: None), every_s=0.05)
+    wait_until(lambda: bool(watch.take()), timeout_s=20)
+    watch.close()
