@@ -12,8 +12,8 @@ from typing import Any, Self
 import httpx
 from websockets.sync.client import ClientConnection, connect
 
-from cli.redis_server import free_port
 from tests.pictures import batch
+from tests.ports import own_port
 from tests.programs import Programs, wait_until
 
 PATIENCE_S = 20.0
@@ -22,8 +22,8 @@ PATIENCE_S = 20.0
 class LiveBackend:
     """A backend on a free port."""
 
-    def __init__(self, programs: Programs, first_port: int = 15_700, **settings: object) -> None:
-        self.port = free_port(first_port)
+    def __init__(self, programs: Programs, **settings: object) -> None:
+        self.port = own_port()
         self.process = programs.start("backend.py", port=self.port, **settings)  # type: ignore[arg-type] # settings of any kind
         self.http = httpx.Client(base_url=f"http://127.0.0.1:{self.port}", trust_env=False, timeout=30)
         wait_until(self._is_ready, timeout_s=60, what=programs.output())

@@ -15,13 +15,18 @@ EMPTY: Mapping[str, str] = {}
 PLUGIN = ROOT / "tests" / "plugin"
 
 
-def wait_until(is_true: Callable[[], object], *, timeout_s: float = 60.0, what: str = "") -> None:
-    """Wait for a state of the world, bounded; never for a time."""
+def wait_until(
+    is_true: Callable[[], object], *, timeout_s: float = 60.0, what: str = "", every_s: float = 0.01
+) -> None:
+    """Wait for a state of the world, bounded; never for a time.
+
+    every_s: more where a look costs the machine much, as through the API, and the moment matters little.
+    """
     deadline = time.monotonic() + timeout_s
     while not is_true():
         if time.monotonic() > deadline:
             raise AssertionError(f"did not happen within {timeout_s} s: {what or is_true}")
-        time.sleep(0.01)
+        time.sleep(every_s)
 
 
 class Programs:

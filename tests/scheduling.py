@@ -13,8 +13,8 @@ from xdist.scheduler import LoadScopeScheduling
 
 # One Wattle and one Chromium for all of them.
 ONE_PROCESS_FOLDER = "tests/browser"
-# They take the ports that make demo takes.
-ONE_PROCESS_FILES = ("tests/fault/test_demo.py",)
+# The one takes the ports that make demo takes, the other has a worker that has trained.
+ONE_PROCESS_FILES = ("tests/fault/test_demo.py", "tests/fault/test_carbon_wishes.py")
 # Each of these starts programs of its own and takes long: whoever is free takes the next.
 SPREAD_FOLDER = "tests/fault"
 

@@ -19,6 +19,7 @@ from client import Client
 from errors import ApiUnavailable
 from redis_db import RedisDB
 from schema import HealthReply, Status
+from tests.ports import own_port
 
 ROOT = Path(__file__).resolve().parents[2]
 COMMANDS = {
@@ -34,9 +35,7 @@ class Backend:
     """A backend on a free port, started from a folder that is not the repository."""
 
     def __init__(self, command: list[str], redis_url: str, folder: Path) -> None:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
+        self.port = own_port()
         ours = {"WATTLE_REDIS_URL": redis_url, "WATTLE_PORT": str(self.port), "WATTLE_LEASE_S": "0.5"}
         ours["WATTLE_REQUEST_TIMEOUT_S"] = "1"
         self.process = subprocess.Popen(

@@ -23,7 +23,7 @@ def test_a_run_is_shown_from_the_moment_somebody_watches(store: RedisDB, program
     programs.start_worker()
     wait_until(lambda: store.runs.get(run_id).epochs_done >= 2, what=programs.output())
     assert store.live.list_newest(run_id)[1] == []
-    with LiveBackend(programs, 16_500) as backend, backend.watch(f"?run_id={run_id}") as watcher:
+    with LiveBackend(programs) as backend, backend.watch(f"?run_id={run_id}") as watcher:
         seen: list[int] = []
         mosaic = None
         while len(seen) < 50 or mosaic is None:

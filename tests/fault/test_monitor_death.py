@@ -14,12 +14,13 @@ from pathlib import Path
 
 import pytest
 
-from cli.redis_server import RedisServer, free_port
+from cli.redis_server import RedisServer
 from client import Client
 from errors import ApiUnavailable
 from redis_db import RedisDB
 from tests.monitor_memory import free_memory_below
 from tests.monitor_server import MonitorServer, Refusal, monitor_server
+from tests.ports import own_port
 from tests.programs import ROOT, Programs, wait_until
 
 pytestmark = pytest.mark.slow
@@ -154,7 +155,7 @@ def test_backend_dead_for_30_s_and_the_script_killed_after_it(
     scripts: list[Script],
 ) -> None:
     """The real backend under gunicorn, killed in mid-run; then the script, killed once and resumed."""
-    port = free_port(15_000)
+    port = own_port()
     url = f"http://127.0.0.1:{port}"
 
     def start_backend() -> subprocess.Popen[bytes]:

@@ -6,12 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from cli.redis_server import RedisServer, free_port
+from cli.redis_server import RedisServer
+from tests.ports import own_port
 from tests.programs import Programs, wait_until
 
 pytestmark = pytest.mark.slow
-
-FIRST_PORT = 23_000
 
 
 @pytest.mark.parametrize("program", ["backend", "worker"])
@@ -19,7 +18,7 @@ def test_a_program_warns_once_at_its_start(program: str, own_redis: RedisServer,
     programs = Programs(redis_url=own_redis.url, data_dir=tmp_path / "data")
     try:
         if program == "backend":
-            programs.start("backend.py", port=free_port(FIRST_PORT))
+            programs.start("backend.py", port=own_port())
         else:
             programs.start_worker()
         wait_until(lambda: "Set appendonly yes" in programs.output())

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import socket
-
 import httpx
 import pytest
 
@@ -12,6 +10,7 @@ from client import Client
 from errors import ApiError
 from schema import RunReply, Status
 from tests.fault.test_redis_death import kill
+from tests.ports import own_port
 from tests.programs import Programs, wait_until
 
 pytestmark = pytest.mark.slow
@@ -20,9 +19,7 @@ SILENT_S = 3.0
 
 @pytest.fixture
 def api_url(programs: Programs) -> str:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = own_port()
     programs.start("backend.py", port=port, silent_s=SILENT_S)
     url = f"http://127.0.0.1:{port}"
     wait_until(lambda: is_healthy(url), what="a backend")

@@ -209,14 +209,14 @@ def test_pings_are_answered_and_talk_is_not_heard(backend: LiveBackend) -> None:
 
 
 def test_two_backends_show_the_same(backend: LiveBackend, programs: Programs) -> None:
-    with LiveBackend(programs, backend.port + 1) as other, other.watch() as watcher:
+    with LiveBackend(programs) as other, other.watch() as watcher:
         watcher.next()
         backend.send(1, 16)
         assert watcher.next()["points"]["iterations"] == [1]
 
 
 def test_broadcasts_are_held_back_as_long_as_is_set(db: RedisDB, programs: Programs) -> None:
-    with LiveBackend(programs, 15_900, frame_delay_ms=700) as slow, slow.watch() as watcher:
+    with LiveBackend(programs, frame_delay_ms=700) as slow, slow.watch() as watcher:
         watcher.next()
         started_s = time.monotonic()
         slow.send(1)
@@ -229,7 +229,7 @@ def test_broadcasts_are_held_back_as_long_as_is_set(db: RedisDB, programs: Progr
 def test_viewers_do_not_hold_the_stop_up_and_are_told(
     db: RedisDB, programs: Programs, number: signal.Signals
 ) -> None:
-    backend = LiveBackend(programs, 16_100)
+    backend = LiveBackend(programs)
     watchers = [backend.watch() for _ in range(20)]
     for watcher in watchers:
         watcher.next()
@@ -251,7 +251,7 @@ def test_viewers_go_on_where_they_were_when_redis_was_away(tmp_path: Path) -> No
         server.start()
         programs = Programs(redis_url=server.url, data_dir=tmp_path / "data")
         try:
-            with LiveBackend(programs, 16_300) as backend, backend.watch() as watcher:
+            with LiveBackend(programs) as backend, backend.watch() as watcher:
                 backend.send(1)
                 watcher.until(lambda message: message["iteration"] == 1)
                 server.stop()

@@ -15,6 +15,7 @@ from tests.scheduling import scope_of
 FILES = (
     "browser/test_a.py",
     "browser/test_b.py",
+    "fault/test_carbon_wishes.py",
     "fault/test_demo.py",
     "fault/test_other.py",
     "unit/test_c.py",
@@ -51,7 +52,7 @@ def test_what_shares_a_browser_a_port_or_a_module_runs_in_one_process(tmp_path: 
     found = processes_of_tests(tmp_path)
     assert found.keys() == set(FILES)
     assert len(found["browser/test_a.py"] | found["browser/test_b.py"]) == 1
-    assert len(found["fault/test_demo.py"]) == 1
+    assert len(found["fault/test_carbon_wishes.py"]) == len(found["fault/test_demo.py"]) == 1
     assert len(found["unit/test_c.py"]) == 1
 
 

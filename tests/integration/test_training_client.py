@@ -35,7 +35,7 @@ def test_it_runs_twice_in_a_row_and_both_are_shown_whole(
 ) -> None:
     programs = Programs(redis_url=redis_url, data_dir=tmp_path)
     try:
-        with LiveBackend(programs, 17_000) as backend:
+        with LiveBackend(programs) as backend:
             url = f"http://127.0.0.1:{backend.port}{path}"
             for total in (60, 40):
                 ended = stream(
