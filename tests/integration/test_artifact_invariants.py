@@ -113,6 +113,7 @@ class Users:
             assert self.db.models.list_needed(run_id) <= places
         # Every file has a record or is noted, and no record is without its file.
         assert recorded <= self.files
+        assert not recorded & noted
         assert {file for file in self.files - recorded if file not in noted} == set()
         self._check_models()
 
