@@ -13,6 +13,8 @@ from training_monitor.journal import Journal
 from training_monitor.wire import pack_text
 
 NAME: Final = "histograms"
+# While the disk takes none.
+_MOST_ASIDE: Final = 1_000
 
 
 class HistogramLog:
@@ -29,6 +31,8 @@ class HistogramLog:
         """Keep one. Raises MonitorError when the spool is full, OSError when the disk fails."""
         if self.journal.size() > self._most_bytes:
             raise MonitorError("The spool is full (WATTLE_SPOOL_MIB); this histogram is lost.")
+        if len(self._aside) >= _MOST_ASIDE:
+            raise MonitorError("The disk of the spool takes nothing; this histogram is lost.")
         self._aside.append(pack_text(histogram))
         self.keep()
 

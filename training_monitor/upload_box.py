@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import logging
 import os
 import shutil
 from collections import deque
@@ -17,6 +18,8 @@ from pathlib import Path
 from typing import Any, BinaryIO, Final, Literal
 
 from training_monitor.errors import MonitorError
+
+log = logging.getLogger(__name__)
 
 Kind = Literal["file", "image", "graph", "checkpoint", "model"]
 WEIGHTS: Final = ("checkpoint", "model")
@@ -94,7 +97,8 @@ class UploadBox:
             self.folder.mkdir(mode=0o700, exist_ok=True)
             with path.open("xb") as stream:
                 write(stream)
-            self._commit(number, {"upload": asdict(upload)})
+                written = stream.tell()
+            self._commit(number, {"upload": asdict(upload), "size_bytes": written})
         except BaseException:
             self._sizes.pop(number, None)
             path.unlink(missing_ok=True)
@@ -114,15 +118,20 @@ class UploadBox:
         while self._waiting:
             number = self._waiting[0]
             try:
-                kept = json.loads(self._path(number, "json").read_bytes())
-                if "upload" in kept:
-                    item: Upload | Registration = Upload(**kept["upload"])
-                else:
-                    item = Registration(**kept["registration"])
-                return Waiting(number, item, self._path(number, "data"))
-            except (OSError, ValueError, TypeError, KeyError):
-                self.settle(number)  # the machine died while it was written
+                return self._read(number)
+            except (OSError, ValueError, TypeError, KeyError) as error:
+                # The machine died before its disk had all of it.
+                log.warning("A file that waited is lost path=%s: %s", self._path(number, "data"), error)
+                self.settle(number)
         return None
+
+    def _read(self, number: int) -> Waiting:
+        kept, data = json.loads(self._path(number, "json").read_bytes()), self._path(number, "data")
+        if "registration" in kept:
+            return Waiting(number, Registration(**kept["registration"]), data)
+        if (found := data.stat().st_size) != kept["size_bytes"]:
+            raise ValueError(f"it has {found} bytes, not {kept['size_bytes']}")
+        return Waiting(number, Upload(**kept["upload"]), data)
 
     def settle(self, number: int, version: int | None = None) -> None:
         """Forget the oldest, which the server has, as this version, or will never take."""

@@ -388,3 +388,20 @@ def test_a_missing_library_is_named(
     monitor.log_image("picture", b"\x89PNG\r\n\x1a\n" + bytes(8))
     monitor.finish()
     assert 'pip install "wattle[media]"' in caplog.text
+
+
+def test_a_file_that_a_crash_of_the_machine_cut_off_is_said_and_not_sent(
+    start: Start, server: MonitorServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    server.stop()
+    monitor = start()
+    assert monitor._spool is not None
+    for step in range(3):
+        monitor.save_checkpoint({"w": torch.ones(10)}, step)
+    first, second, _ = sorted((monitor._spool.folder / "uploads").glob("*.data"))
+    os.truncate(first, 20)
+    second.with_suffix(".json").write_bytes(b"\0\0")
+    server.start()
+    assert monitor.finish()
+    assert [file.query["step"] for file in server.only_run.files] == ["2"]
+    assert caplog.text.count("is lost") == 2
