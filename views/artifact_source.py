@@ -11,13 +11,13 @@ from pydantic import ValidationError
 from schema import (
     Artifact,
     ArtifactsReply,
-    Graph,
     HistogramSeries,
     Kind,
     LineageReply,
     ModelVersion,
     RunModelsReply,
 )
+from schema.artifacts import Graph
 from views.source import api
 
 _PAGE: Final = 200

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from schema import Graph
-from schema.artifacts import GraphNode
+from schema.artifacts import Graph, GraphNode
 from views import format as fmt
 from views.dot import Node
 

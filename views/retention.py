@@ -7,6 +7,7 @@ from typing import Final
 
 import pandas as pd
 import streamlit as st
+from pydantic import ValidationError
 
 from errors import ApiError
 from schema import RetentionPlan, RetentionPolicy
@@ -19,6 +20,8 @@ _REFUSED: Final = "retention:refused"
 _ROWS_WITHOUT_SCROLLING: Final = 10
 _TABLE_PX: Final = 420
 _PROJECT_DAYS: Final = 365
+# What the API takes of each.
+_MOST: Final = 10_000
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,8 @@ def show() -> None:
     if found.value is None:
         return
     wanted = _form(project, found.value)
+    if wanted is None:
+        return
     is_changed = wanted != found.value
     with st.container(horizontal=True, gap="small"):
         st.button(
@@ -99,48 +104,25 @@ def _choose_project() -> str:
     )
 
 
-def _form(project: str, policy: RetentionPolicy) -> RetentionPolicy:
-    """Draw the fields, and return what they say."""
+def _form(project: str, policy: RetentionPolicy) -> RetentionPolicy | None:
+    """Draw the fields and return what they say; None, with the reason, where that is no policy."""
     best, last, age = st.columns(3)
     with best.container(border=True, height="stretch"):
-        is_best = st.toggle("Keep the best", value=policy.keep_best is not None, key=f"best:{project}")
-        keep_best = st.number_input(
-            "How many of each run",
-            0,
-            10_000,
-            3 if policy.keep_best is None else policy.keep_best,
-            disabled=not is_best,
-            key=f"best_k:{project}",
-        )
+        keep_best = _number("Keep the best", "How many of each run", policy.keep_best, 3, f"best:{project}")
         metric = st.text_input(
             "By the metric",
             policy.metric,
             max_chars=250,
-            disabled=not is_best,
+            disabled=keep_best is None,
             key=f"metric:{project}",
-            help="As it was given with the file; where its name says loss or error, the lowest is the best.",
+            help="As it was given with the file. Where its name says loss or error, the lowest is the best; "
+            "a file without it stays.",
         )
     with last.container(border=True, height="stretch"):
-        is_last = st.toggle("Keep the last", value=policy.keep_last is not None, key=f"last:{project}")
-        keep_last = st.number_input(
-            "How many of each run",
-            0,
-            10_000,
-            1 if policy.keep_last is None else policy.keep_last,
-            disabled=not is_last,
-            key=f"last_k:{project}",
-        )
+        keep_last = _number("Keep the last", "How many of each run", policy.keep_last, 1, f"last:{project}")
     with age.container(border=True, height="stretch"):
-        is_old = st.toggle("Only what is old", value=policy.older_than_days is not None, key=f"old:{project}")
-        days = st.number_input(
-            "Older than (days)",
-            0,
-            36_500,
-            30 if policy.older_than_days is None else policy.older_than_days,
-            disabled=not is_old,
-            key=f"days:{project}",
-        )
-    is_empty = not (is_best or is_last or is_old)
+        days = _number("Only what is old", "Older than (days)", policy.older_than_days, 30, f"old:{project}")
+    is_empty = keep_best is None and keep_last is None and days is None
     is_active = st.toggle(
         "Apply it once a day",
         value=policy.is_active,
@@ -148,15 +130,23 @@ def _form(project: str, policy: RetentionPolicy) -> RetentionPolicy:
         key=f"active:{project}",
         help="Without it, files go only when somebody deletes them here.",
     )
-    wanted = RetentionPolicy(
-        keep_best=int(keep_best) if is_best else None,
-        metric=metric.strip() or policy.metric,
-        keep_last=int(keep_last) if is_last else None,
-        older_than_days=int(days) if is_old else None,
-        is_active=is_active and not is_empty,
-    )
+    given = {"keep_best": keep_best, "keep_last": keep_last, "older_than_days": days}
+    try:
+        wanted = RetentionPolicy(**given, metric=metric.strip(), is_active=is_active and not is_empty)
+    except ValidationError:
+        parts.field_error("A metric has a name of letters, digits and . _ / - only.")
+        return None
     st.markdown(f":material/info: {fmt.plain(sentence(wanted))}")
     return wanted
+
+
+def _number(question: str, label: str, value: int | None, usual: int, key: str) -> int | None:
+    """Ask whether a rule holds, and with which number; None when it does not."""
+    is_on = st.toggle(question, value=value is not None, key=f"is_{key}")
+    number = st.number_input(
+        label, 0, _MOST, usual if value is None else value, disabled=not is_on, key=f"number_{key}"
+    )
+    return int(number) if is_on else None
 
 
 def _save(project: str, policy: RetentionPolicy) -> None:

@@ -7,7 +7,8 @@ from typing import Literal
 import pandas as pd
 import streamlit as st
 
-from schema import Artifact, Graph, RunReply
+from schema import Artifact, RunReply
+from schema.artifacts import Graph
 from views import artifact_source, dot, layers, parts, source
 from views import format as fmt
 

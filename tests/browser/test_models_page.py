@@ -26,7 +26,7 @@ def test_a_checkpoint_is_registered_and_goes_into_production(
     tab.goto(f"/run?iid={iid}")
     settle(tab)
     with tab.expect_download() as download:
-        tab.get_by_role("button", name=re.compile("^Download")).click()
+        tab.get_by_role("button", name=re.compile("^Download ·")).click()
     assert download.value.suggested_filename == "weights-v1.safetensors"
     assert download.value.path().read_bytes() == safetensors()
 

@@ -4,7 +4,7 @@ from itertools import pairwise
 
 import pytest
 
-from schema import Graph
+from schema.artifacts import Graph
 from views import dot, layers
 
 

@@ -78,10 +78,15 @@ function draw(Plotly, root) {
     root.append(chart);
     followWidth(Plotly, chart);
   }
+  const style = getComputedStyle(root);
+  const look = ["--st-text-color", "--st-background-color"].map((name) => style.getPropertyValue(name)).join();
   figures.forEach((json, index) => {
+    const chart = root.children[index];
+    // The page is drawn every second, also when there is nothing new to see.
+    if (chart.wattleDrawn === look + json) return;
+    chart.wattleDrawn = look + json;
     // Parsing anew gives Plotly new arrays; with the same array object it would not redraw.
     const figure = JSON.parse(json);
-    const chart = root.children[index];
     chart.setAttribute("aria-label", figure.layout.title.text);
     chart.style.height = `${figure.layout.height + 2}px`;
     Plotly.react(chart, figure.data, themed(figure.layout, root), CONFIG);
