@@ -33,7 +33,7 @@ def programs(redis_url: str) -> Iterator[Programs]:
 
 @pytest.fixture(scope="module")
 def shared(programs: Programs) -> Iterator[LiveBackend]:
-    with LiveBackend(programs, 15_800) as started:
+    with LiveBackend(programs) as started:
         yield started
 
 

@@ -136,7 +136,7 @@ def test_tags_are_changed_on_the_page(open_page: Open, api_url: str, db: RedisDB
 
 def test_a_note_is_deleted_on_the_page(open_page: Open, api_url: str, db: RedisDB) -> None:
     run_id = begin(db)
-    notes = [db.external.add_note(run_id, text) for text in ("wrong", "right")]
+    notes = [db.external.add_note(run_id, text).note for text in ("wrong", "right")]
     app = open_page("run", api_url, iid=run_id)
     app.session_state[f"delete_note:{run_id}:{notes[0].note_id}"] = True
     app.run()
