@@ -355,9 +355,7 @@ class UsagePoint(Record):
     """How busy a run's host and its training were, on average, in the interval that ends at ``at``."""
 
     at: AwareDatetime
-    values: dict[str, Finite] = Field(
-        description="by what was read, with its unit in the name, such as cpu_percent; docs/worker.md"
-    )
+    values: dict[str, Finite] = Field(description="by name and unit, such as cpu_percent; docs/worker.md")
 
 
 class GpuState(Record):

@@ -10,6 +10,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from email.message import Message
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -227,12 +228,8 @@ def _handler_of(site: MonitorServer) -> type[BaseHTTPRequestHandler]:
 
         def do_POST(self) -> None:
             raw = self.rfile.read(int(self.headers["Content-Length"]))
-            if self.path.startswith("/api/artifacts/"):
-                self._reply("POST", (self.headers["Content-Type"], raw))
-                return
-            if self.headers.get("Content-Encoding") == "gzip":
-                raw = gzip.decompress(raw)
-            self._reply("POST", json.loads(raw, parse_constant=_no_constant))
+            is_file = self.path.startswith("/api/artifacts/")
+            self._reply("POST", (self.headers["Content-Type"], raw) if is_file else _parse(raw, self.headers))
 
         def _reply(self, method: str, body: Any) -> None:
             if not site.is_up:
@@ -261,6 +258,11 @@ def _handler_of(site: MonitorServer) -> type[BaseHTTPRequestHandler]:
                 self.close_connection = True
 
     return Handler
+
+
+def _parse(raw: bytes, headers: Message) -> Any:
+    plain = gzip.decompress(raw) if headers.get("Content-Encoding") == "gzip" else raw
+    return json.loads(plain, parse_constant=_no_constant)
 
 
 def _no_constant(name: str) -> Any:

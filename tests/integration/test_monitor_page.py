@@ -53,6 +53,20 @@ def runs_by_name(db: RedisDB) -> dict[str, list[Run]]:
     return found
 
 
+def expect_files(db: RedisDB, runs: dict[str, list[Run]]) -> None:
+    (files,) = runs["with_files"]
+    kept = [
+        (each.name, each.version, each.step) for each in db.artifacts.list(files.run_id, limit=10).artifacts
+    ]
+    assert sorted(kept) == [
+        (name, step + 1, step) for name in ("checkpoint.safetensors", "confusion_matrix") for step in range(3)
+    ]
+    (went_on,) = runs["goes_on"]
+    model = db.models.get("resnet50", 1)
+    assert (model.artifact.name, model.artifact.version) == ("checkpoint.safetensors", 3)
+    assert list(model.used_by) == [went_on.run_id]
+
+
 def test_the_examples_are_run_as_they_stand(
     db: RedisDB, api_url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -76,18 +90,8 @@ def test_the_examples_are_run_as_they_stand(
     assert energy.energy_kwh
     assert energy.energy_quality in ("measured", "estimated")
 
-    (files,) = runs["with_files"]
-    kept = [
-        (each.name, each.version, each.step) for each in db.artifacts.list(files.run_id, limit=10).artifacts
-    ]
-    assert sorted(kept) == [
-        (name, step + 1, step) for name in ("checkpoint.safetensors", "confusion_matrix") for step in range(3)
-    ]
+    expect_files(db, runs)
     assert names["weights"]["layer1.bias"].tolist() == [3.0] * 16
-    (went_on,) = runs["goes_on"]
-    model = db.models.get("resnet50", 1)
-    assert (model.artifact.name, model.artifact.version) == ("checkpoint.safetensors", 3)
-    assert list(model.used_by) == [went_on.run_id]
 
     comparison = names["comparison"]
     assert comparison.missing == {}
