@@ -44,7 +44,7 @@ $(PEERS)/.installed: bench/peers.txt
 
 # Three on two cores: a good third of the time, tests of programs wait for a lease, an outage or a clock.
 test: $(STAMP) browser
-	$(BIN)/python -m pytest --numprocesses 3 tests
+	$(BIN)/python -m pytest --numprocesses 2 tests
 
 lint: $(STAMP)
 	$(BIN)/ruff format --check .
