@@ -92,27 +92,22 @@ class TrainingMonitor(MediaCalls):
     ) -> None:
         """Begin a run, or go on with the one whose id is ``resume``.
 
-        params: nested mappings, a dataclass or a Namespace. energy: measure what each epoch uses, see
-        ``end_epoch``. api_url: else WATTLE_API_URL, else this host's port 5000.
-        all_ranks: report also from the other processes of a distributed training; else they do nothing.
+        params: nested mappings, a dataclass or a Namespace. energy: measure epochs, see ``end_epoch``.
+        api_url: else WATTLE_API_URL, else this host's port 5000. all_ranks: not rank 0 alone reports.
         With strict, raises MonitorError when the server does not answer or does not take the run.
         """
         self.api_url = (api_url or default_url()).rstrip("/")
         self._run_id = resume
-        if not all_ranks and (rank := find_rank()):
-            self._points = self._lines = self._acts = Silence(
-                f"this process has rank {rank}, and that with rank 0 reports the run.", level=logging.DEBUG
-            )
-            self._is_finished = True
+        if not all_ranks and self._leaves_to_first(find_rank()):
             return
         self._silence("there is nowhere to keep what is logged.")
         self._system = SystemWatch(self._take, every_s=SYSTEM_EVERY_S)
-        stated = {"name": experiment_name, "project": project_name} | ({"resume": resume} if resume else {})
+        stated: dict[str, Any] = {"name": experiment_name, "project": project_name}
         try:
             if energy:
                 self._energy = self._guarded(self._open_energy)
-            experiment = {**stated, "params": to_json(params or {}), "tags": list(tags)}
-            self._open(Path(spool_dir or default_folder()), experiment, is_strict=strict)
+            stated |= {"params": to_json(params or {}), "tags": list(tags)} | _resuming(resume)
+            self._open(Path(spool_dir or default_folder()), stated, is_strict=strict)
         except Exception as error:  # the outer edge: monitoring must never end a training
             if strict:
                 raise
@@ -330,6 +325,15 @@ class TrainingMonitor(MediaCalls):
             log.warning("The monitor could not do that: %s: %s", type(error).__name__, error)
             return None
 
+    def _leaves_to_first(self, rank: int) -> bool:
+        """Be silent where this is not the first process of a distributed training; False where it is."""
+        if not rank:
+            return False
+        reason = f"this process has rank {rank}, and that with rank 0 reports the run."
+        self._points = self._lines = self._acts = Silence(reason, level=logging.DEBUG)
+        self._is_finished = True
+        return True
+
     def _leave_to_parent(self) -> None:
         """In a forked process: the run, its files and its memory are the parent's."""
         self._is_finished = True
@@ -338,6 +342,10 @@ class TrainingMonitor(MediaCalls):
         if self._spool is not None:
             self._spool.close()
             self._spool = None
+
+
+def _resuming(run_id: str | None) -> dict[str, str]:
+    return {"resume": run_id} if run_id else {}
 
 
 def _tag(key: str, value: object) -> str:

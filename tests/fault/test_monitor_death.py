@@ -156,14 +156,7 @@ def test_backend_dead_for_30_s_and_the_script_killed_after_it(
     """The real backend under gunicorn, killed in mid-run; then the script, killed once and resumed."""
     port = free_port(15_000)
     url = f"http://127.0.0.1:{port}"
-
-    def start_backend() -> subprocess.Popen[bytes]:
-        command = ("-m", "gunicorn", "--config", "gunicorn.conf.py", "backend:create_app()")
-        backend = programs.start(*command, port=port)
-        wait_until(lambda: is_healthy(url), what="the backend is healthy")
-        return backend
-
-    backend = start_backend()
+    backend = start_backend(programs, port)
     scripts.append(first := Script(tmp_path, url, "0"))
     wait_until(lambda: first.logged > 1_000 and store.runs.list().runs)
     (run,) = store.runs.list().runs
@@ -177,7 +170,7 @@ def test_backend_dead_for_30_s_and_the_script_killed_after_it(
     assert stored() == sent, "it is away"
     assert before > 2_000, "the loop went on"
     logged_by_first = first.kill() if moment == "the outage lasts" else 0
-    start_backend()
+    start_backend(programs, port)
     if moment == "it is being sent":
         wait_until(lambda: stored() > sent, what="some of the outage")
     elif moment == "all of the outage is sent":
@@ -192,6 +185,13 @@ def test_backend_dead_for_30_s_and_the_script_killed_after_it(
 
     assert len(store.runs.list().runs) == 1
     check_points(store, run.run_id, logged_by_first, logged_by_second)
+
+
+def start_backend(programs: Programs, port: int) -> subprocess.Popen[bytes]:
+    command = ("-m", "gunicorn", "--config", "gunicorn.conf.py", "backend:create_app()")
+    backend = programs.start(*command, port=port)
+    wait_until(lambda: is_healthy(f"http://127.0.0.1:{port}"), what="the backend is healthy")
+    return backend
 
 
 def check_points(store: RedisDB, run_id: str, first: int, second: int) -> None:
