@@ -32,6 +32,7 @@ from api.live_stage import LiveStage
 from api.metrics import metrics
 from api.models import models
 from api.registry import registry
+from api.retention import retention
 from api.runs import runs
 from api.state import State, attach, state_of
 from api.totals import totals
@@ -56,6 +57,7 @@ BLUEPRINTS = (
     carbon,
     models,
     registry,
+    retention,
     accounts,
     totals,
     alerts,
@@ -111,7 +113,7 @@ def start_housekeeping(app: APIFlask) -> Housekeeper:
         planning=planning,
         alerting=state.alerting,
         silence=Silence(settings.silent_s),
-        keeping=ArtifactKeeper(state.db, settings.effective_artifact_url),
+        keeping=ArtifactKeeper(state.db, settings),
     )
     housekeeper.start()
     return housekeeper

@@ -30,6 +30,7 @@ from store.metrics import MetricLimits, Metrics, Span
 from store.models import Models, NewModel
 from store.power import Power
 from store.queue import Queue
+from store.retention import Retention
 from store.runs import Runs
 from store.workers import Workers
 
@@ -60,6 +61,7 @@ class RedisDB:
         self.external = External(self._connection, keys)
         self.metrics = Metrics(self._connection, keys)
         self.models = Models(self._connection, keys)
+        self.retention = Retention(self._connection, keys)
         self.histograms = Histograms(self._connection, keys)
         self.artifacts = Artifacts(self._connection, keys)
         self.accounts = Accounts(self._connection, keys)

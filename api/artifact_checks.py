@@ -12,7 +12,8 @@ from pydantic import ValidationError
 
 from api.images import BROKEN, JPEG, MOST_SCANS, SCAN, read_size
 from errors import FieldError, InvalidInput
-from schema import ArtifactQuery, Graph
+from schema import ArtifactQuery
+from schema.artifacts import Graph
 from trainers.artifact_files import Written
 from trainers.safetensors_header import check_safetensors
 

@@ -1,4 +1,4 @@
-"""Deletes files of artifacts that have no record: what a killed upload or a cut-off deletion has left."""
+"""Deletes files that nobody needs: what a killed upload has left, and once a day what policies say."""
 
 from __future__ import annotations
 
@@ -8,9 +8,11 @@ import time
 from collections.abc import Callable
 from typing import Final
 
+from api.retaining import Retaining
 from api.uploads import LIMIT_S
 from errors import StoreUnavailable
 from redis_db import RedisDB
+from settings import Settings
 from trainers.artifact_files import ArtifactFiles
 
 log = logging.getLogger(__name__)
@@ -18,21 +20,25 @@ log = logging.getLogger(__name__)
 # Nobody writes to a file for longer than LIMIT_S.
 OLD_S: Final = 2 * LIMIT_S
 RHYTHM_S: Final = 60.0
+DAY_S: Final = 86_400.0
 
 
 class ArtifactKeeper:
     """Looks once a minute, in a thread of its own: the place may hang."""
 
-    def __init__(self, db: RedisDB, url: str, *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, db: RedisDB, settings: Settings, *, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._db = db
-        self._files = ArtifactFiles(url)
+        self._files = ArtifactFiles(settings.effective_artifact_url)
+        self._retaining = Retaining(db, settings)
         self._clock = clock
         self._next_s = clock()
         self._thread: threading.Thread | None = None
 
     def begin(self) -> None:
         """Begin a round if one is due and nobody else does it, without waiting for it."""
-        if self._clock() < self._next_s or (self._thread and self._thread.is_alive()):
+        if self._clock() < self._next_s or self.is_busy:
             return
         self._next_s = self._clock() + RHYTHM_S
         if not self._db.locks.acquire("artifacts", ttl_s=RHYTHM_S / 2):
@@ -51,8 +57,19 @@ class ArtifactKeeper:
             self._db.artifacts.settle(file)
             log.info("deleted a file without a record file=%s", file)
 
+    def sweep_and_retain(self) -> None:
+        """Do all that is due; policies are applied by whoever is the first on a day."""
+        self.sweep()
+        if self._db.locks.acquire("retention", ttl_s=DAY_S):
+            self._retaining.apply_active()
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether a round is under way."""
+        return self._thread is not None and self._thread.is_alive()
+
     def _round(self) -> None:
         try:
-            self.sweep()
+            self.sweep_and_retain()
         except StoreUnavailable as error:
-            log.warning("files without a record are looked for later: %s", error)
+            log.warning("files that nobody needs are looked for later: %s", error)

@@ -158,5 +158,5 @@ def _answer_cors(headers: Headers, origins: frozenset[str]) -> None:
     headers.add("Vary", "Origin")
     if _origin() in origins:
         headers["Access-Control-Allow-Origin"] = request.headers["Origin"]
-        headers["Access-Control-Allow-Methods"] = "GET, POST, DELETE"
+        headers["Access-Control-Allow-Methods"] = "GET, POST, PUT, DELETE"
         headers["Access-Control-Allow-Headers"] = "Content-Type, Idempotency-Key"

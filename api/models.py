@@ -13,7 +13,8 @@ from api.body import reply
 from api.runs import get_known_run
 from api.state import settings
 from errors import NotFound
-from schema import ModelFile, ModelName, ModelReply, ModelsReply, Run, SavedModel, Status
+from schema import ModelFile, ModelName, ModelReply, ModelsReply, Run, Status
+from schema.registry import SavedModel
 from trainers.cards import Card
 from trainers.saved_models import CARD_FILE, MODEL_FILE, NAMES, STATE_DICT_FILE, SavedModels, open_models
 

@@ -19,19 +19,16 @@ from errors import InvalidInput, NotFound
 from redis_db import NewModel
 from schema import (
     Artifact,
-    InputsRequest,
     LineageReply,
     ModelArtifact,
-    ModelRequest,
     ModelVersion,
     ModelVersionsReply,
     Record,
     Run,
     RunModelsReply,
     Stage,
-    StageRequest,
 )
-from schema.registry import MAX_VERSION, MODEL_PATTERN
+from schema.registry import MAX_VERSION, MODEL_PATTERN, InputsRequest, ModelRequest, StageRequest
 
 registry = APIBlueprint("registry", __name__, tag="Model registry")
 

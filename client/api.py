@@ -15,6 +15,7 @@ from client.artifacts import ArtifactCalls
 from client.connection import segment
 from client.histograms import HistogramCalls
 from client.models import ModelCalls
+from client.retention import RetentionCalls
 from schema import (
     AccountReply,
     Action,
@@ -55,7 +56,7 @@ from schema import (
 ExtraField = Literal["in_update", "sparkline"]
 
 
-class Client(AlertCalls, ArtifactCalls, HistogramCalls, ModelCalls):
+class Client(AlertCalls, ArtifactCalls, HistogramCalls, ModelCalls, RetentionCalls):
     """The API at one address. Safe to share between threads; nothing is retried.
 
     Every method raises ApiUnavailable when no usable answer came, and ApiRefused when the API said no.

@@ -38,7 +38,6 @@ from schema.artifacts import (
     Artifact,
     ArtifactQuery,
     ArtifactsReply,
-    Graph,
     Kind,
 )
 from schema.carbon import (
@@ -112,7 +111,7 @@ from schema.grid import (
     ZoneReply,
     ZonesReply,
 )
-from schema.histograms import Histogram, HistogramSeries, HistogramsReply, HistogramsRequest
+from schema.histograms import HistogramSeries, HistogramsReply, HistogramsRequest
 from schema.live import (
     DEFAULT_VIEW,
     BatchUpdate,
@@ -166,18 +165,13 @@ from schema.records import (
     Worker,
 )
 from schema.registry import (
-    InputsRequest,
     LineageNode,
     LineageReply,
     ModelArtifact,
-    ModelRequest,
     ModelVersion,
     ModelVersionsReply,
     RunModelsReply,
-    SavedModel,
     Stage,
-    StageChange,
-    StageRequest,
 )
 from schema.replies import (
     EpochsReply,
@@ -193,6 +187,11 @@ from schema.replies import (
     TrainersReply,
     TrainReply,
     TrainRequest,
+)
+from schema.retention import (
+    RetentionPlan,
+    RetentionPolicy,
+    RetentionReply,
 )
 from schema.routing import can_take, planned_queue, requirement_queue
 from schema.values import Record
@@ -260,15 +259,12 @@ __all__ = [
     "ForecastPoint",
     "ForecastReply",
     "GpuState",
-    "Graph",
     "HealthReply",
-    "Histogram",
     "HistogramSeries",
     "HistogramsReply",
     "HistogramsRequest",
     "HistoryReply",
     "InUpdate",
-    "InputsRequest",
     "IntensityReply",
     "IntensityValue",
     "Kind",
@@ -297,7 +293,6 @@ __all__ = [
     "ModelFile",
     "ModelName",
     "ModelReply",
-    "ModelRequest",
     "ModelStore",
     "ModelVersion",
     "ModelVersionsReply",
@@ -327,6 +322,9 @@ __all__ = [
     "RerunRequest",
     "ResetReply",
     "ResetRequest",
+    "RetentionPlan",
+    "RetentionPolicy",
+    "RetentionReply",
     "RuleRequest",
     "RuleState",
     "RulesReply",
@@ -337,7 +335,6 @@ __all__ = [
     "RunOptions",
     "RunReply",
     "RunsReply",
-    "SavedModel",
     "SavedWeek",
     "SavingsReply",
     "Scalar",
@@ -345,8 +342,6 @@ __all__ = [
     "SortField",
     "SpanEnergy",
     "Stage",
-    "StageChange",
-    "StageRequest",
     "StatedLine",
     "Status",
     "StatusRequest",

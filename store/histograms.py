@@ -10,7 +10,8 @@ from typing import Final
 import numpy as np
 
 from errors import NotFound
-from schema import BatchReply, Histogram, HistogramSeries, HistogramsRequest
+from schema import BatchReply, HistogramSeries, HistogramsRequest
+from schema.histograms import Histogram
 from store.connection import Argument, Connection
 from store.keys import Keys
 from store.metrics import MAX_SESSIONS

@@ -52,6 +52,7 @@ TEMPLATES: Final = {
     "model_facts": "models:facts",
     "model_order": "models:order",
     "model_used": "models:used:<model>",
+    "retention": "projects:retention",
     "external": "runs:external",
     "named": "runs:named:<key>",
     "by_time": "runs:by:time_added",

@@ -10,6 +10,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from email.message import Message
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -223,12 +224,8 @@ def _handler_of(site: MonitorServer) -> type[BaseHTTPRequestHandler]:
 
         def do_POST(self) -> None:
             raw = self.rfile.read(int(self.headers["Content-Length"]))
-            if self.path.startswith("/api/artifacts/"):
-                self._reply("POST", (self.headers["Content-Type"], raw))
-                return
-            if self.headers.get("Content-Encoding") == "gzip":
-                raw = gzip.decompress(raw)
-            self._reply("POST", json.loads(raw, parse_constant=_no_constant))
+            is_file = self.path.startswith("/api/artifacts/")
+            self._reply("POST", (self.headers["Content-Type"], raw) if is_file else _parse(self.headers, raw))
 
         def _reply(self, method: str, body: Any) -> None:
             if not site.is_up:
@@ -257,6 +254,12 @@ def _handler_of(site: MonitorServer) -> type[BaseHTTPRequestHandler]:
                 self.close_connection = True
 
     return Handler
+
+
+def _parse(headers: Message, raw: bytes) -> Any:
+    if headers.get("Content-Encoding") == "gzip":
+        raw = gzip.decompress(raw)
+    return json.loads(raw, parse_constant=_no_constant)
 
 
 def _no_constant(name: str) -> Any:

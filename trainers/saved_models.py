@@ -59,6 +59,10 @@ class SavedModels:
         """Delete the models. Raises OSError when something is left."""
         self._folder.clear(lambda name: name in NAMES)
 
+    def delete(self, name: ModelName) -> None:
+        """Delete one of the models. Raises OSError."""
+        self._folder.delete(name)
+
     def open(self, name: ModelName, file: str) -> BinaryIO:
         """Open a file of a model. Raises OSError when it is not there."""
         return self._folder.open(name, file)

@@ -15,6 +15,7 @@ from client import Client
 from errors import ApiUnavailable
 from redis_db import RedisDB
 from schema import ExperimentRequest
+from settings import Settings
 from tests.programs import Programs, wait_until
 
 pytestmark = pytest.mark.slow
@@ -129,7 +130,7 @@ def test_what_a_killed_backend_left_half_written_is_swept(backend: Backend) -> N
     assert len(backend.files()) == 1
     assert backend.names() == []
     backend.store.artifacts._connection.call("ZINCRBY", "artifacts:unsettled", -OLD_S - 1, unsettled(backend))
-    ArtifactKeeper(backend.store, backend.place).sweep()
+    ArtifactKeeper(backend.store, Settings(artifact_url=backend.place)).sweep()
     assert backend.files() == []
 
 

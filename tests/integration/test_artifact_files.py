@@ -15,8 +15,9 @@ import pytest
 import redis
 
 from api.artifact_keeping import OLD_S, ArtifactKeeper
-from errors import StoreUnavailable
-from redis_db import RedisDB
+from errors import Conflict, StoreUnavailable
+from redis_db import NewFile, RedisDB
+from schema import ArtifactQuery, ExperimentRequest
 from store.artifacts import Artifacts
 from tests.artifact_place import BYTES, Place
 from tests.weights import safetensors
@@ -136,7 +137,7 @@ def test_deleting_a_run_deletes_its_artifacts_and_says_so_before(place: Place) -
     assert place.api.delete(path, content_type=JSON).get_json() == told
     assert place.files() == []
     assert place.send("a", b"1").status_code == 404
-    ArtifactKeeper(place.db, place.settings.effective_artifact_url).sweep()
+    ArtifactKeeper(place.db, place.settings).sweep()
     assert place.raw.zcard("artifacts:unsettled") == 0
 
 
@@ -152,7 +153,7 @@ def test_a_file_whose_record_was_never_made_is_swept_once_it_is_old(
         broken.setattr(Artifacts, "record", die)
         assert place.send("a", b"22").status_code == 503
     assert sorted(path.stat().st_size for path in place.files()) == [1, 2]
-    keeper = ArtifactKeeper(place.db, place.settings.effective_artifact_url)
+    keeper = ArtifactKeeper(place.db, place.settings)
     keeper.sweep()
     assert len(place.files()) == 2
     (file,) = place.raw.zrange("artifacts:unsettled", 0, -1)
@@ -184,7 +185,7 @@ def test_a_file_that_was_taken_for_a_leftover_gets_no_record(place: Place) -> No
     def sweep() -> None:
         (file,) = place.raw.zrange("artifacts:unsettled", 0, -1)
         place.raw.zadd("artifacts:unsettled", {str(file): 1})
-        ArtifactKeeper(place.db, place.settings.effective_artifact_url).sweep()
+        ArtifactKeeper(place.db, place.settings).sweep()
 
     reply = place.stream(Gate(sweep), (1 << 20) + 1)
     assert reply.status_code in (409, 503)
@@ -206,3 +207,34 @@ def test_the_same_file_from_many_at_once_is_one_version(place: Place) -> None:
         thread.join()
     assert sorted(replies) == [(200, 1)] * 7 + [(201, 1)]
     assert len(place.files()) == 1
+
+
+def test_a_record_that_is_asked_for_again_because_its_answer_was_lost_keeps_its_file(db: RedisDB) -> None:
+    run_id = db.external.begin(ExperimentRequest(name="a")).run.run_id
+    new = NewFile("a/artifacts/b/1", 3, "0" * 64, BYTES)
+    db.artifacts.begin(run_id, new.file, 3, most_bytes=10)
+    first = db.artifacts.record(run_id, "b", ArtifactQuery(), new, most_bytes=10)
+    assert db.artifacts.record(run_id, "b", ArtifactQuery(), new, most_bytes=10) == first
+    assert first.is_new
+    other = NewFile("a/artifacts/b/2", 3, "0" * 64, BYTES)
+    db.artifacts.begin(run_id, other.file, 3, most_bytes=10)
+    assert not db.artifacts.record(run_id, "b", ArtifactQuery(), other, most_bytes=10).is_new
+
+
+def test_a_file_that_is_to_be_deleted_gets_no_record(db: RedisDB) -> None:
+    run_id = db.external.begin(ExperimentRequest(name="a")).run.run_id
+    new = NewFile("a/artifacts/b/1", 3, "0" * 64, BYTES)
+    db.artifacts.begin(run_id, new.file, 3, most_bytes=10)
+    assert db.artifacts.condemn(older_than_s=3_600) == []
+    assert db.artifacts.condemn(older_than_s=0) == [new.file]
+    with pytest.raises(Conflict, match="leftover"):
+        db.artifacts.record(run_id, "b", ArtifactQuery(), new, most_bytes=10)
+    assert db.artifacts.condemn(older_than_s=3_600) == [new.file]
+
+
+def test_an_empty_file_is_one_too_and_can_be_deleted(place: Place) -> None:
+    url = place.send("a", b"").get_json()["url"]
+    with place.api.get(url) as file:
+        assert (file.status_code, file.data) == (200, b"")
+    assert place.api.delete(url, content_type=JSON).status_code == 204
+    assert (place.files(), place.records()) == ([], 0)

@@ -13,7 +13,7 @@ import pytest
 import redis
 
 from redis_db import RedisDB
-from tests.artifact_place import Place
+from tests.artifact_place import BYTES, Place
 from tests.pictures import bomb, picture
 from tests.weights import graph, safetensors
 

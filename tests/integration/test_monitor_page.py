@@ -76,25 +76,27 @@ def test_the_examples_are_run_as_they_stand(
     assert energy.energy_kwh
     assert energy.energy_quality in ("measured", "estimated")
 
-    (files,) = runs["with_files"]
-    kept = [
-        (each.name, each.version, each.step) for each in db.artifacts.list(files.run_id, limit=10).artifacts
-    ]
-    assert sorted(kept) == [
-        (name, step + 1, step) for name in ("checkpoint.safetensors", "confusion_matrix") for step in range(3)
-    ]
     assert names["weights"]["layer1.bias"].tolist() == [3.0] * 16
-    (went_on,) = runs["goes_on"]
-    model = db.models.get("resnet50", 1)
-    assert (model.artifact.name, model.artifact.version) == ("checkpoint.safetensors", 3)
-    assert list(model.used_by) == [went_on.run_id]
-
+    check_files(db, runs["with_files"][0], runs["goes_on"][0])
     comparison = names["comparison"]
     assert comparison.missing == {}
     assert comparison.names[runs["train"][-1].run_id] == "train"
     assert comparison.metrics["loss"][block.run_id].best == 0.01
     assert comparison.page_url in capsys.readouterr().out
     assert list((tmp_path / "spool").iterdir()) == []
+
+
+def check_files(db: RedisDB, run: Run, next_run: Run) -> None:
+    """What a run of the page has kept, and that the next one began with it."""
+    kept = [
+        (each.name, each.version, each.step) for each in db.artifacts.list(run.run_id, limit=10).artifacts
+    ]
+    assert sorted(kept) == [
+        (name, step + 1, step) for name in ("checkpoint.safetensors", "confusion_matrix") for step in range(3)
+    ]
+    model = db.models.get("resnet50", 1)
+    assert (model.artifact.name, model.artifact.version) == ("checkpoint.safetensors", 3)
+    assert list(model.used_by) == [next_run.run_id]
 
 
 class Network(nn.Module):

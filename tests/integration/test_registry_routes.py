@@ -232,12 +232,24 @@ def test_what_is_no_model_is_refused_and_changes_nothing(
     ):
         request = {"name": "net", "run_id": iid, "artifact": "w", **body}
         assert api.post("/api/models", json=request).status_code == status, body
+    assert sorted(raw.keys("*")) == before
+
+
+def test_what_a_run_cannot_have_begun_with_is_refused(api: FlaskClient, raw: redis.Redis) -> None:
+    iid = begin(api)
+    before = sorted(raw.keys("*"))
     for models in (["net:1"], ["net"], ["net:0"], [":1"], ["a/b:1"], [], ["net:1"] * 101, "net:1", [1]):
         reply = api.post(f"/api/experiments/{iid}/inputs", json={"models": models})
         assert reply.status_code == (404 if models == ["net:1"] else 422), models
         if models:
             begun = api.post("/api/experiments", json={"name": "b", "from_models": models})
             assert begun.status_code in (404, 422), models
+    assert sorted(raw.keys("*")) == before
+
+
+def test_a_version_that_there_is_not_and_a_stage_that_is_none_are_refused(api: FlaskClient) -> None:
+    iid = begin(api)
+    weights(api, iid)
     for path in ("net/1", "net/0", "a%2fb/1", f"{'x' * 101}/1", "net/99999999999999999999"):
         assert api.get(f"/api/models/{path}/file").status_code == 404
         assert api.delete(f"/api/models/{path}", content_type=JSON).status_code in (404, 405)
@@ -253,5 +265,4 @@ def test_what_is_no_model_is_refused_and_changes_nothing(
     ]
     for wrong in wrongs:
         assert api.post("/api/models/net/1/stage", json=wrong).status_code == 422
-    of_runs = {key for key in raw.keys("*") if not str(key).startswith("models:")}
-    assert of_runs == {*before, f"run:{iid}:models"}
+    assert api.get("/api/models").get_json()["models"][0]["stage"] == "candidate"

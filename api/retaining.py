@@ -1,0 +1,139 @@
+"""The weights of a project's ended runs: what its retention policy would delete, and its deletion."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from collections.abc import Iterator, Sequence
+from typing import Final, get_args
+
+from api.retention_rules import Weights, choose_deletes
+from errors import Conflict, NotFound
+from redis_db import RedisDB
+from schema import ModelName, RetentionPlan, RetentionPolicy, RetentionReply, Run, Status
+from schema.retention import RetentionDelete
+from settings import Settings
+from trainers.artifact_files import ArtifactFiles
+from trainers.saved_models import MODEL_FILE, open_models
+
+log = logging.getLogger(__name__)
+
+MAX_DELETES: Final = 1_000
+_RUNS_AT_ONCE: Final = 500
+_MOST_WEIGHTS: Final = 10_000
+
+
+class Retaining:
+    """Plans and applies policies; works also where no request is answered."""
+
+    def __init__(self, db: RedisDB, settings: Settings) -> None:
+        self._db = db
+        self._model_url = settings.effective_model_url
+        self._files = ArtifactFiles(settings.effective_artifact_url)
+
+    def plan(self, project: str, policy: RetentionPolicy) -> RetentionPlan:
+        """Say what a policy would delete now; the same again has the same token."""
+        now, kept, deletes = self._db.now(), 0, list[tuple[Weights, str]]()
+        for run in self._ended_runs(project):
+            own = self._weights_of(run)
+            chosen = choose_deletes(own, policy, now=now)[: MAX_DELETES - len(deletes)]
+            deletes += chosen
+            kept += len(own) - len(chosen)
+        shown = [
+            RetentionDelete(
+                run_id=one.run_id, name=one.name, version=one.version, size_bytes=one.size_bytes, why=why
+            )
+            for one, why in deletes
+        ]
+        named = [[one.run_id, one.name, one.version, one.sha256] for one, _ in deletes]
+        return RetentionPlan(
+            token=hashlib.sha256(json.dumps([project, named]).encode()).hexdigest(),
+            deletes=shown,
+            size_bytes=sum(one.size_bytes for one in shown),
+            kept=kept,
+        )
+
+    def apply(self, plan: RetentionPlan) -> RetentionReply:
+        """Delete what a plan names; what a model has come to need since stays, and is told."""
+        deleted, left = list[RetentionDelete](), list[str]()
+        for one in plan.deletes:
+            try:
+                self._delete(one)
+            except (Conflict, NotFound, OSError) as error:
+                left.append(f"{one.name} of run {one.run_id}: {error}")
+                continue
+            deleted.append(one)
+            log.info(
+                "retention deleted weights run_id=%s name=%s version=%s", one.run_id, one.name, one.version
+            )
+        return RetentionReply(
+            deleted=len(deleted), size_bytes=sum(one.size_bytes for one in deleted), left=left
+        )
+
+    def apply_active(self) -> None:
+        """Apply the policies that are applied once a day."""
+        for project, policy in self._db.retention.list_active().items():
+            done = self.apply(self.plan(project, policy))
+            log.info("retention project=%s deleted=%d left=%d", project, done.deleted, len(done.left))
+
+    def _ended_runs(self, project: str) -> Iterator[Run]:
+        cursor = None
+        while True:
+            page = self._db.runs.list(project=project, limit=_RUNS_AT_ONCE, cursor=cursor)
+            yield from (run for run in page.runs if run.status.is_final)
+            cursor = page.cursor
+            if cursor is None:
+                return
+
+    def _weights_of(self, run: Run) -> Sequence[Weights]:
+        page = self._db.artifacts.list(run.run_id, kinds=("checkpoint", "model"), limit=_MOST_WEIGHTS)
+        needed = self._db.models.list_needed(run.run_id)
+        sent = [
+            Weights(
+                run_id=run.run_id,
+                name=one.name,
+                version=one.version,
+                size_bytes=one.size_bytes,
+                sha256=one.sha256,
+                metrics=one.metrics,
+                created_at=one.created_at,
+                is_needed=f"{one.name}:{one.version}" in needed,
+            )
+            for one in page.artifacts
+        ]
+        return [*sent, *self._saved_of(run, needed)]
+
+    def _saved_of(self, run: Run, needed: frozenset[str]) -> Iterator[Weights]:
+        """Yield the saved models of a run of the queue; none where their place cannot be read."""
+        if run.status is not Status.DONE or run.is_external or run.simulated:
+            return
+        try:
+            cards = open_models(self._model_url, run.run_id).list_cards()
+        except OSError as error:
+            log.warning("models of a run cannot be read run_id=%s: %s", run.run_id, error)
+            return
+        for card in cards:
+            if facts := card.files.get(MODEL_FILE):
+                yield Weights(
+                    run_id=run.run_id,
+                    name=card.model,
+                    version=None,
+                    size_bytes=facts.size_bytes,
+                    sha256=facts.sha256,
+                    metrics=card.metrics.model_dump(exclude_none=True),
+                    created_at=card.created_at,
+                    is_needed=f"saved:{card.model}" in needed,
+                )
+
+    def _delete(self, one: RetentionDelete) -> None:
+        """Delete weights. Raises Conflict where a model needs them, OSError where their place fails."""
+        if one.version is not None:
+            file = self._db.artifacts.delete(one.run_id, one.name, one.version)
+            self._files.delete(file)
+            self._db.artifacts.settle(file)
+            return
+        if f"saved:{one.name}" in self._db.models.list_needed(one.run_id):
+            raise Conflict("a model needs it.")
+        name = next(name for name in get_args(ModelName) if name == one.name)
+        open_models(self._model_url, one.run_id).delete(name)

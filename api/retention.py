@@ -1,0 +1,69 @@
+"""The retention of weights by project: a policy, what it would delete, and its deletion."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from apiflask import APIBlueprint
+from flask import Response
+from pydantic import TypeAdapter, ValidationError
+
+from api.body import reply
+from api.retaining import Retaining
+from api.state import db, settings
+from errors import Conflict, NotFound
+from schema import NoBody, RetentionPlan, RetentionPolicy, RetentionReply
+from schema.records import Project
+from schema.retention import ApplyRequest
+
+retention = APIBlueprint("retention", __name__, tag="Retention")
+
+_PROJECT: Final[TypeAdapter[str]] = TypeAdapter(Project)
+
+
+@retention.get("/api/projects/<project>/retention")
+@retention.output(RetentionPolicy)
+def get_retention(project: str) -> Response:
+    """Answer the policy of a project; one that deletes nothing where nobody set one."""
+    return reply(db().retention.get(_check_project(project)))
+
+
+@retention.put("/api/projects/<project>/retention")
+@retention.input(RetentionPolicy, arg_name="body")
+@retention.output(RetentionPolicy)
+def set_retention(project: str, body: RetentionPolicy) -> Response:
+    """Replace the policy of a project. It deletes nothing until it is applied, by hand or once a day."""
+    db().retention.put(_check_project(project), body)
+    return reply(body)
+
+
+@retention.post("/api/projects/<project>/retention/plan")
+@retention.input(NoBody, arg_name="body")
+@retention.output(RetentionPlan)
+def plan_retention(project: str, body: NoBody) -> Response:  # noqa: ARG001 - it is empty
+    """Answer what the policy of a project would delete now, and delete nothing."""
+    name = _check_project(project)
+    return reply(Retaining(db(), settings()).plan(name, db().retention.get(name)))
+
+
+@retention.post("/api/projects/<project>/retention/apply")
+@retention.input(ApplyRequest, arg_name="body")
+@retention.output(RetentionReply)
+def apply_retention(project: str, body: ApplyRequest) -> Response:
+    """Delete exactly what a plan named. 409 when the policy would delete something else by now."""
+    name = _check_project(project)
+    retaining = Retaining(db(), settings())
+    plan = retaining.plan(name, db().retention.get(name))
+    if plan.token != body.token:
+        raise Conflict(
+            "What the policy would delete has changed since that plan, so nothing was deleted. Look at a new "
+            "plan."
+        )
+    return reply(retaining.apply(plan))
+
+
+def _check_project(project: str) -> str:
+    try:
+        return _PROJECT.validate_python(project)
+    except ValidationError as error:
+        raise NotFound(f"There is no project {project[:80]!r}: none can be called that.") from error
