@@ -145,10 +145,10 @@ class MonitorServer:
             return {"status": "ok"}
         if path == "/api/models":
             return self._register(body, key)
-        if path == "/api/experiments":
-            return self._create(body, key) if method == "POST" else self._list(params)
         if path == "/api/page":
             return {"page_url": self.page_url} if self.page_url else Refusal(404, "There is no such route.")
+        if path == "/api/experiments":
+            return self._create(body, key) if method == "POST" else self._list(params)
         run = self.runs.get(parts[2])
         if run is None:
             return Refusal(404, f"There is no run {parts[2]}.")
@@ -229,7 +229,7 @@ def _handler_of(site: MonitorServer) -> type[BaseHTTPRequestHandler]:
         def do_POST(self) -> None:
             raw = self.rfile.read(int(self.headers["Content-Length"]))
             is_file = self.path.startswith("/api/artifacts/")
-            self._reply("POST", (self.headers["Content-Type"], raw) if is_file else _parse(raw, self.headers))
+            self._reply("POST", (self.headers["Content-Type"], raw) if is_file else _parse(self.headers, raw))
 
         def _reply(self, method: str, body: Any) -> None:
             if not site.is_up:
@@ -260,9 +260,10 @@ def _handler_of(site: MonitorServer) -> type[BaseHTTPRequestHandler]:
     return Handler
 
 
-def _parse(raw: bytes, headers: Message) -> Any:
-    plain = gzip.decompress(raw) if headers.get("Content-Encoding") == "gzip" else raw
-    return json.loads(plain, parse_constant=_no_constant)
+def _parse(headers: Message, raw: bytes) -> Any:
+    if headers.get("Content-Encoding") == "gzip":
+        raw = gzip.decompress(raw)
+    return json.loads(raw, parse_constant=_no_constant)
 
 
 def _no_constant(name: str) -> Any:

@@ -338,7 +338,7 @@ class TrainingMonitor(MediaCalls):
         """In a forked process: the run, its files and its memory are the parent's."""
         self._is_finished = True
         self._silence("this process was forked; give it a monitor of its own, with resume=<run id>.")
-        self._energy = self._files = None
+        self._energy = None
         if self._spool is not None:
             self._spool.close()
             self._spool = None

@@ -13,6 +13,7 @@ from api.guard import LIMITS
 from api.shapes import SHAPES, Bound, Shape, check_shape
 from errors import InvalidInput
 from schema.external import MAX_LINES_AT_ONCE
+from schema.histograms import MAX_BINS, MAX_HISTOGRAMS
 from schema.live import MAX_SAMPLES
 from settings import Settings
 
@@ -76,6 +77,8 @@ def test_the_largest_bodies_are_within_their_shapes() -> None:
     points = {"steps": [1] * 50, "values": ["NaN"] * 50, "times": [0] * 50}
     samples = [{**sample, "confidence": 0.5}] * MAX_SAMPLES
     update = {"iteration": 1, "loss": 1, "batch_size": 1, "delay_ms": 1, "run_id": "a", "samples": samples}
+    histogram = {"name": words, "step": 1, "time": 1, "edges": [1.5] * (MAX_BINS + 1)}
+    histogram |= {"counts": [1] * MAX_BINS, "nonfinite": 1}
     largest = {
         "metrics.record_points": {
             "session": "s",
@@ -83,6 +86,11 @@ def test_the_largest_bodies_are_within_their_shapes() -> None:
             "points": {f"m{n}": points for n in range(2_000)},
         },
         "metrics.append_log": {"session": "s", "seq": 1, "lines": [line] * MAX_LINES_AT_ONCE},
+        "histograms.record_histograms": {
+            "session": "s",
+            "seq": 1,
+            "histograms": [histogram] * MAX_HISTOGRAMS,
+        },
         "live.update_batch": update,
     }
     for endpoint, shape_of in SHAPES.items():
