@@ -61,7 +61,9 @@ class Retaining:
             try:
                 self._delete(one)
             except (Conflict, NotFound, OSError) as error:
-                left.append(f"{one.name} of run {one.run_id}: {error}")
+                # Not where on the server it is, which an OSError would say.
+                reason = error.strerror or type(error).__name__ if isinstance(error, OSError) else str(error)
+                left.append(f"{one.name} of run {one.run_id}: {reason}")
                 continue
             deleted.append(one)
             log.info(

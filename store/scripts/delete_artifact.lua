@@ -14,9 +14,11 @@ for i = 2, #models, 2 do
   end
 end
 local record = cjson.decode(stored)
+-- Not -size: Lua writes that of 0 as "-0", which Redis does not take.
+local change = string.format("%.0f", 0 - record.size_bytes)
 redis.call("HDEL", KEYS[1], ARGV[1])
 redis.call("ZREM", KEYS[4], ARGV[1])
-redis.call("HINCRBY", KEYS[2], "bytes", string.format("%.0f", -record.size_bytes))
+redis.call("HINCRBY", KEYS[2], "bytes", change)
 redis.call("HDEL", KEYS[2], "same:" .. ARGV[2])
 redis.call("ZADD", KEYS[3], -1, record.file)
 return 1

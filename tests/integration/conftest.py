@@ -25,6 +25,7 @@ STORE_TESTS: Final = frozenset(
         "accounts",
         "alert_delivery",
         "alert_rules",
+        "artifact_invariants",
         "carbon_outcomes",
         "carbon_store",
         "controls",

@@ -15,8 +15,9 @@ import pytest
 import redis
 
 from api.artifact_keeping import OLD_S, ArtifactKeeper
-from errors import StoreUnavailable
-from redis_db import RedisDB
+from errors import Conflict, StoreUnavailable
+from redis_db import NewFile, RedisDB
+from schema import ArtifactQuery, ExperimentRequest
 from store.artifacts import Artifacts
 from tests.artifact_place import BYTES, Place
 from tests.weights import safetensors
@@ -206,3 +207,34 @@ def test_the_same_file_from_many_at_once_is_one_version(place: Place) -> None:
         thread.join()
     assert sorted(replies) == [(200, 1)] * 7 + [(201, 1)]
     assert len(place.files()) == 1
+
+
+def test_a_record_that_is_asked_for_again_because_its_answer_was_lost_keeps_its_file(db: RedisDB) -> None:
+    run_id = db.external.begin(ExperimentRequest(name="a")).run.run_id
+    new = NewFile("a/artifacts/b/1", 3, "0" * 64, BYTES)
+    db.artifacts.begin(run_id, new.file, 3, most_bytes=10)
+    first = db.artifacts.record(run_id, "b", ArtifactQuery(), new, most_bytes=10)
+    assert db.artifacts.record(run_id, "b", ArtifactQuery(), new, most_bytes=10) == first
+    assert first.is_new
+    other = NewFile("a/artifacts/b/2", 3, "0" * 64, BYTES)
+    db.artifacts.begin(run_id, other.file, 3, most_bytes=10)
+    assert not db.artifacts.record(run_id, "b", ArtifactQuery(), other, most_bytes=10).is_new
+
+
+def test_a_file_that_is_to_be_deleted_gets_no_record(db: RedisDB) -> None:
+    run_id = db.external.begin(ExperimentRequest(name="a")).run.run_id
+    new = NewFile("a/artifacts/b/1", 3, "0" * 64, BYTES)
+    db.artifacts.begin(run_id, new.file, 3, most_bytes=10)
+    assert db.artifacts.condemn(older_than_s=3_600) == []
+    assert db.artifacts.condemn(older_than_s=0) == [new.file]
+    with pytest.raises(Conflict, match="leftover"):
+        db.artifacts.record(run_id, "b", ArtifactQuery(), new, most_bytes=10)
+    assert db.artifacts.condemn(older_than_s=3_600) == [new.file]
+
+
+def test_an_empty_file_is_one_too_and_can_be_deleted(place: Place) -> None:
+    url = place.send("a", b"").get_json()["url"]
+    with place.api.get(url) as file:
+        assert (file.status_code, file.data) == (200, b"")
+    assert place.api.delete(url, content_type=JSON).status_code == 204
+    assert (place.files(), place.records()) == ([], 0)

@@ -132,7 +132,7 @@ def test_an_allowed_origin_may_ask_and_write(friendly_api: FlaskClient) -> None:
         "/train", json={"num_epochs": 1}, headers={"Origin": FRIEND, "Sec-Fetch-Site": "cross-site"}
     )
     assert (asked.status_code, wrote.status_code) == (204, 201)
-    assert asked.headers["Access-Control-Allow-Methods"] == "GET, POST, DELETE"
+    assert asked.headers["Access-Control-Allow-Methods"] == "GET, POST, PUT, DELETE"
     assert asked.headers["Access-Control-Allow-Headers"] == "Content-Type, Idempotency-Key"
     assert wrote.headers["Access-Control-Allow-Origin"] == FRIEND
     assert "Origin" in wrote.headers["Vary"]

@@ -38,6 +38,28 @@ def test_a_file_of_a_set_is_replaced_and_everything_is_cleared(folder: Folder) -
         folder.open("best", "a")
 
 
+def test_a_file_that_is_added_piece_by_piece_is_there_as_a_whole_or_not_at_all(folder: Folder) -> None:
+    def add_half() -> None:
+        with folder.add("a~b", "1") as stream:
+            stream.write(b"half")
+            raise EOFError
+
+    with pytest.raises(EOFError):
+        add_half()
+    assert folder.measure("a~b") == 0
+    with folder.add("a~b", "1") as stream:
+        stream.write(b"whole")
+        stream.seek(0)
+        assert (stream.read(), folder.list_names() in ([], ["a~b"])) == (b"whole", True)
+        with pytest.raises(OSError, match="1"):
+            folder.open("a~b", "1")
+    assert folder.read("a~b", "1") == b"whole"
+    folder.remove("a~b", "2")
+    folder.remove("a~b", "1")
+    folder.remove("a~b", "1")
+    assert folder.measure("a~b") == 0
+
+
 def test_what_a_killed_process_of_the_same_number_left_is_in_nobody_s_way(tmp_path: Path) -> None:
     leftover = tmp_path / "run1" / f".best.{os.getpid()}"
     leftover.mkdir(parents=True)
