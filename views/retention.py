@@ -40,8 +40,8 @@ def show() -> None:
     )
     project = _choose_project()
     found = source.fetch("retention", lambda: retention_calls.get_policy(project), of=project)
-    parts.silence_banner(found.problem)
     if found.value is None:
+        parts.silence_banner(found.problem)
         return
     wanted = _form(project, found.value)
     if wanted is None:
