@@ -51,7 +51,7 @@ def reasons_of(store: RedisDB, run_id: str) -> list[str | None]:
 def forkserver_of(worker: subprocess.Popen[bytes]) -> psutil.Process:
     """The process that forks the worker's children."""
     children = psutil.Process(worker.pid).children()
-    return next(child for child in children if "multiprocessing.forkserver" in " ".join(child.cmdline()))
+    return next(child for child in children if "multiprocessing.forkserver" in command_of(child))
 
 
 def child_of(worker: subprocess.Popen[bytes]) -> psutil.Process:
@@ -64,6 +64,14 @@ def child_of(worker: subprocess.Popen[bytes]) -> psutil.Process:
 
     wait_until(look, what="a training child")
     return found[0]
+
+
+def command_of(process: psutil.Process) -> str:
+    """Return its command line; nothing once it has ended."""
+    try:
+        return " ".join(process.cmdline())
+    except psutil.NoSuchProcess:
+        return ""
 
 
 def has_ended(process: psutil.Process) -> bool:

@@ -17,6 +17,7 @@ from pydantic import JsonValue
 
 from redis_db import RedisDB
 from schema import EpochResult, Status, Worker
+from tests.fault.acts import command_of
 from tests.programs import Programs, wait_until
 
 pytestmark = pytest.mark.slow
@@ -184,8 +185,7 @@ def test_codecarbons_process_dies_with_the_worker_that_started_it(programs: Prog
 
     def find() -> list[psutil.Process]:
         children = psutil.Process(worker.pid).children()
-        living = [child for child in children if child.status() != psutil.STATUS_ZOMBIE]
-        return [child for child in living if "codecarbon_process" in " ".join(child.cmdline())]
+        return [child for child in children if "codecarbon_process" in command_of(child)]
 
     wait_until(find, what="CodeCarbon is started")
     (process,) = find()

@@ -18,6 +18,7 @@ from carbon_aware_trainer.energy.host import Sample
 from carbon_aware_trainer.energy.sample_log import LogWriter
 from carbon_aware_trainer.energy.sampler import Election
 from tests.fake_hardware import FakeGpu, FakeNvml
+from tests.fault.acts import command_of
 from tests.programs import wait_until
 
 
@@ -73,9 +74,7 @@ def test_a_codecarbon_of_a_sampler_that_fails_is_ended(
     (tmp_path / "codecarbon" / "bell" / "full").mkdir(parents=True)
     with EnergyMonitor(MeterOptions(folder=tmp_path, choice="codecarbon")):
         wait_until(lambda: len(started) > 2)
-    assert not [
-        child for child in psutil.Process().children() if "codecarbon_process" in str(child.cmdline())
-    ]
+    assert not [child for child in psutil.Process().children() if "codecarbon_process" in command_of(child)]
 
 
 def count_calls(monkeypatch: pytest.MonkeyPatch, name: str) -> list[str]:
