@@ -46,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         server.start()
         programs = Programs(redis_url=server.url, data_dir=Path(folder) / "data")
         try:
-            with LiveBackend(programs, 15_400) as backend:
+            with LiveBackend(programs) as backend:
                 url = f"http://127.0.0.1:{backend.port}"
                 drawn = _watch_in_browser(url, seconds, browser)
                 crowd = _watch_in_crowd(backend, url, seconds)

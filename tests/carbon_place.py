@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import torch
 from pydantic import JsonValue
@@ -36,7 +37,7 @@ class Place:
         self.data_dir = data_dir
         self.file = data_dir / "grid.json"
         self.set_grid({"DE": [(FOREVER, DIRTY)], "FR": [(FOREVER, DIRTY)]})
-        self.settings = {
+        self.settings: dict[str, Any] = {
             "carbon_model": "cached", "carbon_file": self.file, "carbon_stale_s": 8, "zone": "DE",
             "lease_s": 3, "port": port,
         }  # fmt: skip
