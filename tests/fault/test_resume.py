@@ -82,6 +82,7 @@ def stop_after(
 
 
 # A run survives five lost leases, so ten kills take two runs.
+@pytest.mark.timeout(400)  # seven trainings and six workers, on a machine that may be busy
 @pytest.mark.parametrize(("kind", "draw"), [(signal.SIGKILL, 1), (signal.SIGKILL, 2), (signal.SIGTERM, 3)])
 def test_a_run_that_is_stopped_at_random_steps_ends_with_the_same_weights(
     store: RedisDB, programs: Programs, tmp_path: Path, kind: signal.Signals, draw: int
