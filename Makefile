@@ -42,7 +42,6 @@ $(PEERS)/.installed: bench/peers.txt
 	$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check --requirement bench/peers.txt
 	touch $@
 
-# Three on two cores: a good third of the time, tests of programs wait for a lease, an outage or a clock.
 test: $(STAMP) browser
 	$(BIN)/python -m pytest --numprocesses 2 tests
 
