@@ -93,6 +93,13 @@ class Alerting(Protocol):
         """Begin a round of the rules if one is due, without waiting for it."""
 
 
+class Writing(Protocol):
+    """What keeps a file of results up to date."""
+
+    def begin(self) -> None:
+        """Begin to write it if something has changed, without waiting for it."""
+
+
 class Silence:
     """Ends runs whose scripts fell silent; only a program that hears scripts has one.
 
@@ -170,8 +177,10 @@ class Housekeeper:
         planning: Planning,
         alerting: Alerting,
         silence: Silence,
+        writing: Writing,
     ) -> None:
         self._stop = threading.Event()
+        self._writing = writing
         self._rhythm_s = rhythm_s(lease_s)
         self._tick = partial(
             tick,
@@ -196,6 +205,8 @@ class Housekeeper:
     def _run(self) -> None:
         is_away = False
         while not self._stop.wait(self._rhythm_s):
+            # It meets an outage by itself, in its own thread.
+            self._writing.begin()
             try:
                 self._tick()
                 is_away = False

@@ -17,6 +17,7 @@ from store.controls import Controls
 from store.encoding import to_time
 from store.events import Events
 from store.external import External
+from store.finished import Finished
 from store.fitness import Fitness
 from store.intensities import Intensities
 from store.keys import Keys, check_queue
@@ -55,6 +56,7 @@ class RedisDB:
         self.controls = Controls(self._connection, keys)
         self.runs = Runs(self._connection, keys)
         self.external = External(self._connection, keys)
+        self.finished = Finished(self._connection, keys)
         self.metrics = Metrics(self._connection, keys)
         self.accounts = Accounts(self._connection, keys)
         self.carbon = Carbon(self._connection, keys)

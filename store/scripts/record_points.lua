@@ -142,4 +142,7 @@ for _, name in ipairs({"energy_kwh", "co2_g"}) do
   end
 end
 add_totals(run_id, ARGV[7], ARGV[8], cost)
+if state.status ~= "running" then
+  publish("amended", run_id)
+end
 return {added, state.request}
