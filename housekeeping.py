@@ -99,6 +99,9 @@ class Writing(Protocol):
     def begin(self) -> None:
         """Begin to write it if something has changed, without waiting for it."""
 
+    def close(self) -> None:
+        """Leave it to others."""
+
 
 class Silence:
     """Ends runs whose scripts fell silent; only a program that hears scripts has one.
@@ -201,6 +204,7 @@ class Housekeeper:
         """End the thread and wait for it."""
         self._stop.set()
         self._thread.join()
+        self._writing.close()
 
     def _run(self) -> None:
         is_away = False

@@ -110,7 +110,8 @@ class Ranking:
         networks = self.table.columns["network"][order]
         is_first = networks == self.table.codes["network"].find(None)
         is_first[np.unique(networks, return_index=True)[1]] = True
-        return order[is_first]
+        firsts: Places = order[is_first]
+        return firsts
 
     @cached_property
     def is_mixed(self) -> bool:
@@ -149,7 +150,7 @@ class Ranking:
         counts = np.bincount(self.table.columns[name][places])
         known = self.table.codes[name].values
         found = [(known[code], int(counts[code])) for code in np.flatnonzero(counts)]
-        return sorted(found, key=lambda pair: (-pair[1], pair[0] or ""))
+        return sorted(found, key=lambda pair: (-pair[1], pair[0] is None, pair[0] or ""))
 
     def place_after(self, simulated: bool, value: float | str | None, run_id: str) -> int:
         """Return how many of the ranked come before or at a run, also when that is no longer there."""

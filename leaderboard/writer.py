@@ -25,6 +25,8 @@ PREVIOUS: Final = "leaderboard.previous.csv"
 _EVERY_S: Final = 1.0
 # At most this share of the time is spent on the file, however many runs there are.
 _SHARE: Final = 0.05
+# A disk that hangs does not keep a program from ending.
+_LONGEST_S: Final = 1.0
 
 
 class ResultsWriter:
@@ -55,6 +57,13 @@ class ResultsWriter:
         """Wait for the thread that is at it, if one is."""
         if self._thread is not None:
             self._thread.join(timeout_s)
+
+    def close(self) -> None:
+        """Let another program write from now on, once what is being written is written."""
+        self.wait(_LONGEST_S)
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
 
     def write(self) -> bool:
         """Write the file if finished runs have changed since; False where that is another program's work."""
