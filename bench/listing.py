@@ -25,14 +25,16 @@ from typing import Any, Final
 
 import httpx
 import psutil
+from pydantic import JsonValue
 
-from bench.contestants import PEERS, ROOT, describe_machine, new_redis
+from bench.contestants import PEERS, describe_machine, new_redis
+from bench.conversation import ROOT
 from bench.monitor import mlflow_server
 from bench.peers.mlflow_runs import PAGE
 from bench.seeding import Seeder
 from bench.store import percentile
 from cli.redis_server import free_port
-from schema import EpochResult
+from schema import EpochResult, Scalar
 from schema.leaderboard import RankField
 from tests.programs import Programs, wait_until
 from trainers import complete_hyper_params
@@ -68,9 +70,17 @@ class Runs:
             chance = random.Random(number)  # noqa: S311 - figures, not secrets
             network = NETWORKS[number % len(NETWORKS)]
             rate = float(f"{10 ** random.Random(number // SEEDS).uniform(-4, -2):.3g}")  # noqa: S311 - as above
-            changes = {"network": network, "seed": number % SEEDS, "learning_rate": rate}
+            changes: dict[str, JsonValue] = {
+                "network": network,
+                "seed": number % SEEDS,
+                "learning_rate": rate,
+            }
             run = self._seeder.submit(f"{number:032x}", {**self.hyper_params, **changes})
-            facts = {"device": "cpu", "host": "bench", "parameters": 10_000 + 997 * (number % 50)}
+            facts: dict[str, Scalar] = {
+                "device": "cpu",
+                "host": "bench",
+                "parameters": 10_000 + 997 * (number % 50),
+            }
             self._seeder.train(run, [self.epoch(chance)], facts)
         self._seeder.flush()
         self.count += count

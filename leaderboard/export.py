@@ -10,7 +10,7 @@ import numpy as np
 
 from leaderboard.cells import write_lines
 from leaderboard.ranking import Ranking
-from leaderboard.rows import rows_of
+from leaderboard.rows import Fields, rows_of
 from leaderboard.seeds import SeedGroups
 from leaderboard.table import Places
 from schema.leaderboard import LeaderboardRow
@@ -41,7 +41,7 @@ def write_json(ranking: Ranking, seeds: SeedGroups) -> Iterator[str]:
     yield "["
     comma = ""
     for rows in _chunks(ranking, seeds):
-        yield comma + ",\n".join(row.model_dump_json() for row in rows)
+        yield comma + ",\n".join(LeaderboardRow.model_validate(row).model_dump_json() for row in rows)
         comma = ",\n"
     yield "]\n"
 
@@ -54,7 +54,7 @@ def write_parquet(ranking: Ranking, seeds: SeedGroups) -> bytes:
     cells: dict[str, list[Any]] = {name: [] for name in COLUMNS}
     for rows in _chunks(ranking, seeds):
         for name in COLUMNS:
-            cells[name] += [getattr(row, name) if name == "ended_at" else _plain(row, name) for row in rows]
+            cells[name] += [row[name] if name == "ended_at" else _plain(row, name) for row in rows]
     kinds = {
         **dict.fromkeys(COLUMNS, pa.float64()),
         **dict.fromkeys(_WHOLE, pa.int64()),
@@ -68,14 +68,14 @@ def write_parquet(ranking: Ranking, seeds: SeedGroups) -> bytes:
     return file.getvalue()
 
 
-def _chunks(ranking: Ranking, seeds: SeedGroups) -> Iterator[Sequence[LeaderboardRow]]:
+def _chunks(ranking: Ranking, seeds: SeedGroups) -> Iterator[Sequence[Fields]]:
     for start in range(0, len(ranking.ranked), _AT_ONCE):
         places: Places = np.asarray(ranking.ranked[start : start + _AT_ONCE])
         yield rows_of(ranking, places, first_rank=start + 1, seeds=seeds.list_of(places))
 
 
-def _plain(row: LeaderboardRow, name: str) -> Any:
-    value = getattr(row, name)
+def _plain(row: Fields, name: str) -> Any:
+    value = row[name]
     if name in _LISTS:
         return " ".join(value)
     return value.isoformat() if name == "ended_at" and value is not None else value

@@ -116,7 +116,11 @@ class Ranking:
     @cached_property
     def is_mixed(self) -> bool:
         """True when measured and other energy of real runs stand beside each other."""
-        return is_mixed(self.table, self.worthy)
+        columns, places = self.table.columns, self.worthy
+        is_known = ~np.isnan(columns["energy_kwh"][places]) & ~columns["simulated"][places]
+        measured = self.table.codes["energy_quality"].find("measured")
+        is_measured = columns["energy_quality"][places][is_known] == measured
+        return bool(is_measured.any() and not is_measured.all())
 
     def front(self, cost: CostField) -> Mask:
         """Tell for each of the worthy whether it is on a front: real runs and simulated ones apart.
@@ -242,16 +246,6 @@ class _SortedTexts:
     def place_of(self, text: str) -> float:
         """Return the place of a text, between two others where it is not among them."""
         return self.index_of.get(text, bisect_left(self._sorted, text) - 0.5)
-
-
-def is_mixed(table: Table, places: Places) -> bool:
-    """Tell whether the energy of some real runs is measured and that of others is not."""
-    columns = table.columns
-    is_known = ~np.isnan(columns["energy_kwh"][places]) & ~columns["simulated"][places]
-    is_measured = columns["energy_quality"][places][is_known] == table.codes["energy_quality"].find(
-        "measured"
-    )
-    return bool(is_measured.any() and not is_measured.all())
 
 
 def _column_of(field: RankField) -> str:

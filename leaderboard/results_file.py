@@ -11,7 +11,7 @@ import numpy as np
 from pydantic import ValidationError
 
 from errors import FieldError, InvalidInput
-from leaderboard.cells import unquote, write_lines
+from leaderboard.cells import quote, unquote, write_lines
 from leaderboard.table import Places, Table
 from schema.leaderboard import StatedResult
 
@@ -30,6 +30,8 @@ _STATED: Final = {name: name for name in HEADER if name != "accuracy_per_kwh"} |
 _REQUIRED: Final = ("run_id", "accuracy", "training_time_sec")
 _TEXTS: Final = ("run_id", "network", "dataset")
 _FLAGS: Final = {"": False, "0": False, "false": False, "no": False, "1": True, "true": True, "yes": True}
+# Of many runs the same, so quoted once.
+_LABELS: Final = ("network", "dataset")
 _AT_ONCE: Final = 500
 MAX_ROWS: Final = 2_000
 _MAX_DETAILS: Final = 50
@@ -38,11 +40,21 @@ _MAX_DETAILS: Final = 50
 def write_results(table: Table) -> Iterator[str]:
     """Yield the lines of the file: all finished runs, real ones and the best per kWh first."""
     yield write_lines([HEADER])
+    quoted = {name: [value and quote(value) for value in table.codes[name].values] for name in _LABELS}
     order = order_of(table)
     for start in range(0, len(order), _AT_ONCE):
         places = order[start : start + _AT_ONCE]
-        columns = [table.ids(places), *(table.values(name, places) for name in _COLUMNS)]
-        yield write_lines(list(zip(*columns, strict=True)))
+        columns = [table.ids(places)]
+        for name in _COLUMNS:
+            if name in _LABELS:
+                columns.append([quoted[name][code] for code in table.columns[name][places].tolist()])
+            elif name == "simulated":
+                columns.append(["true" if flag else "false" for flag in table.columns[name][places].tolist()])
+            else:
+                columns.append(table.values(name, places))
+        lines = io.StringIO(newline="")
+        csv.writer(lines, lineterminator="\n").writerows(zip(*columns, strict=True))
+        yield lines.getvalue()
 
 
 def order_of(table: Table) -> Places:

@@ -13,17 +13,9 @@ import numpy as np
 
 from errors import FieldError, InvalidInput
 from leaderboard.ranking import Ranking
-from leaderboard.seeds import SeedGroups
+from leaderboard.seeds import Group, SeedGroups
 from leaderboard.table import Places
-from schema.leaderboard import (
-    Choice,
-    CostField,
-    Front,
-    FrontPoint,
-    LeaderboardReply,
-    LeaderboardRow,
-    SeedGroup,
-)
+from schema.leaderboard import CostField, LeaderboardReply
 
 MAX_POINTS: Final = 500
 _LISTED: Final = 200
@@ -31,6 +23,7 @@ _COLUMNS: Final = (
     *("name", "network", "dataset", "device", "project", "tags", "accuracy", "last_loss", "energy_kwh"),
     *("energy_quality", "co2_g", "duration_s", "accuracy_per_kwh", "simulated", "is_external"),
 )
+Fields = dict[str, Any]
 _WHOLE: Final = ("seed", "parameters", "epochs_done")
 
 
@@ -42,7 +35,7 @@ def show(ranking: Ranking, seeds: SeedGroups, *, limit: int, cursor: str | None)
     listed: dict[str, Any] = {
         f"{name}s": _choices(ranking, name) for name in ("dataset", "network", "device", "project")
     }
-    return LeaderboardReply.model_construct(
+    return LeaderboardReply(
         dataset=ranking.dataset,
         min_accuracy=ranking.min_accuracy,
         best_accuracy=ranking.best_accuracy,
@@ -61,9 +54,9 @@ def show(ranking: Ranking, seeds: SeedGroups, *, limit: int, cursor: str | None)
 
 
 def rows_of(
-    ranking: Ranking, places: Places, *, first_rank: int, seeds: Sequence[SeedGroup | None]
-) -> list[LeaderboardRow]:
-    """Return rows of runs whose ranks follow each other."""
+    ranking: Ranking, places: Places, *, first_rank: int, seeds: Sequence[Group | None]
+) -> list[Fields]:
+    """Return the fields of a LeaderboardRow for each of the runs, whose ranks follow each other."""
     table = ranking.table
     columns: dict[str, Sequence[Any]] = {name: table.values(name, places) for name in _COLUMNS}
     columns |= {name: [_whole(value) for value in table.values(name, places)] for name in _WHOLE}
@@ -73,10 +66,7 @@ def rows_of(
     columns["seeds"] = seeds
     columns["rank"] = range(first_rank, first_rank + len(places))
     names = tuple(columns)
-    return [
-        LeaderboardRow.model_construct(**dict(zip(names, cells, strict=True)))
-        for cells in zip(*columns.values(), strict=True)
-    ]
+    return [dict(zip(names, cells, strict=True)) for cells in zip(*columns.values(), strict=True)]
 
 
 def fronts_of(ranking: Ranking, places: Places) -> list[tuple[CostField, ...]]:
@@ -89,7 +79,7 @@ def fronts_of(ranking: Ranking, places: Places) -> list[tuple[CostField, ...]]:
     ]
 
 
-def _front(ranking: Ranking, cost: CostField) -> Front:
+def _front(ranking: Ranking, cost: CostField) -> Fields:
     found = ranking.leading_front(cost)
     total = len(found)
     if total > MAX_POINTS:
@@ -101,13 +91,12 @@ def _front(ranking: Ranking, cost: CostField) -> Front:
         strict=True,
     )
     names = ("run_id", "network", "accuracy", "cost", "energy_quality")
-    points = tuple(FrontPoint.model_construct(**dict(zip(names, each, strict=True))) for each in cells)
-    return Front.model_construct(cost=cost, total=total, points=points)
+    points = [dict(zip(names, each, strict=True)) for each in cells]
+    return {"cost": cost, "total": total, "points": points}
 
 
-def _choices(ranking: Ranking, name: str) -> tuple[Choice, ...]:
-    counted = ranking.count(name)[:_LISTED]
-    return tuple(Choice.model_construct(value=value, runs=runs) for value, runs in counted)
+def _choices(ranking: Ranking, name: str) -> list[Fields]:
+    return [{"value": value, "runs": runs} for value, runs in ranking.count(name)[:_LISTED]]
 
 
 def _cursor_behind(ranking: Ranking, place: int) -> str:

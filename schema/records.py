@@ -325,7 +325,8 @@ class Event(Record):
     kind: str = Field(
         description="submitted, deferred, due, claimed, epoch, asked, released, requeued, preempted, paused, "
         "postponed, replanned, settled, resumed, prioritised, retried, recomputed, deleted, done, failed or "
-        "cancelled; of an external run: started, reopened, asked, deleted, done, failed or cancelled"
+        "cancelled; of an external run: started, reopened, asked, deleted, done, failed or cancelled; imported "
+        "from a file; amended: its tags or params, or the figures of one that had ended"
     )
     run_id: str
     attempt: int | None = None
