@@ -12,6 +12,7 @@ from pydantic import JsonValue
 
 from client.alerts import AlertCalls
 from client.connection import segment
+from client.leaderboard import LeaderboardCalls
 from schema import (
     AccountReply,
     Action,
@@ -52,7 +53,7 @@ from schema import (
 ExtraField = Literal["in_update", "sparkline"]
 
 
-class Client(AlertCalls):
+class Client(AlertCalls, LeaderboardCalls):
     """The API at one address. Safe to share between threads; nothing is retried.
 
     Every method raises ApiUnavailable when no usable answer came, and ApiRefused when the API said no.

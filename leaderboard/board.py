@@ -19,6 +19,7 @@ log = logging.getLogger(__name__)
 # one who asks has gone.
 WAIT_S: Final = 4.0
 _RUNS_AT_ONCE: Final = 500
+_RUNS_A_PART: Final = 5_000
 # So many different questions about one table are remembered.
 _MOST_RANKINGS: Final = 32
 
@@ -117,9 +118,13 @@ class Board:
         """Read every finished run. Whatever changes meanwhile is an event behind the cursor."""
         finished = self._store.finished
         cursor = finished.read_cursor()
-        runs = list(self._find(dict.fromkeys(finished.list_ids())))
-        self._table, self._cursor = Table.of(runs), cursor
-        log.info("read the finished runs runs=%d", len(runs))
+        table = Table.of()
+        run_ids = list(dict.fromkeys(finished.list_ids()))
+        # In parts: as records, all of them at once would take ten times the memory of the table.
+        for start in range(0, len(run_ids), _RUNS_A_PART):
+            table = table.changed(self._find(run_ids[start : start + _RUNS_A_PART]))
+        self._table, self._cursor = table, cursor
+        log.info("read the finished runs runs=%d", len(table))
 
     def _look_at(self, table: Table, run_ids: Collection[str]) -> Table:
         runs = list(self._find(run_ids))

@@ -72,7 +72,7 @@ OWNERS = {
     "mlflow": ("carbon_aware_trainer/integrations/",),
     "optuna": ("carbon_aware_trainer/integrations/",),
     "tsdownsample": ("store/",),
-    "plotly": ("views/charts.py", "views/carbon_charts.py"),
+    "plotly": ("views/charts.py", "views/carbon_charts.py", "views/leaderboard_charts.py"),
     "honcho": ("cli/",),
     "apprise": ("alerts/",),
 }

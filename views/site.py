@@ -8,7 +8,7 @@ from pathlib import Path
 import streamlit as st
 from streamlit.navigation.page import Page
 
-from views import alerts, carbon, live, parts, run, runs, submit, totals, workers
+from views import alerts, carbon, leaderboard, live, parts, run, runs, submit, totals, workers
 
 _ICON = str(Path(__file__).parent.with_name("static") / "icon.png")
 
@@ -22,6 +22,9 @@ def show() -> None:
         "submit": st.Page(submit.show, title="Submit", icon=":material/add_circle:", url_path="submit"),
         "run": st.Page(run.show, title="Run", icon=":material/monitoring:", url_path="run"),
         "live": st.Page(live.show, title="Live", icon=":material/grid_view:", url_path="live"),
+        "leaderboard": st.Page(
+            leaderboard.show, title="Leaderboard", icon=":material/leaderboard:", url_path="leaderboard"
+        ),
         "totals": st.Page(totals.show, title="Totals", icon=":material/eco:", url_path="totals"),
         "carbon": st.Page(
             carbon.show, title="Carbon", icon=":material/energy_savings_leaf:", url_path="carbon"
