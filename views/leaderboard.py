@@ -28,8 +28,9 @@ _SORTS: Final[Mapping[str, RankField]] = {
     "loss": RankField.LAST_LOSS,
     "newest": RankField.ENDED_AT,
 }
-_PERS: Final = {"all": "every run", "network": "best of each network"}
-_COSTS: Final = {cost.value: name for cost, name in COST_NAMES.items()}
+# What stands in the URL is what is shown.
+_PERS: Final = {"every run": "all", "best of each network": "network"}
+_COSTS: Final = {name: cost for cost, name in COST_NAMES.items()}
 _FILTERS: Final = {"network": "networks", "device": "devices", "project": "projects"}
 _ANY: Final = "any"
 _MOST_TABS: Final = 5
@@ -79,7 +80,7 @@ def show() -> None:
 def _wanted() -> Query:
     """Return the parameters of the ranking that the widgets, or before them the URL, ask for."""
     query = {"limit": str(PAGE_SIZE), "sort": _SORTS[_asked("sort", "accuracy per kWh", _SORTS)].value}
-    query["per"] = _asked("per", "all", _PERS)
+    query["per"] = _PERS[_asked("per", "every run", _PERS)]
     for name in ("dataset", *_FILTERS):
         value = _value(name)
         if value not in (None, "", _ANY):
@@ -144,9 +145,8 @@ def _choose(reply: LeaderboardReply) -> None:
             "network.",
         )
         st.segmented_control(
-            "Show", list(_PERS), format_func=_PERS.__getitem__, default="all", required=True, key="per",
-            bind="query-params",
-        )  # fmt: skip
+            "Show", list(_PERS), default="every run", required=True, key="per", bind="query-params"
+        )
         st.selectbox("Sort by", list(_SORTS), key="sort", bind="query-params", width=170)
         with st.popover("More filters", icon=":material/filter_list:", width="content"):
             for name, choices in _FILTERS.items():
@@ -169,7 +169,6 @@ def _choose_one(
     name: str, label: str, choices: Sequence[Choice], chosen: str, *, has_any: bool = False
 ) -> None:
     values = [choice.value or _UNNAMED for choice in choices]
-    counts = {choice.value or _UNNAMED: choice.runs for choice in choices}
     options = list(dict.fromkeys([*([_ANY] if has_any else []), *values, chosen]))
     if not has_any and len(options) <= _MOST_TABS:
         st.segmented_control(label, options, default=chosen, required=True, key=name, bind="query-params")
@@ -178,7 +177,6 @@ def _choose_one(
         label,
         options,
         index=options.index(chosen),
-        format_func=lambda value: f"{value} · {fmt.count(counts[value])}" if value in counts else value,
         key=name,
         bind="query-params",
         width="stretch" if has_any else 200,
@@ -215,10 +213,15 @@ def _show_rows(reply: LeaderboardReply) -> None:
         opened = show_table(reply.rows)
     with chart:
         cost = st.segmented_control(
-            "Against", list(_COSTS), format_func=_COSTS.__getitem__, default="co2_g", required=True,
-            key="cost", bind="query-params", label_visibility="collapsed",
-        )  # fmt: skip
-        opened = live_charts([front_figure(reply, CostField(cost))], key="leaderboard:front") or opened
+            "Against",
+            list(_COSTS),
+            default=COST_NAMES[CostField.CO2_G],
+            required=True,
+            key="against",
+            bind="query-params",
+            label_visibility="collapsed",
+        )
+        opened = live_charts([front_figure(reply, _COSTS[str(cost)])], key="leaderboard:front") or opened
         st.caption(
             "Click a point or a row to open the run. Circles: measured energy; diamonds: estimated or not "
             "said; hollow: simulated."

@@ -21,6 +21,7 @@ COST_NAMES: Final[Mapping[CostField, str]] = {
 UNNAMED: Final = "no network named"
 _OTHERS_COLOR = "#8a8f98"
 _HEIGHT_PX = 520
+_LEGEND_Y = -0.16
 # Costs that differ by less are read better on an even axis.
 _LOG_FROM = 20
 _HOVER = "%{hovertext}<extra></extra>"
@@ -55,7 +56,7 @@ def front_figure(reply: LeaderboardReply, cost: CostField) -> str:
         showgrid=True,
     )
     figure.update_layout(**LEGEND_BELOW)
-    figure.update_layout(hovermode="closest", height=_HEIGHT_PX)
+    figure.update_layout(hovermode="closest", height=_HEIGHT_PX, legend_y=_LEGEND_Y)
     return str(figure.to_json())
 
 

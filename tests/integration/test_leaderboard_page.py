@@ -59,7 +59,9 @@ def test_a_link_names_all_that_was_chosen(open_page: Open, url: str, db: RedisDB
     finish(db, "d", dataset="mnist", network="resnet9", accuracy=0.6)
     for run_id in "efghi":
         finish(db, run_id)
-    app = open_page("leaderboard", url, dataset="mnist", least="55", per="network", sort="accuracy")
+    app = open_page(
+        "leaderboard", url, dataset="mnist", least="55", per="best of each network", sort="accuracy"
+    )
     assert not app.exception
     assert list(table(app)["id"]) == ["c", "d"]
 
