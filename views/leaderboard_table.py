@@ -100,12 +100,7 @@ def _columns(frame: pd.DataFrame, energy: str, co2: str, time: str) -> dict[str,
         "accuracy": kinds.NumberColumn(
             "Accuracy %", width=92, format="%.2f", help="Best test accuracy of any epoch."
         ),
-        "seeds": kinds.TextColumn(
-            "Over seeds %",
-            width=170,
-            help="Median (lowest – highest) accuracy of all finished runs that differ in their seed alone, "
-            "and how many there are.",
-        ),
+        "seeds": _seeds_column(),
         "energy": _number(f"Energy {energy}", frame["energy"], "Of all attempts."),
         "quality": kinds.MultiselectColumn(
             "Energy is",
@@ -123,6 +118,15 @@ def _columns(frame: pd.DataFrame, energy: str, co2: str, time: str) -> dict[str,
         "device": kinds.TextColumn("Device", width=110),
         "ended": kinds.DatetimeColumn("Finished", width=124, format="distance"),
     }
+
+
+def _seeds_column() -> Any:
+    return st.column_config.TextColumn(
+        "Over seeds %",
+        width=170,
+        help="Median (lowest – highest) accuracy of all finished runs that differ in their seed alone, "
+        "and how many there are.",
+    )
 
 
 def _quality(row: LeaderboardRow) -> list[str]:
