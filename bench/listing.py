@@ -6,8 +6,9 @@ field to rank by, both orders, all runs or the best of each network. Before each
 finished, so that nothing of an answer is there yet; what an unchanged store takes stands beside it.
 
 MLflow's server has as many runs with the same params and metrics in SQLite and is asked for as many of them,
-sorted by a metric, through its own client, ``search_runs``. It knows no fronts. CPU times are those of the
-servers, and do not depend on what else the machine does.
+sorted by a metric, through its own client, ``search_runs``: with its database as it sets it up, and after
+SQLite was told to ANALYZE it, which is many times as fast and which nobody does for a user. It knows no fronts.
+The CPU time is that of our backend, its housekeeping included.
 """
 
 from __future__ import annotations
@@ -221,6 +222,8 @@ def measure_mlflow(
         "ms_p50": round(statistics.median(found["ms"]), 2),
         "ms_p99": percentile(found["ms"], 99),
         "requests": len(found["ms"]),
+        "analyzed_ms_p50": round(statistics.median(found["analyzed_ms"]), 2),
+        "analyzed_ms_p99": percentile(found["analyzed_ms"], 99),
         "version": found["version"],
     }
 
@@ -233,9 +236,11 @@ def summarise(ours: Mapping[int, Mapping[str, Any]], mlflow: Mapping[str, Any]) 
         for size, figures in ours.items()
         for name, value in figures.items()
     }
-    found |= {f"mlflow_{name}_{smallest}": mlflow.get(name) for name in ("ms_p50", "ms_p99", "requests")}
-    ratio = mlflow["ms_p50"] / ours[smallest]["ms_p50"] if "ms_p50" in mlflow else None
-    found[f"mlflow_over_ours_{smallest}"] = ratio and round(ratio, 1)
+    for name in ("ms_p50", "ms_p99", "requests", "analyzed_ms_p50", "analyzed_ms_p99"):
+        found[f"mlflow_{name}_{smallest}"] = mlflow.get(name)
+    for name in ("", "analyzed_"):
+        ratio = mlflow[f"{name}ms_p50"] / ours[smallest]["ms_p50"] if "ms_p50" in mlflow else None
+        found[f"mlflow_{name}over_ours_{smallest}"] = ratio and round(ratio, 1)
     found["mlflow_version"] = mlflow.get("version")
     found |= {f"goal_ms_p99_{size}": goal for size, goal in GOAL_MS.items() if size in ours}
     return found | {"goal_mlflow_over_ours": GOAL_RATIO, "rows": PAGE}

@@ -263,7 +263,7 @@ def _paging(reply: LeaderboardReply) -> None:
             shown = total if last - first + 1 == reply.total else f"{first}–{last} of {total}"
             st.caption(f"{shown} of at least {fmt.percent(reply.min_accuracy)}", width="content")
         if len(cursors) > 1:
-            st.button("Better", icon=":material/chevron_left:", on_click=cursors.__delitem__, args=(-1,))
+            st.button("Back", icon=":material/chevron_left:", on_click=cursors.__delitem__, args=(-1,))
         if reply.cursor:
             st.button("Next", icon=":material/chevron_right:", on_click=cursors.append, args=(reply.cursor,))
 
