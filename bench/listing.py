@@ -7,8 +7,8 @@ finished, so that nothing of an answer is there yet; what an unchanged store tak
 
 MLflow's server has as many runs with the same params and metrics in SQLite and is asked for as many of them,
 sorted by a metric, through its own client, ``search_runs``: with its database as it sets it up, and after
-SQLite was told to ANALYZE it, which is many times as fast and which nobody does for a user. It knows no fronts.
-The CPU time is that of our backend, its housekeeping included.
+SQLite was told to ANALYZE it, which is many times as fast and which nobody does for a user. It knows no
+fronts. The CPU time is that of our backend, its housekeeping included.
 """
 
 from __future__ import annotations
