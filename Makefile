@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 PEERS := .venv-peers
 
-.PHONY: demo up seed-demo recompute setup test check lint format clean browser peers
+.PHONY: demo up seed-demo recompute import setup test check lint format clean browser peers
 .DEFAULT_GOAL := demo
 
 setup: $(STAMP)
@@ -30,6 +30,10 @@ seed-demo: $(STAMP)
 # All done runs, through the API at WATTLE_API_URL, with the present intensity of its WATTLE_COUNTRY.
 recompute: $(STAMP)
 	@$(BIN)/python -m cli.recompute
+
+# The runs of a leaderboard.csv, through the API at WATTLE_API_URL: make import FILE=leaderboard.csv
+import: $(STAMP)
+	@$(BIN)/python -m cli.import_results $(FILE)
 
 browser: $(STAMP)
 	@$(BIN)/python -m tests.provide_browser

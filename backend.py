@@ -27,6 +27,7 @@ from api.docs import docs, finish_openapi
 from api.experiments import experiments
 from api.health import VERSION, health
 from api.histograms import histograms
+from api.leaderboard import leaderboard
 from api.live import live
 from api.live_stage import LiveStage
 from api.metrics import metrics
@@ -40,6 +41,8 @@ from api.trainers import trainers
 from api.workers import workers
 from errors import InvalidInput
 from housekeeping import Housekeeper, Silence
+from leaderboard.board import Board
+from leaderboard.writer import ResultsWriter
 from redis_db import RedisDB
 from scheduling import Planner, Rounds, open_intensities
 from settings import Settings, load_settings
@@ -54,6 +57,7 @@ BLUEPRINTS = (
     artifacts,
     controls,
     bulk,
+    leaderboard,
     carbon,
     models,
     registry,
@@ -92,7 +96,7 @@ def create_app(settings: Settings | None = None, db: RedisDB | None = None) -> A
     intensities = open_intensities(settings, store.intensities, store.cache)
     stage = LiveStage(store, most_viewers=settings.live_viewers, delay_s=settings.frame_delay_ms / 1000)
     planner, alerting = Planner(store, settings, intensities), Alerting(store, settings)
-    attach(app, State(settings, store, intensities, planner, stage, alerting))
+    attach(app, State(settings, store, intensities, planner, stage, alerting, Board(store)))
     guard.install(app, settings)
     error_replies.install(app)
     for blueprint in BLUEPRINTS:
@@ -114,6 +118,7 @@ def start_housekeeping(app: APIFlask) -> Housekeeper:
         alerting=state.alerting,
         silence=Silence(settings.silent_s),
         keeping=ArtifactKeeper(state.db, settings),
+        writing=ResultsWriter(state.board, settings.data_dir / "results"),
     )
     housekeeper.start()
     return housekeeper

@@ -100,6 +100,16 @@ class Keeping(Protocol):
         """Begin a round if one is due, without waiting for it."""
 
 
+class Writing(Protocol):
+    """What keeps a file of results up to date."""
+
+    def begin(self) -> None:
+        """Begin to write it if something has changed, without waiting for it."""
+
+    def close(self) -> None:
+        """Leave it to others."""
+
+
 class Silence:
     """Ends runs whose scripts fell silent; only a program that hears scripts has one.
 
@@ -181,8 +191,10 @@ class Housekeeper:
         alerting: Alerting,
         silence: Silence,
         keeping: Keeping,
+        writing: Writing,
     ) -> None:
         self._stop = threading.Event()
+        self._writing = writing
         self._rhythm_s = rhythm_s(lease_s)
         self._tick = partial(
             tick,
@@ -204,10 +216,13 @@ class Housekeeper:
         """End the thread and wait for it."""
         self._stop.set()
         self._thread.join()
+        self._writing.close()
 
     def _run(self) -> None:
         is_away = False
         while not self._stop.wait(self._rhythm_s):
+            # It meets an outage by itself, in its own thread.
+            self._writing.begin()
             try:
                 self._tick()
                 is_away = False

@@ -18,6 +18,7 @@ from store.controls import Controls
 from store.encoding import to_time
 from store.events import Events
 from store.external import External
+from store.finished import Finished
 from store.fitness import Fitness
 from store.histograms import Histograms
 from store.intensities import Intensities
@@ -60,6 +61,7 @@ class RedisDB:
         self.controls = Controls(self._connection, keys)
         self.runs = Runs(self._connection, keys)
         self.external = External(self._connection, keys)
+        self.finished = Finished(self._connection, keys)
         self.metrics = Metrics(self._connection, keys)
         self.models = Models(self._connection, keys)
         self.retention = Retention(self._connection, keys)

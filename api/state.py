@@ -8,6 +8,7 @@ from flask import Flask, current_app
 
 from alerts import Alerting
 from api.live_stage import LiveStage
+from leaderboard.board import Board
 from redis_db import RedisDB
 from scheduling import Intensities, Planner
 from settings import Settings
@@ -17,7 +18,7 @@ _KEY = "wattle"
 
 @dataclass(frozen=True)
 class State:
-    """The settings, the store, the planning and the alerts of one app."""
+    """The settings, the store, the planning, the alerts and the finished runs of one app."""
 
     settings: Settings
     db: RedisDB
@@ -25,6 +26,7 @@ class State:
     planner: Planner
     live: LiveStage
     alerting: Alerting
+    board: Board
 
 
 def attach(app: Flask, state: State) -> None:
@@ -66,3 +68,8 @@ def live_stage() -> LiveStage:
 def alerting() -> Alerting:
     """Return what tells channels in the app that handles this request."""
     return state_of(current_app).alerting
+
+
+def board() -> Board:
+    """Return the finished runs as the app that handles this request knows them."""
+    return state_of(current_app).board

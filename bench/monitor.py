@@ -66,7 +66,7 @@ def _measure(name: str, folder: Path, peers: Path, seconds: float) -> Figures:
         return {"reason": f"there is no {peers}; run make peers"}
     if not name.startswith("mlflow"):
         return _run(name, peers, folder, seconds, "")
-    with _mlflow_server(peers, folder) as url:
+    with mlflow_server(peers, folder) as url:
         return _run(name, peers, folder, seconds, url)
 
 
@@ -128,7 +128,7 @@ def _run(name: str, python: Path, folder: Path, seconds: float, url: str) -> Fig
 
 
 @contextmanager
-def _mlflow_server(peers: Path, folder: Path) -> Iterator[str]:
+def mlflow_server(peers: Path, folder: Path) -> Iterator[str]:
     """An MLflow server with one worker over SQLite."""
     url = f"http://127.0.0.1:{(port := free_port(15500))}"
     command = [

@@ -15,6 +15,7 @@ from client.artifacts import ArtifactCalls
 from client.connection import segment
 from client.experiments import WordCalls
 from client.histograms import HistogramCalls
+from client.leaderboard import LeaderboardCalls
 from client.logs import LogCalls
 from client.models import ModelCalls
 from client.retention import RetentionCalls
@@ -55,7 +56,16 @@ from schema import (
 ExtraField = Literal["in_update", "sparkline"]
 
 
-class Client(AlertCalls, ArtifactCalls, HistogramCalls, LogCalls, ModelCalls, RetentionCalls, WordCalls):
+class Client(
+    AlertCalls,
+    ArtifactCalls,
+    HistogramCalls,
+    LeaderboardCalls,
+    LogCalls,
+    ModelCalls,
+    RetentionCalls,
+    WordCalls,
+):
     """The API at one address. Safe to share between threads; nothing is retried.
 
     Every method raises ApiUnavailable when no usable answer came, and ApiRefused when the API said no.

@@ -26,7 +26,8 @@ VersionName = Annotated[str, StringConstraints(pattern=VERSION_PATTERN)]
 Facts = dict[str, JsonValue]
 
 
-def _check_printable(text: str) -> str:
+def check_printable(text: str) -> str:
+    """Return a text. Raises ValueError where it has characters that cannot be seen."""
     if not text.isprintable():
         raise ValueError("should hold printable characters only")
     return text
@@ -35,7 +36,7 @@ def _check_printable(text: str) -> str:
 RunName = Annotated[
     str,
     StringConstraints(min_length=1, max_length=MAX_NAME_CHARACTERS, strip_whitespace=True),
-    AfterValidator(_check_printable),
+    AfterValidator(check_printable),
 ]
 Session = Annotated[str, StringConstraints(pattern=SESSION_PATTERN)]
 Sequence = Annotated[int, Field(ge=1, le=MAX_SEQUENCE, strict=True)]

@@ -326,7 +326,8 @@ class Event(Record):
     kind: str = Field(
         description="submitted, deferred, due, claimed, epoch, asked, released, requeued, preempted, paused, "
         "postponed, replanned, settled, resumed, prioritised, retried, recomputed, deleted, done, failed or "
-        "cancelled; of an external run: started, reopened, asked, deleted, done, failed or cancelled"
+        "cancelled; of an external run: started, reopened, asked, deleted, done, failed or cancelled; all: "
+        "imported from a file, and amended (its tags, its params, or its figures after its end)"
     )
     run_id: str
     attempt: int | None = None

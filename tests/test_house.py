@@ -30,7 +30,7 @@ PROGRAMS = {
 FLOOR = {
     **dict.fromkeys(PROGRAMS, 3),
     **dict.fromkeys(("redis_db", "store", "trainers", "scheduling", "alerts", "housekeeping"), 2),
-    **dict.fromkeys(("carbon_aware_trainer", "training_monitor", "client"), 1),
+    **dict.fromkeys(("carbon_aware_trainer", "training_monitor", "client", "leaderboard"), 1),
     **dict.fromkeys(("schema", "settings", "errors"), 0),
 }
 # On floor 2 only redis_db opens the door to store; on floor 1 the SDK's energy.py alone imports a sibling.
@@ -39,6 +39,7 @@ ALLOWED_BELOW = {
     "carbon_aware_trainer": set(),
     "training_monitor": {"carbon_aware_trainer"},
     "client": {"schema", "settings", "errors"},
+    "leaderboard": {"schema", "errors"},
     "store": {"schema", "settings", "errors"},
     "redis_db": {"schema", "settings", "errors", "store"},
     "trainers": {"schema", "settings", "errors", "carbon_aware_trainer"},
@@ -76,6 +77,7 @@ OWNERS = {
         "views/carbon_charts.py",
         "views/system_charts.py",
         "views/compare_charts.py",
+        "views/leaderboard_charts.py",
         "views/media_charts.py",
     ),
     "honcho": ("cli/",),

@@ -132,6 +132,7 @@ def _describe(
     context.control.describe(
         {
             "device": context.device,
+            **_name_gpu(context.device),
             "precision": precision,
             "memory_format": "channels_last",
             "threads": torch.get_num_threads(),
@@ -145,6 +146,10 @@ def _describe(
             "test_images": test_images,
         }
     )
+
+
+def _name_gpu(device: str) -> dict[str, Scalar]:
+    return {"gpu_name": torch.cuda.get_device_name(device)} if device.startswith("cuda") else {}
 
 
 def _describe_ranks(gpus: int, device: str) -> dict[str, Scalar]:

@@ -16,6 +16,15 @@ _CHARTS = st.components.v2.component(
 )
 
 
-def live_charts(figures: Sequence[str], *, key: str) -> None:
-    """Draw figures, given as Plotly JSON, in a grid; the same key again updates them in place."""
-    _CHARTS(data={"figures": list(figures)}, key=key)
+def live_charts(figures: Sequence[str], *, key: str) -> str | None:
+    """Draw figures, given as Plotly JSON, in a grid; the same key again updates them in place.
+
+    Returns what the point carries as customdata that was clicked just now; None when none was.
+    """
+    result = _CHARTS(data={"figures": list(figures)}, key=key, on_clicked_change=_draw_again)
+    clicked = result.clicked
+    return clicked if isinstance(clicked, str) else None
+
+
+def _draw_again() -> None:
+    """Be told of a click: with a listener, the page is drawn again."""

@@ -8,7 +8,20 @@ from pathlib import Path
 import streamlit as st
 from streamlit.navigation.page import Page
 
-from views import alerts, carbon, compare, live, models, parts, run, runs, submit, totals, workers
+from views import (
+    alerts,
+    carbon,
+    compare,
+    leaderboard,
+    live,
+    models,
+    parts,
+    run,
+    runs,
+    submit,
+    totals,
+    workers,
+)
 
 _ICON = str(Path(__file__).parent.with_name("static") / "icon.png")
 
@@ -25,6 +38,9 @@ def show() -> None:
             compare.show, title="Compare", icon=":material/compare_arrows:", url_path="compare"
         ),
         "live": st.Page(live.show, title="Live", icon=":material/grid_view:", url_path="live"),
+        "leaderboard": st.Page(
+            leaderboard.show, title="Leaderboard", icon=":material/leaderboard:", url_path="leaderboard"
+        ),
         "totals": st.Page(totals.show, title="Totals", icon=":material/eco:", url_path="totals"),
         "carbon": st.Page(
             carbon.show, title="Carbon", icon=":material/energy_savings_leaf:", url_path="carbon"

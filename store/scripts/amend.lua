@@ -2,7 +2,7 @@
 -- there is no such run.
 -- KEYS 1 run:<id> (hash)
 -- ARGV 1 run_id  2 field  3 its value when it was read, or ""  4 its new value, or "" for none; then lines for its log
--- Also: run:<id>:log (stream)
+-- Also: run:<id>:log, events (streams)
 local run_id, field = ARGV[1], ARGV[2]
 if redis.call("EXISTS", KEYS[1]) == 0 then
   return nil
@@ -25,4 +25,5 @@ end
 for i = 5, #ARGV do
   note(run_id, ARGV[i])
 end
+publish("amended", run_id)
 return 1

@@ -159,4 +159,7 @@ end
 if next(cost) then
   add_totals(run_id, ARGV[7], state.project, cost)
 end
+if state.status ~= "running" then
+  publish("amended", run_id)
+end
 return {added, state.request}

@@ -31,6 +31,7 @@ STORE_TESTS: Final = frozenset(
         "controls",
         "external_store",
         "intensities_store",
+        "leaderboard",
         "live_store",
         "log_store",
         "postponing",

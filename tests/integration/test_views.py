@@ -32,10 +32,24 @@ def pages(default: str) -> None:
     """Wattle with another first page; Streamlit runs this function's source as a script."""
     import streamlit as st
 
-    from views import alerts, carbon, compare, live, models, parts, run, runs, submit, totals, workers
+    from views import (
+        alerts,
+        carbon,
+        compare,
+        leaderboard,
+        live,
+        models,
+        parts,
+        run,
+        runs,
+        submit,
+        totals,
+        workers,
+    )
 
     modules = {"carbon": carbon, "runs": runs, "submit": submit, "run": run, "live": live}
     modules |= {"totals": totals, "workers": workers, "alerts": alerts, "models": models, "compare": compare}
+    modules |= {"leaderboard": leaderboard}
     made = {
         name: st.Page(module.show, title=name, url_path=name, default=name == default)
         for name, module in modules.items()

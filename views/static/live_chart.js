@@ -90,6 +90,10 @@ function draw(Plotly, root) {
     chart.setAttribute("aria-label", figure.layout.title.text);
     chart.style.height = `${figure.layout.height + 2}px`;
     Plotly.react(chart, figure.data, themed(figure.layout, root), CONFIG);
+    if (!chart.wattleListens) {
+      chart.wattleListens = true;
+      chart.on("plotly_click", ({ points }) => points[0]?.customdata && root.wattleClick(points[0].customdata));
+    }
   });
 }
 
@@ -103,7 +107,7 @@ function redraw(root) {
   );
 }
 
-export default function ({ data, parentElement }) {
+export default function ({ data, parentElement, setTriggerValue }) {
   let root = parentElement.querySelector(".wattle-charts");
   if (!root) {
     root = document.createElement("div");
@@ -111,5 +115,6 @@ export default function ({ data, parentElement }) {
     parentElement.append(root);
   }
   root.wattleFigures = data.figures;
+  root.wattleClick = (id) => setTriggerValue("clicked", id);
   redraw(root);
 }

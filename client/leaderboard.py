@@ -1,0 +1,28 @@
+"""What finished runs achieved for what they cost."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+
+from client.connection import Connection
+from schema.leaderboard import ImportReply, LeaderboardReply
+
+ExportFormat = Literal["csv", "parquet", "json"]
+
+
+class LeaderboardCalls(Connection):
+    """The calls of the leaderboard. ``query`` has the parameters of GET /api/leaderboard as texts."""
+
+    def get_leaderboard(self, query: Mapping[str, str] | None = None) -> LeaderboardReply:
+        """Return a page of a ranking."""
+        return self._read(LeaderboardReply, self._send("GET", "/api/leaderboard", params=query))
+
+    def export_leaderboard(self, query: Mapping[str, str], file_format: ExportFormat) -> bytes:
+        """Return a whole ranking as a file."""
+        params = {**query, "format": file_format}
+        return self._send("GET", "/api/leaderboard/export", params=params).content
+
+    def import_results(self, text: str) -> ImportReply:
+        """Add the runs of a leaderboard.csv, at most 2,000; the same file again changes nothing."""
+        return self._read(ImportReply, self._send("POST", "/api/leaderboard/import", json={"csv": text}))

@@ -1,0 +1,140 @@
+"""Finished runs as columns: a hundred thousand of them are filtered and sorted in milliseconds."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import count
+from typing import Any, Final, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from schema.leaderboard import FinishedRun
+
+Places: TypeAlias = NDArray[np.intp]
+Column: TypeAlias = NDArray[Any]
+
+NUMBERS: Final = (
+    *("accuracy", "last_loss", "energy_kwh", "co2_g", "duration_s", "parameters", "epochs_done"),
+    *("ended_at_s", "seed"),
+)
+FLAGS: Final = ("simulated", "is_external")
+CODED: Final = ("name", "network", "dataset", "device", "project", "tags", "energy_quality")
+_ID_TYPE: Final = "S64"  # as long as a run id may be; its characters are ASCII
+_versions = count(1)
+
+
+class Codes:
+    """Numbers for values that many runs share; a value keeps its number, and none is ever taken back."""
+
+    def __init__(self) -> None:
+        self._codes: dict[Hashable, int] = {}
+        self.values: list[Any] = []
+
+    def add(self, value: Hashable) -> int:
+        """Return the number of a value, a new one where it has none yet."""
+        code = self._codes.get(value)
+        if code is None:
+            # In this order: whoever finds a number also finds its value.
+            self.values.append(value)
+            code = self._codes[value] = len(self.values) - 1
+        return code
+
+    def find(self, value: Hashable) -> int:
+        """Return the number of a value; -1, which no run has, where it is not known."""
+        return self._codes.get(value, -1)
+
+
+@dataclass(frozen=True)
+class Table:
+    """Finished runs by their ids, as they were at one moment; unknown numbers are NaN.
+
+    A change makes another table. The two share their codes, to which only the one thread adds that changes.
+    """
+
+    run_ids: NDArray[np.bytes_]
+    columns: Mapping[str, Column]
+    codes: Mapping[str, Codes]
+    version: int
+    """Two tables with the same version are one and the same."""
+
+    @classmethod
+    def of(cls, runs: Iterable[FinishedRun] = ()) -> Table:
+        """Make a table with codes of its own."""
+        empty = cls(
+            np.zeros(0, dtype=_ID_TYPE),
+            {name: np.zeros(0, dtype=kind) for name, kind in _KINDS.items()},
+            {name: Codes() for name in CODED},
+            next(_versions),
+        )
+        return empty.changed(runs)
+
+    def __len__(self) -> int:
+        return len(self.run_ids)
+
+    def changed(self, runs: Iterable[FinishedRun], gone: Iterable[str] = ()) -> Table:
+        """Return the table with these runs, in place of those of their ids, and without what is gone."""
+        new = {run.run_id: run for run in runs}
+        ordered = [new[run_id] for run_id in sorted(new)]
+        new_ids = np.array([run.run_id for run in ordered], dtype=_ID_TYPE)
+        kept = np.ones(len(self), dtype=bool)
+        kept[self._find(np.concatenate([new_ids, np.array(list(gone), dtype=_ID_TYPE)]))] = False
+        kept_ids = self.run_ids[kept]
+        places = np.searchsorted(kept_ids, new_ids)
+        added = _columns_of(ordered, self.codes)
+        columns = {
+            name: np.insert(column[kept], places, added[name]) for name, column in self.columns.items()
+        }
+        return Table(np.insert(kept_ids, places, new_ids), columns, self.codes, next(_versions))
+
+    def values(self, name: str, places: Places) -> list[Any]:
+        """Return what runs have in a column; None where it is not known."""
+        column = self.columns[name][places]
+        if name in CODED:
+            known = self.codes[name].values
+            return [known[code] for code in column.tolist()]
+        if name in NUMBERS or name == "accuracy_per_kwh":
+            return [None if value != value else value for value in column.tolist()]
+        listed: list[Any] = column.tolist()
+        return listed
+
+    def all_ids(self) -> list[str]:
+        """Return the ids of all runs, in their order."""
+        return self.ids(np.arange(len(self)))
+
+    def _find(self, run_ids: NDArray[np.bytes_]) -> Places:
+        """Return the places of those of the runs that are in the table."""
+        places = np.searchsorted(self.run_ids, run_ids)
+        is_inside = places < len(self)
+        places, run_ids = places[is_inside], run_ids[is_inside]
+        found: Places = places[self.run_ids[places] == run_ids]
+        return found
+
+    def ids(self, places: Places) -> list[str]:
+        """Return the ids of runs."""
+        return [run_id.decode("ascii") for run_id in self.run_ids[places].tolist()]
+
+
+_KINDS: Final = {
+    **dict.fromkeys(NUMBERS, np.float64),
+    "accuracy_per_kwh": np.float64,
+    **dict.fromkeys(FLAGS, np.bool_),
+    **dict.fromkeys(CODED, np.int32),
+    "configuration": np.int64,
+}
+
+
+def _columns_of(runs: Sequence[FinishedRun], codes: Mapping[str, Codes]) -> dict[str, Column]:
+    columns: dict[str, Column] = {
+        name: np.array([getattr(run, name) for run in runs], dtype=kind)
+        for name, kind in _KINDS.items()
+        if name not in CODED and name != "accuracy_per_kwh"
+    }
+    for name in CODED:
+        columns[name] = np.array([codes[name].add(getattr(run, name)) for run in runs], dtype=np.int32)
+    energy = np.where(columns["energy_kwh"] > 0, columns["energy_kwh"], np.nan)
+    with np.errstate(over="ignore"):
+        per_kwh = columns["accuracy"] / energy
+    columns["accuracy_per_kwh"] = np.where(np.isfinite(per_kwh), per_kwh, np.nan)
+    return columns
