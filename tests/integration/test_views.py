@@ -30,29 +30,28 @@ TIMEOUT_S = 20
 
 def pages(default: str) -> None:
     """Wattle with another first page; Streamlit runs this function's source as a script."""
+    from importlib import import_module
+
     import streamlit as st
 
-    from views import (
-        alerts,
-        carbon,
-        compare,
-        leaderboard,
-        live,
-        models,
-        parts,
-        run,
-        runs,
-        submit,
-        totals,
-        workers,
-    )
+    from views import parts
 
-    modules = {"carbon": carbon, "runs": runs, "submit": submit, "run": run, "live": live}
-    modules |= {"totals": totals, "workers": workers, "alerts": alerts, "models": models, "compare": compare}
-    modules |= {"leaderboard": leaderboard}
+    names = [
+        "alerts",
+        "carbon",
+        "compare",
+        "leaderboard",
+        "live",
+        "models",
+        "run",
+        "runs",
+        "submit",
+        "totals",
+        "workers",
+    ]
     made = {
-        name: st.Page(module.show, title=name, url_path=name, default=name == default)
-        for name, module in modules.items()
+        name: st.Page(import_module(f"views.{name}").show, title=name, url_path=name, default=name == default)
+        for name in names
     }
     parts.register_pages(made)
     st.navigation(list(made.values())).run()
