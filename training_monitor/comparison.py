@@ -13,6 +13,7 @@ from training_monitor.errors import MonitorError, ServerRefused
 
 _RUN_ID = re.compile(r"[0-9a-f]{32}")
 _NOT_FOUND: Final = 404
+_SYSTEM: Final = "system/"
 # Of these the lowest is the best, of all others the highest.
 _LOWER_IS_BETTER = re.compile(
     r"loss|error|perplexity|duration|energy|co2|mse|mae|rmse|latency", re.IGNORECASE
@@ -42,13 +43,14 @@ class Comparison:
     """Where people see them beside each other."""
 
     def __str__(self) -> str:
-        """Return a table for people."""
+        """Return a table for people; how busy the machines were is in ``metrics`` alone."""
         rows = [["", *self.names.values()], ["run", *(run_id[:8] for run_id in self.names)]]
         rows += [
             [name, *(_text(values.get(run_id)) for run_id in self.names)]
             for name, values in self.params.items()
         ]
-        for name, found in self.metrics.items():
+        shown = {name: found for name, found in self.metrics.items() if not name.startswith(_SYSTEM)}
+        for name, found in shown.items():
             for what in ("best", "last"):
                 cells = (getattr(found.get(run_id), what, None) for run_id in self.names)
                 rows.append([f"{name} ({what})", *map(_text, cells)])

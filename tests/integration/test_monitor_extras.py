@@ -58,7 +58,7 @@ def test_runs_are_compared_by_id_and_by_the_newest_of_a_name(
     for name, rate in (("exp1", 0.1), ("exp2", 0.2), ("exp2", 0.3)):
         with start(name, params={"lr": rate, "same": 1, "net": {"depth": 2}}, strict=True) as monitor:
             for step in range(3):
-                monitor.log_metrics({"loss": abs(step - 1) + rate, "acc": rate * step}, step)
+                monitor.log_metrics({"loss": abs(step - 1) + rate, "acc": rate * step, "system/x": 1}, step)
     ids = list(server.runs)
     found = start("exp3").compare_experiments([ids[0], "exp2", "exp9"])
     assert found.names == {ids[0]: "exp1", ids[2]: "exp2"}
@@ -67,7 +67,10 @@ def test_runs_are_compared_by_id_and_by_the_newest_of_a_name(
     assert found.metrics["acc"][ids[2]].best == pytest.approx(0.6)
     assert list(found.missing) == ["exp9"]
     assert found.page_url == f"http://page.example:8501/compare?run={ids[0]}&run={ids[2]}"
-    assert found.page_url in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert found.page_url in printed
+    assert "system/x" in found.metrics
+    assert "system/x" not in printed
     assert start("exp4").compare_experiments([ids[0]]).page_url == "http://page.example:8501/"
     server.page_url = ""
     older = start("exp5").compare_experiments(ids)
