@@ -50,6 +50,7 @@ def front_figure(reply: LeaderboardReply, cost: CostField) -> str:
     figure.update_xaxes(
         title={"text": f"{label}, log" if is_log else label, "standoff": 8},
         type="log" if is_log else "linear",
+        rangemode="normal" if is_log else "nonnegative",
         tickformat=None,
         dtick="D2" if is_log else None,
         unifiedhovertitle=None,

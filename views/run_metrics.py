@@ -37,7 +37,7 @@ def show(run: RunReply) -> None:
     names = ["Metrics", "Parameters", "Environment", "Log", "Notes", "System"]
     tabs = st.tabs(names, key=f"tabs:{run.run_id}", on_change="rerun")
     with tabs[0]:
-        _table(known)
+        _table(own)
     with tabs[1]:
         run_details.parameters(run)
     with tabs[2]:
