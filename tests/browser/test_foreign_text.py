@@ -51,7 +51,7 @@ def test_text_in_a_run_is_shown_as_it_is_and_fetches_nothing(tab: Page, foreign:
     expect(tab.get_by_role("option").filter(has_text=foreign.run_id[:8])).to_contain_text(PICTURE)
     tab.keyboard.press("Escape")
     tab.get_by_role("tab", name="Log").click()
-    log = tab.get_by_test_id("stCode").filter(has_text=TAG)
+    log = tab.get_by_role("log", name="Log").filter(has_text=TAG)
     expect(log).to_contain_text(REPLACED)
     for text in (error, log):
         assert text.evaluate("text => getComputedStyle(text).fontVariantLigatures") == "no-contextual"
