@@ -7,6 +7,7 @@ from typing import Literal
 import pandas as pd
 import streamlit as st
 
+from errors import ApiError
 from schema import Artifact, RunReply
 from schema.artifacts import Graph
 from views import artifact_source, dot, layers, parts, source
@@ -25,11 +26,15 @@ def show(run: RunReply, graphs: tuple[Artifact, ...]) -> None:
     if len(newest) > 1:
         name = str(st.selectbox("Network", list(newest), key=f"graph_name:{run.run_id}"))
     chosen = newest[name]
-    found = source.fetch(
-        "graph",
-        lambda: artifact_source.fetch_graph(run.run_id, name, chosen.version, chosen.sha256),
-        of=(run.run_id, name, chosen.version),
-    )
+    try:
+        found = source.fetch(
+            "graph",
+            lambda: artifact_source.fetch_graph(run.run_id, name, chosen.version, chosen.sha256),
+            of=(run.run_id, name, chosen.version),
+        )
+    except ApiError as error:
+        st.caption(fmt.plain(str(error)))
+        return
     graph = found.value
     if graph is None:
         if found.problem is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -104,6 +105,20 @@ def test_a_network_is_a_table_and_a_picture(open_page: Open, api_url: str, db: R
     depth.set_value(1).run()
     drawn = str(app.get("graphviz_chart")[0].proto.spec)
     assert 'label="block\\n2 layers · 220\\n1 × 10"' in drawn
+
+
+def test_why_a_network_is_not_drawn_is_said(
+    open_page: Open, api_url: str, db: RedisDB, tmp_path: Path
+) -> None:
+    run_id = begin(db)
+    send(api_url, run_id, "graph", network("stem", "head"), kind="graph")
+    (file,) = (path for path in tmp_path.rglob("*") if path.is_file() and run_id in str(path))
+    file.unlink()
+    app = open_page("run", api_url, iid=run_id)
+    assert not app.exception
+    assert "Graph" in [header.value for header in app.subheader]
+    assert not app.get("graphviz_chart")
+    assert any("graph" in caption.value and "version 1" in caption.value for caption in app.caption)
 
 
 def test_one_of_several_is_drawn_and_the_link_says_which(open_page: Open, api_url: str, db: RedisDB) -> None:
