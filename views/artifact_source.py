@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -76,14 +77,15 @@ def fetch_version(name: str, version: int) -> bytes:
 
 
 @st.cache_data(ttl=_YOUNG_S, max_entries=64, show_spinner=False)
-def list_histograms(iid: str) -> tuple[str, ...]:
-    """Return the names of the histograms of a run."""
-    return tuple(api().list_histograms(iid).names or ())
+def list_histograms(iid: str) -> Mapping[str, int]:
+    """Return the names of the histograms of a run, and how many came of each."""
+    return api().list_histograms(iid).counts or {}
 
 
-@st.cache_resource(ttl=_YOUNG_S, max_entries=32, show_spinner=False)
-def read_histogram(iid: str, name: str) -> HistogramSeries | None:
-    """Return one histogram of every step."""
+# Some hundred steps are much to read: only when there is another one.
+@st.cache_resource(ttl=60, max_entries=64, show_spinner=False)
+def read_histogram(iid: str, name: str, count: int) -> HistogramSeries | None:  # noqa: ARG001 - count is a key of the cache
+    """Return one histogram of every step, asked for once per ``count``."""
     return (api().read_histograms(iid, [name]).histograms or {}).get(name)
 
 

@@ -12,12 +12,12 @@ from streamlit.testing.v1 import AppTest
 from redis_db import RedisDB
 from schema import HistogramsRequest
 from tests.integration.test_external_pages import begin
-from tests.integration.test_views import Open, api_url, button, metric, open_page, texts
+from tests.integration.test_views import Open, api_url, asked, button, metric, open_page, texts
 from tests.pictures import picture
 from tests.sent_files import network, send
 from views import artifact_source
 
-__all__ = ["api_url", "open_page"]
+__all__ = ["api_url", "asked", "open_page"]
 
 
 def slider(app: AppTest) -> Any:
@@ -161,14 +161,14 @@ def test_a_note_is_deleted_on_the_page(open_page: Open, api_url: str, db: RedisD
     assert [text.value for text in app.text] == ["right"]
 
 
-def report_histograms(db: RedisDB, run_id: str, *names: str, steps: int = 3) -> None:
+def report_histograms(db: RedisDB, run_id: str, *names: str, steps: int = 3, seq: int = 1) -> None:
     histograms = [
         {"name": name, "step": 10 * step, "time": 0.0, "edges": [-1.0, 0.0, 1.0], "counts": [step, 5]}
         | ({"nonfinite": 7} if step == 1 else {})
         for name in names
         for step in range(steps)
     ]
-    body = HistogramsRequest.model_validate({"session": "s", "seq": 1, "histograms": histograms})
+    body = HistogramsRequest.model_validate({"session": "s", "seq": seq, "histograms": histograms})
     db.histograms.record(run_id, body)
 
 
@@ -197,3 +197,21 @@ def test_of_many_histograms_some_are_chosen(open_page: Open, api_url: str, db: R
     app = open_page("run", api_url, iid=run_id)
     assert not app.exception
     assert [found.label for found in app.multiselect] == ["Histograms"] * (count > 4)
+
+
+def test_histograms_are_read_again_only_when_there_are_more(
+    open_page: Open, api_url: str, db: RedisDB, asked: list[str]
+) -> None:
+    run_id = begin(db)
+    report_histograms(db, run_id, "fc/weight", "fc/bias")
+    app = open_page("run", api_url, iid=run_id)
+    names = {name for address in asked for name in ("weight", "bias") if name in address}
+    assert names == {"weight", "bias"}
+    asked.clear()
+    artifact_source.list_histograms.clear()
+    report_histograms(db, run_id, "fc/weight", steps=1, seq=2)
+    app.run()
+    assert not app.exception
+    listed, *read = [address for address in asked if "/api/histograms/" in address]
+    assert "name=" not in listed
+    assert ["weight" in address for address in read] == [True]
