@@ -12,10 +12,10 @@ from streamlit.testing.v1 import AppTest
 from redis_db import RedisDB
 from schema import HistogramsRequest
 from tests.integration.test_external_pages import begin
-from tests.integration.test_views import Open, api_url, asked, button, metric, open_page, texts
+from tests.integration.test_views import Open, api_url, asked, button, metric, open_page, silent, texts
 from tests.pictures import picture
 from tests.sent_files import network, send
-from views import artifact_source
+from views import artifact_source, layers
 
 __all__ = ["api_url", "asked", "open_page"]
 
@@ -105,6 +105,25 @@ def test_a_network_is_a_table_and_a_picture(open_page: Open, api_url: str, db: R
     depth.set_value(1).run()
     drawn = str(app.get("graphviz_chart")[0].proto.spec)
     assert 'label="block\\n2 layers · 220\\n1 × 10"' in drawn
+
+
+def test_the_boxes_of_a_network_are_put_together_once(
+    open_page: Open, api_url: str, db: RedisDB, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_id = begin(db)
+    send(api_url, run_id, "graph", network("stem", "block.0", "block.1", "head"), kind="graph")
+    app = open_page("run", api_url, iid=run_id)
+    first = str(app.get("graphviz_chart")[0].proto.spec)
+    for name in ("depths", "good_depth", "boxes"):
+        monkeypatch.setattr(layers, name, silent)
+    app.run()
+    assert not app.exception
+    assert str(app.get("graphviz_chart")[0].proto.spec) == first
+    monkeypatch.undo()
+    send(api_url, run_id, "graph", network("stem", "head"), kind="graph")
+    artifact_source.forget()
+    app.run()
+    assert "block" not in str(app.get("graphviz_chart")[0].proto.spec), "another version is another picture"
 
 
 def test_why_a_network_is_not_drawn_is_said(
