@@ -37,9 +37,10 @@ def record_histograms(iid: str, body: HistogramsRequest) -> Response:
 @histograms.input(NamesQuery, location="query", arg_name="query")
 @histograms.output(HistogramsReply)
 def list_histograms(iid: str, query: NamesQuery) -> Response:  # noqa: ARG001 - it may be repeated
-    """Answer the names of a run's histograms; with ``name`` the histograms themselves by step."""
+    """Answer the names of a run's histograms and how many came; with ``name`` the histograms by step."""
     run_id = get_known_run(iid).run_id
     names = read_names()
     if not names:
-        return reply(HistogramsReply(names=list(db().histograms.list_names(run_id))))
+        counts = db().histograms.count(run_id)
+        return reply(HistogramsReply(names=list(counts), counts=counts))
     return reply(HistogramsReply(histograms=db().histograms.read(run_id, names)))

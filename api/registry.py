@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from http import HTTPStatus
+from typing import Self
 
 from apiflask import APIBlueprint
 from apiflask.schemas import FileSchema
 from flask import Response
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from api.artifacts import send_artifact
 from api.body import reply
@@ -39,9 +40,17 @@ class VersionsQuery(Record):
     """Which versions of which models."""
 
     name: str | None = Field(None, max_length=100, description="of the model")
+    version: int | None = Field(None, ge=1, le=MAX_VERSION, description="with name: this one only")
     stage: Stage | None = None
     project: str | None = Field(None, max_length=64, description="of the runs that made them")
     limit: int = Field(_LISTED, ge=1, le=_LISTED, description="most of them")
+    cursor: str | None = Field(None, max_length=160, description="next_cursor of the page before")
+
+    @model_validator(mode="after")
+    def _check_version(self) -> Self:
+        if self.version is not None and self.name is None:
+            raise ValueError("version goes with name")
+        return self
 
 
 @registry.post("/api/models")
@@ -65,8 +74,15 @@ def register_model(body: ModelRequest) -> Response:
 @registry.output(ModelVersionsReply)
 def list_versions(query: VersionsQuery) -> Response:
     """Answer versions of models, newest first."""
-    found = db().models.list(name=query.name, stage=query.stage, project=query.project, limit=query.limit)
-    return reply(ModelVersionsReply(models=list(found)))
+    found = db().models.list(
+        name=query.name,
+        version=query.version,
+        stage=query.stage,
+        project=query.project,
+        limit=query.limit,
+        cursor=query.cursor,
+    )
+    return reply(ModelVersionsReply(models=list(found.versions), next_cursor=found.next_cursor))
 
 
 @registry.get("/api/models/<iid>")

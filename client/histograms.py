@@ -12,7 +12,7 @@ class HistogramCalls(Connection):
     """Histograms of arrays over the steps of a run."""
 
     def list_histograms(self, iid: str) -> HistogramsReply:
-        """Return the names of a run's histograms in ``names``."""
+        """Return the names of a run's histograms in ``names``, and how many came of each in ``counts``."""
         return self._read(HistogramsReply, self._send("GET", f"/api/histograms/{segment(iid)}"))
 
     def read_histograms(self, iid: str, names: Iterable[str]) -> HistogramsReply:

@@ -19,10 +19,16 @@ class ModelCalls(Connection):
         return self._read(ModelVersion, self._send("POST", "/api/models", json=body))
 
     def list_versions(
-        self, *, name: str | None = None, stage: Stage | None = None, project: str | None = None
+        self,
+        *,
+        name: str | None = None,
+        version: int | None = None,
+        stage: Stage | None = None,
+        project: str | None = None,
+        cursor: str | None = None,
     ) -> ModelVersionsReply:
-        """Return versions of models, newest first."""
-        query = {"name": name, "stage": stage, "project": project}
+        """Return versions of models, newest first, 500 a page; ``version`` goes with ``name``."""
+        query = {"name": name, "version": version, "stage": stage, "project": project, "cursor": cursor}
         given = {key: value for key, value in query.items() if value is not None}
         return self._read(ModelVersionsReply, self._send("GET", "/api/models", params=given))
 

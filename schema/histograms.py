@@ -63,4 +63,7 @@ class HistogramsReply(Record):
     """The histograms of a run: what names there are, or those of the names that were asked for."""
 
     names: list[str] | None = Field(None, exclude_if=lambda names: names is None)
+    counts: dict[str, int] | None = Field(
+        None, description="how many of each name came", exclude_if=lambda counts: counts is None
+    )
     histograms: dict[str, HistogramSeries] | None = Field(None, exclude_if=lambda found: found is None)

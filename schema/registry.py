@@ -79,6 +79,7 @@ class ModelVersionsReply(Record):
     """Versions of models, newest first."""
 
     models: list[ModelVersion]
+    next_cursor: str | None = Field(None, description="leads to the next page; null on the last one")
 
 
 class SavedModel(Record):

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
+from pydantic_core import from_json
 
 from errors import NotFound
 from schema import BatchReply, HistogramSeries, HistogramsRequest
@@ -47,9 +48,10 @@ class Histograms:
         )
         return BatchReply(seq=batch.seq, accepted=accepted, request=request or None)
 
-    def list_names(self, run_id: str) -> Sequence[str]:
-        """Return the names of which there are any."""
-        return sorted(self._connection.call("HKEYS", self._keys.of("histograms", run_id)))
+    def count(self, run_id: str) -> dict[str, int]:
+        """Return how many came of each name, by name; what ``read`` returns changes only with it."""
+        stored: dict[str, str] = self._connection.call("HGETALL", self._keys.of("histograms", run_id))
+        return {name: int(from_json(stored[name])[0]) for name in sorted(stored)}
 
     def read(self, run_id: str, names: Sequence[str]) -> dict[str, HistogramSeries]:
         """Return the histograms of names by step. Raises NotFound when the run has none of a name."""

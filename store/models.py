@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from typing import Any, Final, NamedTuple
 
 from pydantic_core import from_json
 
-from errors import NotFound
+from errors import FieldError, InvalidInput, NotFound
 from schema import LineageNode, LineageReply, ModelArtifact, ModelVersion, Stage
 from schema.external import MAX_INPUTS
 from store.connection import Argument, Connection
-from store.encoding import to_json, to_text, to_time
+from store.encoding import to_json, to_pairs, to_text, to_time
 from store.keys import Keys
 
 MAX_MODELS: Final = 10_000
 MAX_USERS: Final = 1_000
 MAX_DEPTH: Final = 5
 MAX_NODES: Final = 100
-_READ_AT_ONCE: Final = 500
+# One more than a page: whether there is another one is known at once.
+_READ_AT_ONCE: Final = 501
 _SAVED: Final = "saved:"
 
 _Edges = set[tuple[str, str]]
@@ -34,6 +36,13 @@ class NewModel(NamedTuple):
     project: str
     artifact: ModelArtifact
     metrics: dict[str, float]
+
+
+class Page(NamedTuple):
+    """Versions, and the cursor that leads to the next ones; None behind the last."""
+
+    versions: Sequence[ModelVersion]
+    next_cursor: str | None
 
 
 class Models:
@@ -78,23 +87,33 @@ class Models:
         self,
         *,
         name: str | None = None,
+        version: int | None = None,
         stage: Stage | None = None,
         project: str | None = None,
         limit: int,
-    ) -> Sequence[ModelVersion]:
-        """Return versions, newest first."""
-        order: list[str] = self._connection.call("ZREVRANGE", self._keys.of("model_order"), 0, -1)
-        names = [model for model in order if name in (None, model.rpartition(":")[0])]
+        cursor: str | None = None,
+    ) -> Page:
+        """Return versions, newest first. Raises InvalidInput on a cursor."""
+        before = _read_cursor(cursor)
+        places = {
+            model: score
+            for model, score in self._order().items()
+            if (before is None or (score, model) < before)
+            and name in (None, model.rpartition(":")[0])
+            and (version is None or model.rpartition(":")[2] == str(version))
+        }
+        names = list(places)
         found: list[ModelVersion] = []
         for first in range(0, len(names), _READ_AT_ONCE):
             found += [
-                version
-                for version in self._fetch(names[first : first + _READ_AT_ONCE])
-                if stage in (None, version.stage) and project in (None, version.project)
+                known
+                for known in self._fetch(names[first : first + _READ_AT_ONCE])
+                if stage in (None, known.stage) and project in (None, known.project)
             ]
-            if len(found) >= limit:
-                break
-        return found[:limit]
+            if len(found) > limit:
+                last = f"{found[limit - 1].name}:{found[limit - 1].version}"
+                return Page(found[:limit], f"{places[last]!r}:{last}")
+        return Page(found, None)
 
     def list_of_run(self, run_id: str) -> Sequence[ModelVersion]:
         """Return the versions that were made of a run, newest first."""
@@ -145,6 +164,12 @@ class Models:
             for _ in range(MAX_DEPTH):
                 level = self._step(level, is_forward, seen, edges)
         return LineageReply(nodes=self._describe(seen), edges=sorted(edges))
+
+    def _order(self) -> dict[str, float]:
+        """Return when each version was registered, the newest first."""
+        key = self._keys.of("model_order")
+        flat: list[str] = self._connection.call("ZREVRANGE", key, 0, -1, "WITHSCORES")
+        return {model: float(score) for model, score in to_pairs(flat).items()}
 
     def _step(self, level: Sequence[str], is_forward: bool, seen: _Nodes, edges: _Edges) -> Sequence[str]:
         """Add what is next to each node of a level to ``seen`` and ``edges``, and return what is new."""
@@ -228,6 +253,22 @@ def _decode(model: str, record: str, history: str, used: Iterable[str]) -> Model
     }
     # Another version may have written more about it.
     return ModelVersion.model_validate({**values, **known}, extra="ignore")
+
+
+def _read_cursor(cursor: str | None) -> tuple[float, str] | None:
+    """Return when the last version of the page before was registered, and that version."""
+    if cursor is None:
+        return None
+    time, _, model = cursor.partition(":")
+    try:
+        if not math.isfinite(float(time)):
+            raise ValueError("no time")
+        return float(time), model
+    except ValueError as error:
+        reason = "does not belong to this list"
+        raise InvalidInput(
+            f"The cursor {reason}. Start again without one.", details=[FieldError("cursor", reason)]
+        ) from error
 
 
 def _no_model(name: str, version: int) -> NotFound:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -22,6 +23,8 @@ from views.source import api
 
 _PAGE: Final = 200
 _MOST_PAGES: Final = 5
+# Of 500 versions each: more than the API keeps.
+_MOST_VERSION_PAGES: Final = 30
 _YOUNG_S: Final = 2
 # What never changes, as long as somebody is likely to look at it again.
 _KEPT_S: Final = 600
@@ -74,14 +77,15 @@ def fetch_version(name: str, version: int) -> bytes:
 
 
 @st.cache_data(ttl=_YOUNG_S, max_entries=64, show_spinner=False)
-def list_histograms(iid: str) -> tuple[str, ...]:
-    """Return the names of the histograms of a run."""
-    return tuple(api().list_histograms(iid).names or ())
+def list_histograms(iid: str) -> Mapping[str, int]:
+    """Return the names of the histograms of a run, and how many came of each."""
+    return api().list_histograms(iid).counts or {}
 
 
-@st.cache_resource(ttl=_YOUNG_S, max_entries=32, show_spinner=False)
-def read_histogram(iid: str, name: str) -> HistogramSeries | None:
-    """Return one histogram of every step."""
+# Some hundred steps are much to read: only when there is another one.
+@st.cache_resource(ttl=60, max_entries=64, show_spinner=False)
+def read_histogram(iid: str, name: str, count: int) -> HistogramSeries | None:  # noqa: ARG001 - count is a key of the cache
+    """Return one histogram of every step, asked for once per ``count``."""
     return (api().read_histograms(iid, [name]).histograms or {}).get(name)
 
 
@@ -97,10 +101,26 @@ def get_lineage(iid: str) -> LineageReply:
     return api().get_lineage(iid)
 
 
-@st.cache_data(ttl=_YOUNG_S, show_spinner=False)
-def list_versions() -> list[ModelVersion]:
-    """Return all versions of all models, newest first."""
-    return api().list_versions().models
+@dataclass(frozen=True)
+class Versions:
+    """Versions of models, newest first; ``is_cut`` when there are older ones."""
+
+    models: tuple[ModelVersion, ...]
+    is_cut: bool
+
+
+# A resource, not data: there may be thousands, and nobody changes them.
+@st.cache_resource(ttl=_YOUNG_S, max_entries=64, show_spinner=False)
+def list_versions(name: str | None = None) -> Versions:
+    """Return all versions of one or of all models: what is said of a list that ends early may be wrong."""
+    page = api().list_versions(name=name)
+    found = list(page.models)
+    for _ in range(_MOST_VERSION_PAGES - 1):
+        if page.next_cursor is None:
+            break
+        page = api().list_versions(name=name, cursor=page.next_cursor)
+        found += page.models
+    return Versions(tuple(found), page.next_cursor is not None)
 
 
 def forget() -> None:

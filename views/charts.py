@@ -45,14 +45,14 @@ def run_figures(run_id: str, epochs: Sequence[EpochResult], *, is_simulated: boo
 
 def metric_figure(run_id: str, title: str, series: Mapping[str, Series]) -> go.Figure:
     """Draw metrics that belong together by step; a value that is not finite is a gap."""
-    figure = blank_figure(run_id, title, title)
+    figure = blank_figure(run_id, fmt.chart_text(title), fmt.chart_text(title))
     figure.update_xaxes(title={"text": "step"}, unifiedhovertitle={"text": "step %{x}"})
     for place, (name, own) in enumerate(series.items()):
         figure.add_trace(
             go.Scatter(
                 x=own.steps,
                 y=[value if math.isfinite(value) else None for value in own.values],
-                name=name,
+                name=fmt.chart_text(name),
                 mode="lines+markers" if len(own.steps) <= _MARKERS_UP_TO else "lines",
                 line={"color": run_color(run_id), "width": 2.2, "dash": _DASHES[place % len(_DASHES)]},
                 marker={"size": 5},
@@ -137,7 +137,7 @@ def source_figure(run_id: str, epochs: Sequence[EpochResult], *, pue: float) -> 
             go.Bar(
                 x=[result.epoch for result in epochs],
                 y=[None if value is None else value * unit.factor for value in values],
-                name=SOURCE_NAMES.get(source, source),
+                name=fmt.chart_text(SOURCE_NAMES.get(source, source)),
                 marker={"color": source_color(source), "line": {"width": 0}},
                 hovertemplate="%{y:.3~g}",
             )
@@ -164,7 +164,7 @@ def power_figure(run_id: str, points: Sequence[PowerPoint], *, zone: tzinfo) -> 
             go.Scatter(
                 x=times,
                 y=[point.power_w.get(source) for point in points],
-                name=SOURCE_NAMES.get(source, source),
+                name=fmt.chart_text(SOURCE_NAMES.get(source, source)),
                 mode="lines",
                 line={"color": source_color(source), "width": 1.8},
                 connectgaps=False,

@@ -64,7 +64,7 @@ def compare_figure(
 
     series, starts_s: by run. A value that is not finite is a gap; by time, a point without one is left out.
     """
-    figure = blank_figure(f"compare:{name}:{axis}", name, "")
+    figure = blank_figure(f"compare:{name}:{axis}", fmt.chart_text(name), "")
     points = {run_id: _points(own, axis, starts_s.get(run_id, 0.0)) for run_id, own in series.items()}
     unit = fmt.time_unit(x for own in points.values() for x, _ in own)
     factor = unit.factor if axis == "time" else 1
@@ -73,7 +73,7 @@ def compare_figure(
             go.Scatter(
                 x=[x * factor for x, _ in own],
                 y=[y for _, y in own],
-                name=labels[run_id],
+                name=fmt.chart_text(labels[run_id]),
                 mode="lines+markers" if len(own) <= _MARKERS_UP_TO else "lines",
                 line={"color": lines[run_id].color, "dash": lines[run_id].dash, "width": 2},
                 marker={"size": 4},

@@ -162,6 +162,11 @@ def plain(text: str) -> str:
     return re.sub(r"([!#$&*+./:<=>@\[\\\]^_`{|}~-]|(?<=\d)\))", r"\\\1", joined)
 
 
+def chart_text(text: str) -> str:
+    """Escape text that others wrote for Plotly, which reads some HTML in names, titles, labels and hovers."""
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
 def plain_lines(text: str) -> str:
     """Escape text that others wrote as ``plain`` does, and keep its lines."""
     return "  \n".join(plain(line) for line in text.splitlines() if line.strip())

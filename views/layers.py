@@ -12,19 +12,18 @@ from views.dot import Node
 # Beyond it a browser takes seconds to lay a picture out, and nobody can read it.
 MOST_BOXES: Final = 150
 _GOOD_BOXES: Final = 40
+# Names may have a hundred parts; who looks at a picture does not choose among so many.
+_DEEPEST: Final = 12
 
 
 def depths(graph: Graph) -> list[int]:
     """List to how many parts of a layer's name a picture may go; 1 always."""
-    deepest = max((len(node.id.split(".")) for node in graph.nodes), default=1)
-    fitting = [depth for depth in range(1, deepest + 1) if len(_group(graph, depth)) <= MOST_BOXES]
-    return fitting or [1]
+    return _fitting(graph, MOST_BOXES) or [1]
 
 
 def good_depth(graph: Graph) -> int:
     """Choose the deepest one whose picture is still small."""
-    fitting = [depth for depth in depths(graph) if len(_group(graph, depth)) <= _GOOD_BOXES]
-    return fitting[-1] if fitting else 1
+    return (_fitting(graph, _GOOD_BOXES) or [1])[-1]
 
 
 def boxes(graph: Graph, depth: int) -> tuple[list[Node], list[tuple[str, str]]]:
@@ -55,10 +54,21 @@ def shapes_text(shapes: Sequence[Sequence[object]]) -> str:
     return ", ".join(" × ".join("?" if side is None else str(side) for side in own) for own in shapes)
 
 
+def _fitting(graph: Graph, most: int) -> list[int]:
+    """Return the depths with so many boxes at most; a deeper one never has fewer."""
+    deepest = max((node.id.count(".") + 1 for node in graph.nodes), default=1)
+    fitting: list[int] = []
+    for depth in range(1, min(deepest, _DEEPEST) + 1):
+        if len(_group(graph, depth)) > most:
+            break
+        fitting.append(depth)
+    return fitting
+
+
 def _group(graph: Graph, depth: int) -> Mapping[str, list[GraphNode]]:
     groups: dict[str, list[GraphNode]] = {}
     for node in graph.nodes:
-        groups.setdefault(".".join(node.id.split(".")[:depth]), []).append(node)
+        groups.setdefault(".".join(node.id.split(".", depth)[:depth]), []).append(node)
     return groups
 
 

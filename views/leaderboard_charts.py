@@ -42,7 +42,7 @@ def front_figure(reply: LeaderboardReply, cost: CostField) -> str:
     for network, color in _colors(reply):
         own = [row for row in rows if row.network == network]
         if own:
-            figure.add_trace(_points(own, _plain(network or UNNAMED), color, cost, unit))
+            figure.add_trace(_points(own, fmt.chart_text(network or UNNAMED), color, cost, unit))
     figure.add_trace(_front_line(front, unit))
     label = f"{name} ({unit.label})" if unit.label else name
     known = [value for value in values if value is not None]
@@ -121,7 +121,8 @@ def _front_line(front: Front, unit: fmt.Unit) -> go.Scatter:
         marker={"size": 4},
         customdata=[point.run_id for point in front.points],
         hovertext=[
-            f"{_plain(point.network or UNNAMED)} · {point.run_id[:8]}, on the front" for point in front.points
+            f"{fmt.chart_text(point.network or UNNAMED)} · {point.run_id[:8]}, on the front"
+            for point in front.points
         ],
         hovertemplate="%{hovertext}<br>%{y:.2f} %, %{x:.3~g} " + unit.label + "<extra></extra>",
     )
@@ -134,12 +135,7 @@ def _symbol(row: LeaderboardRow) -> str:
 
 def _hover(row: LeaderboardRow, cost: CostField, unit: fmt.Unit) -> str:
     value = (cost_of(row, cost) or 0.0) * unit.factor
-    words = [f"{_plain(row.network or row.name or UNNAMED)} · {row.run_id[:8]}"]
+    words = [f"{fmt.chart_text(row.network or row.name or UNNAMED)} · {row.run_id[:8]}"]
     words.append(f"{100 * row.accuracy:.2f} % · {fmt.significant(value)} {unit.label}".rstrip())
     words += [SIMULATED] if row.simulated else [f"energy {row.energy_quality}"] if row.energy_quality else []
     return "<br>".join(words)
-
-
-def _plain(text: str) -> str:
-    """Keep Plotly from reading a text that somebody wrote as markup."""
-    return text.replace("&", "&amp;").replace("<", "&lt;")

@@ -37,8 +37,8 @@ def register_button(run_id: str, artifact: str, version: int | None) -> None:
     with st.popover("Register", icon=":material/deployed_code:", key=key, on_change=_forget_refusal) as form:
         if not form.open:
             return
-        versions = source.fetch("versions", artifact_source.list_versions).value or []
-        names = sorted({known.name for known in versions})
+        versions = source.fetch("versions", artifact_source.list_versions).value
+        names = sorted({known.name for known in versions.models}) if versions else []
         name = st.selectbox(
             "Model",
             names,
@@ -48,8 +48,8 @@ def register_button(run_id: str, artifact: str, version: int | None) -> None:
             help="Letters, digits and . _ - only.",
             key=f"{key}:name",
         )
-        if name in names:
-            newest = max(known.version for known in versions if known.name == name)
+        if versions and name in names:
+            newest = max(known.version for known in versions.models if known.name == name)
             st.caption(f"It becomes version {newest + 1} of {fmt.plain(name)}, a candidate.")
         elif name:
             st.caption(f"It becomes version 1 of {fmt.plain(name)}, a candidate.")

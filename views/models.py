@@ -8,9 +8,9 @@ from typing import Final
 
 import streamlit as st
 
-from schema import ModelVersion
 from views import artifact_source, model_forms, model_versions, parts, retention, source
 from views import format as fmt
+from views.artifact_source import Versions
 from views.model_words import Family, families, figures_text
 
 _ROWS_PER_PAGE: Final = 20
@@ -34,13 +34,16 @@ def show() -> None:
     if tabs[0].open:
         with tabs[0], parts.grey_area(found):
             _models(found.value)
+            if found.value.is_cut:
+                count = fmt.count(len(found.value.models))
+                st.caption(f"The newest {count} versions of all models; older ones are left out.")
     if tabs[1].open:
         with tabs[1]:
             retention.show()
 
 
-def _models(versions: Sequence[ModelVersion]) -> None:
-    known = families(versions)
+def _models(versions: Versions) -> None:
+    known = families(versions.models)
     if not known:
         st.info(
             "No models yet. **Register** on a run's page makes a checkpoint or a saved model the first "
@@ -53,6 +56,8 @@ def _models(versions: Sequence[ModelVersion]) -> None:
     if name is None:
         _overview(known)
         return
+    if versions.is_cut:
+        known = families(artifact_source.list_versions(name[:100]).models)
     family = next((own for own in known if own.name == name), None)
     st.button("All models", icon=":material/arrow_back:", type="tertiary", on_click=_leave)
     if family is None:

@@ -9,7 +9,7 @@ import pandas as pd
 import streamlit as st
 from pydantic import ValidationError
 
-from errors import ApiError
+from errors import ApiError, ApiRefused
 from schema import RetentionPlan, RetentionPolicy
 from schema.records import DEFAULT_PROJECT
 from views import format as fmt
@@ -39,7 +39,11 @@ def show() -> None:
         "stays in any case, and so do metrics, pictures and logs."
     )
     project = _choose_project()
-    found = source.fetch("retention", lambda: retention_calls.get_policy(project), of=project)
+    try:
+        found = source.fetch("retention", lambda: retention_calls.get_policy(project), of=project)
+    except ApiRefused as error:  # a link may name anything
+        st.warning(fmt.plain(str(error)), icon=":material/block:")
+        return
     if found.value is None:
         parts.silence_banner(found.problem)
         return

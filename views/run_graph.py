@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Final, Literal
 
 import pandas as pd
 import streamlit as st
 
+from errors import ApiError
 from schema import Artifact, RunReply
 from schema.artifacts import Graph
 from views import artifact_source, dot, layers, parts, source
 from views import format as fmt
+from views.dot import Node
 
 _PICTURE_PX, _TABLE_PX = 500, 576
 _BOXES_WITHOUT_SCROLLING = 6
+# A page that follows a run is drawn every second, and its network stays what it is.
+_KEPT_S: Final = 600
+
+_Which = tuple[str, str, int, str]
 
 
 def show(run: RunReply, graphs: tuple[Artifact, ...]) -> None:
@@ -25,11 +31,15 @@ def show(run: RunReply, graphs: tuple[Artifact, ...]) -> None:
     if len(newest) > 1:
         name = str(st.selectbox("Network", list(newest), key=f"graph_name:{run.run_id}"))
     chosen = newest[name]
-    found = source.fetch(
-        "graph",
-        lambda: artifact_source.fetch_graph(run.run_id, name, chosen.version, chosen.sha256),
-        of=(run.run_id, name, chosen.version),
-    )
+    try:
+        found = source.fetch(
+            "graph",
+            lambda: artifact_source.fetch_graph(run.run_id, name, chosen.version, chosen.sha256),
+            of=(run.run_id, name, chosen.version),
+        )
+    except ApiError as error:
+        st.caption(fmt.plain(str(error)))
+        return
     graph = found.value
     if graph is None:
         if found.problem is None:
@@ -40,7 +50,7 @@ def show(run: RunReply, graphs: tuple[Artifact, ...]) -> None:
     with table:
         _table(graph)
     with picture:
-        _picture(run, name, graph)
+        _picture(run, chosen, graph)
 
 
 def _tiles(graph: Graph) -> None:
@@ -65,20 +75,20 @@ def _table(graph: Graph) -> None:
     )
 
 
-def _picture(run: RunReply, name: str, graph: Graph) -> None:
-    depths = layers.depths(graph)
-    depth = depths[0]
+def _picture(run: RunReply, artifact: Artifact, graph: Graph) -> None:
+    which = (run.run_id, artifact.name, artifact.version, artifact.sha256)
+    depths, depth = _depths(which, graph)
     if len(depths) > 1:
         depth = int(
             st.select_slider(
                 "Detail",
                 depths,
-                value=layers.good_depth(graph),
-                key=f"graph_depth:{run.run_id}:{name}",
+                value=depth,
+                key=f"graph_depth:{run.run_id}:{artifact.name}",
                 help="How many parts of a layer's name are a box of their own.",
             )
         )
-    nodes, edges = layers.boxes(graph, depth)
+    nodes, edges = _boxes(which, depth, graph)
     if len(nodes) > layers.MOST_BOXES:
         st.caption(f"{fmt.count(len(nodes))} layers are too many for a picture; the table has them all.")
         return
@@ -86,3 +96,13 @@ def _picture(run: RunReply, name: str, graph: Graph) -> None:
     height: int | Literal["content"] = _PICTURE_PX if len(nodes) > _BOXES_WITHOUT_SCROLLING else "content"
     with st.container(border=True, height=height, horizontal_alignment="center", key="network"):
         st.graphviz_chart(drawn)
+
+
+@st.cache_resource(ttl=_KEPT_S, max_entries=32, show_spinner=False)
+def _depths(which: _Which, _graph: Graph) -> tuple[list[int], int]:  # noqa: ARG001 - which is a key of the cache
+    return layers.depths(_graph), layers.good_depth(_graph)
+
+
+@st.cache_resource(ttl=_KEPT_S, max_entries=32, show_spinner=False)
+def _boxes(which: _Which, depth: int, _graph: Graph) -> tuple[list[Node], list[tuple[str, str]]]:  # noqa: ARG001 - as above
+    return layers.boxes(_graph, depth)

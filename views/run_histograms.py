@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from typing import Final
 
 import streamlit as st
@@ -20,10 +20,11 @@ _RIDGES, _HEAT_MAP = "Ridges", "Heat map"
 _QUIET_CHART: Final = {"displaylogo": False, "showSendToCloud": False, "plotlyServerURL": ""}
 
 
-def show(run: RunReply, names: Sequence[str]) -> None:
-    """Draw the histograms that the reader chooses."""
+def show(run: RunReply, counts: Mapping[str, int]) -> None:
+    """Draw the histograms that the reader chooses; counts: how many came of each name."""
+    names = list(counts)
     left, right = st.columns([4, 1.4], vertical_alignment="bottom")
-    chosen = list(names)
+    chosen = names
     if len(names) > _SHOWN_AT_FIRST:
         chosen = left.multiselect(
             "Histograms",
@@ -41,7 +42,7 @@ def show(run: RunReply, names: Sequence[str]) -> None:
         key=f"histogram_look:{run.run_id}",
         label_visibility="collapsed",
     )
-    found = {name: _read(run, name) for name in chosen}
+    found = {name: _read(run, name, counts[name]) for name in chosen}
     series = {name: own for name, own in found.items() if own is not None and own.steps}
     if look == _HEAT_MAP:
         _heat_maps(run, series)
@@ -66,10 +67,10 @@ def nonfinite_text(series: dict[str, HistogramSeries]) -> str:
     return f"Values that are NaN or infinite are left out: {', '.join(parts)}." if parts else ""
 
 
-def _read(run: RunReply, name: str) -> HistogramSeries | None:
+def _read(run: RunReply, name: str, count: int) -> HistogramSeries | None:
     return source.fetch(
         f"histogram:{name}",
-        lambda: artifact_source.read_histogram(run.run_id, name),
+        lambda: artifact_source.read_histogram(run.run_id, name, count),
         of=(run.run_id, name),
     ).value
 

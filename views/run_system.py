@@ -62,7 +62,9 @@ def show(run: RunReply) -> None:
         st.caption("Nothing is measured beside a simulation: no machine trained it.")
         return
     found = source.fetch("system", lambda: source.list_system(run.run_id), of=run.run_id).value or []
-    known = [metric for metric in found if metric.name.startswith(PREFIX)]
+    # A script may have any number of its own under that prefix.
+    shown = {name for panel in PANELS for name in panel.choose([metric.name for metric in found])}
+    known = [metric for metric in found if metric.name.startswith(PREFIX) and metric.name in shown]
     if not known:
         st.caption(why_nothing(run))
         return

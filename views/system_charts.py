@@ -10,6 +10,7 @@ from typing import Final
 import plotly.graph_objects as go
 
 from schema import Series
+from views import format as fmt
 from views.charts import blank_figure
 from views.look import RUN_COLORS
 
@@ -43,7 +44,7 @@ def system_figure(
             go.Scatter(
                 x=[time for time, _ in known],
                 y=[value for _, value in known],
-                name=name,
+                name=fmt.chart_text(name),
                 mode="lines+markers" if len(known) <= _MARKERS_UP_TO else "lines",
                 line={"color": color, "width": 1.8},
                 marker={"size": 4},

@@ -118,7 +118,7 @@ class Users:
         self._check_models()
 
     def _check_models(self) -> None:
-        versions = self.db.models.list(limit=500)
+        versions = self.db.models.list(limit=500).versions
         for version in versions:
             model = f"{version.name}:{version.version}"
             assert self.raw.hget(f"run:{version.run_id}:models", model) == source_of(version.artifact)

@@ -52,7 +52,9 @@ def test_histograms_come_back_by_step_and_each_batch_once(api: FlaskClient, iid:
     }  # fmt: skip
     assert send(api, iid, 1, histogram(9)).get_json()["accepted"] == 0
     assert send(api, iid, 1, histogram(1, "a/b"), session="t").get_json()["accepted"] == 1
-    assert api.get(f"/api/histograms/{iid}").get_json() == {"names": ["a/b", "w"]}
+    assert api.get(f"/api/histograms/{iid}").get_json() == {
+        "names": ["a/b", "w"], "counts": {"a/b": 1, "w": 2},
+    }  # fmt: skip
     assert read(api, iid) == {
         "steps": [2, 7],
         "times": [102.5, 107.5], "edges": [[-1, 0.25, 2]] * 2, "counts": [[0, 2**53], [3, 4]],
@@ -138,7 +140,7 @@ def test_only_a_run_of_a_script_takes_them_and_they_go_with_it(
 ) -> None:
     queued = api.post("/train", json={"num_epochs": 1}).get_json()["iid"]
     assert send(api, queued, 1, histogram()).status_code == 409
-    assert api.get(f"/api/histograms/{queued}").get_json() == {"names": []}
+    assert api.get(f"/api/histograms/{queued}").get_json() == {"names": [], "counts": {}}
     assert send(api, "0" * 32, 1, histogram()).status_code == 404
     send(api, iid, 1, histogram())
     api.post(f"/api/experiments/{iid}/status", json={"status": "done"})

@@ -109,7 +109,7 @@ def test_the_figure_has_a_point_for_each_run_and_the_front(url: str, db: RedisDB
     finish(db, "s", accuracy=0.95, simulated=True)
     figure = json.loads(front_figure(reply_of(url), CostField.CO2_G))
     ids = {trace["name"]: trace["customdata"] for trace in figure["data"]}
-    assert ids == {"lenet5": ["a", "s"], "&lt;b>x": ["b"], "Pareto front": ["a"]}
+    assert ids == {"lenet5": ["a", "s"], "&lt;b&gt;x": ["b"], "Pareto front": ["a"]}
     symbols = [trace["marker"]["symbol"] for trace in figure["data"] if trace["name"] == "lenet5"]
     assert symbols == [["circle", "circle-open"]]
 

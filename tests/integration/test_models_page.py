@@ -10,7 +10,8 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from client import Client
-from redis_db import RedisDB
+from redis_db import NewModel, RedisDB
+from schema import ModelArtifact
 from tests.acted_run import ActedRun
 from tests.integration.test_external_pages import begin
 from tests.integration.test_views import Open, api_url, button, open_page, silent, texts
@@ -54,7 +55,7 @@ def opened(app: AppTest, key: str) -> AppTest:
 
 
 def stages(db: RedisDB, name: str) -> dict[int, str]:
-    return {version.version: version.stage for version in db.models.list(name=name, limit=500)}
+    return {version.version: version.stage for version in db.models.list(name=name, limit=500).versions}
 
 
 def test_without_models_the_page_says_how_to_come_by_one(open_page: Open, api_url: str) -> None:
@@ -82,7 +83,7 @@ def test_a_checkpoint_becomes_a_version_of_a_model(open_page: Open, api_url: str
     assert "It becomes version 2 of digits, a candidate." in texts(app)
     button(app, "Register it").click().run()
     assert not app.exception
-    kept = list(db.models.list(name="digits", limit=500))
+    kept = list(db.models.list(name="digits", limit=500).versions)
     assert (kept[0].version, kept[0].run_id, kept[0].artifact.version) == (2, iid, 1)
     assert app.session_state[f"register:{iid}:weights.safetensors:1"] is False
     assert "from weights.safetensors v1" in texts(app)
@@ -102,7 +103,7 @@ def test_why_a_file_was_not_registered_stands_in_the_form(
     assert not app.exception
     assert "Not registered: No answer." in texts(app)
     assert app.session_state[f"register:{iid}:weights.safetensors:1"] is True
-    assert len(db.models.list(limit=500)) == 1
+    assert len(db.models.list(limit=500).versions) == 1
 
 
 def test_the_best_model_of_a_run_of_the_queue_is_registered(
@@ -117,7 +118,7 @@ def test_the_best_model_of_a_run_of_the_queue_is_registered(
     next(found for found in app.selectbox if found.label == "Model").set_value("digits").run()
     button(app, "Register it").click().run()
     assert not app.exception
-    assert [own.artifact.name for own in db.models.list(name="digits", limit=500)][:1] == ["best"]
+    assert [own.artifact.name for own in db.models.list(name="digits", limit=500).versions][:1] == ["best"]
 
 
 def test_a_version_goes_into_production_and_the_former_one_is_archived(
@@ -156,7 +157,7 @@ def test_a_version_is_deleted_but_not_from_production(open_page: Open, api_url: 
     app = opened(open_page("models", api_url, model="digits"), "unregister:digits:1")
     button(app, "Delete it").click().run()
     assert not app.exception
-    assert list(db.models.list(limit=500)) == []
+    assert list(db.models.list(limit=500).versions) == []
     assert "No models yet." in app.info[0].value
     assert db.artifacts.get(iid, "weights.safetensors", 1), "its file stays"
 
@@ -208,3 +209,21 @@ def test_many_versions_are_turned_over_in_pages(
     assert not app.exception
     assert f"**Version {count}**" in texts(app)
     assert ("**Version 1**" in texts(app)) == (count == 20)
+
+
+def test_what_is_in_production_is_known_however_many_versions_came_later(
+    open_page: Open, api_url: str, db: RedisDB
+) -> None:
+    iid = begin(db)
+    for name, count in (("old", 1), ("nightly", 501)):
+        for number in range(count):
+            file = ModelArtifact(name=f"{name}{number}", version=None, size_bytes=1, sha256="0" * 64)
+            db.models.record(name, NewModel(iid, "default", file, {}))
+        db.models.set_stage(name, 1, "production", None)
+    app = open_page("models", api_url)
+    assert not app.exception
+    assert "old" in texts(app)
+    assert "501 versions" in texts(app)
+    for name in ("old", "nightly"):
+        app = open_page("models", api_url, model=name)
+        assert "Version 1 is in production." in texts(app), name

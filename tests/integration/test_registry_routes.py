@@ -126,7 +126,7 @@ def test_one_version_of_a_name_is_in_production_and_history_tells_why(api: Flask
     ]
     assert listed[1]["history"][-1]["note"] == "net:2 became production"
     assert [v["version"] for v in api.get("/api/models?stage=archived").get_json()["models"]] == [1]
-    assert api.get("/api/models?project=other").get_json() == {"models": []}
+    assert api.get("/api/models?project=other").get_json() == {"models": [], "next_cursor": None}
     assert stage(api, "net:2", "candidate").get_json()["stage"] == "candidate"
     assert stage(api, "net:1", "production").get_json()["stage"] == "production"
     assert api.get("/api/models?stage=production").get_json()["models"][0]["version"] == 1
@@ -266,3 +266,28 @@ def test_a_version_that_there_is_not_and_a_stage_that_is_none_are_refused(api: F
     for wrong in wrongs:
         assert api.post("/api/models/net/1/stage", json=wrong).status_code == 422
     assert api.get("/api/models").get_json()["models"][0]["stage"] == "candidate"
+
+
+def test_versions_are_listed_page_by_page_and_one_is_asked_for(api: FlaskClient) -> None:
+    iid = begin(api)
+    for step in range(1, 6):
+        weights(api, iid, step=step)
+        assert register(api, iid, name="odd" if step % 2 else "even").status_code == 201
+    pages, cursor = [], ""
+    while cursor is not None:
+        reply = api.get(f"/api/models?limit=2{cursor and f'&cursor={cursor}'}").get_json()
+        pages.append([(known["name"], known["version"]) for known in reply["models"]])
+        cursor = reply["next_cursor"]
+    assert pages == [[("odd", 3), ("even", 2)], [("odd", 2), ("even", 1)], [("odd", 1)]]
+    assert api.get("/api/models?name=odd&limit=3").get_json()["next_cursor"] is None
+
+    first = api.get("/api/models?limit=2").get_json()["next_cursor"]
+    assert api.delete("/api/models/even/2", content_type=JSON).status_code == 204
+    rest = api.get(f"/api/models?cursor={first}").get_json()["models"]
+    assert len(rest) == 3, "where a page ended stays known when that version is gone"
+
+    one = api.get("/api/models?name=odd&version=2").get_json()["models"]
+    assert [(known["name"], known["version"]) for known in one] == [("odd", 2)]
+    assert api.get("/api/models?name=odd&version=9").get_json()["models"] == []
+    for query in ("version=2", "name=odd&version=0", "cursor=x", "cursor=nan:odd:1"):
+        assert api.get(f"/api/models?{query}").status_code == 422, query

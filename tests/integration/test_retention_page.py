@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from streamlit.testing.v1 import AppTest
 
 from redis_db import RedisDB
@@ -101,3 +102,14 @@ def test_a_policy_reads_as_a_sentence() -> None:
         "What is older than 30 days is deleted, except the best 3 by accuracy and the last 1 of each run."
     )
     assert sentence(RetentionPolicy(older_than_days=30)) == "What is older than 30 days is deleted."
+
+
+@pytest.mark.parametrize("project", ["../x", "a b<script>", "x" * 200])
+def test_of_what_no_project_can_be_called_the_page_says_so(
+    open_page: Open, api_url: str, db: RedisDB, project: str
+) -> None:
+    begin(db)
+    app = open_page("models", api_url, tab="Retention", project=project)
+    assert not app.exception
+    assert len(app.warning) == 1
+    assert project[:2] in app.warning[0].value.replace("\\", "")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,12 +12,12 @@ from streamlit.testing.v1 import AppTest
 from redis_db import RedisDB
 from schema import HistogramsRequest
 from tests.integration.test_external_pages import begin
-from tests.integration.test_views import Open, api_url, button, metric, open_page, texts
+from tests.integration.test_views import Open, api_url, asked, button, metric, open_page, silent, texts
 from tests.pictures import picture
 from tests.sent_files import network, send
-from views import artifact_source
+from views import artifact_source, layers
 
-__all__ = ["api_url", "open_page"]
+__all__ = ["api_url", "asked", "open_page"]
 
 
 def slider(app: AppTest) -> Any:
@@ -106,6 +107,39 @@ def test_a_network_is_a_table_and_a_picture(open_page: Open, api_url: str, db: R
     assert 'label="block\\n2 layers · 220\\n1 × 10"' in drawn
 
 
+def test_the_boxes_of_a_network_are_put_together_once(
+    open_page: Open, api_url: str, db: RedisDB, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_id = begin(db)
+    send(api_url, run_id, "graph", network("stem", "block.0", "block.1", "head"), kind="graph")
+    app = open_page("run", api_url, iid=run_id)
+    first = str(app.get("graphviz_chart")[0].proto.spec)
+    for name in ("depths", "good_depth", "boxes"):
+        monkeypatch.setattr(layers, name, silent)
+    app.run()
+    assert not app.exception
+    assert str(app.get("graphviz_chart")[0].proto.spec) == first
+    monkeypatch.undo()
+    send(api_url, run_id, "graph", network("stem", "head"), kind="graph")
+    artifact_source.forget()
+    app.run()
+    assert "block" not in str(app.get("graphviz_chart")[0].proto.spec), "another version is another picture"
+
+
+def test_why_a_network_is_not_drawn_is_said(
+    open_page: Open, api_url: str, db: RedisDB, tmp_path: Path
+) -> None:
+    run_id = begin(db)
+    send(api_url, run_id, "graph", network("stem", "head"), kind="graph")
+    (file,) = (path for path in tmp_path.rglob("*") if path.is_file() and run_id in str(path))
+    file.unlink()
+    app = open_page("run", api_url, iid=run_id)
+    assert not app.exception
+    assert "Graph" in [header.value for header in app.subheader]
+    assert not app.get("graphviz_chart")
+    assert any("graph" in caption.value and "version 1" in caption.value for caption in app.caption)
+
+
 def test_one_of_several_is_drawn_and_the_link_says_which(open_page: Open, api_url: str, db: RedisDB) -> None:
     run_id = begin(db)
     send(api_url, run_id, "confusion", picture(8), kind="image", step=0)
@@ -146,14 +180,14 @@ def test_a_note_is_deleted_on_the_page(open_page: Open, api_url: str, db: RedisD
     assert [text.value for text in app.text] == ["right"]
 
 
-def report_histograms(db: RedisDB, run_id: str, *names: str, steps: int = 3) -> None:
+def report_histograms(db: RedisDB, run_id: str, *names: str, steps: int = 3, seq: int = 1) -> None:
     histograms = [
         {"name": name, "step": 10 * step, "time": 0.0, "edges": [-1.0, 0.0, 1.0], "counts": [step, 5]}
         | ({"nonfinite": 7} if step == 1 else {})
         for name in names
         for step in range(steps)
     ]
-    body = HistogramsRequest.model_validate({"session": "s", "seq": 1, "histograms": histograms})
+    body = HistogramsRequest.model_validate({"session": "s", "seq": seq, "histograms": histograms})
     db.histograms.record(run_id, body)
 
 
@@ -182,3 +216,21 @@ def test_of_many_histograms_some_are_chosen(open_page: Open, api_url: str, db: R
     app = open_page("run", api_url, iid=run_id)
     assert not app.exception
     assert [found.label for found in app.multiselect] == ["Histograms"] * (count > 4)
+
+
+def test_histograms_are_read_again_only_when_there_are_more(
+    open_page: Open, api_url: str, db: RedisDB, asked: list[str]
+) -> None:
+    run_id = begin(db)
+    report_histograms(db, run_id, "fc/weight", "fc/bias")
+    app = open_page("run", api_url, iid=run_id)
+    names = {name for address in asked for name in ("weight", "bias") if name in address}
+    assert names == {"weight", "bias"}
+    asked.clear()
+    artifact_source.list_histograms.clear()
+    report_histograms(db, run_id, "fc/weight", steps=1, seq=2)
+    app.run()
+    assert not app.exception
+    listed, *read = [address for address in asked if "/api/histograms/" in address]
+    assert "name=" not in listed
+    assert ["weight" in address for address in read] == [True]

@@ -76,3 +76,17 @@ def test_a_script_without_them_is_told_how(open_page: Open, api_url: str, db: Re
     report(db, run_id, loss=[2.0])
     app = open_tab(open_page("run", api_url, iid=run_id), run_id)
     assert "Its script reports no metrics of its machine" in texts(app)
+
+
+def test_only_what_a_chart_shows_is_asked_for(
+    open_page: Open, api_url: str, db: RedisDB, asked: list[str]
+) -> None:
+    run_id = begin(db)
+    own = {f"system/own{number}": [1.0] for number in range(30)}
+    report(db, run_id, **own, **{"system/cpu_percent": [1.0]})
+    app = open_page("run", api_url, iid=run_id)
+    asked.clear()
+    open_tab(app, run_id)
+    assert not app.exception
+    assert charts(app, f"system:{run_id}") == {"CPU of the machine": {"machine": [1.0]}}
+    assert not [address for address in asked if "own" in address]

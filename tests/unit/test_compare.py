@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
 from typing import Any
 
+import plotly.graph_objects as go
 import pytest
 
 from schema import MetricSummary, RunReply, Series, Status
 from training_monitor.comparison import _LOWER_IS_BETTER
+from views.charts import metric_figure
 from views.compare_charts import compare_figure, lines_of
 from views.compare_tables import (
     direction_of,
@@ -20,7 +23,10 @@ from views.compare_tables import (
     rank_of,
     warnings_of,
 )
+from views.histograms import on_one_scale
 from views.look import RUN_COLORS, run_color
+from views.media_charts import heat_map_figure, ridges_figure
+from views.system_charts import system_figure
 
 
 def run(number: int, *, simulated: bool = False, **hyper_params: Any) -> RunReply:
@@ -184,3 +190,27 @@ def test_many_curves_have_their_legend_in_the_table_of_runs() -> None:
     one = series([1], [1.0], [None])
     assert draw("step", **{f"r{number}": one for number in range(6)}).layout.showlegend
     assert not draw("step", **{f"r{number}": one for number in range(7)}).layout.showlegend
+
+
+NAMED = "<a href='https://example.org/'>a & b</a> {0<1}"
+SHOWN = "&lt;a href='https://example.org/'&gt;a &amp; b&lt;/a&gt; {0&lt;1}"
+
+
+def test_what_somebody_named_is_no_markup_in_a_chart() -> None:
+    one = series([1], [1.0], [1.0])
+    spread = on_one_scale([[0.0, 1.0]], [[1]])
+    assert spread is not None
+    figures = [
+        compare_figure(
+            NAMED, {"a": one}, axis="step", starts_s={}, lines=lines_of(["a"]), labels={"a": NAMED}
+        ),
+        metric_figure("a", NAMED, {NAMED: one}),
+        system_figure("a", "CPU", "%", {NAMED: one}, zone=UTC),
+        go.Figure(json.loads(ridges_figure("a", NAMED, [1], spread))),
+        heat_map_figure("a", NAMED, [1], spread),
+    ]
+    names = [curve.name for figure in figures for curve in figure.data if curve.name]
+    assert names == [SHOWN] * 3
+    titles = [figure.layout.title.text for figure in figures]
+    assert titles == [SHOWN, SHOWN, "CPU", SHOWN, SHOWN]
+    assert figures[1].layout.yaxis.title.text == SHOWN

@@ -47,6 +47,12 @@ def test_a_picture_never_has_more_boxes_than_can_be_read() -> None:
     assert layers.depths(graph()) == [1]
 
 
+def test_of_names_with_many_parts_a_picture_goes_to_the_twelfth() -> None:
+    network = graph("a." * 100 + "x", "a." * 100 + "y", "b")
+    assert layers.depths(network) == list(range(1, 13))
+    assert [node.node_id for node in layers.boxes(network, 12)[0]] == [".".join("a" * 12), "b"]
+
+
 def test_the_table_has_every_layer() -> None:
     rows = layers.rows(graph("stem", "fc"))
     assert rows[1] == {
