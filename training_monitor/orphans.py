@@ -39,8 +39,9 @@ def give_back_memory(place: Path = SHARED_MEMORY) -> None:
         try:
             if owner.is_gone():
                 path.unlink(missing_ok=True)
-            elif time.time() - path.stat().st_mtime > _YOUNGEST_S:
-                if spool := adopt(Path(owner.folder), memory=path):
-                    spool.close()
+            elif time.time() - path.stat().st_mtime > _YOUNGEST_S and (
+                spool := adopt(Path(owner.folder), memory=path)
+            ):
+                spool.close()
         except (OSError, ValueError, TypeError) as error:
             log.debug("memory is left as it is path=%s: %s", path, error)
