@@ -69,7 +69,7 @@ class Owner:
 
 
 def is_ours(path: Path) -> bool:
-    """Whether something is this user's, and no link: anyone can put things where memory is. Raises OSError."""
+    """Whether something is this user's and no link: anyone can put things where memory is. Raises OSError."""
     found = path.lstat()
     return found.st_uid == os.getuid() and not stat.S_ISLNK(found.st_mode)
 

@@ -32,7 +32,8 @@ class Reducing(nn.Linear):
 
 network = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 2))
 if kind == "tensor parallel":
-    parallelize_module(network, init_device_mesh("cpu", (2,)), {"0": ColwiseParallel(), "2": RowwiseParallel()})
+    mesh = init_device_mesh("cpu", (2,))
+    parallelize_module(network, mesh, {"0": ColwiseParallel(), "2": RowwiseParallel()})
 elif kind == "own exchange":
     network = nn.Sequential(nn.Linear(4, 8), Reducing(8, 2))
 elif kind == "copies":
