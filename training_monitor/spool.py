@@ -229,13 +229,22 @@ def create(root: Path, api_url: str, experiment: dict[str, Any]) -> Spool:
     if lock is None:
         raise OSError(f"The new folder {folder} is locked by another process.")
     memory, path = create_memory(f"{MEMORY_NAME}{session}", _WINDOWS_BYTES + NOTE_BYTES, folder)
-    with contextlib.suppress(OSError):
-        Owner.of(folder).note(memory)
-    head = Head(session, api_url, platform.node(), str(path) if path else None, uuid.uuid4().hex, experiment)
-    # By its name a session is found; the head comes last, whole, and under the lock.
-    (folder / f"{_HEAD}.new").write_text(json.dumps(asdict(head)))
-    (folder / f"{_HEAD}.new").replace(folder / _HEAD)
-    return Spool(folder, head, memory, lock, is_new=True)
+    try:
+        with contextlib.suppress(OSError):
+            Owner.of(folder).note(memory)
+        place = str(path) if path else None
+        head = Head(session, api_url, platform.node(), place, uuid.uuid4().hex, experiment)
+        # By its name a session is found; the head comes last, whole, and under the lock.
+        (folder / f"{_HEAD}.new").write_text(json.dumps(asdict(head)))
+        (folder / f"{_HEAD}.new").replace(folder / _HEAD)
+        return Spool(folder, head, memory, lock, is_new=True)
+    except BaseException:
+        # Without a head nobody would ever find them.
+        if path:
+            path.unlink(missing_ok=True)
+        shutil.rmtree(folder, ignore_errors=True)
+        os.close(lock)
+        raise
 
 
 def open_spool(root: Path, api_url: str, experiment: dict[str, Any], *, is_strict: bool) -> Spool | None:

@@ -79,7 +79,7 @@ class Uploader:
         return self.refusal is not None or is_sent
 
     def send_next(self) -> bool:
-        """Send something; False when nothing can be sent. Raises ServerAway, KeyNeeded, OSError: try later."""
+        """Send something; False when nothing can be. Raises ServerAway, KeyNeeded, OSError: try later."""
         if self.refusal is not None or self._run() is None:
             return False
         self._histograms.keep()
