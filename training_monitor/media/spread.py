@@ -38,7 +38,7 @@ def without_others(torch: Any) -> Iterator[None]:
         yield
         return
 
-    dispatch = sys.modules["torch.utils._python_dispatch"]
+    dispatch: Any = sys.modules["torch.utils._python_dispatch"]
 
     class Alone(dispatch.TorchDispatchMode):  # type: ignore[misc] # torch is not imported here
         def __torch_dispatch__(self, function: Any, _types: Any, args: Any = (), kwargs: Any = None) -> Any:
