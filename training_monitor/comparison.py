@@ -60,14 +60,16 @@ class Comparison:
         return "\n".join([*lines, self.page_url])
 
 
-def compare(api_url: str, wanted: Iterable[str]) -> Comparison:
+def compare(api_url: str, wanted: object) -> Comparison:
     """Compare runs by their ids or names, of which the newest of that name is taken.
 
-    Never raises MonitorError: what cannot be had is in ``missing``.
+    Never raises MonitorError: what cannot be had is in ``missing``, also what is no id or name at all.
     """
+    is_many = isinstance(wanted, Iterable) and not isinstance(wanted, str | bytes)
+    asked = [str(each) for each in (wanted if is_many else [wanted])]  # type: ignore[attr-defined]
     connection = Connection(api_url)
     try:
-        return _compare(connection, wanted)
+        return _compare(connection, asked)
     finally:
         connection.close()
 

@@ -132,7 +132,8 @@ class Connection:
         if answer.status_code in (401, 403):
             return KeyNeeded(f"Wattle at {self.api_url} wants another WATTLE_API_TOKEN: {said}")
         if answer.status_code >= 500 or answer.status_code in _LATER:
-            return ServerAway(f"Wattle at {self.api_url} answered {answer.status_code}: {said}")
+            text = f"Wattle at {self.api_url} answered {answer.status_code}: {said}"
+            return ServerAway(text, answer.status_code)
         if not _is_ours(answer):
             # Nothing may be given up for what a proxy, or whatever else has this port, says.
             return ServerAway(

@@ -16,6 +16,11 @@ class MonitorError(Exception):
 class ServerAway(MonitorError):
     """Wattle did not answer, or not with anything usable."""
 
+    def __init__(self, message: str, status: int | None = None) -> None:
+        """Take the sentence, and the HTTP status where Wattle's own answer had one."""
+        super().__init__(message)
+        self.status = status
+
 
 class KeyNeeded(MonitorError):
     """Wattle wants a token, or another one than it got."""

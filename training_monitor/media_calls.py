@@ -7,8 +7,8 @@ import logging
 import math
 import mimetypes
 import operator
+import os
 import re
-import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -126,7 +126,7 @@ class MediaCalls:
                 media.say(text)
 
     def _step_of(self, step: Any) -> int:
-        return _check_step(max(self._step, 0) if step is None else step)
+        return check_step(max(self._step, 0) if step is None else step)
 
     def _media(self) -> MediaLog | None:
         """Return where it is kept; None, and say why, when nothing is kept."""
@@ -183,12 +183,22 @@ def _add_checkpoint(
 def _add_files(media: MediaLog, path: Path, name: str | None, step: int | None, kind: Kind) -> None:
     if kind not in ("file", "model"):
         raise MonitorError(f"A file is kept as file or model, not as {kind!r}.")
-    step = None if step is None else _check_step(step)
+    step = None if step is None else check_step(step)
     for file, called in _files(path, name or path.resolve().name):
-        _check_name(called)
-        upload = Upload(called, kind, _content_type(called), step)
-        with file.open("rb") as source:
-            media.add(upload, file.stat().st_size, lambda stream, found=source: _copy(found, stream))  # type: ignore[misc]
+        try:
+            _add_file(media, file, Upload(called, kind, _content_type(called), step))
+        except (MonitorError, PermissionError, FileNotFoundError) as error:
+            # One of a folder must not cost the others.
+            media.say(f"{file} is not kept: {error}")
+
+
+def _add_file(media: MediaLog, file: Path, upload: Upload) -> None:
+    _check_name(upload.name)
+    if file.exists() and not file.is_file():
+        raise MonitorError("it is no file, and may never end.")
+    with file.open("rb") as source:
+        size_bytes = os.fstat(source.fileno()).st_size
+        media.add(upload, size_bytes, lambda stream: _copy(source, stream, size_bytes))
 
 
 def _files(path: Path, name: str) -> Iterator[tuple[Path, str]]:
@@ -214,8 +224,11 @@ def _writer(data: bytes) -> Callable[[BinaryIO], object]:
     return lambda stream: stream.write(data)
 
 
-def _copy(source: BinaryIO, stream: BinaryIO) -> None:
-    shutil.copyfileobj(source, stream, 1 << 20)
+def _copy(source: BinaryIO, stream: BinaryIO, most_bytes: int) -> None:
+    """Copy a file that may be growing: there is room for so much of it."""
+    while most_bytes > 0 and (piece := source.read(min(most_bytes, 1 << 20))):
+        stream.write(piece)
+        most_bytes -= len(piece)
 
 
 def _content_type(name: str) -> str:
@@ -231,7 +244,8 @@ def _check_name(name: str) -> None:
         )
 
 
-def _check_step(step: Any) -> int:
+def check_step(step: Any) -> int:
+    """Return a step as a number. Raises TypeError or MonitorError when it is none."""
     number = operator.index(step)
     if not 0 <= number < 2**63:
         raise MonitorError(f"A step is an integer from 0, not {step!r}.")

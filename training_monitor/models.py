@@ -57,15 +57,13 @@ def _find(connection: Connection, wanted: str) -> Mapping[str, Any]:
     if match is None:
         raise MonitorError(f"A model is asked for as name or name:version, not as {wanted!r}.")
     name, version = match.groups()
-    versions = connection.get("/api/models", {"name": name})["models"]
-    usable = [
-        found
-        for found in versions
-        if (found["version"] == int(version) if version else found["stage"] != "archived")
-    ]
-    if not usable:
-        raise MonitorError(f"There is no model {wanted}, or it is archived: its page is Models.")
-    return max(usable, key=lambda found: (found["stage"] == "production", found["version"]))
+    # Each asked for by itself: a list of all versions ends somewhere.
+    ways = [{"version": str(int(version))}] if version else [{"stage": "production"}, {"stage": "candidate"}]
+    for way in ways:
+        listed = connection.get("/api/models", {"name": name, **way})["models"]
+        if found := [each for each in listed if all(str(each[key]) == way[key] for key in way)]:
+            return max(found, key=lambda each: int(each["version"]))
+    raise MonitorError(f"There is no model {wanted}, or it is archived: its page is Models.")
 
 
 def _is_whole(path: Path, sha256: str) -> bool:

@@ -19,7 +19,7 @@ from training_monitor.delivery import Delivery
 from training_monitor.ending import describe, to_status, what_ended_the_program
 from training_monitor.engine import Engine
 from training_monitor.errors import MonitorError
-from training_monitor.media_calls import MediaCalls
+from training_monitor.media_calls import MediaCalls, check_step
 from training_monitor.media_log import MediaLog
 from training_monitor.plain import to_json
 from training_monitor.points import PointLog
@@ -164,10 +164,8 @@ class TrainingMonitor(MediaCalls):
         step: an integer from 0, in any order and as often as you like; else one more than that before.
         """
         try:
-            if step is None:
-                step = self._step + 1
-            self._step = step
-            self._points.add(metrics, step, time.time())
+            self._step = number = self._step + 1 if step is None else check_step(step)
+            self._points.add(metrics, number, time.time())
         except Exception as error:  # noqa: BLE001 the outer edge: monitoring must never end a training
             log.warning("Not logged: %s: %s", type(error).__name__, error)
 
@@ -211,8 +209,11 @@ class TrainingMonitor(MediaCalls):
 
         epoch: the step of these metrics; else that of the last call of ``log_metrics``.
         """
+        self._guarded(lambda: self._end_epoch(epoch))
+
+    def _end_epoch(self, epoch: int | None) -> None:
         if self._energy is not None:
-            self._energy.end_epoch(max(self._step, 0) if epoch is None else epoch)
+            self._energy.end_epoch(max(self._step, 0) if epoch is None else check_step(epoch))
 
     def compare_experiments(self, experiments: Iterable[str]) -> Comparison:
         """Compare runs by their ids or names, print the comparison, and return it."""
@@ -330,7 +331,7 @@ class TrainingMonitor(MediaCalls):
         if not rank:
             return False
         reason = f"this process has rank {rank}, and that with rank 0 reports the run."
-        self._points = self._lines = self._acts = Silence(reason, level=logging.DEBUG)
+        self._points = self._lines = self._acts = Silence(reason, level=logging.INFO)
         self._is_finished = True
         return True
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from training_monitor.ownership import Owner
+from training_monitor.ownership import Owner, is_our_memory
 from training_monitor.spool import MEMORY_NAME, adopt
 from training_monitor.window import SHARED_MEMORY
 
@@ -22,8 +22,8 @@ def find_memory(place: Path = SHARED_MEMORY) -> Iterator[tuple[Path, Owner]]:
     """Yield this user's memory that says whose it is."""
     for path in sorted(place.glob(f"{MEMORY_NAME}*")):
         try:
-            owner = Owner.read(path)
-        except OSError:  # another user's, or its process has just finished
+            owner = Owner.read(path) if is_our_memory(path) else None
+        except OSError:  # its process has just finished
             continue
         if owner is not None:
             yield path, owner
@@ -39,7 +39,9 @@ def give_back_memory(place: Path = SHARED_MEMORY) -> None:
         try:
             if owner.is_gone():
                 path.unlink(missing_ok=True)
-            elif time.time() - path.stat().st_mtime > _YOUNGEST_S and (spool := adopt(Path(owner.folder))):
+            elif time.time() - path.stat().st_mtime > _YOUNGEST_S and (
+                spool := adopt(Path(owner.folder), memory=path)
+            ):
                 spool.close()
         except (OSError, ValueError, TypeError) as error:
             log.debug("memory is left as it is path=%s: %s", path, error)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import stat
 import struct
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -65,6 +66,18 @@ class Owner:
             return above != folder and above.stat().st_dev == self.device
         except OSError:
             return False
+
+
+def is_ours(path: Path) -> bool:
+    """Whether something is this user's and no link: anyone can put things where memory is. Raises OSError."""
+    found = path.lstat()
+    return found.st_uid == os.getuid() and not stat.S_ISLNK(found.st_mode)
+
+
+def is_our_memory(path: Path) -> bool:
+    """Whether it is a file that nobody but this user can have written. Raises OSError."""
+    found = path.lstat()
+    return is_ours(path) and stat.S_ISREG(found.st_mode) and not found.st_mode & 0o077
 
 
 def _root() -> tuple[int, int]:

@@ -88,6 +88,8 @@ def _send_files(spool: Spool, connection: Connection, delivery: Delivery) -> str
     try:
         while delivery.refusal is None and uploader.send_next():
             pass
+    except OSError as error:
+        return f"a file cannot be read: {error}"
     finally:
         histograms.close()
     return "" if delivery.refusal or uploader.is_done else "a file does not go through"

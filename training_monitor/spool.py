@@ -16,14 +16,21 @@ import shutil
 import tempfile
 import uuid
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple
 
 from training_monitor.errors import MonitorError
 from training_monitor.journal import Journal
-from training_monitor.ownership import NOTE_BYTES, Owner
-from training_monitor.window import HEADS, Filled, Window, create_memory, open_memory
+from training_monitor.ownership import NOTE_BYTES, Owner, is_our_memory, is_ours
+from training_monitor.window import (
+    HEADS,
+    SHARED_MEMORY,
+    Filled,
+    Window,
+    create_memory,
+    open_memory,
+)
 
 log = logging.getLogger(__name__)
 
@@ -222,13 +229,22 @@ def create(root: Path, api_url: str, experiment: dict[str, Any]) -> Spool:
     if lock is None:
         raise OSError(f"The new folder {folder} is locked by another process.")
     memory, path = create_memory(f"{MEMORY_NAME}{session}", _WINDOWS_BYTES + NOTE_BYTES, folder)
-    with contextlib.suppress(OSError):
-        Owner.of(folder).note(memory)
-    head = Head(session, api_url, platform.node(), str(path) if path else None, uuid.uuid4().hex, experiment)
-    # By its name a session is found; the head comes last, whole, and under the lock.
-    (folder / f"{_HEAD}.new").write_text(json.dumps(asdict(head)))
-    (folder / f"{_HEAD}.new").replace(folder / _HEAD)
-    return Spool(folder, head, memory, lock, is_new=True)
+    try:
+        with contextlib.suppress(OSError):
+            Owner.of(folder).note(memory)
+        place = str(path) if path else None
+        head = Head(session, api_url, platform.node(), place, uuid.uuid4().hex, experiment)
+        # By its name a session is found; the head comes last, whole, and under the lock.
+        (folder / f"{_HEAD}.new").write_text(json.dumps(asdict(head)))
+        (folder / f"{_HEAD}.new").replace(folder / _HEAD)
+        return Spool(folder, head, memory, lock, is_new=True)
+    except BaseException:
+        # Without a head nobody would ever find them.
+        if path:
+            path.unlink(missing_ok=True)
+        shutil.rmtree(folder, ignore_errors=True)
+        os.close(lock)
+        raise
 
 
 def open_spool(root: Path, api_url: str, experiment: dict[str, Any], *, is_strict: bool) -> Spool | None:
@@ -237,8 +253,10 @@ def open_spool(root: Path, api_url: str, experiment: dict[str, Any], *, is_stric
     Raises MonitorError instead with ``is_strict``.
     """
     reasons = []
-    for place in (root, Path(tempfile.gettempdir()) / f"wattle-spool-{os.getuid()}"):
+    for place in (root, other := Path(tempfile.gettempdir()) / f"wattle-spool-{os.getuid()}"):
         try:
+            if place is other:
+                _take_ours(place)
             return create(place, api_url, experiment)
         except OSError as error:
             reasons.append(str(error))
@@ -246,6 +264,14 @@ def open_spool(root: Path, api_url: str, experiment: dict[str, Any], *, is_stric
     if is_strict:
         raise MonitorError(f"There is nowhere to keep what is logged; set WATTLE_SPOOL_DIR. {reasons[0]}")
     return None
+
+
+def _take_ours(place: Path) -> None:
+    """Make a folder where every user can. Raises OSError when another one was there before."""
+    place.mkdir(mode=0o700, exist_ok=True)
+    if not is_ours(place):
+        raise PermissionError(f"{place} is another user's.")
+    place.chmod(0o700)
 
 
 def most_bytes() -> int:
@@ -289,27 +315,50 @@ def adopt_dead(root: Path, *, any_host: bool = False, is_refused: bool = False) 
             log.warning("A spool cannot be read, it is left as it is path=%s: %s", path.parent, error)
 
 
-def adopt(folder: Path, *, any_host: bool = False) -> Spool | None:
+def adopt(folder: Path, *, any_host: bool = False, memory: Path | None = None) -> Spool | None:
     """Take a session, with what its memory holds; None when a living process, or another host, has it.
 
-    Raises OSError, ValueError or TypeError for one that cannot be read.
+    memory: where its memory is known to be. Raises OSError, ValueError or TypeError for one that cannot be
+    read, or is not this user's, or has its memory elsewhere.
     """
-    head = Head(**json.loads((folder / _HEAD).read_text()))
+    head = _read_head(folder)
+    if memory is not None and head.memory != str(memory):
+        raise ValueError(f"its memory is not {memory}")
     if not (any_host or head.host == platform.node()) or (lock := _lock(folder)) is None:
         return None
     try:
         if not (folder / _HEAD).exists():
             raise FileNotFoundError(folder)  # its process has just finished it
-        memory = memoryview(bytearray(_WINDOWS_BYTES))
-        if head.memory:
-            with contextlib.suppress(FileNotFoundError):  # after a restart of the machine
-                memory = open_memory(Path(head.memory))
-        spool = Spool(folder, head, memory, lock, is_new=False)
+        spool = Spool(folder, head, _open_memory(head), lock, is_new=False)
         spool.salvage()
     except BaseException:
         os.close(lock)
         raise
     return spool
+
+
+def _read_head(folder: Path) -> Head:
+    """Return whose session it is. What it says of the memory is checked: that file will be deleted."""
+    if not (is_ours(folder) and is_ours(folder / _HEAD)):
+        raise PermissionError(f"{folder} is another user's.")
+    head = Head(**json.loads((folder / _HEAD).read_text()))
+    if head.memory is None:
+        return head
+    name = f"{MEMORY_NAME}{head.session}"
+    if Path(head.memory).name != name:
+        raise ValueError(f"{head.memory} is no memory of the session {head.session}")
+    # The folder may have got another name since.
+    is_shared = Path(head.memory) == SHARED_MEMORY / name
+    return replace(head, memory=str((SHARED_MEMORY if is_shared else folder) / name))
+
+
+def _open_memory(head: Head) -> memoryview:
+    if head.memory:
+        with contextlib.suppress(FileNotFoundError):  # after a restart of the machine
+            if not is_our_memory(Path(head.memory)):
+                raise PermissionError(f"{head.memory} is not ours alone.")
+            return open_memory(Path(head.memory))
+    return memoryview(bytearray(_WINDOWS_BYTES))
 
 
 def _changed_s(path: Path) -> float:

@@ -6,6 +6,7 @@ remembers as which version the server has it, for whoever registers it as a mode
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import json
 import logging
@@ -80,6 +81,7 @@ class UploadBox:
         self._most_bytes = most_bytes
         left = sorted(int(path.stem) for path in self.folder.glob("*.json"))
         self._waiting = deque(left)
+        self._versions: dict[int, int] = {}
         # A dict, whose changes are atomic: there is no lock that a signal handler could find taken.
         self._sizes = {number: self._size_of(number) for number in left}
         self._numbers = itertools.count(max(map(_number, self.folder.glob("*.*")), default=0) + 1)
@@ -114,12 +116,12 @@ class UploadBox:
         self._commit(number, {"registration": asdict(registration)})
 
     def first(self) -> Waiting | None:
-        """Return the oldest; None when there is none."""
+        """Return the oldest; None when there is none. Raises OSError when it cannot be read just now."""
         while self._waiting:
             number = self._waiting[0]
             try:
                 return self._read(number)
-            except (OSError, ValueError, TypeError, KeyError) as error:
+            except (FileNotFoundError, ValueError, TypeError, KeyError) as error:
                 # The machine died before its disk had all of it.
                 log.warning("A file that waited is lost path=%s: %s", self._path(number, "data"), error)
                 self.settle(number)
@@ -136,7 +138,10 @@ class UploadBox:
     def settle(self, number: int, version: int | None = None) -> None:
         """Forget the oldest, which the server has, as this version, or will never take."""
         if version is not None:
-            self._write(number, "done", {"version": version})
+            self._versions[number] = version
+            # Where the disk is full, what is deleted next makes room.
+            with contextlib.suppress(OSError):
+                self._write(number, "done", {"version": version})
         self._path(number, "json").unlink(missing_ok=True)
         self._path(number, "data").unlink(missing_ok=True)
         self.leave(number)
@@ -148,8 +153,14 @@ class UploadBox:
 
     def version_of(self, number: int) -> int | None:
         """Return the version that a file of this session has become; None when the server did not take it."""
+        if number in self._versions:
+            return self._versions[number]
         path = self._path(number, "done")
         return int(json.loads(path.read_bytes())["version"]) if path.exists() else None
+
+    def is_kept(self, number: int) -> bool:
+        """Whether a file is still to be sent, be it by a later process."""
+        return self._path(number, "json").exists()
 
     @property
     def is_empty(self) -> bool:

@@ -27,8 +27,14 @@ _HISTOGRAMS_AT_ONCE: Final = 64
 # Of a file that does not go through while the server answers everything else.
 _MOST_TRIES: Final = 5
 _GONE: Final = (404, 410)
+# The server has failed over this very request, as it may each time; other such answers speak of all.
+_FAILED: Final = 500
 
 Histogram = dict[str, Any]
+
+
+class NotYet(MonitorError):
+    """It is made of a file that is left for later, and so is this."""
 
 
 class GivenUp(MonitorError):
@@ -58,6 +64,7 @@ class Uploader:
         self._histograms = histograms
         self._courier = Courier(histograms.journal, self._send_histograms)
         self._tries: dict[int, int] = {}
+        self._hashes: dict[int, str] = {}
         self._left = 0
         self._apart: set[int] = set()
         self._takes_no_histograms = False
@@ -72,7 +79,7 @@ class Uploader:
         return self.refusal is not None or is_sent
 
     def send_next(self) -> bool:
-        """Send something; False when nothing can be sent. Raises ServerAway, KeyNeeded: try again later."""
+        """Send something; False when nothing can be. Raises ServerAway, KeyNeeded, OSError: try later."""
         if self.refusal is not None or self._run() is None:
             return False
         self._histograms.keep()
@@ -90,19 +97,24 @@ class Uploader:
                 self._register(waiting.item, waiting.number)
                 version = None
             else:
-                version = self._upload(waiting.item, waiting.data)
+                version = self._upload(waiting.item, waiting)
+        except NotYet:
+            self._leave(waiting.number)
         except ServerRefused as error:
             self._note_refused(waiting, error)
         except ServerAway as error:
             self._note_failed(waiting, error)
-        except OSError as error:
+        except FileNotFoundError as error:
             log.warning("A file cannot be read, it is lost path=%s: %s", waiting.data, error)
             self._box.settle(waiting.number)
         else:
             self._box.settle(waiting.number, version)
 
-    def _upload(self, upload: Upload, data: Path) -> int | None:
-        params: dict[str, Any] = {"kind": upload.kind, "sha256": _hash(data, self._give_up)}
+    def _upload(self, upload: Upload, waiting: Waiting) -> int | None:
+        data = waiting.data
+        if waiting.number not in self._hashes:
+            self._hashes[waiting.number] = _hash(data, self._give_up)
+        params: dict[str, Any] = {"kind": upload.kind, "sha256": self._hashes[waiting.number]}
         if upload.step is not None:
             params["step"] = upload.step
         if upload.metrics:
@@ -126,6 +138,8 @@ class Uploader:
     def _register(self, wanted: Registration, number: int) -> None:
         version = wanted.version
         if wanted.upload is not None:
+            if self._box.is_kept(wanted.upload):
+                raise NotYet(f"{wanted.artifact} is not sent yet.")
             version = self._box.version_of(wanted.upload)
             if version is None:
                 self._say(f"{wanted.model} is not registered: the server did not take {wanted.artifact}.")
@@ -138,6 +152,7 @@ class Uploader:
     def _note_refused(self, waiting: Waiting, error: ServerRefused) -> None:
         item = waiting.item
         if isinstance(item, Upload) and error.status in _GONE:
+            self._check_gone(error)
             self.refusal = f"the run {self._run()} is gone: {error}"
             log.warning("No more files are sent: %s", self.refusal)
             return
@@ -145,16 +160,28 @@ class Uploader:
         self._say(f"The server refuses {what}, it is lost: {error}")
         self._box.settle(waiting.number)
 
+    def _check_gone(self, error: ServerRefused) -> None:
+        """Raise ServerAway where the run is there: what is missing is the route, which a proxy may hide."""
+        try:
+            self._connection.get(f"/api/experiments/{self._run()}")
+        except ServerRefused as answer:
+            if answer.status in _GONE:
+                return
+        raise ServerAway(f"The server has the run {self._run()}, and takes no files now: {error}")
+
+    def _leave(self, number: int) -> None:
+        self._left += 1
+        self._box.leave(number)
+
     def _note_failed(self, waiting: Waiting, error: ServerAway) -> None:
         """Raise on, unless it is this file's fault: it is then left for later, and the next one's turn."""
-        if error.__cause__ is None:
+        if error.__cause__ is None and error.status != _FAILED:
             raise error  # an answer, which says that it is not
         self._connection.get(f"/api/experiments/{self._run()}")
         tries = self._tries[waiting.number] = self._tries.get(waiting.number, 0) + 1
         if tries < self._most_tries:
             raise error
-        self._left += 1
-        self._box.leave(waiting.number)
+        self._leave(waiting.number)
         log.warning(
             "A file did not go through %d times, it is left for later path=%s. It may be larger than the "
             "server's WATTLE_MAX_ARTIFACT_MIB.",
@@ -177,6 +204,7 @@ class Uploader:
                 self._post_histograms(self._session, seq, part)
             except ServerRefused as error:
                 if error.status in _GONE:
+                    self._check_gone(error)
                     self._takes_no_histograms = True
                     self._say(f"No more histograms are sent: {error}")
                     return

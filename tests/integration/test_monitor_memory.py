@@ -168,6 +168,7 @@ def test_what_is_no_memory_of_ours_is_left_alone(tmp_path: Path) -> None:
     contents = [b"", b"x" * 100, b"\xff" * 20_000, json.dumps({"folder": 1}).encode() + bytes(8 << 10)]
     for number, content in enumerate(contents):
         (tmp_path / f"wattle-{number}").write_bytes(content)
+        (tmp_path / f"wattle-{number}").chmod(0o600)
     give_back_memory(tmp_path)
     assert list(find_memory(tmp_path)) == []
     assert len(list(tmp_path.iterdir())) == len(contents)

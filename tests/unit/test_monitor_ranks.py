@@ -18,6 +18,9 @@ from training_monitor.ranks import find_rank
         ({"LOCAL_RANK": "0", "NODE_RANK": "2"}, 2),
         ({"NODE_RANK": "1"}, 1),
         ({"SLURM_PROCID": "3"}, 3),
+        ({"SLURM_PROCID": "4", "LOCAL_RANK": "0"}, 4),
+        ({"SLURM_PROCID": "0", "LOCAL_RANK": "1"}, 1),
+        ({"SLURM_PROCID": "4", "RANK": "0"}, 0),
         ({"RANK": "none", "SLURM_PROCID": ""}, 0),
     ],
 )

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from training_monitor.spool import Spool, Stream, adopt_dead, create
+from training_monitor.spool import MEMORY_NAME, Spool, Stream, adopt_dead, create
+from training_monitor.window import SHARED_MEMORY
 from training_monitor.wire import pack_text, unpack_texts
 
 PLENTY = 1 << 30
@@ -108,3 +109,20 @@ def test_memory_is_given_back_once_all_is_on_the_disk(begin: Begin) -> None:
     spool.give_memory_back()
     assert not Path(spool.head.memory).exists()
     spool.close()
+
+
+def test_a_session_that_cannot_begin_leaves_no_memory_and_no_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names: list[str] = []
+
+    def fail(path: Path, *_: object) -> int:
+        names.append(path.parent.name)
+        raise OSError("No space left on device")
+
+    with monkeypatch.context() as full:
+        full.setattr(Path, "write_text", fail)
+        with pytest.raises(OSError, match="No space"):
+            create(tmp_path, "http://127.0.0.1:5000", {"name": "full"})
+    assert list(tmp_path.iterdir()) == []
+    assert not (SHARED_MEMORY / f"{MEMORY_NAME}{names[0]}").exists()

@@ -8,26 +8,24 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
 from training_monitor.media.layers import INPUT, Graph, Layer
+from training_monitor.media.marks import Marks
+from training_monitor.media.spread import find_spread, without_others
 
 # A layer that is called in a loop is a node for each of so many calls; the last one stands for the rest.
 _MOST_CALLS: Final = 16
 _MOST_DEPTH: Final = 8
-# Where a tensor carries the layers whose outputs it was made of; it dies with the tensor.
-_MARK: Final = "_wattle_sources"
-
-Sources = frozenset[str]
 
 
 def read_torch(model: Any, sample: Any) -> Graph:
     """Return the layers of a network that have no layers within, or parameters of their own.
 
     The network is called once as it is in evaluation, without gradients; its modes and the random numbers
-    that the training gets are as before. Parts of a network that is spread over processes are not called.
+    that the training gets are as before. A network that is spread over processes is not called.
     """
     model = _unwrap(model)
     if sample is None:
         return _table(model, "there is no input sample")
-    if any("FSDP" in kind.__name__ or "FullySharded" in kind.__name__ for kind in _kinds(model)):
+    if find_spread(model):
         return _table(model, "it is spread over several processes, which would all have to call it")
     try:
         return _Watch(model).call(sample)
@@ -44,11 +42,6 @@ def _unwrap(model: Any) -> Any:
             model = model.module
         else:
             return model
-
-
-def _kinds(model: Any) -> Iterator[type]:
-    for part in model.modules():
-        yield from type(part).__mro__
 
 
 def _parts(model: Any) -> dict[str, Any]:
@@ -92,6 +85,7 @@ class _Watch:
         self._torch = sys.modules["torch"]
         self._model = model
         self._parts = _parts(model)
+        self._marks = Marks([*model.parameters(), *model.buffers()])
         self._calls: dict[str, int] = {}
         self._shapes: dict[str, list[list[int]]] = {}
         self._types: dict[str, str] = {}
@@ -102,18 +96,24 @@ class _Watch:
         sample = self._onto_device(sample)
         inputs = list(self._tensors(sample))
         for tensor in inputs:
-            setattr(tensor, _MARK, frozenset((INPUT,)))
-        hooks = [part.register_forward_hook(self._hook(path)) for path, part in self._parts.items()]
+            self._marks.put(tensor, frozenset((INPUT,)))
+        hooks = []
         modes = [(part, part.training) for part in self._model.modules()]
+        marking = _marking(self._torch, self._marks)
         try:
-            with self._same_randomness(), self._torch.no_grad(), _marking(self._torch):
-                self._model.eval()
+            for path, part in self._parts.items():
+                hooks.append(part.register_forward_hook(self._hook(path)))
+            for part, _ in modes:
+                # Not by eval(): where a layer has one of its own, it may change its weights.
+                part.training = False
+            with self._same_randomness(), self._torch.no_grad(), without_others(self._torch), marking:
                 self._call(sample)
         finally:
             for hook in hooks:
                 hook.remove()
             for part, mode in modes:
                 part.training = mode
+            self._marks.clear()
         return self._graph([_shape(tensor) for tensor in inputs])
 
     def _call(self, sample: Any) -> None:
@@ -133,8 +133,8 @@ class _Watch:
             if numpy is not None and isinstance(value, numpy.ndarray):
                 value = self._torch.from_numpy(value)
             if isinstance(value, self._torch.Tensor):
-                value = value.detach() if first is None else value.detach().to(first.device)
-                return value[...]
+                value = value.detach()
+                return value.to(value.device if first is None else first.device, copy=True)
             if isinstance(value, Mapping):
                 return {key: move(each) for key, each in value.items()}
             if isinstance(value, list | tuple):
@@ -153,17 +153,17 @@ class _Watch:
     def _hook(self, path: str) -> Callable[[Any, Any, Any], None]:
         def note(_part: Any, args: Any, output: Any) -> None:
             outputs = list(self._tensors(output))
-            made_by = _sources_of(outputs)
+            made_by = self._marks.of(outputs)
             if any(self._is_within(source, path) for source in made_by):
                 return  # what is within it was seen
             calls = self._calls[path] = self._calls.get(path, 0) + 1
             node = path if calls == 1 else f"{path} ({min(calls, _MOST_CALLS)})"
             self._types.setdefault(node, path)
             self._shapes.setdefault(node, [_shape(tensor) for tensor in outputs])
-            for source in sorted(_sources_of(self._tensors(args)) or made_by):
+            for source in sorted(self._marks.of(self._tensors(args)) or made_by):
                 self._edges[source, node] = None
             for tensor in outputs:
-                setattr(tensor, _MARK, frozenset((node,)))
+                self._marks.put(tensor, frozenset((node,)))
 
         return note
 
@@ -199,20 +199,16 @@ def _shape(tensor: Any) -> list[int]:
     return [int(size) for size in tensor.shape]
 
 
-def _sources_of(tensors: Any) -> Sources:
-    return frozenset().union(*(getattr(tensor, _MARK, ()) for tensor in tensors))
-
-
-def _marking(torch: Any) -> Any:
+def _marking(torch: Any, marks: Marks) -> Any:
     """Return a block in which what a function of torch makes carries the marks of what it was given."""
 
     class Marking(torch.overrides.TorchFunctionMode):  # type: ignore[misc] # torch is not imported here
         def __torch_function__(self, function: Any, _types: Any, args: Any = (), kwargs: Any = None) -> Any:
             kwargs = kwargs or {}
             result = function(*args, **kwargs)
-            if sources := _sources_of(_shallow(torch, [args, kwargs])):
+            if sources := marks.of(_shallow(torch, [args, kwargs])):
                 for tensor in _shallow(torch, result):
-                    setattr(tensor, _MARK, sources | getattr(tensor, _MARK, frozenset()))
+                    marks.put(tensor, sources | marks.of([tensor]))
             return result
 
     return Marking()
