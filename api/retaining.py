@@ -83,10 +83,14 @@ class Retaining:
         cursor = None
         while True:
             page = self._db.runs.list(project=project, limit=_RUNS_AT_ONCE, cursor=cursor)
-            yield from (run for run in page.runs if run.status.is_final)
+            yield from (run for run in page.runs if self._is_over(run))
             cursor = page.cursor
             if cursor is None:
                 return
+
+    def _is_over(self, run: Run) -> bool:
+        """Whether a run has ended for good: the script of a silent one may still train."""
+        return run.status.is_final and not (run.is_external and self._db.external.is_silent(run.run_id))
 
     def _weights_of(self, run: Run) -> Sequence[Weights]:
         page = self._db.artifacts.list(run.run_id, kinds=("checkpoint", "model"), limit=_MOST_WEIGHTS)
@@ -131,11 +135,10 @@ class Retaining:
     def _delete(self, one: RetentionDelete) -> None:
         """Delete weights. Raises Conflict where a model needs them, OSError where their place fails."""
         if one.version is not None:
-            file = self._db.artifacts.delete(one.run_id, one.name, one.version)
+            file = self._db.artifacts.delete(one.run_id, one.name, one.version, is_run_over=True)
             self._files.delete(file)
             self._db.artifacts.settle(file)
             return
-        if f"saved:{one.name}" in self._db.models.list_needed(one.run_id):
-            raise Conflict("a model needs it.")
+        self._db.models.drop_saved(one.run_id, one.name)
         name = next(name for name in get_args(ModelName) if name == one.name)
         open_models(self._model_url, one.run_id).delete(name)

@@ -136,6 +136,10 @@ class External:
         )
         return ended
 
+    def is_silent(self, run_id: str) -> bool:
+        """Whether a run has ended for its silence alone, and may still go on."""
+        return bool(self._connection.call("HEXISTS", self._keys.of("run", run_id), "is_silent"))
+
     def append_log(self, run_id: str, batch: LinesRequest) -> BatchReply:
         """Add a batch of lines to a run's log; very long ones are cut, about the newest MAX_LINES are kept.
 

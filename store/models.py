@@ -61,7 +61,7 @@ class Models:
         }
         version, is_new = self._connection.run(
             "record_model",
-            [*run_parts, *map(self._keys.of, parts)],
+            [*run_parts, *map(self._keys.of, parts), self._keys.of("artifact_facts", new.run_id)],
             [new.run_id, source_of(new.artifact), name, to_json(stored), MAX_MODELS],
             is_replicated=True,
         )
@@ -104,6 +104,14 @@ class Models:
     def list_needed(self, run_id: str) -> frozenset[str]:
         """Return what of a run versions need: artifacts as name:version, saved models as saved:best."""
         return frozenset(self._connection.call("HVALS", self._keys.of("run_models", run_id)))
+
+    def drop_saved(self, run_id: str, name: str) -> None:
+        """Mark a saved model as one whose files are about to be deleted: no version is made of it any more.
+
+        Atomic (drop_saved.lua). Raises Conflict while a version needs it, or the run is not over for good.
+        """
+        keys = [self._keys.of(part, run_id) for part in ("run", "run_models", "artifact_facts")]
+        self._connection.run("drop_saved", keys, [run_id, name])
 
     def set_stage(self, name: str, version: int, stage: Stage, note: str | None) -> ModelVersion:
         """Give a version a stage; a former production one of that name is archived in the same step."""
