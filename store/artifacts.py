@@ -147,13 +147,14 @@ class Artifacts:
         """Forget a file that is gone."""
         self._connection.call("ZREM", self._keys.of("unsettled_files"), file)
 
-    def condemn(self, *, older_than_s: float, limit: int = 100) -> Sequence[str]:
+    def condemn(self, *, older_than_s: float, retry_s: float = 600.0, limit: int = 100) -> Sequence[str]:
         """Return files to delete: noted so long ago without a record, or whose record is gone.
 
-        Atomic (condemn_files.lua): they can get no record any more. A run's id stands for all files of it.
+        Atomic (condemn_files.lua): they can get no record any more, and come again after ``retry_s`` unless
+        they are settled; whoever fails keeps no other waiting. A run's id stands for all files of it.
         """
         files: list[str] = self._connection.run(
-            "condemn_files", [self._keys.of("unsettled_files")], [older_than_s, limit]
+            "condemn_files", [self._keys.of("unsettled_files")], [older_than_s, limit, retry_s]
         )
         return files
 

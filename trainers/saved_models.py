@@ -60,7 +60,8 @@ class SavedModels:
         self._folder.clear(lambda name: name in NAMES)
 
     def delete(self, name: ModelName) -> None:
-        """Delete one of the models. Raises OSError."""
+        """Delete one of the models, its card first: none is shown whose weights are gone. Raises OSError."""
+        self._folder.remove(name, CARD_FILE)
         self._folder.delete(name)
 
     def open(self, name: ModelName, file: str) -> BinaryIO:

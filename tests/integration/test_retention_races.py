@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -137,6 +140,38 @@ def test_weights_that_somebody_else_has_deleted_since_the_plan_are_told_and_the_
     reply = apply(api, token).get_json()
     assert (reply["deleted"], len(reply["left"]), versions(api, iid)) == (2, 1, [])
     assert "has no artifact 'w' version 2" in reply["left"][0]
+
+
+def test_files_that_cannot_be_deleted_are_told_as_left(
+    api: FlaskClient, done: str, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    put(api, keep_last=0)
+    token = plan(api)["token"]
+    with monkeypatch.context() as broken:
+        broken.setattr(os, "unlink", refuse)
+        reply = apply(api, token).get_json()
+    assert (reply["deleted"], len(reply["left"])) == (0, 2)
+    assert reply["left"][0] == f"best of run {done}: Permission denied"
+    assert len(list(Path(settings.effective_model_url).rglob("*.safetensors"))) == 2
+    assert apply(api, plan(api)["token"]).get_json()["deleted"] == 2
+    assert not list(Path(settings.effective_model_url).rglob("*.safetensors"))
+
+
+def test_a_saved_model_that_is_deleted_half_is_shown_no_more(
+    api: FlaskClient, done: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    put(api, keep_last=0)
+    token = plan(api)["token"]
+    with monkeypatch.context() as broken:
+        broken.setattr(shutil, "rmtree", refuse)
+        assert apply(api, token).get_json()["deleted"] == 0
+    assert api.get(f"/api/models/{done}").get_json()["models"] == []
 
 
 def test_no_model_is_made_of_an_artifact_that_is_gone(db: RedisDB, api: FlaskClient) -> None:
