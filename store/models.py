@@ -15,6 +15,7 @@ from store.encoding import to_json, to_text, to_time
 from store.keys import Keys
 
 MAX_MODELS: Final = 10_000
+MAX_HISTORY: Final = 201
 MAX_USERS: Final = 1_000
 MAX_DEPTH: Final = 5
 MAX_NODES: Final = 100
@@ -116,7 +117,7 @@ class Models:
     def set_stage(self, name: str, version: int, stage: Stage, note: str | None) -> ModelVersion:
         """Give a version a stage; a former production one of that name is archived in the same step."""
         keys = [self._keys.of("model_history"), self._keys.of("model_facts")]
-        arguments: list[Argument] = [name, version, stage, to_text(note or "")]
+        arguments: list[Argument] = [name, version, stage, to_text(note or ""), MAX_HISTORY]
         if self._connection.run("set_stage", keys, arguments, is_replicated=True) is None:
             raise _no_model(name, version)
         return self.get(name, version)

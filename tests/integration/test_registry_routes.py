@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from werkzeug.test import TestResponse
 
 from backend import create_app
 from redis_db import RedisDB
-from schema import Status
+from schema import Stage, Status
 from settings import Settings
 from tests.records import claim
 from tests.saved import save_models
@@ -105,6 +106,19 @@ def test_the_weights_of_a_run_are_listed_by_kind(api: FlaskClient) -> None:
     assert [found["name"] for found in listed["checkpoints"]] == ["epoch1"]
     assert [found["name"] for found in listed["models"]] == ["final"]
     assert listed["versions"] == []
+
+
+def test_a_history_keeps_its_beginning_and_the_newest_changes(api: FlaskClient, db: RedisDB) -> None:
+    iid = begin(api)
+    weights(api, iid)
+    made = register(api, iid).get_json()
+    for number in range(210):
+        to: Stage = "candidate" if number % 2 else "production"
+        db.models.set_stage("net", 1, to, f'{number} \u00e4/"')
+    history = db.models.get("net", 1).history
+    assert history[0].model_dump(mode="json") == made["history"][0]
+    assert [change.note for change in history[1:]] == [f'{number} \u00e4/"' for number in range(10, 210)]
+    assert all(old.time < new.time for old, new in itertools.pairwise(history))
 
 
 def test_one_version_of_a_name_is_in_production_and_history_tells_why(api: FlaskClient) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,10 +14,12 @@ import pytest
 import redis
 from flask.testing import FlaskClient
 
+from api import retention
+from api.artifact_keeping import ArtifactKeeper
 from api.retaining import Retaining
-from errors import Conflict, NotFound
+from errors import Conflict, NotFound, StoreUnavailable
 from redis_db import NewModel, RedisDB
-from schema import ModelArtifact, RetentionPlan, Status
+from schema import ModelArtifact, Status
 from settings import Settings
 from tests.integration.test_retention_routes import (
     api,
@@ -28,8 +31,10 @@ from tests.integration.test_retention_routes import (
     settings,
     versions,
 )
+from tests.programs import wait_until
 from tests.records import claim
 from tests.saved import save_models
+from trainers.artifact_files import ArtifactFiles
 from trainers.saved_models import SavedModels
 
 __all__ = ["api", "settings"]
@@ -52,9 +57,9 @@ def between(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], object]],
     def act(what: Callable[[], object]) -> None:
         own = Retaining.apply
 
-        def late(self: Retaining, plan: RetentionPlan, **more: Any) -> Any:
+        def late(self: Retaining, *given: Any) -> Any:
             what()
-            return own(self, plan, **more)
+            return own(self, *given)
 
         monkeypatch.setattr(Retaining, "apply", late)
 
@@ -199,3 +204,88 @@ def test_a_file_of_no_run_is_refused_before_it_is_written(
     with pytest.raises(NotFound):
         db.artifacts.begin("0" * 32, "0/artifacts/a/1", 1, most_bytes=10)
     assert raw.zcard("artifacts:unsettled") == 0
+
+
+def test_an_application_that_takes_long_answers_with_what_is_done_and_goes_on(
+    api: FlaskClient, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    iid = run_with_weights(api)
+    end(api, iid)
+    put(api, keep_last=0)
+    token = plan(api)["token"]
+    delete, gate, begun = ArtifactFiles.delete, threading.Event(), list[str]()
+
+    def slow(self: ArtifactFiles, file: str) -> None:
+        begun.append(file)
+        if len(begun) > 1:
+            assert gate.wait(60)
+        delete(self, file)
+
+    monkeypatch.setattr(ArtifactFiles, "delete", slow)
+    monkeypatch.setattr(retention, "FILES_LIMIT_S", 0.5)
+    try:
+        reply = apply(api, token).get_json()
+    finally:
+        gate.set()
+    assert (reply["deleted"], len(reply["left"])) == (1, 1)
+    assert "2 more are still being deleted" in reply["left"][0]
+    wait_until(lambda: not [path for path in files_of(settings) if path.is_file()])
+    assert versions(api, iid) == []
+
+
+def files_of(settings: Settings) -> list[Path]:
+    return list(Path(settings.effective_artifact_url).rglob("*"))
+
+
+def test_without_redis_an_application_is_a_503(
+    api: FlaskClient, between: Callable[[Callable[[], object]], None]
+) -> None:
+    def die() -> None:
+        raise StoreUnavailable("Redis is away.")
+
+    iid = run_with_weights(api)
+    end(api, iid)
+    put(api, keep_last=0)
+    token = plan(api)["token"]
+    between(die)
+    assert apply(api, token).status_code == 503
+
+
+def test_a_place_that_fails_is_not_one_without_models(
+    api: FlaskClient, done: str, settings: Settings, db: RedisDB
+) -> None:
+    place = Path(settings.effective_model_url)
+    put(api, keep_last=0, is_active=True)
+    shutil.move(place, place.with_name("moved"))
+    assert plan(api)["deletes"] == []
+    place.write_text("a file where a folder should be")
+    for path in (
+        f"/api/models/{done}",
+        f"/api/runs/{done}/models",
+        f"/api/runs/{done}/models/best/card.json",
+    ):
+        reply = api.get(path)
+        assert (reply.status_code, reply.get_json()["error"]["code"]) == (503, "place_unavailable"), path
+    assert register(api, done) == 503
+    assert api.post("/api/projects/lab/retention/plan", json={}).status_code == 503
+    assert not Retaining(db, settings).apply_active()
+    place.unlink()
+    assert register(api, done) == 404
+    assert Retaining(db, settings).apply_active()
+
+
+def test_a_round_of_retention_that_breaks_off_is_repeated_within_the_day(
+    api: FlaskClient, db: RedisDB, raw: redis.Redis, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def die(*_: object) -> None:
+        raise StoreUnavailable("Redis is away.")
+
+    keeper = ArtifactKeeper(db, settings)
+    with monkeypatch.context() as broken:
+        broken.setattr(Retaining, "apply_active", die)
+        with pytest.raises(StoreUnavailable):
+            keeper.sweep_and_retain()
+    assert 3_500_000 < int(str(raw.pttl("lock:retention"))) <= 3_600_000
+    raw.delete("lock:retention")
+    keeper.sweep_and_retain()
+    assert 86_300_000 < int(str(raw.pttl("lock:retention"))) <= 86_400_000
