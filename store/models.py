@@ -138,14 +138,6 @@ class Models:
         ]
         self._connection.run("use_models", keys, [run_id, MAX_INPUTS, *models])
 
-    def check(self, models: Sequence[str]) -> None:
-        """Raise NotFound unless there are all of the models."""
-        stored = self._connection.call("HMGET", self._keys.of("model_records"), *models) if models else []
-        for model, record in zip(models, stored, strict=True):
-            if record is None:
-                name, _, version = model.rpartition(":")
-                raise _no_model(name, int(version))
-
     def trace(self, run_id: str) -> LineageReply:
         """Return what a run came of and what came of it, within MAX_DEPTH steps and MAX_NODES nodes."""
         seen, edges = [run_id], _Edges()
