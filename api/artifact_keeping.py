@@ -20,6 +20,7 @@ log = logging.getLogger(__name__)
 # Nobody writes to a file for longer than LIMIT_S.
 OLD_S: Final = 2 * LIMIT_S
 RHYTHM_S: Final = 60.0
+HOUR_S: Final = 3_600.0
 DAY_S: Final = 86_400.0
 
 
@@ -58,10 +59,13 @@ class ArtifactKeeper:
             log.info("deleted a file without a record file=%s", file)
 
     def sweep_and_retain(self) -> None:
-        """Do all that is due; policies are applied by whoever is the first on a day."""
+        """Do all that is due; policies are applied by whoever is the first on a day.
+
+        A round that does not come to its end is repeated after an hour, not a day later.
+        """
         self.sweep()
-        if self._db.locks.acquire("retention", ttl_s=DAY_S):
-            self._retaining.apply_active()
+        if self._db.locks.acquire("retention", ttl_s=HOUR_S) and self._retaining.apply_active():
+            self._db.locks.hold("retention", ttl_s=DAY_S)
 
     @property
     def is_busy(self) -> bool:

@@ -40,12 +40,9 @@ def begin_experiment(body: ExperimentRequest, headers: TrainHeaders) -> Response
     ``resume``, which also lets a run go on that has ended and adds the params and tags to what it has. 404
     for a ``resume`` of no run, 409 for one of a run of the queue.
     """
-    db().models.check(body.from_models)
     if body.resume is not None:
         return reply(show_run(_resume(check_run_id(body.resume), body)))
     begun = db().external.begin(body, idempotency_key=headers.idempotency_key)
-    if body.from_models:
-        db().models.use(begun.run.run_id, list(dict.fromkeys(body.from_models)))
     return reply(show_run(begun.run), HTTPStatus.CREATED if begun.is_new else HTTPStatus.OK)
 
 
@@ -123,12 +120,13 @@ def set_status(iid: str, body: StatusRequest) -> Response:
 def _resume(run_id: str, body: ExperimentRequest) -> Run:
     """Go on with a run; one whose params or tags are refused stays as it ended."""
     found = db().external
-    # Also without any: a run of the queue is refused here, before its tags are touched.
+    # Without any, and none is changed: a run of the queue is refused here, before anything of it is touched.
+    found.set_params(run_id, {})
+    if body.from_models:
+        db().models.use(run_id, list(dict.fromkeys(body.from_models)))
     found.set_params(run_id, body.params)
     if body.tags:
         found.set_tags(run_id, add=body.tags, remove=())
-    if body.from_models:
-        db().models.use(run_id, list(dict.fromkeys(body.from_models)))
     found.reopen(run_id, session=body.session)
     return db().runs.get(run_id)
 

@@ -12,7 +12,7 @@ from flask import Response, send_file
 from api.body import reply
 from api.runs import get_known_run
 from api.state import settings
-from errors import NotFound
+from errors import NotFound, PlaceUnavailable, WattleError
 from schema import ModelFile, ModelName, ModelReply, ModelsReply, Run, Status
 from schema.registry import SavedModel
 from trainers.cards import Card
@@ -38,7 +38,7 @@ def list_models(iid: str) -> Response:
         saved = open_models(settings().effective_model_url, run.run_id)
         shown = [_show(card, saved) for card in saved.list_cards()]
     except OSError as error:
-        raise _no_models(run) from error
+        raise _refuse(run, error) from error
     if not shown:
         raise _no_models(run)
     return reply(ModelsReply(models=shown))
@@ -56,13 +56,16 @@ def download_model(iid: str, name: str, file: str) -> Response:
 
 
 def list_saved(run: Run) -> list[SavedModel]:
-    """Return the saved models of a run of the queue, the best one first; [] where there is none."""
+    """Return the saved models of a run of the queue, the best one first; [] where there is none.
+
+    Raises PlaceUnavailable where nobody can say.
+    """
     if run.status is not Status.DONE or run.is_external:
         return []
     try:
         cards = open_models(settings().effective_model_url, run.run_id).list_cards()
-    except OSError:
-        return []
+    except OSError as error:
+        raise place_failed(error) from error
     return [_to_saved(card) for card in cards if MODEL_FILE in card.files]
 
 
@@ -84,7 +87,7 @@ def send_saved(run: Run, name: str, file: str = MODEL_FILE) -> Response:
     try:
         stream = open_models(settings().effective_model_url, run.run_id).open(known, file)
     except OSError as error:
-        raise _no_models(run) from error
+        raise _refuse(run, error) from error
     return _stream(stream, _download_name(run.run_id, known, file), CONTENT_TYPES[file])
 
 
@@ -116,6 +119,19 @@ def _stream(stream: BinaryIO, download_name: str, content_type: str) -> Response
     response = send_file(stream, content_type, as_attachment=True, download_name=download_name)
     response.content_length = size_bytes
     return response
+
+
+def place_failed(error: OSError) -> PlaceUnavailable:
+    """Say that the models may be there, but cannot be read now."""
+    reason = error.strerror or type(error).__name__
+    return PlaceUnavailable(
+        f"The place of saved models cannot be read now ({reason[:200]}). Ask again, or correct "
+        "WATTLE_MODEL_URL."
+    )
+
+
+def _refuse(run: Run, error: OSError) -> WattleError:
+    return _no_models(run) if isinstance(error, FileNotFoundError) else place_failed(error)
 
 
 def _no_models(run: Run) -> NotFound:

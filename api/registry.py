@@ -90,13 +90,12 @@ def list_versions(query: VersionsQuery) -> Response:
 def list_run_models(iid: str) -> Response:
     """Answer the weights of a run, and what was registered of them."""
     run = get_known_run(iid)
-    weights = db().artifacts.list(run.run_id, kinds=("checkpoint", "model"), limit=2 * _LISTED).artifacts
-    checkpoints = [artifact for artifact in weights if artifact.kind == "checkpoint"]
-    sent = [artifact for artifact in weights if artifact.kind == "model"]
+    checkpoints = db().artifacts.list(run.run_id, kinds=("checkpoint",), limit=_LISTED).artifacts
+    sent = db().artifacts.list(run.run_id, kinds=("model",), limit=_LISTED).artifacts
     return reply(
         RunModelsReply(
-            checkpoints=checkpoints[:_LISTED],
-            models=[*list_saved(run), *sent[:_LISTED]],
+            checkpoints=list(checkpoints),
+            models=[*list_saved(run), *sent],
             versions=list(db().models.list_of_run(run.run_id)),
         )
     )

@@ -8,8 +8,9 @@ import logging
 from collections.abc import Iterator, Sequence
 from typing import Final, get_args
 
+from api.models import place_failed
 from api.retention_rules import Weights, choose_deletes
-from errors import Conflict, NotFound
+from errors import Conflict, NotFound, PlaceUnavailable
 from redis_db import RedisDB
 from schema import ModelName, RetentionPlan, RetentionPolicy, RetentionReply, Run, Status
 from schema.retention import RetentionDelete
@@ -22,6 +23,24 @@ log = logging.getLogger(__name__)
 MAX_DELETES: Final = 1_000
 _RUNS_AT_ONCE: Final = 500
 _MOST_WEIGHTS: Final = 10_000
+
+
+class Applied:
+    """What a plan has deleted so far; written by one thread and read by another."""
+
+    def __init__(self, total: int) -> None:
+        self.total = total
+        self.deleted: list[RetentionDelete] = []
+        self.left: list[str] = []
+
+    def show(self) -> RetentionReply:
+        """Return it, and how many are still being deleted."""
+        deleted, left = list(self.deleted), list(self.left)
+        if rest := self.total - len(deleted) - len(left):
+            left.append(f"{rest} more are still being deleted; a new plan shows what is left of them.")
+        return RetentionReply(
+            deleted=len(deleted), size_bytes=sum(one.size_bytes for one in deleted), left=left
+        )
 
 
 class Retaining:
@@ -54,39 +73,51 @@ class Retaining:
             kept=kept,
         )
 
-    def apply(self, plan: RetentionPlan) -> RetentionReply:
-        """Delete what a plan names; what a model has come to need since stays, and is told."""
-        deleted, left = list[RetentionDelete](), list[str]()
+    def apply(self, plan: RetentionPlan, done: Applied | None = None) -> RetentionReply:
+        """Delete what a plan names; what a model has come to need since stays, and is told.
+
+        Who gives ``done`` can tell meanwhile how far it is.
+        """
+        done = done or Applied(len(plan.deletes))
         for one in plan.deletes:
             try:
                 self._delete(one)
             except (Conflict, NotFound, OSError) as error:
                 # Not where on the server it is, which an OSError would say.
                 reason = error.strerror or type(error).__name__ if isinstance(error, OSError) else str(error)
-                left.append(f"{one.name} of run {one.run_id}: {reason}")
+                done.left.append(f"{one.name} of run {one.run_id}: {reason}")
                 continue
-            deleted.append(one)
+            done.deleted.append(one)
             log.info(
                 "retention deleted weights run_id=%s name=%s version=%s", one.run_id, one.name, one.version
             )
-        return RetentionReply(
-            deleted=len(deleted), size_bytes=sum(one.size_bytes for one in deleted), left=left
-        )
+        return done.show()
 
-    def apply_active(self) -> None:
-        """Apply the policies that are applied once a day."""
+    def apply_active(self) -> bool:
+        """Apply the policies that are applied once a day; False where a place could not be read."""
+        are_all_applied = True
         for project, policy in self._db.retention.list_active().items():
-            done = self.apply(self.plan(project, policy))
+            try:
+                done = self.apply(self.plan(project, policy))
+            except PlaceUnavailable as error:
+                log.warning("retention is tried again later project=%s: %s", project, error)
+                are_all_applied = False
+                continue
             log.info("retention project=%s deleted=%d left=%d", project, done.deleted, len(done.left))
+        return are_all_applied
 
     def _ended_runs(self, project: str) -> Iterator[Run]:
         cursor = None
         while True:
             page = self._db.runs.list(project=project, limit=_RUNS_AT_ONCE, cursor=cursor)
-            yield from (run for run in page.runs if run.status.is_final)
+            yield from (run for run in page.runs if self._is_over(run))
             cursor = page.cursor
             if cursor is None:
                 return
+
+    def _is_over(self, run: Run) -> bool:
+        """Whether a run has ended for good: the script of a silent one may still train."""
+        return run.status.is_final and not (run.is_external and self._db.external.is_silent(run.run_id))
 
     def _weights_of(self, run: Run) -> Sequence[Weights]:
         page = self._db.artifacts.list(run.run_id, kinds=("checkpoint", "model"), limit=_MOST_WEIGHTS)
@@ -107,14 +138,13 @@ class Retaining:
         return [*sent, *self._saved_of(run, needed)]
 
     def _saved_of(self, run: Run, needed: frozenset[str]) -> Iterator[Weights]:
-        """Yield the saved models of a run of the queue; none where their place cannot be read."""
+        """Yield the saved models of a run of the queue. Raises PlaceUnavailable."""
         if run.status is not Status.DONE or run.is_external or run.simulated:
             return
         try:
             cards = open_models(self._model_url, run.run_id).list_cards()
         except OSError as error:
-            log.warning("models of a run cannot be read run_id=%s: %s", run.run_id, error)
-            return
+            raise place_failed(error) from error
         for card in cards:
             if facts := card.files.get(MODEL_FILE):
                 yield Weights(
@@ -131,11 +161,10 @@ class Retaining:
     def _delete(self, one: RetentionDelete) -> None:
         """Delete weights. Raises Conflict where a model needs them, OSError where their place fails."""
         if one.version is not None:
-            file = self._db.artifacts.delete(one.run_id, one.name, one.version)
+            file = self._db.artifacts.delete(one.run_id, one.name, one.version, is_run_over=True)
             self._files.delete(file)
             self._db.artifacts.settle(file)
             return
-        if f"saved:{one.name}" in self._db.models.list_needed(one.run_id):
-            raise Conflict("a model needs it.")
+        self._db.models.drop_saved(one.run_id, one.name)
         name = next(name for name in get_args(ModelName) if name == one.name)
         open_models(self._model_url, one.run_id).delete(name)

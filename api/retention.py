@@ -9,7 +9,9 @@ from flask import Response
 from pydantic import TypeAdapter, ValidationError
 
 from api.body import reply
-from api.retaining import Retaining
+from api.deleting import FILES_LIMIT_S
+from api.file_work import wait_for_any
+from api.retaining import Applied, Retaining
 from api.state import db, settings
 from errors import Conflict, NotFound
 from schema import NoBody, RetentionPlan, RetentionPolicy, RetentionReply
@@ -50,7 +52,10 @@ def plan_retention(project: str, body: NoBody) -> Response:  # noqa: ARG001 - it
 @retention.input(ApplyRequest, arg_name="body")
 @retention.output(RetentionReply)
 def apply_retention(project: str, body: ApplyRequest) -> Response:
-    """Delete exactly what a plan named. 409 when the policy would delete something else by now."""
+    """Delete exactly what a plan named. 409 when the policy would delete something else by now.
+
+    What is not deleted within 2 s is told under ``left``; its deletion goes on.
+    """
     name = _check_project(project)
     retaining = Retaining(db(), settings())
     plan = retaining.plan(name, db().retention.get(name))
@@ -59,7 +64,9 @@ def apply_retention(project: str, body: ApplyRequest) -> Response:
             "What the policy would delete has changed since that plan, so nothing was deleted. Look at a new "
             "plan."
         )
-    return reply(retaining.apply(plan))
+    done = Applied(len(plan.deletes))
+    key = ("retain", settings().effective_artifact_url, settings().effective_model_url, name, plan.token)
+    return reply(wait_for_any(key, lambda: retaining.apply(plan, done), limit_s=FILES_LIMIT_S) or done.show())
 
 
 def _check_project(project: str) -> str:

@@ -127,16 +127,19 @@ class Artifacts:
             found.append(kept.artifact)
         return Page(found, None)
 
-    def delete(self, run_id: str, name: str, version: int) -> str:
+    def delete(self, run_id: str, name: str, version: int, *, is_run_over: bool = False) -> str:
         """Forget a version and return its file, which is noted until ``settle``.
 
-        Raises Conflict while a version of a model needs it.
+        Raises Conflict while a version of a model needs it; with ``is_run_over`` also while the run has not
+        ended, or for its silence alone.
         """
         kept = self.get(run_id, name, version)
         same = _identity(name, kept.artifact.kind, kept.artifact.step, kept.artifact.sha256)
-        parts = (("artifacts", run_id), ("artifact_facts", run_id), ("unsettled_files",))
-        keys = [self._keys.of(*part) for part in (*parts, ("artifact_order", run_id), ("run_models", run_id))]
-        if self._connection.run("delete_artifact", keys, [f"{name}:{version}", same]) is None:
+        keys = [self._keys.of(part, run_id) for part in ("artifacts", "artifact_facts")]
+        keys.append(self._keys.of("unsettled_files"))
+        keys += [self._keys.of(part, run_id) for part in ("artifact_order", "run_models", "run")]
+        arguments = [f"{name}:{version}", same, run_id if is_run_over else ""]
+        if self._connection.run("delete_artifact", keys, arguments) is None:
             raise _no_artifact(run_id, name, version)
         return kept.file
 
@@ -144,13 +147,14 @@ class Artifacts:
         """Forget a file that is gone."""
         self._connection.call("ZREM", self._keys.of("unsettled_files"), file)
 
-    def condemn(self, *, older_than_s: float, limit: int = 100) -> Sequence[str]:
+    def condemn(self, *, older_than_s: float, retry_s: float = 600.0, limit: int = 100) -> Sequence[str]:
         """Return files to delete: noted so long ago without a record, or whose record is gone.
 
-        Atomic (condemn_files.lua): they can get no record any more. A run's id stands for all files of it.
+        Atomic (condemn_files.lua): they can get no record any more, and come again after ``retry_s`` unless
+        they are settled; whoever fails keeps no other waiting. A run's id stands for all files of it.
         """
         files: list[str] = self._connection.run(
-            "condemn_files", [self._keys.of("unsettled_files")], [older_than_s, limit]
+            "condemn_files", [self._keys.of("unsettled_files")], [older_than_s, limit, retry_s]
         )
         return files
 

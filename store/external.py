@@ -74,7 +74,7 @@ class External:
         """Add a run, which runs from now on; an idempotency_key of the last 24 h answers with its run.
 
         Atomic (begin_external.lua). Raises Conflict when the key was used for another request, InvalidInput
-        on params that are too large or too deep.
+        on params that are too large or too deep, NotFound where a new run began with a model there is not.
         """
         own_id = run_id or uuid4().hex
         keys = [self._keys.of("run", own_id), self._keys.of("named", name_key(request.name))]
@@ -82,7 +82,7 @@ class External:
             keys.append(self._keys.of("idempotency", hashed_key(idempotency_key)))
         body = json.dumps(request.model_dump(mode="json", exclude={"session"}), sort_keys=True)
         arguments: list[Argument] = [own_id, digest(body), _IDEMPOTENCY_TTL_S, request.session or ""]
-        arguments += _fields(request)
+        arguments += [to_json(request.from_models), *_fields(request)]
         stored_id, stored, is_new = self._connection.run(
             "begin_external", keys, arguments, is_replicated=True
         )
@@ -135,6 +135,10 @@ class External:
             [limit, silent_s, encode_error(error), _SILENT_REASON],
         )
         return ended
+
+    def is_silent(self, run_id: str) -> bool:
+        """Whether a run has ended for its silence alone, and may still go on."""
+        return bool(self._connection.call("HEXISTS", self._keys.of("run", run_id), "is_silent"))
 
     def append_log(self, run_id: str, batch: LinesRequest) -> BatchReply:
         """Add a batch of lines to a run's log; very long ones are cut, about the newest MAX_LINES are kept.

@@ -17,6 +17,15 @@ class Locks:
 
     def acquire(self, job: str, ttl_s: float) -> bool:
         """Take the lock of ``job`` until ``ttl_s`` has passed; False while somebody has it."""
-        ttl_ms = max(1, math.ceil(1000 * ttl_s))
-        reply: str | None = self._connection.call("SET", self._keys.of("lock", job), 1, "NX", "PX", ttl_ms)
+        reply: str | None = self._connection.call(
+            "SET", self._keys.of("lock", job), 1, "NX", "PX", _to_ms(ttl_s)
+        )
         return reply is not None
+
+    def hold(self, job: str, ttl_s: float) -> None:
+        """Keep the lock of ``job`` until ``ttl_s`` has passed from now, whoever has it: it has been done."""
+        self._connection.call("SET", self._keys.of("lock", job), 1, "PX", _to_ms(ttl_s))
+
+
+def _to_ms(ttl_s: float) -> int:
+    return max(1, math.ceil(1000 * ttl_s))

@@ -16,6 +16,7 @@ from store.encoding import to_json, to_pairs, to_text, to_time
 from store.keys import Keys
 
 MAX_MODELS: Final = 10_000
+MAX_HISTORY: Final = 201
 MAX_USERS: Final = 1_000
 MAX_DEPTH: Final = 5
 MAX_NODES: Final = 100
@@ -70,7 +71,7 @@ class Models:
         }
         version, is_new = self._connection.run(
             "record_model",
-            [*run_parts, *map(self._keys.of, parts)],
+            [*run_parts, *map(self._keys.of, parts), self._keys.of("artifact_facts", new.run_id)],
             [new.run_id, source_of(new.artifact), name, to_json(stored), MAX_MODELS],
             is_replicated=True,
         )
@@ -124,10 +125,18 @@ class Models:
         """Return what of a run versions need: artifacts as name:version, saved models as saved:best."""
         return frozenset(self._connection.call("HVALS", self._keys.of("run_models", run_id)))
 
+    def drop_saved(self, run_id: str, name: str) -> None:
+        """Mark a saved model as one whose files are about to be deleted: no version is made of it any more.
+
+        Atomic (drop_saved.lua). Raises Conflict while a version needs it, or the run is not over for good.
+        """
+        keys = [self._keys.of(part, run_id) for part in ("run", "run_models", "artifact_facts")]
+        self._connection.run("drop_saved", keys, [run_id, name])
+
     def set_stage(self, name: str, version: int, stage: Stage, note: str | None) -> ModelVersion:
         """Give a version a stage; a former production one of that name is archived in the same step."""
         keys = [self._keys.of("model_history"), self._keys.of("model_facts")]
-        arguments: list[Argument] = [name, version, stage, to_text(note or "")]
+        arguments: list[Argument] = [name, version, stage, to_text(note or ""), MAX_HISTORY]
         if self._connection.run("set_stage", keys, arguments, is_replicated=True) is None:
             raise _no_model(name, version)
         return self.get(name, version)
@@ -147,14 +156,6 @@ class Models:
             self._keys.of("model_records"),
         ]
         self._connection.run("use_models", keys, [run_id, MAX_INPUTS, *models])
-
-    def check(self, models: Sequence[str]) -> None:
-        """Raise NotFound unless there are all of the models."""
-        stored = self._connection.call("HMGET", self._keys.of("model_records"), *models) if models else []
-        for model, record in zip(models, stored, strict=True):
-            if record is None:
-                name, _, version = model.rpartition(":")
-                raise _no_model(name, int(version))
 
     def trace(self, run_id: str) -> LineageReply:
         """Return what a run came of and what came of it, within MAX_DEPTH steps and MAX_NODES nodes."""

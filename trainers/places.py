@@ -147,7 +147,7 @@ class LocalFolder:
 
     def delete(self, name: str) -> None:
         """Delete a folder; one that is not there is no error."""
-        shutil.rmtree(self._root / name, ignore_errors=True)
+        _remove(self._root / name)
 
     def list_ours(self, is_ours: Callable[[str], bool]) -> list[str]:
         """Return them; what a killed process has left is named after the set it was to become."""

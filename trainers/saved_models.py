@@ -32,17 +32,20 @@ class SavedModels:
         return self._written.issuperset(NAMES)
 
     def find_card(self, name: ModelName) -> Card | None:
-        """Return the card of a model; None without one. A torn or foreign one is logged and passed over."""
+        """Return the card of a model; None without one. A torn or foreign one is logged and passed over.
+
+        Raises OSError where the place fails, which does not say that there is none.
+        """
         try:
             return Card.model_validate_json(self._folder.read(name, CARD_FILE))
-        except OSError:
+        except FileNotFoundError:
             return None
         except ValidationError as error:
             log.warning("card passed over model=%s: %s", name, error)
             return None
 
     def list_cards(self) -> list[Card]:
-        """Return the cards of the models that are there, the best one first."""
+        """Return the cards of the models that are there, the best one first. Raises OSError."""
         return [card for name in NAMES if (card := self.find_card(name)) is not None]
 
     def complete_cards(self, run: Run) -> None:
@@ -60,7 +63,8 @@ class SavedModels:
         self._folder.clear(lambda name: name in NAMES)
 
     def delete(self, name: ModelName) -> None:
-        """Delete one of the models. Raises OSError."""
+        """Delete one of the models, its card first: none is shown whose weights are gone. Raises OSError."""
+        self._folder.remove(name, CARD_FILE)
         self._folder.delete(name)
 
     def open(self, name: ModelName, file: str) -> BinaryIO:

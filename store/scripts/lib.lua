@@ -528,6 +528,17 @@ local function take_number(run_id, session, number)
   redis.call("HSET", key("sources", run_id), session, number)
 end
 
+-- The error to answer with where a run is not over for good, or nil: one that was ended for its silence may go on.
+local function refuse_going_on(run_id)
+  local status, is_silent = unpack(redis.call("HMGET", key("run", run_id), "status", "is_silent"))
+  if not status then
+    return redis.error_reply("NOTFOUND There is no run " .. run_id .. ". The list of runs shows those that exist.")
+  end
+  if is_silent or (status ~= "done" and status ~= "failed" and status ~= "cancelled") then
+    return conflict(run_id, is_silent and "only silent" or status, "it may still need its files.")
+  end
+end
+
 -- The error to answer with where a run may not have an artifact of so many bytes more, or nil.
 local function refuse_artifact(run_id, size, most, most_bytes)
   if redis.call("EXISTS", key("run", run_id)) == 0 then

@@ -1,12 +1,14 @@
 -- record_model: register a file of a run as the next version of a model, candidate. Returns {version, 1 if it is new}; 0 for
 -- one that is registered under that name already. NOTFOUND without the run or the artifact, CONFLICT where there are too many.
 -- KEYS 1 run:<id>  2 run:<id>:artifacts  3 run:<id>:models  4 models:records  5 models:history  6 models:facts (hashes)
---      7 models:order (zset)
+--      7 models:order (zset)  8 run:<id>:artifacts:facts (hash)
 -- ARGV 1 run_id  2 its artifact as name:version, or saved:best  3 name of the model  4 record, a JSON object without the
 --      time  5 most versions in all
 local run_id, source, name = ARGV[1], ARGV[2], ARGV[3]
-if redis.call("EXISTS", KEYS[1]) == 0
-  or (string.sub(source, 1, 6) ~= "saved:" and redis.call("HEXISTS", KEYS[2], source) == 0) then
+local saved = string.match(source, "^saved:(.*)$")
+local is_gone = saved and redis.call("HEXISTS", KEYS[8], "dropped:" .. saved) == 1
+  or not saved and redis.call("HEXISTS", KEYS[2], source) == 0
+if is_gone or redis.call("EXISTS", KEYS[1]) == 0 then
   return redis.error_reply("NOTFOUND The run " .. run_id .. " or its artifact was deleted.")
 end
 local own = redis.call("HGETALL", KEYS[3])

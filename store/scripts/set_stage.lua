@@ -1,16 +1,19 @@
 -- set_stage: give a version of a model another stage; a former production one of its name is archived. Returns 1, also where
--- it has that stage, or nil when there is no such version.
+-- it has that stage, or nil when there is no such version. Of a history the first entry and the newest are kept.
 -- KEYS 1 models:history  2 models:facts (hashes)
--- ARGV 1 name  2 version  3 stage  4 note, or ""
+-- ARGV 1 name  2 version  3 stage  4 note, or ""  5 most entries of a history
 local name, stage = ARGV[1], ARGV[3]
 local model, fact = name .. ":" .. ARGV[2], "production:" .. name
 local function change(which, to, note)
-  local history = redis.call("HGET", KEYS[1], which)
-  local entry = '{"stage":"' .. to .. '","time":' .. now()
-  if note ~= "" then
-    entry = entry .. ',"note":' .. cjson.encode(note)
+  local entries = cjson.decode(redis.call("HGET", KEYS[1], which))
+  entries[#entries + 1] = {stage = to, time = tonumber(now()), note = note ~= "" and note or nil}
+  while #entries > tonumber(ARGV[5]) do
+    table.remove(entries, 2)
   end
-  redis.call("HSET", KEYS[1], which, string.sub(history, 1, -2) .. "," .. entry .. "}]")
+  for place, entry in ipairs(entries) do
+    entries[place] = encode_object(entry)
+  end
+  redis.call("HSET", KEYS[1], which, "[" .. table.concat(entries, ",") .. "]")
 end
 local history = redis.call("HGET", KEYS[1], model)
 if not history then

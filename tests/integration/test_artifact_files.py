@@ -6,6 +6,7 @@ import io
 import resource
 import signal
 import threading
+import time
 import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
@@ -221,7 +222,7 @@ def test_a_record_that_is_asked_for_again_because_its_answer_was_lost_keeps_its_
     assert not db.artifacts.record(run_id, "b", ArtifactQuery(), other, most_bytes=10).is_new
 
 
-def test_a_file_that_is_to_be_deleted_gets_no_record(db: RedisDB) -> None:
+def test_a_file_that_is_to_be_deleted_gets_no_record(db: RedisDB, raw: redis.Redis) -> None:
     run_id = db.external.begin(ExperimentRequest(name="a")).run.run_id
     new = NewFile("a/artifacts/b/1", 3, "0" * 64, BYTES)
     db.artifacts.begin(run_id, new.file, 3, most_bytes=10)
@@ -229,7 +230,22 @@ def test_a_file_that_is_to_be_deleted_gets_no_record(db: RedisDB) -> None:
     assert db.artifacts.condemn(older_than_s=0) == [new.file]
     with pytest.raises(Conflict, match="leftover"):
         db.artifacts.record(run_id, "b", ArtifactQuery(), new, most_bytes=10)
-    assert db.artifacts.condemn(older_than_s=3_600) == [new.file]
+    assert raw.zscore("artifacts:unsettled", new.file) == pytest.approx(-time.time() - 600, abs=60)
+
+
+def test_files_that_cannot_be_deleted_keep_no_other_waiting(db: RedisDB, raw: redis.Redis) -> None:
+    run_id = db.external.begin(ExperimentRequest(name="a")).run.run_id
+    raw.zadd("artifacts:unsettled", {f"stuck/{number}": -1 for number in range(3)})
+    tried = [db.artifacts.condemn(older_than_s=0, limit=3)]
+    raw.zadd("artifacts:unsettled", {"gone": -1})
+    db.artifacts.begin(run_id, "old", 1, most_bytes=10)
+    tried.append(db.artifacts.condemn(older_than_s=0, limit=3))
+    tried.append(db.artifacts.condemn(older_than_s=0, limit=3))
+    assert [sorted(files) for files in tried] == [["stuck/0", "stuck/1", "stuck/2"], ["gone", "old"], []]
+    # Once it is time they are tried again, those first that wait longest.
+    raw.zadd("artifacts:unsettled", {"stuck/1": -2, "stuck/2": -3})
+    assert db.artifacts.condemn(older_than_s=0, limit=1) == ["stuck/1"]
+    assert db.artifacts.condemn(older_than_s=0, limit=2) == ["stuck/2"]
 
 
 def test_an_empty_file_is_one_too_and_can_be_deleted(place: Place) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,9 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from backend import create_app
-from redis_db import RedisDB
-from schema import Status
+from redis_db import NewFile, RedisDB
+from schema import ArtifactQuery, Stage, Status
+from schema.external import MAX_INPUTS
 from settings import Settings
 from tests.records import claim
 from tests.saved import save_models
@@ -105,6 +107,82 @@ def test_the_weights_of_a_run_are_listed_by_kind(api: FlaskClient) -> None:
     assert [found["name"] for found in listed["checkpoints"]] == ["epoch1"]
     assert [found["name"] for found in listed["models"]] == ["final"]
     assert listed["versions"] == []
+
+
+def test_a_history_keeps_its_beginning_and_the_newest_changes(api: FlaskClient, db: RedisDB) -> None:
+    iid = begin(api)
+    weights(api, iid)
+    made = register(api, iid).get_json()
+    for number in range(210):
+        to: Stage = "candidate" if number % 2 else "production"
+        db.models.set_stage("net", 1, to, f'{number} \u00e4/"')
+    history = db.models.get("net", 1).history
+    assert history[0].model_dump(mode="json") == made["history"][0]
+    assert [change.note for change in history[1:]] == [f'{number} \u00e4/"' for number in range(10, 210)]
+    assert all(old.time < new.time for old, new in itertools.pairwise(history))
+
+
+def test_models_are_listed_behind_any_number_of_checkpoints(api: FlaskClient, db: RedisDB) -> None:
+    iid = begin(api)
+    weights(api, iid, "final", kind="model")
+    for number in range(1_000):
+        new = NewFile(f"{iid}/checkpoints/c/{number}", 1, f"{number:064x}", BYTES)
+        db.artifacts.begin(iid, new.file, 1, most_bytes=1 << 20)
+        db.artifacts.record(iid, "c", ArtifactQuery(kind="checkpoint"), new, most_bytes=1 << 20)
+    listed = api.get(f"/api/models/{iid}").get_json()
+    assert [found["name"] for found in listed["models"]] == ["final"]
+    assert (len(listed["checkpoints"]), listed["checkpoints"][0]["version"]) == (500, 1_000)
+
+
+def test_a_resume_that_is_refused_changes_nothing(api: FlaskClient, done: str, raw: redis.Redis) -> None:
+    iid = begin(api, params={"lr": 1})
+    weights(api, iid)
+    register(api, iid)
+    before = (raw.hgetall(f"run:{iid}"), raw.hgetall(f"run:{done}"))
+    body = {"name": "mine", "params": {"lr": 2}, "tags": ["new"]}
+    missing = api.post("/api/experiments", json={**body, "resume": iid, "from_models": ["net:9"]})
+    assert (missing.status_code, "net:9" in missing.get_json()["error"]["message"]) == (404, True)
+    assert (
+        api.post("/api/experiments", json={**body, "resume": done, "from_models": ["net:1"]}).status_code
+        == 409
+    )
+    assert (raw.hgetall(f"run:{iid}"), raw.hgetall(f"run:{done}")) == before
+    assert not raw.exists(f"run:{done}:inputs")
+    begun = api.post("/api/experiments", json={**body, "resume": iid, "from_models": ["net:1"]}).get_json()
+    assert raw.smembers(f"run:{iid}:inputs") == {"net:1"}
+    assert begun["hyper_params"] == {"lr": 2}
+
+
+def test_a_resume_that_would_have_too_many_models_changes_nothing(
+    api: FlaskClient, db: RedisDB, raw: redis.Redis
+) -> None:
+    iid = begin(api, params={"lr": 1})
+    weights(api, iid)
+    register(api, iid)
+    raw.sadd(f"run:{iid}:inputs", *(f"old:{number}" for number in range(1, MAX_INPUTS + 1)))
+    before = raw.hgetall(f"run:{iid}")
+    body = {"name": "mine", "resume": iid, "params": {"lr": 2}, "from_models": ["net:1"]}
+    assert api.post("/api/experiments", json=body).status_code == 409
+    assert raw.hgetall(f"run:{iid}") == before
+
+
+def test_a_beginning_that_is_sent_again_has_its_answer_also_once_its_model_is_deleted(
+    api: FlaskClient, raw: redis.Redis
+) -> None:
+    maker = begin(api)
+    weights(api, maker)
+    register(api, maker)
+    body = {"name": "user", "from_models": ["net:1", "net:1"]}
+    headers = {"Idempotency-Key": "once"}
+    first = api.post("/api/experiments", json=body, headers=headers)
+    assert api.delete("/api/models/net/1", content_type=JSON).status_code == 204
+    again = api.post("/api/experiments", json=body, headers=headers)
+    assert (first.status_code, again.status_code) == (201, 200)
+    assert again.get_json()["iid"] == first.get_json()["iid"]
+    count = raw.zcard("runs:by:time_added")
+    refused = api.post("/api/experiments", json=body, headers={"Idempotency-Key": "other"})
+    assert (refused.status_code, "net:1" in refused.get_json()["error"]["message"]) == (404, True)
+    assert raw.zcard("runs:by:time_added") == count
 
 
 def test_one_version_of_a_name_is_in_production_and_history_tells_why(api: FlaskClient) -> None:
