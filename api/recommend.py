@@ -6,6 +6,7 @@ from apiflask import APIBlueprint
 from flask import Response
 
 from api.body import reply
+from api.rerunning import params_of
 from api.runs import get_known_run
 from api.state import board
 from recommender import recommend
@@ -30,5 +31,5 @@ def _with_hyper_params(found: RecommendReply) -> RecommendReply:
     if found.answer is None or found.answer.candidate.is_external:
         return found
     run = get_known_run(found.answer.candidate.run_id)
-    answer = found.answer.model_copy(update={"hyper_params": dict(run.hyper_params)})
+    answer = found.answer.model_copy(update={"hyper_params": params_of(run)})
     return found.model_copy(update={"answer": answer})

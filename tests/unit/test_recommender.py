@@ -223,8 +223,8 @@ def test_the_reason_names_the_goal_the_limits_and_the_figures() -> None:
     found = advise(SMALL, LARGE, HUGE, target_accuracy=0.98, tolerance=0.01, max_co2_g=3)
     assert found.reason == (
         "resnet9 takes the fewest grams of 2 configurations within 1 point of 98.00 % and of at most 3 g "
-        "CO₂: 98.00 %, 400 mg CO₂, 1 Wh (measured), 10 min. One run stands behind it; how far another seed comes "
-        "out differently is not known."
+        "CO₂: 98.00 %, 400 mg CO₂, 1 Wh (measured), 10 min. One run stands behind it; how far another seed "
+        "comes out differently is not known."
     )
     assert found.answer is not None
     assert [beaten.reason for beaten in found.answer.beats] == [
