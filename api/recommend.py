@@ -12,7 +12,7 @@ from api.state import board
 from recommender import recommend
 from schema.recommend import Limits, RecommendReply
 
-recommending = APIBlueprint("recommend", __name__, tag="Leaderboard")
+recommending = APIBlueprint("recommend", __name__, tag="Recommender")
 
 
 @recommending.get("/api/recommend")

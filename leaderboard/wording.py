@@ -36,12 +36,13 @@ def because(best: Candidate, fitting: int, target: float | None, asked: Mapping[
     limits = _limits_text(target, asked)
     name = title_of(best)
     if fitting == 1:
-        text = f"{name} is the only configuration {limits}" if limits else f"{name} is the only configuration"
+        text = f"{name} is the only configuration"
     elif target is not None:
-        text = f"{name} takes the fewest grams of {fitting} configurations {limits}"
+        text = f"{name} takes the fewest grams of {fitting} configurations"
     else:
-        text = f"{name} is the most accurate of {fitting} configurations {limits}".rstrip()
-    return f"{text}: {_figures(best)}. {_behind(best)}"
+        text = f"{name} is the most accurate of {fitting} configurations"
+    kept = f" that keep{'s' if fitting == 1 else ''} to {limits}" if limits else ""
+    return f"{text}{kept}: {_figures(best)}. {_behind(best)}"
 
 
 def comparison_text(other: Candidate, best: Candidate) -> str:
@@ -68,10 +69,8 @@ def _one_change_text(change: Change) -> str:
 
 def nothing_fits(known: int, target: float | None, asked: Mapping[Limit, float]) -> str:
     """Say that no configuration keeps to the limits."""
-    limits = _limits_text(target, asked)
-    return f"The one configuration there is is not {limits}." if known == 1 else (
-        f"None of {known} configurations is {limits}."
-    )  # fmt: skip
+    who = "The only configuration does not keep" if known == 1 else f"None of {known} configurations keeps"
+    return f"{who} to {_limits_text(target, asked)}."
 
 
 def nothing_known(total: int, asked: Mapping[Limit, float], goal: Goal) -> str:
@@ -80,7 +79,7 @@ def nothing_known(total: int, asked: Mapping[Limit, float], goal: Goal) -> str:
     if goal is Goal.FEWEST_GRAMS and "CO₂" not in names:
         names.append("CO₂")
     what = " and ".join(names)
-    who = "The one configuration there is does not know" if total == 1 else f"None of {total} knows"
+    who = "The only configuration does not know" if total == 1 else f"None of {total} knows"
     return f"{who} its {what}, so nothing can be said about it. Runs on a worker that reads energy do."
 
 
@@ -122,8 +121,8 @@ def _limits_text(target: float | None, asked: Mapping[Limit, float]) -> str:
         words.append(f"within {_points(asked[Limit.TOLERANCE])} of {_percent(target)}")
     budgets = [_limit_text(limit, most) for limit, most in asked.items() if limit in _UNITS]
     if budgets:
-        words.append(f"of at most {' and '.join(budgets)}")
-    return " and ".join(words)
+        words.append(f"at most {' and '.join(budgets)}")
+    return ", ".join(words)
 
 
 def _limit_text(limit: Limit, value: float, *, is_up: bool = False) -> str:

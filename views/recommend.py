@@ -12,7 +12,7 @@ from schema.leaderboard import Choice
 from schema.recommend import Change, Limit, RecommendReply, Relaxation
 from views import format as fmt
 from views import parts, source
-from views.recommend_card import show_answer, show_others
+from views.recommend_card import joined, show_answer, show_others
 from views.source import Snapshot
 
 _ANY: Final = "any"
@@ -176,7 +176,7 @@ def _show_reply(reply: RecommendReply) -> None:
         show_answer(reply, reply.answer)
         show_others(reply, reply.answer)
         return
-    st.warning(fmt.plain(reply.reason), icon=":material/search_off:")
+    st.warning(fmt.plain(joined(reply.reason)), icon=":material/search_off:")
     if reply.relaxations:
         st.subheader("What would be enough", anchor=False)
     for number, relaxation in enumerate(reply.relaxations):
@@ -185,7 +185,7 @@ def _show_reply(reply: RecommendReply) -> None:
 
 def _show_relaxation(relaxation: Relaxation, number: int) -> None:
     with st.container(border=True, horizontal=True, vertical_alignment="center"):
-        st.markdown(fmt.plain(relaxation.reason), width="stretch")
+        st.markdown(fmt.plain(joined(relaxation.reason)), width="stretch")
         st.button(
             "Allow this",
             icon=":material/check:",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -13,6 +14,7 @@ from views import format as fmt
 from views import parts
 from views.look import PillColor, short_id
 
+_BEFORE_UNIT: Final = re.compile(r"(?<=\d) (?=%|(?:points?|[km]?g|[km]?Wh|s|min|h)\b)")
 _QUALITY_COLORS: Final[dict[str, PillColor]] = {"measured": "green", "estimated": "orange"}
 
 
@@ -28,7 +30,7 @@ def show_answer(reply: RecommendReply, answer: Answer) -> None:
                 _quality_pill(found)
             if found.device:
                 st.caption(fmt.plain(found.device), width="content")
-        st.markdown(fmt.plain(reply.reason))
+        st.markdown(fmt.plain(joined(reply.reason)))
         _tiles(found)
         st.caption(_behind(reply, found))
         _ways_on(answer)
@@ -65,6 +67,11 @@ def _row(found: Candidate, reason: str) -> dict[str, Any]:
         "Against the answer": reason,
         "Run": f"/run?iid={found.run_id}",
     }
+
+
+def joined(text: str) -> str:
+    """Keep each number and its unit on one line."""
+    return _BEFORE_UNIT.sub("\u00a0", text)
 
 
 def spread_text(spread: Spread | None, write: Callable[[float | None], str]) -> str | None:

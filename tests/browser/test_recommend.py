@@ -62,7 +62,9 @@ def test_the_advice_for_an_impossible_budget_leads_to_a_run(
         tab.get_by_role("spinbutton", name=label).fill(value)
         tab.get_by_role("spinbutton", name=label).press("Enter")
         settle(tab)
-    expect(tab.get_by_text(re.compile("None of 3 configurations is within 1 point of 93.60"))).to_be_visible()
+    expect(
+        tab.get_by_text(re.compile("None of 3 configurations keeps to within 1.point of 93.60"))
+    ).to_be_visible()
     tab.get_by_role("button", name="Allow this").last.click()
     settle(tab)
     expect(tab.get_by_role("heading", name="resnet9")).to_be_visible()
@@ -87,6 +89,8 @@ def test_an_answer_shows_its_spread_and_what_it_beats(tab: Page, finished: None,
     settle(tab)
     expect(tab.get_by_text("What it beats")).to_be_visible()
     expect(tab.get_by_text(re.compile("some estimated it"))).to_be_visible()
+    expect(tab.get_by_test_id("stMetricValue")).to_have_count(4)
+    expect(tab.get_by_test_id("stDataFrame")).to_be_visible()
 
 
 def test_on_a_phone_nothing_is_wider_than_the_screen(tab: Page, finished: None) -> None:

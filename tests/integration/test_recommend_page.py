@@ -65,7 +65,7 @@ def test_a_link_names_all_limits(open_page: Open, url: str, db: RedisDB) -> None
     assert not app.exception
     assert number(app, "target").value == 96
     assert number(app, "wh").value == 3
-    assert "within 2 points of 96.00 % and of at most 1.5 g CO₂ and 10 min and 3 Wh" in plain(app)
+    assert "within 2 points of 96.00 %, at most 1.5 g CO₂ and 10 min and 3 Wh" in plain(app)
 
 
 def test_following_the_advice_for_an_impossible_budget_finds_a_configuration(
@@ -73,12 +73,12 @@ def test_following_the_advice_for_an_impossible_budget_finds_a_configuration(
 ) -> None:
     finish(db, "a", accuracy=0.97)
     app = open_page("recommend", url, co2="0.001", wh="0.5")
-    assert "The one configuration there is is not of at most 1 mg CO₂ and 500 mWh" in plain(app)
+    assert "The only configuration does not keep to at most 1 mg CO₂ and 500 mWh" in plain(app)
     button(app, "Allow this").click().run()
     assert not app.exception
     assert number(app, "co2").value == 1.0
     assert number(app, "wh").value == 2.0
-    assert "lenet5 is the only configuration of at most 1 g CO₂ and 2 Wh" in plain(app)
+    assert "lenet5 is the only configuration that keeps to at most 1 g CO₂ and 2 Wh" in plain(app)
 
 
 @pytest.mark.parametrize("needed_s", [7.0, 61.3, 3_333.0, 100_100.0])

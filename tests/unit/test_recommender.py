@@ -222,9 +222,9 @@ def test_each_limit_and_both_goals(limits: dict[str, float], expected: str | Non
 def test_the_reason_names_the_goal_the_limits_and_the_figures() -> None:
     found = advise(SMALL, LARGE, HUGE, target_accuracy=0.98, tolerance=0.01, max_co2_g=3)
     assert found.reason == (
-        "resnet9 takes the fewest grams of 2 configurations within 1 point of 98.00 % and of at most 3 g "
-        "CO₂: 98.00 %, 400 mg CO₂, 1 Wh (measured), 10 min. One run stands behind it; how far another seed "
-        "comes out differently is not known."
+        "resnet9 takes the fewest grams of 2 configurations that keep to within 1 point of 98.00 %, at most "
+        "3 g CO₂: 98.00 %, 400 mg CO₂, 1 Wh (measured), 10 min. One run stands behind it; how far another "
+        "seed comes out differently is not known."
     )
     assert found.answer is not None
     assert [beaten.reason for beaten in found.answer.beats] == [
@@ -236,7 +236,7 @@ def test_an_impossible_budget_is_answered_with_what_to_allow() -> None:
     found = advise(SMALL, LARGE, HUGE, target_accuracy=0.98, max_co2_g=0.1)
     assert found.answer is None
     assert found.reason == (
-        "None of 3 configurations is within 1 point of 98.00 % and of at most 100 mg CO₂."
+        "None of 3 configurations keeps to within 1 point of 98.00 %, at most 100 mg CO₂."
     )
     assert [relaxation.reason for relaxation in found.relaxations] == [
         (
