@@ -58,13 +58,13 @@ def show_others(reply: RecommendReply, answer: Answer) -> None:
 def _row(found: Candidate, reason: str) -> dict[str, Any]:
     return {
         "Configuration": _title(found),
+        "Against the answer": reason,
         "Accuracy": spread_text(found.accuracy, fmt.percent),
         "CO₂": spread_text(found.co2_g, fmt.co2),
         "Energy": spread_text(found.energy_kwh, fmt.energy),
         "Energy is": quality_text(found),
         "Duration": spread_text(found.duration_s, fmt.duration),
         "Runs": found.runs,
-        "Against the answer": reason,
         "Run": f"/run?iid={found.run_id}",
     }
 
