@@ -32,6 +32,7 @@ from api.live import live
 from api.live_stage import LiveStage
 from api.metrics import metrics
 from api.models import models
+from api.recommend import recommending
 from api.registry import registry
 from api.retention import retention
 from api.runs import runs
@@ -58,6 +59,7 @@ BLUEPRINTS = (
     controls,
     bulk,
     leaderboard,
+    recommending,
     carbon,
     models,
     registry,

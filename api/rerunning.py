@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pydantic import ValidationError
+from pydantic import JsonValue, ValidationError
 
 from api.planning import plan_once
 from api.state import db, settings
@@ -25,8 +25,7 @@ def rerun(run: Run, changes: RerunRequest, *, idempotency_key: str | None) -> Ru
         raise Conflict(
             f"Run {run.run_id} is reported by its own script and cannot be rerun: start that script again."
         )
-    old = {name: value for name, value in run.hyper_params.items() if name != _LABEL}
-    hyper_params = validator(settings())(old | changes.hyper_params)
+    hyper_params = validator(settings())(params_of(run) | changes.hyper_params)
     options = name_zones(_changed(run.options, changes))
     return db().queue.submit(
         hyper_params,
@@ -36,6 +35,11 @@ def rerun(run: Run, changes: RerunRequest, *, idempotency_key: str | None) -> Ru
         rerun_of=run.run_id,
         plan=plan_once(hyper_params, options, idempotency_key),
     )
+
+
+def params_of(run: Run) -> dict[str, JsonValue]:
+    """Return a run's hyper_params as they can be submitted again."""
+    return {name: value for name, value in run.hyper_params.items() if name != _LABEL}
 
 
 def _changed(options: RunOptions, changes: RerunRequest) -> RunOptions:

@@ -7,6 +7,7 @@ from typing import Literal
 
 from client.connection import Connection
 from schema.leaderboard import ImportReply, LeaderboardReply
+from schema.recommend import RecommendReply
 
 ExportFormat = Literal["csv", "parquet", "json"]
 
@@ -22,6 +23,10 @@ class LeaderboardCalls(Connection):
         """Return a whole ranking as a file."""
         params = {**query, "format": file_format}
         return self._send("GET", "/api/leaderboard/export", params=params).content
+
+    def recommend(self, query: Mapping[str, str] | None = None) -> RecommendReply:
+        """Return which configuration to use. ``query`` has the parameters of GET /api/recommend as texts."""
+        return self._read(RecommendReply, self._send("GET", "/api/recommend", params=query))
 
     def import_results(self, text: str) -> ImportReply:
         """Add the runs of a leaderboard.csv, at most 2,000; the same file again changes nothing."""

@@ -29,7 +29,9 @@ PROGRAMS = {
 }  # fmt: skip
 FLOOR = {
     **dict.fromkeys(PROGRAMS, 3),
-    **dict.fromkeys(("redis_db", "store", "trainers", "scheduling", "alerts", "housekeeping"), 2),
+    **dict.fromkeys(
+        ("redis_db", "store", "trainers", "scheduling", "alerts", "housekeeping", "recommender"), 2
+    ),
     **dict.fromkeys(("carbon_aware_trainer", "training_monitor", "client", "leaderboard"), 1),
     **dict.fromkeys(("schema", "settings", "errors"), 0),
 }
@@ -45,6 +47,7 @@ ALLOWED_BELOW = {
     "trainers": {"schema", "settings", "errors", "carbon_aware_trainer"},
     "scheduling": {"schema", "settings", "errors", "carbon_aware_trainer"},
     "alerts": {"schema", "settings", "errors"},
+    "recommender": {"schema", "errors", "leaderboard"},
     "views": {"client", "carbon_aware_trainer", "schema", "settings", "errors"},
     "frontend": {"client", "carbon_aware_trainer", "schema", "settings", "errors"},
     "cli": {"client", "carbon_aware_trainer", "schema", "settings", "errors"},

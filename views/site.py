@@ -16,6 +16,7 @@ from views import (
     live,
     models,
     parts,
+    recommend,
     run,
     runs,
     submit,
@@ -40,6 +41,9 @@ def show() -> None:
         "live": st.Page(live.show, title="Live", icon=":material/grid_view:", url_path="live"),
         "leaderboard": st.Page(
             leaderboard.show, title="Leaderboard", icon=":material/leaderboard:", url_path="leaderboard"
+        ),
+        "recommend": st.Page(
+            recommend.show, title="Recommend", icon=":material/recommend:", url_path="recommend"
         ),
         "totals": st.Page(totals.show, title="Totals", icon=":material/eco:", url_path="totals"),
         "carbon": st.Page(

@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Sequence
+from dataclasses import replace
 
 import streamlit as st
 
 from errors import ApiError, ApiRefused
-from schema import HealthReply, RunOptions, TrainerReply
+from schema import HealthReply, RunOptions, RunReply, TrainerReply
 from views import format as fmt
 from views import parts, source, submit_options
 from views.draft import Draft, errors_by_field, show_form, show_prediction, value_rows
 from views.form import form_fields, number_text
+from views.look import run_name
+from views.rerun import filled_in
 
 _ERRORS = "submit:errors"
 _ACCEPTED = "submit:accepted"
 _DRAFT_KEY = "submit:idempotency_key"
 _DEMO = "submit:demo"
+# In the URL: the run whose values the form starts with.
+_FROM = "from"
 
 
 def show() -> None:
@@ -31,8 +36,10 @@ def show() -> None:
         st.button("Try again", icon=":material/refresh:")
         return
     _accepted_note()
-    trainer = _choose_trainer(trainers.value.trainers, health.value)
-    draft = _form(trainer)
+    model = _find_model()
+    trainer = _choose_trainer(trainers.value.trainers, health.value, model)
+    _model_note(model, trainer)
+    draft = _form(trainer, model)
     if draft is not None:
         st.session_state[_ERRORS] = {}
         st.session_state[_DRAFT_KEY] = uuid.uuid4().hex
@@ -60,11 +67,43 @@ def _accepted_note() -> None:
             st.caption(fmt.plain(reason))
 
 
-def _choose_trainer(trainers: Sequence[TrainerReply], health: HealthReply | None) -> TrainerReply:
+def _find_model() -> RunReply | None:
+    """Return the run of the URL that the form starts from; None where there is none, with the reason."""
+    iid = st.query_params.get(_FROM)
+    if not iid:
+        return None
+    try:
+        found = source.fetch("submit-from", lambda: source.get_run(iid), of=iid)
+    except ApiRefused as error:
+        st.warning(fmt.plain_lines(str(error)), icon=":material/block:")
+        return None
+    return found.value
+
+
+def _model_note(model: RunReply | None, trainer: TrainerReply) -> None:
+    """Say whose values stand in the form, and let the reader start from the defaults instead."""
+    if model is None:
+        return
+    with st.container(horizontal=True, vertical_alignment="center"):
+        if model.hyper_params.get("trainer") == trainer.name:
+            words = f"Filled in with the hyperparameters of **{fmt.plain(run_name(model))}**."
+        else:
+            words = f"{fmt.plain(run_name(model))} was trained otherwise: these are the defaults."
+        st.caption(words, width="content")
+        st.button("Start from the defaults", icon=":material/restart_alt:", on_click=_forget_model)
+
+
+def _forget_model() -> None:
+    st.query_params.pop(_FROM, None)
+
+
+def _choose_trainer(
+    trainers: Sequence[TrainerReply], health: HealthReply | None, model: RunReply | None
+) -> TrainerReply:
     """Let the reader choose a trainer; a single one is not a question, and simulating is a switch."""
     simulator = next((trainer for trainer in trainers if trainer.simulated), None)
     trainers = [trainer for trainer in trainers if trainer is not simulator] or trainers
-    if simulator and _is_demo(health):
+    if simulator and _is_demo(health, model):
         with st.container(horizontal=True, vertical_alignment="center"):
             parts.simulated_pill()
             st.caption(fmt.plain(simulator.summary))
@@ -73,18 +112,30 @@ def _choose_trainer(trainers: Sequence[TrainerReply], health: HealthReply | None
     if len(trainers) > 1:
         names = [trainer.name for trainer in trainers]
         titles = {trainer.name: trainer.title for trainer in trainers}
-        name = st.selectbox("Trainer", names, format_func=lambda name: titles[name], key="submit:trainer")
+        wanted = model.hyper_params.get("trainer") if model else None
+        name = st.selectbox(
+            "Trainer",
+            names,
+            index=names.index(str(wanted)) if wanted in names else 0,
+            format_func=lambda name: titles[name],
+            key=_key("trainer", model),
+        )
         chosen = trainers[names.index(name)]
     st.caption(fmt.plain(chosen.summary))
     return chosen
 
 
-def _is_demo(health: HealthReply | None) -> bool:
-    """Draw the switch *Demo mode*; it starts on only where no worker could train for real."""
+def _key(name: str, model: RunReply | None) -> str:
+    """Return the key of a widget: what starts from another run is another widget."""
+    return f"submit:{name}" if model is None else f"submit:{model.run_id}:{name}"
+
+
+def _is_demo(health: HealthReply | None, model: RunReply | None) -> bool:
+    """Draw the switch *Demo mode*; it starts as the run that is the model, else off if a worker can train."""
     return st.toggle(
         "Demo mode",
-        value=lacks_torch(health),
-        key=_DEMO,
+        value=lacks_torch(health) if model is None else model.simulated,
+        key=_DEMO if model is None else _key("demo", model),
         help="Simulates the run in seconds: nothing is trained, every figure is made up and labelled so.",
     )
 
@@ -94,12 +145,18 @@ def lacks_torch(health: HealthReply | None) -> bool:
     return health is not None and health.status == "ok" and not any(worker.torch for worker in health.workers)
 
 
-def _form(trainer: TrainerReply) -> Draft | None:
+def _form(trainer: TrainerReply, model: RunReply | None) -> Draft | None:
     """Draw the form; return what is filled in once *Review* is pressed."""
     errors: dict[str, str] = st.session_state.get(_ERRORS, {})
     with st.form("submit", border=True):
         fields = form_fields(trainer.schema_)
-        draft = show_form(trainer, fields, prefix="submit", errors=errors, options=RunOptions())
+        is_filled = model is not None and model.hyper_params.get("trainer") == trainer.name
+        first = [filled_in(field, model.hyper_params) for field in fields] if model and is_filled else fields
+        prefix = "submit" if model is None else f"submit:{model.run_id}"
+        draft = show_form(trainer, first, prefix=prefix, errors=errors, options=RunOptions())
+        if draft is not None:
+            # What is reviewed as changed are the values that differ from the trainer's own defaults.
+            draft = replace(draft, fields=fields)
         pressed = st.form_submit_button("Review", type="primary", icon=":material/fact_check:")
     return draft if pressed else None
 
