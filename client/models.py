@@ -28,7 +28,8 @@ class ModelCalls(Connection):
         cursor: str | None = None,
     ) -> ModelVersionsReply:
         """Return versions of models, newest first, 500 a page; ``version`` goes with ``name``."""
-        query = {"name": name, "version": version, "stage": stage, "project": project, "cursor": cursor}
+        number = None if version is None else str(version)
+        query = {"name": name, "version": number, "stage": stage, "project": project, "cursor": cursor}
         given = {key: value for key, value in query.items() if value is not None}
         return self._read(ModelVersionsReply, self._send("GET", "/api/models", params=given))
 

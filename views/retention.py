@@ -47,10 +47,15 @@ def show() -> None:
     if found.value is None:
         parts.silence_banner(found.problem)
         return
-    wanted = _form(project, found.value)
+    _policy(project, found.value)
+
+
+def _policy(project: str, policy: RetentionPolicy) -> None:
+    """Draw a policy as a form, what can be done with it, and the plan."""
+    wanted = _form(project, policy)
     if wanted is None:
         return
-    is_changed = wanted != found.value
+    is_changed = wanted != policy
     with st.container(horizontal=True, gap="small"):
         st.button(
             "Save",

@@ -152,7 +152,8 @@ def _figure_columns(frame: pd.DataFrame, energy: str, co2: str, time: str) -> di
             f"Energy {energy}",
             frame["energy"],
             "Of all attempts. “est.”: estimated for at least one run, as no counter was readable.",
-            width=112,
+            # In 112 pixels the last word would be cut.
+            width=128 if energy.endswith("est.") else 112,
         ),
         "co2": _number(f"CO₂ {co2}", frame["co2"], "Energy × carbon intensity of the grid.", width=76),
         "duration": _number(

@@ -185,3 +185,10 @@ def test_advice_about_time_between_epochs_counts_the_last_attempt_s_epochs_alone
     epochs = [epoch(1, None).model_copy(update={"attempt": 1}), resumed, own]
     readings = suggestions.read(run(), EpochsReply(epochs=epochs, attempts=attempts), None)
     assert (readings.epochs_s, readings.attempt_s) == (4.0, 60.0)
+
+
+def test_the_title_of_a_column_with_an_estimate_has_the_room_it_needs() -> None:
+    _, columns = runs_frame([run(energy_kwh=2e-6, energy_quality="estimated")])
+    _, measured = runs_frame([run(energy_kwh=2e-6, energy_quality="measured")])
+    assert (columns["energy"]["label"], measured["energy"]["label"]) == ("Energy mWh, est.", "Energy mWh")
+    assert columns["energy"]["width"] == 128 > measured["energy"]["width"]
