@@ -22,11 +22,12 @@ class Merging(nn.Linear):
 
 
 def test_layers_that_change_their_weights_for_evaluation_are_left_as_they_are() -> None:
-    network = nn.Sequential(Merging(4, 4), nn.Dropout(1.0))
-    before = network[0].weight.clone()
+    merging = Merging(4, 4)
+    network = nn.Sequential(merging, nn.Dropout(1.0))
+    before = merging.weight.clone()
     drawn = draw(network, torch.ones(1, 4))
     assert drawn.reason == ""
-    assert torch.equal(network[0].weight, before)
+    assert torch.equal(merging.weight, before)
     assert [part.training for part in network.modules()] == [True] * 3
 
 
@@ -85,8 +86,14 @@ def test_a_layer_that_takes_no_hook_leaves_none_on_the_others() -> None:
     assert [part.training for part in network.modules()] == [True] * 3
 
 
+class NotCalled(nn.Linear):
+    """A network whose call would wait for others."""
+
+    def forward(self, _: torch.Tensor) -> torch.Tensor:
+        pytest.fail("it is called")
+
+
 def test_a_network_whose_weights_zero_spreads_is_not_called() -> None:
-    network = nn.Sequential(nn.Linear(4, 4))
-    network[0].weight.ds_id = 0
-    network.forward = lambda _: pytest.fail("it is called")
+    network = NotCalled(4, 4)
+    network.weight.ds_id = 0  # type: ignore[attr-defined] # as it marks what it spreads
     assert "spread over several processes" in draw(network, torch.ones(1, 4)).reason
