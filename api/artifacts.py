@@ -13,6 +13,7 @@ from werkzeug.wsgi import FileWrapper
 
 from api.artifact_checks import Check, check_of, type_of_image
 from api.body import reply
+from api.downloads import open_download
 from api.runs import check_run_id, get_known_run
 from api.state import db, settings
 from api.uploads import check_stated_size, read_pieces, upload_slot
@@ -110,7 +111,7 @@ def delete_artifact(iid: str, name: str, query: OneVersionQuery) -> tuple[str, H
 def send_artifact(artifact: Artifact, file: str) -> Response:
     """Answer a file that strangers made, so that no browser takes it for a page of ours."""
     try:
-        stream = open_files().open(file)
+        stream = open_download(lambda: open_files().open(file))
     except FileNotFoundError as error:
         raise NotFound(
             f"The file of {artifact.name} version {artifact.version} is gone from its place. Nobody but its "
