@@ -151,7 +151,7 @@ def test_slow_readers_leave_threads_for_others(backend: Backend) -> None:
             answers.append(reader.recv(12)[-3:])
         assert answers.count(b"200") >= MOST_DOWNLOADS
         assert answers.count(b"503") >= 1
-        assert client.get("/api/health").status_code == 200
+        assert client.get("/healthz").status_code == 200
     wait_until(lambda: httpx.get(f"{url}{path}", headers={"Range": "bytes=0-1"}).status_code == 206)
 
 
