@@ -36,7 +36,7 @@ from store.runs import Runs
 from store.usage import Usage
 from store.workers import Workers
 
-__all__ = ["MetricLimits", "NewFile", "NewModel", "RedisDB", "Recorded", "Span", "check_queue"]
+__all__ = ["MetricLimits", "NewFile", "NewModel", "Recorded", "RedisDB", "Span", "check_queue"]
 
 
 class RedisDB:

@@ -25,7 +25,7 @@ MAX_GRAPH_BYTES: Final = 4 << 20
 
 Check = Callable[[BinaryIO, Written], None]
 
-# A picture of the largest size takes 64 MiB while it is decoded, a header of weights as much: one at a time is.
+# A picture of the largest size takes 64 MiB while it is decoded, a header of weights as much: one at a time.
 _decoding: Final = threading.Lock()
 
 

@@ -60,9 +60,9 @@ def store_artifact(iid: str, name: str, query: ArtifactQuery) -> Response:
     """Keep the body, a file, as the next version of an artifact of any run.
 
     201 with the version; 200 with the one there is where the same bytes came before as the same kind, of the
-    same step: where the file of that one is gone from its place, it is there again. Its Content-Type is any but the three that an HTML form can send. 413 names the setting that it
-    would pass, 422 says what is wrong with it; nothing is kept then. 503 with Retry-After when the place of
-    artifacts cannot take it now.
+    same step: where its file is gone from its place, it is there again. The Content-Type is any but the three
+    that an HTML form can send. 413 names the setting that it would pass, 422 says what is wrong with it;
+    nothing is kept then. 503 with Retry-After when the place of artifacts cannot take it now.
     """
     run_id, name = check_run_id(iid), _check_name(name)
     found = settings()

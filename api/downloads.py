@@ -1,4 +1,4 @@
-"""Files that are sent to whoever asks: few at a time, since a slow reader holds a thread for as long as it reads."""
+"""Files that are sent to whoever asks: few at a time, since each holds a thread for as long as it is read."""
 
 from __future__ import annotations
 

@@ -103,8 +103,8 @@ class Artifacts:
     def replace_file(self, artifact: Artifact, gone: str, file: str) -> bool:
         """Give a record whose file is gone another one of the same bytes; False where it has one by now.
 
-        Atomic (replace_artifact_file.lua). The one that is gone is noted until ``settle``. Raises Conflict where
-        the new one is noted no more.
+        Atomic (replace_artifact_file.lua). The one that is gone is noted until ``settle``. Raises Conflict
+        where the new one is noted no more.
         """
         keys = [self._keys.of("artifacts", artifact.run_id), self._keys.of("unsettled_files")]
         place = f"{artifact.name}:{artifact.version}"

@@ -40,8 +40,8 @@ class _Tensor(NamedTuple):
 def check_safetensors(stream: BinaryIO, size_bytes: int, count: Callable[[bytes], None]) -> None:
     """Raise InvalidInput unless the file is safetensors whose header describes all of it.
 
-    Source: the format's specification, github.com/huggingface/safetensors, "Format". ``count`` sees the header
-    before it is parsed, and raises InvalidInput where it holds too much.
+    Source: the format's specification, github.com/huggingface/safetensors, "Format". ``count`` sees the
+    header before it is parsed, and raises InvalidInput where it holds too much.
     """
     length = int.from_bytes(stream.read(_LENGTH_BYTES), "little")
     if size_bytes < _LENGTH_BYTES or length > size_bytes - _LENGTH_BYTES:
@@ -83,7 +83,7 @@ def _read_tensor(name: str, entry: object) -> _Tensor:
         raise _refuse(f"{name[:80]!r} has the unknown type {shown}")
     if not (_are_sizes(shape, _MOST_DIMENSIONS) and _are_sizes(places, 2) and len(places) == 2):
         raise _refuse(f"{name[:80]!r} has no shape and no place of whole numbers")
-    return _Tensor(*places, bits * math.prod(shape))
+    return _Tensor(places[0], places[1], bits * math.prod(shape))
 
 
 def _are_sizes(value: object, most: int) -> TypeGuard[list[int]]:

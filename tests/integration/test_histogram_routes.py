@@ -103,9 +103,7 @@ def measure(raw: redis.Redis, iid: str) -> int:
     return int(raw.eval(script, len(names), *names))
 
 
-def test_a_run_has_64_mib_of_histograms(
-    api: FlaskClient, iid: str, raw: redis.Redis
-) -> None:
+def test_a_run_has_64_mib_of_histograms(api: FlaskClient, iid: str, raw: redis.Redis) -> None:
     bins = {"edges": list(range(101)), "counts": list(range(100))}
     for seq in range(1, 8):
         steps = range(64 * seq, 64 * seq + 64)

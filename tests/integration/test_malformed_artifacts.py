@@ -250,7 +250,10 @@ MANY = 60_000
         ("graph", json.dumps(graph(edges=[{}] * MANY)).encode()),
         ("graph", json.dumps({f"{place:x}": 1 for place in range(MANY)}).encode()),
         ("graph", json.dumps(graph(nodes=[{f"{place:x}": 1 for place in range(MANY)}])).encode()),
-        ("graph", json.dumps(graph(nodes=[{**graph()["nodes"][0], "output_shapes": [[-1] * MANY]}])).encode()),
+        (
+            "graph",
+            json.dumps(graph(nodes=[{**graph()["nodes"][0], "output_shapes": [[-1] * MANY]}])).encode(),
+        ),
     ],
     ids=lambda value: value if isinstance(value, str) else str(value[:20]),
 )
