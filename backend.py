@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 from apiflask import APIFlask
+from gunicorn.http.errors import ParseException
 
 from alerts import Alerting
 from api import errors as error_replies
@@ -101,6 +102,8 @@ def create_app(settings: Settings | None = None, db: RedisDB | None = None) -> A
     attach(app, State(settings, store, intensities, planner, stage, alerting, Board(store)))
     guard.install(app, settings)
     error_replies.install(app)
+    # What gunicorn raises while a view reads on, where the sender's chunks are none.
+    app.register_error_handler(ParseException, error_replies.answer_broken_body)
     for blueprint in BLUEPRINTS:
         app.register_blueprint(blueprint)
     app.spec_processor(finish_openapi)

@@ -10,7 +10,7 @@ from errors import InvalidInput
 from store.accounts import Accounts
 from store.address import parse_address
 from store.alerts import Alerts
-from store.artifacts import Artifacts, NewFile
+from store.artifacts import Artifacts, NewFile, Recorded
 from store.cache import Cache
 from store.carbon import Carbon
 from store.connection import Connection
@@ -36,7 +36,7 @@ from store.runs import Runs
 from store.usage import Usage
 from store.workers import Workers
 
-__all__ = ["MetricLimits", "NewFile", "NewModel", "RedisDB", "Span", "check_queue"]
+__all__ = ["MetricLimits", "NewFile", "NewModel", "Recorded", "RedisDB", "Span", "check_queue"]
 
 
 class RedisDB:

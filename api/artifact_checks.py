@@ -9,8 +9,10 @@ from typing import BinaryIO, Final
 
 from PIL import Image
 from pydantic import ValidationError
+from pydantic_core import from_json
 
 from api.images import BROKEN, JPEG, MOST_SCANS, SCAN, read_size
+from api.shapes import GRAPH, WEIGHTS, check_shape
 from errors import FieldError, InvalidInput
 from schema import ArtifactQuery
 from schema.artifacts import Graph
@@ -23,7 +25,7 @@ MAX_GRAPH_BYTES: Final = 4 << 20
 
 Check = Callable[[BinaryIO, Written], None]
 
-# A picture of the largest size takes 64 MiB while it is decoded, so one at a time is.
+# A picture of the largest size takes 64 MiB while it is decoded, a header of weights as much: one at a time.
 _decoding: Final = threading.Lock()
 
 
@@ -41,7 +43,8 @@ def check_of(query: ArtifactQuery) -> Check:
         elif query.kind == "graph":
             _check_graph(stream, written.size_bytes)
         elif query.kind in ("checkpoint", "model"):
-            check_safetensors(stream, written.size_bytes)
+            with _decoding:
+                check_safetensors(stream, written.size_bytes, lambda header: check_shape(header, WEIGHTS))
 
     return check
 
@@ -80,9 +83,16 @@ def _check_graph(stream: BinaryIO, size_bytes: int) -> None:
     if size_bytes > MAX_GRAPH_BYTES:
         raise _refuse("body", f"has more than {MAX_GRAPH_BYTES >> 20} MiB, the most a graph may have")
     with _decoding:
+        content = stream.read()
+        check_shape(content, GRAPH)
         try:
-            Graph.model_validate_json(stream.read())
+            parsed = from_json(content, allow_inf_nan=False)
+        except ValueError as error:
+            raise _refuse("body", "is no graph: it is no JSON") from error
+        try:
+            Graph.model_validate(parsed)
         except ValidationError as error:
+            # Few: lists end at the first one, and what has too many fields is not looked through.
             first = error.errors(include_url=False, include_input=False)[0]
             place = ".".join(map(str, first["loc"]))
             raise _refuse(

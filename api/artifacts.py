@@ -13,11 +13,12 @@ from werkzeug.wsgi import FileWrapper
 
 from api.artifact_checks import Check, check_of, type_of_image
 from api.body import reply
+from api.downloads import open_download
 from api.runs import check_run_id, get_known_run
 from api.state import db, settings
 from api.uploads import check_stated_size, read_pieces, upload_slot
 from errors import FieldError, InvalidInput, NotFound, PlaceUnavailable, StoreUnavailable
-from redis_db import NewFile
+from redis_db import NewFile, Recorded
 from schema import Artifact, ArtifactQuery, ArtifactsReply, Kind, Record
 from schema.artifacts import ArtifactName
 from trainers.artifact_files import ArtifactFiles, new_file
@@ -59,27 +60,17 @@ def store_artifact(iid: str, name: str, query: ArtifactQuery) -> Response:
     """Keep the body, a file, as the next version of an artifact of any run.
 
     201 with the version; 200 with the one there is where the same bytes came before as the same kind, of the
-    same step. Its Content-Type is any but the three that an HTML form can send. 413 names the setting that it
-    would pass, 422 says what is wrong with it; nothing is kept then. 503 with Retry-After when the place of
-    artifacts cannot take it now.
+    same step: where its file is gone from its place, it is there again. The Content-Type is any but the three
+    that an HTML form can send. 413 names the setting that it would pass, 422 says what is wrong with it;
+    nothing is kept then. 503 with Retry-After when the place of artifacts cannot take it now.
     """
     run_id, name = check_run_id(iid), _check_name(name)
     found = settings()
-    most_of_run = found.max_run_artifacts_mib * _MIB
     file = new_file(run_id, name, is_checkpoint=query.kind == "checkpoint")
     with upload_slot():
         stated = check_stated_size(found.max_artifact_mib * _MIB, "WATTLE_MAX_ARTIFACT_MIB")
-        db().artifacts.begin(run_id, file, stated, most_bytes=most_of_run)
-        try:
-            new = _write(run_id, file, query, check_of(query))
-            recorded = db().artifacts.record(run_id, name, query, new, most_bytes=most_of_run)
-        except StoreUnavailable:
-            raise  # its record may have been made: who finds that there is none deletes the file later
-        except Exception:
-            _drop(file)
-            raise
-    if not recorded.is_new:
-        _drop(file)
+        db().artifacts.begin(run_id, file, stated, most_bytes=_most_of_run())
+        recorded = _keep(run_id, name, file, query)
     return reply(recorded.artifact, HTTPStatus.CREATED if recorded.is_new else HTTPStatus.OK)
 
 
@@ -120,7 +111,7 @@ def delete_artifact(iid: str, name: str, query: OneVersionQuery) -> tuple[str, H
 def send_artifact(artifact: Artifact, file: str) -> Response:
     """Answer a file that strangers made, so that no browser takes it for a page of ours."""
     try:
-        stream = open_files().open(file)
+        stream = open_download(lambda: open_files().open(file))
     except FileNotFoundError as error:
         raise NotFound(
             f"The file of {artifact.name} version {artifact.version} is gone from its place. Nobody but its "
@@ -148,6 +139,40 @@ def send_artifact(artifact: Artifact, file: str) -> Response:
 def open_files() -> ArtifactFiles:
     """Return the files of artifacts."""
     return ArtifactFiles(settings().effective_artifact_url)
+
+
+def _keep(run_id: str, name: str, file: str, query: ArtifactQuery) -> Recorded:
+    """Write the body of the request and give it its record; a file that gets none is deleted."""
+    is_kept = False
+    try:
+        new = _write(run_id, file, query, check_of(query))
+        recorded = db().artifacts.record(run_id, name, query, new, most_bytes=_most_of_run())
+        is_kept = recorded.is_new or _replace_gone(recorded, file)
+    except StoreUnavailable:
+        is_kept = True  # its record may have been made: who finds that there is none deletes the file later
+        raise
+    finally:
+        if not is_kept:
+            _drop(file)
+    return recorded
+
+
+def _replace_gone(recorded: Recorded, file: str) -> bool:
+    """Take a file for one that was kept before where that one is gone from its place, or not whole."""
+    artifact, gone = recorded.artifact, recorded.file
+    try:
+        if open_files().has(gone, artifact.size_bytes):
+            return False
+    except OSError as error:
+        raise _place_failed(error) from error
+    is_taken = db().artifacts.replace_file(artifact, gone, file)
+    if is_taken:
+        _drop(gone)
+    return is_taken
+
+
+def _most_of_run() -> int:
+    return settings().max_run_artifacts_mib * _MIB
 
 
 def _write(run_id: str, file: str, query: ArtifactQuery, check: Check) -> NewFile:

@@ -40,6 +40,13 @@ def install(app: Flask) -> None:
     app.register_error_handler(Exception, _answer_unexpected)
 
 
+def answer_broken_body(error: Exception) -> Response:  # noqa: ARG001 - its text is for those who know HTTP
+    """Answer that the body could not be read: the sender's doing, as when it goes away."""
+    return _answer(
+        HTTPStatus.BAD_REQUEST, "malformed", "The body is not in chunks as HTTP has them. Send it again."
+    )
+
+
 def _answer(status: int, code: str, message: str, details: Iterable[FieldError] = ()) -> Response:
     shown = [
         ErrorDetail(field=_clip(detail.field), message=_clip(detail.message))

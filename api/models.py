@@ -10,6 +10,7 @@ from apiflask.schemas import FileSchema
 from flask import Response, send_file
 
 from api.body import reply
+from api.downloads import open_download
 from api.runs import get_known_run
 from api.state import settings
 from errors import NotFound, PlaceUnavailable, WattleError
@@ -85,7 +86,8 @@ def send_saved(run: Run, name: str, file: str = MODEL_FILE) -> Response:
     if run.status is not Status.DONE:
         raise _no_models(run)
     try:
-        stream = open_models(settings().effective_model_url, run.run_id).open(known, file)
+        saved = open_models(settings().effective_model_url, run.run_id)
+        stream = open_download(lambda: saved.open(known, file))
     except OSError as error:
         raise _refuse(run, error) from error
     return _stream(stream, _download_name(run.run_id, known, file), CONTENT_TYPES[file])
@@ -114,9 +116,13 @@ def _download_name(run_id: str, name: ModelName, file: str) -> str:
 
 
 def _stream(stream: BinaryIO, download_name: str, content_type: str) -> Response:
-    size_bytes = stream.seek(0, os.SEEK_END)
-    stream.seek(0)
-    response = send_file(stream, content_type, as_attachment=True, download_name=download_name)
+    try:
+        size_bytes = stream.seek(0, os.SEEK_END)
+        stream.seek(0)
+        response = send_file(stream, content_type, as_attachment=True, download_name=download_name)
+    except BaseException:
+        stream.close()
+        raise
     response.content_length = size_bytes
     return response
 

@@ -13,6 +13,7 @@ from schema.external import MAX_LINES_AT_ONCE
 from schema.histograms import MAX_BINS, MAX_HISTOGRAMS
 from schema.live import MAX_SAMPLES
 from settings import Settings
+from trainers.safetensors_header import MAX_TENSORS
 
 # What a body has beside its points, lines or samples.
 _OTHERS: Final = 10
@@ -120,6 +121,26 @@ def _records(field: str, most: int, *, fields: int, sentence: str) -> Shape:
         texts=Bound(2 * most * fields + 2 * _OTHERS, field, sentence),
     )
 
+
+def _file(what: str, *, lists: int, commas: int, texts: int) -> Shape:
+    sentence = f"The artifact was refused: {what}. Send anything else as kind=file."
+    return Shape(*(Bound(most, "body", sentence) for most in (lists, commas, texts)))
+
+
+# Each tensor is an object with five texts and two lists, which seldom have more than five numbers.
+WEIGHTS: Final = _file(
+    f"its header has more than {MAX_TENSORS} tensors, the most that are taken",
+    lists=3 * MAX_TENSORS + _OTHERS,
+    commas=8 * MAX_TENSORS,
+    texts=6 * MAX_TENSORS,
+)
+# As many as the largest graph that is taken can have, where it is one.
+GRAPH: Final = _file(
+    "it has more nodes, edges and sizes than a graph may have",
+    lists=400_000,
+    commas=800_000,
+    texts=800_000,
+)
 
 # By endpoint, for every one that takes larger bodies than others.
 SHAPES: Final[Mapping[str, Callable[[Settings], Shape]]] = {

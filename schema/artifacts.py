@@ -8,6 +8,7 @@ from pydantic import (
     AfterValidator,
     AwareDatetime,
     BeforeValidator,
+    FailFast,
     Field,
     StrictBool,
     StringConstraints,
@@ -23,6 +24,7 @@ NAME_PATTERN: Final = r"^[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+)*$"
 SHA256_PATTERN: Final = r"^[0-9a-f]{64}$"
 MAX_NAME_CHARACTERS: Final = 250
 MAX_METRICS_BYTES: Final = 4_096
+_MOST_FIELDS: Final = 20
 
 
 def _check_segments(name: str) -> str:
@@ -87,23 +89,36 @@ class ArtifactsReply(Record):
     next_cursor: str | None = Field(description="leads to the next page; null on the last one")
 
 
-class GraphNode(Record):
+class _Part(Record):
+    """A part of a graph. What has far too many fields is refused for that, not for each of them."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _check_fields(cls, value: object) -> object:
+        if isinstance(value, dict) and len(value) > _MOST_FIELDS:
+            raise ValueError(f"should have {', '.join(cls.model_fields)} and nothing else")
+        return value
+
+
+class GraphNode(_Part):
     """A layer of a network."""
 
     id: str = Field(max_length=500)
     type: str = Field(max_length=500)
     parameters: Count
     trainable: Count | StrictBool = Field(description="how many of its parameters are, or whether they are")
-    output_shapes: list[list[Count | None]] = Field(description="null where a size is not fixed")
+    output_shapes: Annotated[list[Annotated[list[Count | None], FailFast()]], FailFast()] = Field(
+        description="null where a size is not fixed"
+    )
 
 
-class Graph(Record):
+class Graph(_Part):
     """The layers of a network and what leads to what: the JSON of kind graph."""
 
     format: Literal["wattle-graph/1"]
     framework: Literal["torch", "keras"]
-    nodes: list[GraphNode]
-    edges: list[tuple[str, str]]
+    nodes: Annotated[list[GraphNode], FailFast()]
+    edges: Annotated[list[tuple[str, str]], FailFast()]
     parameters: Count
     trainable: Count
 

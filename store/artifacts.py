@@ -43,8 +43,9 @@ class Recorded(NamedTuple):
     """What became of a new file."""
 
     artifact: Artifact
+    file: str
     is_new: bool
-    """False: it was there already, and the new file is to be deleted."""
+    """False: it was there already, with another file, and the new one is to be deleted."""
 
 
 class Page(NamedTuple):
@@ -97,7 +98,19 @@ class Artifacts:
         version, record, is_new = self._connection.run(
             "record_artifact", keys, [*arguments, to_json(stored)], is_replicated=True
         )
-        return Recorded(_decode(run_id, name, version, record).artifact, bool(is_new))
+        return Recorded(*_decode(run_id, name, version, record), bool(is_new))
+
+    def replace_file(self, artifact: Artifact, gone: str, file: str) -> bool:
+        """Give a record whose file is gone another one of the same bytes; False where it has one by now.
+
+        Atomic (replace_artifact_file.lua). The one that is gone is noted until ``settle``. Raises Conflict
+        where the new one is noted no more.
+        """
+        keys = [self._keys.of("artifacts", artifact.run_id), self._keys.of("unsettled_files")]
+        place = f"{artifact.name}:{artifact.version}"
+        return bool(
+            self._connection.run("replace_artifact_file", keys, [place, gone, file], is_replicated=True)
+        )
 
     def get(self, run_id: str, name: str, version: int | None = None) -> Kept:
         """Return a version of an artifact, without a number the newest one there is."""
@@ -139,7 +152,7 @@ class Artifacts:
         keys.append(self._keys.of("unsettled_files"))
         keys += [self._keys.of(part, run_id) for part in ("artifact_order", "run_models", "run")]
         arguments = [f"{name}:{version}", same, run_id if is_run_over else ""]
-        if self._connection.run("delete_artifact", keys, arguments) is None:
+        if self._connection.run("delete_artifact", keys, arguments, is_replicated=True) is None:
             raise _no_artifact(run_id, name, version)
         return kept.file
 

@@ -19,6 +19,10 @@ from store.metrics import MAX_SESSIONS
 
 MAX_NAMES: Final = 500
 MAX_STEPS: Final = 300
+# Packed, of a run. Those of 500 names and 64 bins, which few networks have, pass it after 150 to 300 steps.
+MAX_BYTES: Final = 64 << 20
+# Each of 256 bins has 10 kB as JSON, and 40 kB while it is written.
+MAX_READ: Final = 1_500
 # Step, time, values in no bin, bins; then the edges and the counts. It is stored: later versions read it too.
 _HEAD: Final = struct.Struct("<qdqH")
 
@@ -36,10 +40,10 @@ class Histograms:
         Atomic (record_histograms.lua). A batch whose number is not above the last one of its session is a
         no-op; they are counted apart from points and lines. Of a name with MAX_STEPS steps every second one
         goes, and of those to come as many, but the newest is always there. Raises InvalidInput where the run
-        would have more than MAX_NAMES; nothing is written then.
+        would have more than MAX_NAMES or MAX_BYTES; nothing is written then.
         """
-        keys = [self._keys.of(part, run_id) for part in ("run", "histograms", "sources")]
-        numbers: list[Argument] = [batch.seq, MAX_NAMES, MAX_STEPS, MAX_SESSIONS]
+        keys = [self._keys.of(part, run_id) for part in ("run", "histograms", "sources", "histogram_bytes")]
+        numbers: list[Argument] = [batch.seq, MAX_NAMES, MAX_STEPS, MAX_SESSIONS, MAX_BYTES]
         entries: list[Argument] = []
         for histogram in batch.histograms:
             entries += [histogram.name, encode_histogram(histogram)]
@@ -54,10 +58,20 @@ class Histograms:
         return {name: int(from_json(stored[name])[0]) for name in sorted(stored)}
 
     def read(self, run_id: str, names: Sequence[str]) -> dict[str, HistogramSeries]:
-        """Return the histograms of names by step. Raises NotFound when the run has none of a name."""
-        replies = self._connection.call_many(
-            [("LRANGE", self._keys.of("histogram", run_id, name), 0, -1) for name in names]
-        )
+        """Return the histograms of names by step: at most MAX_READ, of each name as many.
+
+        Where there are more, they are spread evenly over those that are kept, the newest among them. Raises
+        NotFound when the run has none of a name.
+        """
+        most = MAX_READ // max(1, len(names))
+        lists = [self._keys.of("histogram", run_id, name) for name in names]
+        counts = self._connection.call_many([("LLEN", key) for key in lists])
+        replies = [
+            self._connection.call("LRANGE", key, 0, -1)
+            if count <= most
+            else self._connection.call_many([("LINDEX", key, place) for place in _spread(count, most)])
+            for key, count in zip(lists, counts, strict=True)
+        ]
         found = {}
         for name, stored in zip(names, replies, strict=True):
             if not stored:
@@ -65,9 +79,14 @@ class Histograms:
                     f"Run {run_id} has no histogram {name[:80]!r}. GET /api/histograms/{run_id} lists those "
                     "it has."
                 )
-            entries = [_decode(name, text.encode("utf-8", "surrogateescape")) for text in stored]
+            entries = [_decode(name, text.encode("utf-8", "surrogateescape")) for text in stored if text]
             found[name] = _to_series(sorted(entries, key=lambda entry: entry.step))
         return found
+
+
+def _spread(count: int, most: int) -> Sequence[int]:
+    """Return places in a list, evenly spread, the last one as it is then: it may be thinned meanwhile."""
+    return [place * (count - 1) // (most - 1) for place in range(most - 1)] + [-1]
 
 
 def encode_histogram(histogram: Histogram) -> bytes:

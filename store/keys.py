@@ -41,6 +41,7 @@ TEMPLATES: Final = {
     "sources": "run:<id>:sources",
     "notes": "run:<id>:notes",
     "histograms": "run:<id>:histograms",
+    "histogram_bytes": "run:<id>:histograms:bytes",
     "histogram": "run:<id>:histogram:<name>",
     "artifacts": "run:<id>:artifacts",
     "artifact_order": "run:<id>:artifacts:order",

@@ -6,6 +6,7 @@ A name's slashes become ~, which no name has: so no artifact can lie where anoth
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Callable, Iterable
 from typing import BinaryIO, Final, NamedTuple
 from uuid import uuid4
@@ -53,6 +54,14 @@ class ArtifactFiles:
         """Open a file for reading."""
         folder, name, number = self._locate(file)
         return folder.open(name, number)
+
+    def has(self, file: str, size_bytes: int) -> bool:
+        """Tell whether a file is there, with so many bytes."""
+        try:
+            with self.open(file) as stream:
+                return stream.seek(0, os.SEEK_END) == size_bytes
+        except FileNotFoundError:
+            return False
 
     def delete(self, file: str) -> None:
         """Delete a file, or all files of the run that is named; what is not there is no error."""

@@ -293,9 +293,14 @@ def _os_errors(place: str) -> Iterator[None]:
 def _open_new(path: Path) -> BinaryIO:
     """Open a file that is new, in a folder that others may delete meanwhile because it is empty."""
     for _ in range(_TRIES):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with suppress(FileNotFoundError):
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
             return path.open("x+b")
+        except FileNotFoundError:
+            continue
+        except FileExistsError:
+            if path.parent.exists():
+                raise
     raise FileNotFoundError(f"{path.parent} is being deleted by others all the time")
 
 

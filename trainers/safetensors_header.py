@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
-from typing import Annotated, BinaryIO, Final
+from collections.abc import Callable
+from typing import Any, BinaryIO, Final, NamedTuple, TypeGuard
 
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic_core import from_json
 
 from errors import InvalidInput
-from schema import Record
 
-# A header of 100,000 tensors has about 10 MB; parsed, it takes several times as much memory.
+MAX_TENSORS: Final = 100_000
+# That many tensors take about 10 MB; parsed, they take several times as much memory.
 MAX_HEADER_BYTES: Final = 16 << 20
 _LENGTH_BYTES: Final = 8
 _BITS: Final = {
@@ -22,25 +23,25 @@ _BITS: Final = {
     **dict.fromkeys(("U64", "I64", "F64", "C64"), 64),
 }
 
-_Size = Annotated[int, Field(ge=0, le=2**53, strict=True)]
-
-
-class _Tensor(Record):
-    """One entry of a header."""
-
-    dtype: str
-    shape: Annotated[list[_Size], Field(max_length=64)]
-    data_offsets: tuple[_Size, _Size]
-
-
-_HEADER: Final = TypeAdapter(dict[str, _Tensor | dict[str, str]])
+_FIELDS: Final = {"dtype", "shape", "data_offsets"}
+_MOST_DIMENSIONS: Final = 64
+_MOST_BYTES: Final = 2**53
 _METADATA: Final = "__metadata__"
 
 
-def check_safetensors(stream: BinaryIO, size_bytes: int) -> None:
+class _Tensor(NamedTuple):
+    """Where one entry of a header says that its tensor lies, and how many bits it has."""
+
+    first: int
+    last: int
+    bits: int
+
+
+def check_safetensors(stream: BinaryIO, size_bytes: int, count: Callable[[bytes], None]) -> None:
     """Raise InvalidInput unless the file is safetensors whose header describes all of it.
 
-    Source: the format's specification, github.com/huggingface/safetensors, "Format".
+    Source: the format's specification, github.com/huggingface/safetensors, "Format". ``count`` sees the
+    header before it is parsed, and raises InvalidInput where it holds too much.
     """
     length = int.from_bytes(stream.read(_LENGTH_BYTES), "little")
     if size_bytes < _LENGTH_BYTES or length > size_bytes - _LENGTH_BYTES:
@@ -50,33 +51,51 @@ def check_safetensors(stream: BinaryIO, size_bytes: int) -> None:
     header = stream.read(length)
     if not header.startswith(b"{"):
         raise _refuse("its header is no JSON object")
+    count(header)
     try:
-        entries = _HEADER.validate_json(header)
-    except ValidationError as error:
-        first = error.errors()[0]
-        raise _refuse(f"its header is not valid: {first['msg']}") from error
+        entries: dict[str, Any] = from_json(header)
+    except ValueError as error:
+        raise _refuse("its header is no JSON") from error
     _check_tensors(entries, size_bytes - _LENGTH_BYTES - length)
 
 
-def _check_tensors(entries: dict[str, _Tensor | dict[str, str]], data_bytes: int) -> None:
+def _check_tensors(entries: dict[str, Any], data_bytes: int) -> None:
     """Raise InvalidInput unless the tensors lie one behind the other and fill the data."""
-    tensors: list[_Tensor] = []
-    for name, entry in entries.items():
-        if isinstance(entry, _Tensor) == (name == _METADATA):
-            raise _refuse(f"{name[:80]!r} of its header is no tensor, or metadata that is one")
-        if isinstance(entry, _Tensor):
-            tensors.append(entry)
+    if not _is_metadata(entries.pop(_METADATA, {})):
+        raise _refuse("the metadata of its header are no texts by name")
     end = 0
-    for tensor in sorted(tensors, key=lambda tensor: tensor.data_offsets):
-        first, last = tensor.data_offsets
-        bits = _BITS.get(tensor.dtype)
-        if bits is None:
-            raise _refuse(f"a tensor has the unknown type {tensor.dtype[:20]!r}")
-        if first != end or 8 * (last - first) != bits * math.prod(tensor.shape):
+    for tensor in sorted(_read_tensor(name, entry) for name, entry in entries.items()):
+        if tensor.first != end or 8 * (tensor.last - tensor.first) != tensor.bits:
             raise _refuse("the places of its tensors are not those that their shapes need")
-        end = last
+        end = tensor.last
     if end != data_bytes:
         raise _refuse(f"its tensors have {end} bytes, but {data_bytes} follow the header")
+
+
+def _read_tensor(name: str, entry: object) -> _Tensor:
+    """Read one entry by hand: pydantic would list everything that is wrong with it, at length."""
+    if not (isinstance(entry, dict) and entry.keys() == _FIELDS):
+        raise _refuse(f"{name[:80]!r} of its header is no tensor")
+    dtype, shape, places = entry["dtype"], entry["shape"], entry["data_offsets"]
+    bits = _BITS.get(dtype) if isinstance(dtype, str) else None
+    if bits is None:
+        shown = repr(dtype[:20]) if isinstance(dtype, str) else "that is no text"
+        raise _refuse(f"{name[:80]!r} has the unknown type {shown}")
+    if not (_are_sizes(shape, _MOST_DIMENSIONS) and _are_sizes(places, 2) and len(places) == 2):
+        raise _refuse(f"{name[:80]!r} has no shape and no place of whole numbers")
+    return _Tensor(places[0], places[1], bits * math.prod(shape))
+
+
+def _are_sizes(value: object, most: int) -> TypeGuard[list[int]]:
+    return (
+        isinstance(value, list)
+        and len(value) <= most
+        and all(type(size) is int and 0 <= size <= _MOST_BYTES for size in value)
+    )
+
+
+def _is_metadata(value: object) -> bool:
+    return isinstance(value, dict) and all(isinstance(text, str) for text in value.values())
 
 
 def _refuse(reason: str) -> InvalidInput:

@@ -68,8 +68,7 @@ class UsageMeter:
         return found | self._read_rates(elapsed_s) | self._read_processes(elapsed_s) | self._read_gpu()
 
     def _read_rates(self, elapsed_s: float) -> dict[str, float]:
-        # Neither is there in every container.
-        sources = (psutil.disk_io_counters(), psutil.net_io_counters())
+        sources = (_read_counters(psutil.disk_io_counters), _read_counters(psutil.net_io_counters))
         before, self._counted = (
             self._counted,
             {
@@ -181,6 +180,14 @@ def mean_of(readings: Sequence[UsagePoint]) -> UsagePoint:
         name: sum(reading.values[name] for reading in readings) / len(readings) for name in sorted(names)
     }
     return UsagePoint(at=readings[-1].at, values=values)
+
+
+def _read_counters(read: Callable[[], object]) -> object | None:
+    """Read what a host has counted; it does not count everything in every container."""
+    try:
+        return read()
+    except NotImplementedError:
+        return None
 
 
 def _list_tree(pid: int) -> Sequence[psutil.Process]:

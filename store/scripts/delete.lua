@@ -6,7 +6,7 @@
 --      13 run:<id>:artifacts:order (zset)  14 run:<id>:histograms  15 run:<id>:models (hashes)
 --      16 run:<id>:inputs (set)  17 run:<id>:usage (list)
 -- ARGV 1 run_id  2 preview or delete
--- Also: run:<id>:points:<name> (strings), run:<id>:histogram:<name> (lists), models:used:<model> (sets), runs:*, carbon:unsettled, artifacts:unsettled (zsets), events (stream), the live view of the run
+-- Also: run:<id>:points:<name> (strings), run:<id>:histogram:<name> (lists), run:<id>:histograms:bytes (string), models:used:<model> (sets), runs:*, carbon:unsettled, artifacts:unsettled (zsets), events (stream), the live view of the run
 local run_id = ARGV[1]
 local status, simulated, energy, co2 = unpack(redis.call("HMGET", KEYS[1], "status", "simulated", "energy_kwh", "co2_g"))
 if not status then
@@ -60,6 +60,7 @@ end
 for _, histogram in ipairs(redis.call("HKEYS", KEYS[14])) do
   redis.call("UNLINK", key("histogram", run_id, histogram))
 end
+redis.call("UNLINK", key("histogram_bytes", run_id))
 if redis.call("EXISTS", KEYS[12]) == 1 then
   redis.call("ZADD", key("unsettled_files"), -1, run_id)
 end

@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 import socket
 import time
+from contextlib import ExitStack
 from pathlib import Path
 
+import httpx
 import psutil
 import pytest
 
 from api.artifact_keeping import OLD_S, ArtifactKeeper
+from api.downloads import MOST_AT_ONCE as MOST_DOWNLOADS
 from client import Client
 from errors import ApiUnavailable
 from redis_db import RedisDB
@@ -117,6 +120,39 @@ def test_a_body_in_chunks_is_taken_whole(backend: Backend) -> None:
         text = answer_of(connection)
     assert text.startswith("HTTP/1.1 201")
     assert json.loads(text.partition("\r\n\r\n")[2])["size_bytes"] == 5
+
+
+@pytest.mark.parametrize("tail", [b"zz\r\n", b"5\r\nhelloXX0\r\n\r\n", b"5\r\nhello\r\n0\r\n"])
+@pytest.mark.parametrize("kind", ["a/b", "application/json"])
+def test_a_body_in_broken_chunks_is_the_senders_fault_and_leaves_nothing(
+    backend: Backend, kind: str, tail: bytes
+) -> None:
+    path = f"/api/artifacts/{backend.run_id}/a" if kind == "a/b" else "/api/experiments"
+    with socket.create_connection(("127.0.0.1", backend.port), timeout=20) as connection:
+        lines = [f"POST {path} HTTP/1.1", "Host: localhost", f"Content-Type: {kind}"]
+        connection.sendall("\r\n".join([*lines, "Transfer-Encoding: chunked", "", ""]).encode() + tail)
+        connection.shutdown(socket.SHUT_WR)
+        assert answer_of(connection).startswith("HTTP/1.1 400")
+    assert (backend.files(), backend.names()) == ([], [])
+
+
+def test_slow_readers_leave_threads_for_others(backend: Backend) -> None:
+    path = f"/api/artifacts/{backend.run_id}/a"
+    url = f"http://127.0.0.1:{backend.port}"
+    with httpx.Client(base_url=url, trust_env=False, timeout=20) as client, ExitStack() as readers:
+        client.post(path, content=b"x" * (32 << 20), headers={"Content-Type": "a/b"})
+        answers = []
+        for _ in range(70):
+            reader = readers.enter_context(socket.socket())
+            reader.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
+            reader.connect(("127.0.0.1", backend.port))
+            reader.settimeout(20)
+            reader.sendall(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+            answers.append(reader.recv(12)[-3:])
+        assert answers.count(b"200") >= MOST_DOWNLOADS
+        assert answers.count(b"503") >= 1
+        assert client.get("/healthz").status_code == 200
+    wait_until(lambda: httpx.get(f"{url}{path}", headers={"Range": "bytes=0-1"}).status_code == 206)
 
 
 def test_what_a_killed_backend_left_half_written_is_swept(backend: Backend) -> None:

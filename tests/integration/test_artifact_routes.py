@@ -7,12 +7,14 @@ import json
 from pathlib import Path
 
 import pytest
+import redis
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from backend import create_app
 from redis_db import RedisDB
 from settings import Settings
+from tests.artifact_place import Place
 from tests.pictures import picture
 from tests.weights import graph, safetensors
 
@@ -89,6 +91,26 @@ def test_the_same_again_is_the_version_there_is_and_anything_else_the_next_one(
         assert (newest.data, first.data) == (b"2", b"1")
     assert api.get(f"/api/artifacts/{iid}/a?version=9").status_code == 404
     assert api.get(f"/api/artifacts/{iid}/b").status_code == 404
+
+
+@pytest.mark.parametrize("left", [None, b"on"])
+def test_a_file_that_is_gone_from_its_place_is_there_again_once_it_is_sent_again(
+    db: RedisDB, raw: redis.Redis, tmp_path: Path, left: bytes | None
+) -> None:
+    place = Place(db, raw, tmp_path)
+    query = '?metrics={"a":0.12345678901234567,"file":3}'
+    made = place.send("a", b"one", query).get_json()
+    (gone,) = place.files()
+    gone.unlink() if left is None else gone.write_bytes(left)
+    again = place.send("a", b"one", query)
+    assert (again.status_code, again.get_json()) == (200, made)
+    with place.api.get(made["url"]) as file:
+        assert file.data == b"one"
+    (kept,) = place.files()
+    assert kept != gone
+    assert (raw.zcard("artifacts:unsettled"), place.records()) == (0, 1)
+    assert place.send("a", b"one", query).status_code == 200
+    assert place.files() == [kept]
 
 
 def test_artifacts_are_listed_newest_first_by_pages_kind_and_name(api: FlaskClient, iid: str) -> None:

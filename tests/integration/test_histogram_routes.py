@@ -93,6 +93,47 @@ def test_a_run_has_histograms_of_500_names(api: FlaskClient, iid: str) -> None:
     assert send(api, iid, 11, histogram(1, "w0")).status_code == 200
 
 
+def measure(raw: redis.Redis, iid: str) -> int:
+    """Add up the histograms of a run as they are kept."""
+    script = """
+        local bytes = 0
+        for _, name in ipairs(KEYS) do
+          for _, entry in ipairs(redis.call("LRANGE", name, 0, -1)) do bytes = bytes + #entry end
+        end
+        return bytes"""
+    names = raw.keys(f"run:{iid}:histogram:*")
+    return int(raw.eval(script, len(names), *names))
+
+
+def test_a_run_has_64_mib_of_histograms(api: FlaskClient, iid: str, raw: redis.Redis) -> None:
+    bins = {"edges": list(range(101)), "counts": list(range(100))}
+    for seq in range(1, 8):
+        steps = range(64 * seq, 64 * seq + 64)
+        send(api, iid, seq, *(histogram(step, "ab"[step % 2], **bins) for step in steps))
+        # Exact, also when the lists have been thinned, and the newest one of each was replaced.
+        assert int(raw.get(f"run:{iid}:histograms:bytes") or 0) == measure(raw, iid)
+    raw.set(f"run:{iid}:histograms:bytes", (64 << 20) - 100)
+    before = measure(raw, iid)
+    refused = send(api, iid, 8, histogram(1_000, "a", **bins))
+    assert (refused.status_code, "64 MiB" in refused.get_json()["error"]["message"]) == (422, True)
+    assert measure(raw, iid) == before
+    raw.set(f"run:{iid}:histograms:bytes", 60 << 20)
+    assert send(api, iid, 8, histogram(1_000, "a", **bins)).get_json()["accepted"] == 1
+
+
+def test_of_many_names_fewer_steps_are_answered_evenly_and_the_newest(api: FlaskClient, iid: str) -> None:
+    names = [f"w{number}" for number in range(20)]
+    for step in range(0, 240, 3):
+        batch = [histogram(step + more, name) for more in range(3) for name in names]
+        assert send(api, iid, step // 3 + 1, *batch).status_code == 200
+    found = api.get(f"/api/histograms/{iid}?name={','.join(names)}").get_json()["histograms"]
+    for name in names:
+        steps = found[name]["steps"]
+        assert (len(steps), steps[0], steps[-1]) == (75, 0, 239)
+        assert {second - first for first, second in pairwise(steps)} == {3, 4}
+    assert len(read(api, iid, "w0")["steps"]) == 240
+
+
 @pytest.mark.parametrize(
     "wrong",
     [

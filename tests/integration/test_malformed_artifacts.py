@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import struct
+import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -235,6 +236,43 @@ def test_an_image_or_a_graph_of_too_many_bytes_is_refused_unread(untouched: Plac
 def test_a_graph_has_its_form(untouched: Place, changes: dict[str, Any]) -> None:
     assert untouched.send("a", json.dumps(graph(**changes)).encode(), "?kind=graph").status_code == 422
     assert untouched.send("a", b"not json", "?kind=graph").status_code == 422
+
+
+MANY = 60_000
+
+
+@pytest.mark.parametrize(
+    ("kind", "body"),
+    [
+        ("model", header(b"{" + b",".join(b'"%06d":1' % place for place in range(MANY)) + b"}")),
+        ("model", header(b'{"w":{"shape":[' + b"1.5," * MANY + b'1],"dtype":1,"data_offsets":[]}}')),
+        ("graph", json.dumps(graph(nodes=[1] * MANY)).encode()),
+        ("graph", json.dumps(graph(edges=[{}] * MANY)).encode()),
+        ("graph", json.dumps({f"{place:x}": 1 for place in range(MANY)}).encode()),
+        ("graph", json.dumps(graph(nodes=[{f"{place:x}": 1 for place in range(MANY)}])).encode()),
+        (
+            "graph",
+            json.dumps(graph(nodes=[{**graph()["nodes"][0], "output_shapes": [[-1] * MANY]}])).encode(),
+        ),
+    ],
+    ids=lambda value: value if isinstance(value, str) else str(value[:20]),
+)
+def test_what_is_wrong_all_over_takes_little_memory(untouched: Place, kind: str, body: bytes) -> None:
+    tracemalloc.start()
+    try:
+        reply = untouched.send("a", body, f"?kind={kind}")
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert reply.status_code == 422
+    assert peak < 15 << 20
+
+
+@pytest.mark.parametrize("kind", ["model", "graph"])
+def test_lists_beyond_all_limits_are_refused_before_they_are_parsed(untouched: Place, kind: str) -> None:
+    text = b'{"a":[' + b"[]," * 1_000_000 + b"[]]}"
+    reply = untouched.send("a", header(text) if kind == "model" else text, f"?kind={kind}")
+    assert (reply.status_code, "has more" in reply.get_json()["error"]["message"]) == (422, True)
 
 
 def test_other_bytes_than_those_that_were_meant_are_refused(untouched: Place) -> None:

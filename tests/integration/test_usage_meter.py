@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 from carbon_aware_trainer.records import GpuFacts
@@ -57,6 +58,16 @@ def test_a_process_that_is_gone_has_no_figures(tmp_path: Path) -> None:
     found = UsageMeter(ended.pid, tmp_path, lambda: None).read()
     assert "cpu_percent" in found
     assert not [name for name in found if "process" in name]
+
+
+def test_what_a_host_does_not_count_is_absent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def not_here() -> None:
+        raise NotImplementedError("can't read /proc/diskstats")
+
+    monkeypatch.setattr(psutil, "disk_io_counters", not_here)
+    found = UsageMeter(os.getpid(), tmp_path, lambda: None).read()
+    assert "cpu_percent" in found
+    assert not [name for name in found if name.startswith(("disk_read", "disk_write"))]
 
 
 def test_a_gpu_tells_what_its_driver_tells(busy: subprocess.Popen[str], tmp_path: Path) -> None:
