@@ -213,13 +213,18 @@ def test_the_client_reads_models_and_files(finished: Finished) -> None:
     assert best.files[0].size_bytes == (finished.models_dir / "best" / MODEL_FILE).stat().st_size
 
 
-@pytest.mark.parametrize("model_url", ["/nowhere/models", "nosuchfilesystem://models", "memory://empty"])
-def test_a_host_that_cannot_see_the_place_names_the_setting(finished: Finished, model_url: str) -> None:
+@pytest.mark.parametrize(
+    ("model_url", "status"),
+    [("/nowhere/models", 404), ("nosuchfilesystem://models", 503), ("memory://empty", 404)],
+)
+def test_a_host_that_cannot_see_the_place_names_the_setting(
+    finished: Finished, model_url: str, status: int
+) -> None:
     settings = Settings(data_dir=finished.data_dir, model_url=model_url)
     api = create_app(settings, finished.db).test_client()
     for path in ("", f"/best/{MODEL_FILE}"):
         reply = api.get(f"/api/runs/{finished.run.run_id}/models{path}")
-        assert reply.status_code == 404
+        assert reply.status_code == status
         assert "WATTLE_MODEL_URL" in reply.get_json()["error"]["message"]
 
 
