@@ -15,6 +15,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+from tests.programs import wait_until
+from training_monitor import TrainingMonitor
+
 
 @dataclass(frozen=True)
 class Stored:
@@ -217,6 +220,13 @@ class MonitorServer:
             run.acts.append((parts[3], {name: value for name, value in body.items() if name != "session"}))
             return {}
         return {"seq": body["seq"], "accepted": True, "request": run.request}
+
+
+def wait_until_ended(monitor: TrainingMonitor) -> None:
+    """Wait until a finished monitor uses its spool no more; its replay may have taken its own session up."""
+    wait_until(lambda: monitor._engine is not None and monitor._engine.is_closed)
+    assert monitor._replay is not None
+    monitor._replay.close(30.0)
 
 
 def _handler_of(site: MonitorServer) -> type[BaseHTTPRequestHandler]:

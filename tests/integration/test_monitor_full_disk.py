@@ -8,8 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.monitor_server import MonitorServer
-from tests.programs import wait_until
+from tests.monitor_server import MonitorServer, wait_until_ended
 from training_monitor import TrainingMonitor
 from training_monitor.connection import Connection
 from training_monitor.replay import replay
@@ -25,7 +24,7 @@ def test_a_run_that_ends_on_a_full_disk_says_so_and_is_sent_later(
         full.setattr(os, "pwrite", lambda *_: 0)
         monitor.log_metrics({"loss": 1.0}, 0)
         assert not monitor.finish(timeout_s=0.5)
-        wait_until(lambda: monitor._engine is not None and monitor._engine.is_closed)
+        wait_until_ended(monitor)
     assert server.only_run.acts == []
     connection = Connection(server.url)
     assert replay(spool, connection).sent == 1

@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 
 from tests.monitor_memory import free_memory_below, memory_below
-from tests.monitor_server import MonitorServer
+from tests.monitor_server import MonitorServer, wait_until_ended
 from tests.programs import ROOT, wait_until
 from training_monitor import TrainingMonitor
 from training_monitor.connection import Connection
@@ -101,7 +101,7 @@ def test_a_run_that_was_left_is_free_for_others_once_its_request_has_ended(
     monitor = start()
     monitor.log_metrics({"loss": 1.0}, 0)
     monitor.finish(timeout_s=0.0)
-    wait_until(lambda: monitor._engine is not None and monitor._engine.is_closed)
+    wait_until_ended(monitor)
     server.start()
     connection = Connection(server.url)
     assert replay(spool, connection).sent == 1

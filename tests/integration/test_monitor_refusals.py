@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.integration.test_training_monitor import Start, has_points
-from tests.monitor_server import MonitorServer, Refusal
+from tests.monitor_server import MonitorServer, Refusal, wait_until_ended
 from tests.programs import wait_until
 from training_monitor.__main__ import main
 from training_monitor.connection import Connection
@@ -90,7 +90,7 @@ def test_a_run_that_a_replay_cannot_begin_is_kept_and_does_not_count_as_sent(
     monitor = start("odd")
     monitor.log_metrics({"loss": 1.0}, 0)
     monitor.finish(timeout_s=0.0)
-    wait_until(lambda: monitor._engine is not None and monitor._engine.is_closed)
+    wait_until_ended(monitor)
     server.start()
     server.refuse = refuse_to_begin
     connection = Connection(server.url)

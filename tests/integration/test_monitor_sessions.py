@@ -15,6 +15,7 @@ from redis_db import RedisDB
 from schema import Status
 from settings import Settings
 from tests.monitor_api import MonitorApi, monitor_api
+from tests.monitor_server import wait_until_ended
 from tests.programs import ROOT, wait_until
 from training_monitor import TrainingMonitor
 from training_monitor.connection import Connection
@@ -55,7 +56,7 @@ def test_how_an_earlier_session_ended_does_not_end_the_one_that_resumed_its_run(
     api.stop()
     first.log_metrics({"loss": 1.0}, 0)
     assert not first.finish("failed", timeout_s=0.0)
-    wait_until(lambda: first._engine is not None and first._engine.is_closed)
+    wait_until_ended(first)
     api.start()
     second = TrainingMonitor(
         "resumed", strict=True, resume=first.run_id, system_metrics=False, spool_dir=tmp_path / "other"

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from tests.monitor_server import MonitorServer, Refusal, monitor_server
+from tests.monitor_server import MonitorServer, Refusal, monitor_server, wait_until_ended
 from tests.programs import wait_until
 from training_monitor import KeyNeeded, MonitorError, ServerAway, TrainingMonitor, monitored
 from training_monitor.connection import Connection
@@ -150,7 +150,7 @@ def test_a_spool_of_another_server_is_left_alone(start: Start, server: MonitorSe
         monitor = start("elsewhere")
         monitor.log_metrics({"loss": 1.0}, 0)
         monitor.finish(timeout_s=0.0)
-        wait_until(lambda: monitor._engine is None or monitor._engine.is_closed)
+        wait_until_ended(monitor)
         start(api_url=other.url).finish()
         assert [run.body["name"] for run in other.runs.values()] == ["resnet50_training"]
     assert len(list(spool.iterdir())) == 1
