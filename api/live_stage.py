@@ -66,7 +66,8 @@ class LiveStage:
         """Show a view to a connection from now on."""
         with self._lock:
             self._arrivals.append(Viewer(connection, wire, view, now_s=time.monotonic()))
-            if self._thread is None or not self._thread.is_alive():
+            # Not is_alive: a thread that has failed is alive while its error is reported, and shows nothing.
+            if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="live", daemon=True)
                 self._thread.start()
         self._wake.set()
@@ -75,8 +76,8 @@ class LiveStage:
         """Close every connection and end the thread."""
         self._is_stopping = True
         self._wake.set()
-        if self._thread is not None:
-            self._thread.join(_STOP_S)
+        if (thread := self._thread) is not None:
+            thread.join(_STOP_S)
         for viewer in (*self._viewers, *self._arrivals):
             viewer.close()
         self._viewers.clear()
@@ -89,9 +90,12 @@ class LiveStage:
                     self._show_frame(selector)
         finally:
             # The next thread has a selector of its own, which would not know them; they come again.
-            for viewer in self._viewers:
-                viewer.close()
-            self._viewers.clear()
+            with self._lock:
+                self._thread = None
+                for viewer in (*self._viewers, *self._arrivals):
+                    viewer.close()
+                self._viewers.clear()
+                self._arrivals.clear()
 
     def _show_frame(self, selector: selectors.BaseSelector) -> None:
         started_s = time.monotonic()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -53,4 +54,25 @@ def test_a_thread_that_fails_lets_its_viewers_go_and_the_next_one_shows_again(
             assert first_message(lines)["points"]["iterations"] == [1]
             assert stage.viewer_count == 1
     finally:
+        stage.stop()
+
+
+def test_who_comes_while_a_failed_thread_reports_its_error_is_shown_the_view(
+    db: RedisDB, raw: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown = threading.Event()
+    monkeypatch.setattr(threading, "excepthook", lambda _: shown.wait(PATIENCE_S))
+    db.live.update(DEFAULT_VIEW, LiveUpdate(points=(LivePoint(1, 0.5),)))
+    stage = LiveStage(db, most_viewers=2)
+    try:
+        with watching(stage) as lines:
+            assert first_message(lines)["points"]["iterations"] == [1]
+            broken = raw.xadd(UPDATES, {"points": "no JSON", "rest": "{}"})
+            assert [line for line in lines if "no JSON" in line] == [], "the connection has ended"
+        wait_until(lambda: stage.viewer_count == 0)
+        raw.xdel(UPDATES, str(broken))
+        with watching(stage) as lines:
+            assert first_message(lines)["points"]["iterations"] == [1]
+    finally:
+        shown.set()
         stage.stop()
