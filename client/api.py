@@ -14,6 +14,7 @@ from client.alerts import AlertCalls
 from client.artifacts import ArtifactCalls
 from client.connection import segment
 from client.experiments import WordCalls
+from client.files import FileCalls
 from client.histograms import HistogramCalls
 from client.leaderboard import LeaderboardCalls
 from client.logs import LogCalls
@@ -59,6 +60,7 @@ ExtraField = Literal["in_update", "sparkline"]
 class Client(
     AlertCalls,
     ArtifactCalls,
+    FileCalls,
     HistogramCalls,
     LeaderboardCalls,
     LogCalls,

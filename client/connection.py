@@ -54,13 +54,29 @@ class Connection:
                 method, f"{self.api_url}{path}", params=params, json=json, headers=headers
             )
         except (httpx.HTTPError, httpx.InvalidURL) as error:
-            raise ApiUnavailable(
-                f"No answer from {self.api_url} ({_cause(error)}). Start the backend with "
-                "'python backend.py' or 'make up', or set WATTLE_API_URL to where it runs."
-            ) from error
+            raise self._silent(error) from error
         if response.status_code not in expected:
             raise self._refusal(response)
         return response
+
+    def _open(self, path: str, headers: Mapping[str, str], *, expected: tuple[int, ...]) -> httpx.Response:
+        """Send a request whose answer the caller reads, and closes."""
+        try:
+            request = self._http.build_request("GET", f"{self.api_url}{path}", headers=headers)
+            response = self._http.send(request, stream=True)
+            if response.status_code not in expected:
+                response.read()
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            raise self._silent(error) from error
+        if response.status_code not in expected:
+            raise self._refusal(response)
+        return response
+
+    def _silent(self, error: Exception) -> ApiUnavailable:
+        return ApiUnavailable(
+            f"No answer from {self.api_url} ({_cause(error)}). Start the backend with "
+            "'python backend.py' or 'make up', or set WATTLE_API_URL to where it runs."
+        )
 
     def _refusal(self, response: httpx.Response) -> ApiRefused | ApiUnavailable:
         try:

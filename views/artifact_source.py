@@ -66,16 +66,6 @@ def fetch_graph(iid: str, name: str, version: int, sha256: str) -> Graph | None:
         return None
 
 
-def fetch_file(iid: str, name: str, version: int) -> bytes:
-    """Return a file; nothing is kept, it may be large."""
-    return api().fetch_artifact(iid, name, version)
-
-
-def fetch_version(name: str, version: int) -> bytes:
-    """Return the file of a version of a model; nothing is kept, it may be large."""
-    return api().fetch_version(name, version)
-
-
 @st.cache_data(ttl=_YOUNG_S, max_entries=64, show_spinner=False)
 def list_histograms(iid: str) -> Mapping[str, int]:
     """Return the names of the histograms of a run, and how many came of each."""

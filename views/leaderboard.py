@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import partial
 from typing import Final
+from urllib.parse import urlencode
 
 import streamlit as st
 
 from errors import ApiRefused
 from schema.leaderboard import Choice, CostField, LeaderboardReply, RankField
+from views import downloads, parts, source
 from views import format as fmt
-from views import parts, source
+from views.download_links import Offer
 from views.leaderboard_charts import COST_NAMES, front_figure
 from views.leaderboard_table import show_table
 from views.live_chart import live_charts
@@ -37,7 +38,7 @@ _MOST_TABS: Final = 5
 _UNNAMED: Final = "not named"
 _CURSORS = "leaderboard:cursors"
 _QUERY = "leaderboard:query"
-_MIMES: Final = {"csv": "text/csv", "parquet": "application/vnd.apache.parquet", "json": "application/json"}
+_FILES: Final = {"csv": "CSV", "parquet": "Parquet", "json": "JSON"}
 
 Query = dict[str, str]
 
@@ -234,24 +235,18 @@ def _foot(found: Snapshot[LeaderboardReply], reply: LeaderboardReply, query: Que
     with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
         _paging(reply)
         with st.container(horizontal=True, vertical_alignment="center", width="content"):
-            for kind in _MIMES:
-                _download(query, kind)
+            for kind, label in _FILES.items():
+                _download(query, kind, label)
             st.button("Refresh", icon=":material/refresh:", key="leaderboard:refresh")
             st.caption(f"updated {fmt.clock(found.time, parts.reader_zone())}", width="content")
 
 
-def _download(query: Query, kind: str) -> None:
+def _download(query: Query, kind: str, label: str) -> None:
     asked = {name: value for name, value in query.items() if name != "limit"}
-    st.download_button(
-        kind.upper() if kind != "parquet" else "Parquet",
-        data=partial(source.api().export_leaderboard, asked, kind),  # type: ignore[arg-type] # one of _MIMES
-        file_name=f"leaderboard.{kind}",
-        mime=_MIMES[kind],
-        icon=":material/download:",
-        on_click="ignore",
-        help="All ranked runs, not this page alone.",
-        key=f"leaderboard:download:{kind}",
-    )
+    path = f"/api/leaderboard/export?{urlencode({**asked, 'format': kind})}"
+    note = "All ranked runs, not this page alone."
+    offer = Offer("api", path, f"leaderboard.{kind}")
+    downloads.button(label, offer, note=note, key=f"leaderboard:download:{kind}")
 
 
 def _paging(reply: LeaderboardReply) -> None:

@@ -10,9 +10,10 @@ import pandas as pd
 import streamlit as st
 
 from schema import Attempt, EpochsReply, RunReply
+from views import downloads, run_log, run_system, run_words
 from views import format as fmt
-from views import run_log, run_system, run_words
 from views.columns import scaled
+from views.download_links import Offer
 from views.form import number_text
 from views.look import requirement_text
 
@@ -46,11 +47,6 @@ def parameters(run: RunReply) -> None:
     _pairs({name: number_text(value) for name, value in run.hyper_params.items()})
 
 
-def epochs_frame(epochs: EpochsReply) -> pd.DataFrame:
-    """Turn epochs into one row each, in storage units, as the CSV has them."""
-    return pd.DataFrame([result.model_dump(mode="json") for result in epochs.epochs])
-
-
 def _epochs(run: RunReply, epochs: EpochsReply) -> None:
     if not epochs.epochs:
         text = "No epoch was recorded." if run.status.is_final else "The first epoch is not finished yet."
@@ -58,7 +54,7 @@ def _epochs(run: RunReply, epochs: EpochsReply) -> None:
         return
     table, remarks = st.container(), st.container()
     with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
-        _download(run, epochs)
+        _download(run)
         page = _choose_page(run, epochs)
     frame, columns = epochs_table(epochs, page)
     table.dataframe(
@@ -68,16 +64,9 @@ def _epochs(run: RunReply, epochs: EpochsReply) -> None:
         _energy_remarks(epochs)
 
 
-def _download(run: RunReply, epochs: EpochsReply) -> None:
-    st.download_button(
-        "Download CSV",
-        data=lambda: epochs_frame(epochs).to_csv(index=False),
-        file_name=f"wattle-{run.run_id}-epochs.csv",
-        mime="text/csv",
-        icon=":material/download:",
-        on_click="ignore",
-        key=f"csv:{run.run_id}",
-    )
+def _download(run: RunReply) -> None:
+    offer = Offer("epochs", run.run_id, f"wattle-{run.run_id}-epochs.csv")
+    downloads.button("Download CSV", offer, key=f"csv:{run.run_id}")
 
 
 def _choose_page(run: RunReply, epochs: EpochsReply) -> int:

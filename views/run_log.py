@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC
 from typing import Final
 
 import streamlit as st
 
 from schema import LogLine, LogReply, RunReply
+from views import downloads, source
 from views import format as fmt
-from views import source
+from views.download_links import Offer
 from views.live_log import live_log
 
 _AT_ONCE: Final = 500
@@ -155,27 +154,5 @@ def _say_empty(kept: Kept) -> None:
 
 
 def _download(run: RunReply) -> None:
-    st.download_button(
-        "Download",
-        data=lambda: as_text(_list_all(run.run_id)),
-        file_name=f"wattle-{run.run_id}.log",
-        mime="text/plain",
-        icon=":material/download:",
-        on_click="ignore",
-        key=f"log_file:{run.run_id}",
-    )
-
-
-def as_text(lines: Iterable[LogLine]) -> str:
-    """Write lines as the worker's own log file has them."""
-    return "".join(f"{line.time.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ} {line.text}\n" for line in lines)
-
-
-def _list_all(run_id: str) -> Sequence[LogLine]:
-    """Return the whole log; the store keeps about the newest 10,000 lines of it."""
-    reply = source.api().list_log(run_id)
-    lines = reply.lines
-    while reply.older is not None and reply.lines:
-        reply = source.api().list_log(run_id, before=reply.older)
-        lines = [*reply.lines, *lines]
-    return lines
+    offer = Offer("log", run.run_id, f"wattle-{run.run_id}.log")
+    downloads.button("Download", offer, key=f"log_file:{run.run_id}")

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from functools import partial
 from http import HTTPStatus
 
 import streamlit as st
 
 from errors import ApiRefused
 from schema import Artifact, ModelFile, ModelReply, RunModelsReply, RunReply, Status
-from views import artifact_source, model_forms, parts, run_checkpoints, source
+from views import artifact_source, downloads, model_forms, parts, run_checkpoints, source
 from views import format as fmt
+from views.download_links import Offer
 
 _TRAINER_WITH_MODELS = "cnn"
 _TITLES = {"best": "Best", "last": "Last"}
-_MIMES = {"card.json": "application/json"}
 _KINDS = {"model.safetensors": "safetensors", "best_model.pt": "PyTorch", "card.json": "card"}
 
 
@@ -82,13 +81,9 @@ def _figures(model: ModelReply) -> str:
 
 
 def _download(run: RunReply, model: ModelReply, file: ModelFile) -> None:
-    st.download_button(
+    downloads.button(
         f"{_KINDS.get(file.file, file.file)} · {fmt.size(file.size_bytes)}",
-        data=partial(source.fetch_model_file, run.run_id, model.name, file.file),
-        file_name=file.download_name,
-        mime=_MIMES.get(file.file, "application/octet-stream"),
-        icon=":material/download:",
-        on_click="ignore",
-        help=f"{file.file}" + (f", SHA-256 {file.sha256}" if file.sha256 else ""),
+        Offer("api", file.link, file.download_name),
+        note=f"{file.file}" + (f", SHA-256 {file.sha256}" if file.sha256 else ""),
         key=f"model:{run.run_id}:{model.name}:{file.file}",
     )

@@ -24,7 +24,6 @@ from schema import (
     HealthReply,
     LogReply,
     MetricSummary,
-    ModelName,
     ModelsReply,
     Note,
     PowerReply,
@@ -244,11 +243,6 @@ def list_notes(iid: str) -> list[Note]:
 def list_models(iid: str) -> ModelsReply:
     """Return the saved models of a run. Raises ApiRefused with the reason when it has none."""
     return api().list_models(iid)
-
-
-def fetch_model_file(iid: str, name: ModelName, file: str) -> bytes:
-    """Return one file of a saved model; nothing is kept, it may be large."""
-    return api().fetch_model_file(iid, name, file)
 
 
 @st.cache_data(ttl=1, show_spinner=False)

@@ -56,7 +56,7 @@ def test_a_run_goes_from_the_form_to_four_curves(tab: Page, stack: Stack, witnes
 
     expect(tab.get_by_role("heading", name="Models")).to_be_visible()
     with tab.expect_download() as download:
-        tab.get_by_role("button", name="PyTorch").click()
+        tab.get_by_role("link", name="PyTorch").click()
     assert download.value.suggested_filename == f"{run_id}-best_model.pt"
     assert torch.load(download.value.path(), weights_only=True)
 

@@ -33,7 +33,7 @@ def test_the_models_of_a_done_run_can_be_downloaded(
     assert "Validation accuracy 75.00\u00a0% · Test accuracy 50.00\u00a0% · chosen by validation" in texts(
         app
     )
-    found: list[Any] = list(app.get("download_button"))
+    found: list[Any] = list(app.get("link_button"))
     kinds = [element.label.split(" · ")[0] for element in found if element.label.split()[0] != "Download"]
     assert kinds == ["safetensors", "PyTorch", "card", "safetensors", "card"]
 

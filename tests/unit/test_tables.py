@@ -10,7 +10,7 @@ from views import suggestions
 from views.charts import run_figures
 from views.look import run_color
 from views.run import co2_note, energy_note, lost_energy_note, remaining_s
-from views.run_details import epochs_frame
+from views.run_files import epochs_frame
 from views.runs_table import runs_frame
 from views.source import matches
 

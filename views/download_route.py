@@ -1,0 +1,69 @@
+"""What answers the page's links to files: it passes on what the API sends, and writes the rest itself."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Final
+from urllib.parse import quote
+
+from starlette.concurrency import iterate_in_threadpool
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response, StreamingResponse
+from starlette.routing import Route
+
+from client import Client
+from client.files import ASKED, SentFile
+from errors import ApiRefused, ApiUnavailable
+from views.download_links import PATH, Offer, find_offer
+
+_NOT_OURS: Final = "This link is not from the page as it is now. Reload the page, and click there again."
+# A file may be a stranger's: no browser shall take it for a page of ours, even if it opens it.
+_POLICY: Final = "sandbox; default-src 'none'"
+
+
+def _hand_out(request: Request) -> Response:
+    """Answer a file as an attachment; what keeps it from coming is said in words."""
+    offer = find_offer(request.path_params["file_name"], request.query_params)
+    if offer is None:
+        return PlainTextResponse(_NOT_OURS, 403)
+    try:
+        return _answer(offer, {name: request.headers[name] for name in ASKED if name in request.headers})
+    except ApiRefused as error:
+        return PlainTextResponse(str(error), error.status)
+    except ApiUnavailable as error:
+        return PlainTextResponse(str(error), 503)
+
+
+def _answer(offer: Offer, part: dict[str, str]) -> Response:
+    # Not above: what the pages keep between two drawings has no place before the server runs.
+    from views import run_files, source
+
+    if offer.source == "api":
+        return _pass_on(source.api(), offer, part)
+    write = run_files.write_log if offer.source == "log" else run_files.write_epochs
+    kind = "text/plain" if offer.source == "log" else "text/csv"
+    return Response(write(source.api(), offer.of), media_type=kind, headers=_headers(offer))
+
+
+def _pass_on(api: Client, offer: Offer, part: dict[str, str]) -> Response:
+    sent = api.open_file(offer.of, part)
+    return StreamingResponse(_pieces(sent), sent.status, {**sent.headers, **_headers(offer)})
+
+
+async def _pieces(sent: SentFile) -> AsyncIterator[bytes]:
+    """Yield what comes, in a thread only while it is waited for; who goes away ends it."""
+    with sent:
+        async for piece in iterate_in_threadpool(sent.pieces()):
+            yield piece
+
+
+def _headers(offer: Offer) -> dict[str, str]:
+    return {
+        "Content-Disposition": f"attachment; filename*=UTF-8''{quote(offer.file_name, safe='')}",
+        "Content-Security-Policy": _POLICY,
+        "X-Content-Type-Options": "nosniff",
+        "Cache-Control": "no-store",
+    }
+
+
+DOWNLOADS: Final = Route(PATH, _hand_out, methods=["GET"])
