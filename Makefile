@@ -47,7 +47,7 @@ $(PEERS)/.installed: bench/peers.txt
 	touch $@
 
 test: $(STAMP) browser
-	$(BIN)/python -m pytest --numprocesses 2 tests
+	$(BIN)/python -m tests.second_look tests
 
 lint: $(STAMP)
 	$(BIN)/ruff format --check .
