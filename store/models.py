@@ -84,6 +84,11 @@ class Models:
             raise _no_model(name, version)
         return found[0]
 
+    def next_version(self, name: str) -> int:
+        """Return the number that the next version of a model will have, unless another one comes first."""
+        last = self._connection.call("HGET", self._keys.of("model_facts"), f"last:{name}")
+        return int(last or 0) + 1
+
     def list(
         self,
         *,

@@ -123,9 +123,15 @@ def list_versions(name: str | None = None) -> Versions:
     return Versions(tuple(found), page.next_cursor is not None)
 
 
+@st.cache_data(ttl=_YOUNG_S, max_entries=64, show_spinner=False)
+def next_version(name: str) -> int | None:
+    """Return the number of the next version of a model; None where the API is too old to tell."""
+    return api().list_versions(name=name).next_version
+
+
 def forget() -> None:
     """Ask the API anew for what somebody here has just changed."""
-    for kept in (list_files, list_run_models, get_lineage, list_versions):
+    for kept in (list_files, list_run_models, get_lineage, list_versions, next_version):
         kept.clear()
 
 
