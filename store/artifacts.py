@@ -17,6 +17,8 @@ from store.encoding import to_json, to_pairs, to_time
 from store.keys import Keys
 
 MAX_VERSIONS: Final = 10_000
+MAX_FORGETTABLE: Final = 1_000
+"""So many names whose versions were all deleted go on counting, beside as many as there are versions."""
 _READ_AT_ONCE: Final = 500
 _PARTS: Final = ("run", "artifacts", "artifact_facts")
 
@@ -151,7 +153,7 @@ class Artifacts:
         keys = [self._keys.of(part, run_id) for part in ("artifacts", "artifact_facts")]
         keys.append(self._keys.of("unsettled_files"))
         keys += [self._keys.of(part, run_id) for part in ("artifact_order", "run_models", "run")]
-        arguments = [f"{name}:{version}", same, run_id if is_run_over else ""]
+        arguments = [f"{name}:{version}", same, run_id if is_run_over else "", MAX_FORGETTABLE]
         if self._connection.run("delete_artifact", keys, arguments, is_replicated=True) is None:
             raise _no_artifact(run_id, name, version)
         return kept.file
