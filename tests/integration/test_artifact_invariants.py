@@ -57,7 +57,8 @@ class Users:
                 run_id, name, ArtifactQuery(kind="model"), new, most_bytes=MOST_BYTES
             )
             if is_kept := recorded.is_new:
-                assert (place := (run_id, name, recorded.artifact.version)) not in self.given
+                place = (run_id, name, recorded.artifact.version)
+                assert place not in self.given
                 self.given.add(place)
         except (Conflict, NotFound, TooLarge):
             is_kept = False
