@@ -108,7 +108,7 @@ def _create_part(folder: Path) -> tuple[int, Path]:
 
 
 def _clean(folder: Path) -> None:
-    """Delete what processes that are gone have left; a lock says who lives, as no number of a process does."""
+    """Delete what processes that are gone have left; a lock says who lives, a process id might not."""
     for part in folder.glob(f"{_PART_PREFIX}*{_PART_SUFFIX}"):
         with contextlib.suppress(OSError):
             file = os.open(part, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)

@@ -3,7 +3,7 @@
 -- KEYS 1 run:<id>:artifacts  2 run:<id>:artifacts:facts (hashes)  3 artifacts:unsettled  4 run:<id>:artifacts:order (zsets)
 --      5 run:<id>:models  6 run:<id> (hashes)
 -- ARGV 1 name:version  2 what it is the same by  3 run_id of a run that is to be over, or ""  4 most names without a version
---      whose last number is kept, beside one for each version there is
+--      whose last number is kept, beside one for each version there is  5 so long a silence is the end of a run, s
 
 -- Of names that have no version any more only the highest number is kept, which no new name begins below.
 local function forget_names()
@@ -26,7 +26,7 @@ local stored = redis.call("HGET", KEYS[1], ARGV[1])
 if not stored then
   return nil
 end
-local refusal = ARGV[3] ~= "" and refuse_going_on(ARGV[3])
+local refusal = ARGV[3] ~= "" and refuse_going_on(ARGV[3], ARGV[5])
 if refusal then
   return refusal
 end
