@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from apiflask import APIBlueprint
 from flask import Response
 from pydantic import Field
@@ -10,15 +12,19 @@ from api.body import reply
 from api.metrics import read_names
 from api.runs import check_run_id, get_known_run
 from api.state import db
+from errors import FieldError, InvalidInput
 from schema import BatchReply, HistogramsReply, HistogramsRequest, Record
 
 histograms = APIBlueprint("histograms", __name__, tag="Histograms")
+
+MAX_NUMBER: Final = 2**53
 
 
 class NamesQuery(Record):
     """Of which names."""
 
     name: str | None = Field(None, description="comma-separated or repeated, at most 20")
+    after: int = Field(0, ge=0, le=MAX_NUMBER, description="with one name: only what came behind that number")
 
 
 @histograms.post("/api/histograms/<iid>")
@@ -36,11 +42,17 @@ def record_histograms(iid: str, body: HistogramsRequest) -> Response:
 @histograms.get("/api/histograms/<iid>")
 @histograms.input(NamesQuery, location="query", arg_name="query")
 @histograms.output(HistogramsReply)
-def list_histograms(iid: str, query: NamesQuery) -> Response:  # noqa: ARG001 - it may be repeated
-    """Answer the names of a run's histograms and how many came; with ``name`` the histograms by step."""
+def list_histograms(iid: str, query: NamesQuery) -> Response:
+    """Answer the names of a run's histograms and how many came; with ``name`` the histograms by step.
+
+    Who has some of a name asks for what came ``after``, and leaves out what ``stride`` no longer keeps.
+    """
     run_id = get_known_run(iid).run_id
     names = read_names()
     if not names:
         counts = db().histograms.count(run_id)
         return reply(HistogramsReply(names=list(counts), counts=counts))
-    return reply(HistogramsReply(histograms=db().histograms.read(run_id, names)))
+    if query.after and len(names) > 1:
+        reason = "goes with one name: each has numbers of its own"
+        raise InvalidInput(f"after {reason}.", details=[FieldError("after", reason)])
+    return reply(HistogramsReply(histograms=db().histograms.read(run_id, names, after=query.after)))

@@ -82,7 +82,12 @@ def list_versions(query: VersionsQuery) -> Response:
         limit=query.limit,
         cursor=query.cursor,
     )
-    return reply(ModelVersionsReply(models=list(found.versions), next_cursor=found.next_cursor))
+    next_version = None if query.name is None else db().models.next_version(query.name)
+    return reply(
+        ModelVersionsReply(
+            models=list(found.versions), next_cursor=found.next_cursor, next_version=next_version
+        )
+    )
 
 
 @registry.get("/api/models/<iid>")

@@ -6,6 +6,7 @@ import hashlib
 import json
 import logging
 from collections.abc import Iterator, Sequence
+from datetime import datetime
 from typing import Final, get_args
 
 from api.models import place_failed
@@ -13,7 +14,7 @@ from api.retention_rules import Weights, choose_deletes
 from errors import Conflict, NotFound, PlaceUnavailable
 from redis_db import RedisDB
 from schema import ModelName, RetentionPlan, RetentionPolicy, RetentionReply, Run, Status
-from schema.retention import RetentionDelete
+from schema.retention import SILENT_FOR_GOOD_S, RetentionDelete
 from settings import Settings
 from trainers.artifact_files import ArtifactFiles
 from trainers.saved_models import MODEL_FILE, open_models
@@ -54,10 +55,10 @@ class Retaining:
     def plan(self, project: str, policy: RetentionPolicy) -> RetentionPlan:
         """Say what a policy would delete now; the same again has the same token."""
         now, kept, deletes = self._db.now(), 0, list[tuple[Weights, str]]()
-        for run in self._ended_runs(project):
+        for run, how in self._ended_runs(project, now):
             own = self._weights_of(run)
             chosen = choose_deletes(own, policy, now=now)[: MAX_DELETES - len(deletes)]
-            deletes += chosen
+            deletes += [(one, why + how) for one, why in chosen]
             kept += len(own) - len(chosen)
         shown = [
             RetentionDelete(
@@ -106,18 +107,27 @@ class Retaining:
             log.info("retention project=%s deleted=%d left=%d", project, done.deleted, len(done.left))
         return are_all_applied
 
-    def _ended_runs(self, project: str) -> Iterator[Run]:
+    def _ended_runs(self, project: str, now: datetime) -> Iterator[tuple[Run, str]]:
+        """Yield the runs that have ended for good, and what is to be said of how."""
         cursor = None
         while True:
             page = self._db.runs.list(project=project, limit=_RUNS_AT_ONCE, cursor=cursor)
-            yield from (run for run in page.runs if self._is_over(run))
+            for run in page.runs:
+                if run.status.is_final and (how := self._how_over(run, now)) is not None:
+                    yield run, how
             cursor = page.cursor
             if cursor is None:
                 return
 
-    def _is_over(self, run: Run) -> bool:
-        """Whether a run has ended for good: the script of a silent one may still train."""
-        return run.status.is_final and not (run.is_external and self._db.external.is_silent(run.run_id))
+    def _how_over(self, run: Run, now: datetime) -> str | None:
+        """Say how a run ended, where that is no matter of course; None where a silent script may go on."""
+        since = self._db.external.silent_since(run.run_id) if run.is_external else None
+        if since is None:
+            return ""
+        silence = now - since
+        if silence.total_seconds() <= SILENT_FOR_GOOD_S:
+            return None
+        return f"; its run was last heard of {silence.days} days ago"
 
     def _weights_of(self, run: Run) -> Sequence[Weights]:
         page = self._db.artifacts.list(run.run_id, kinds=("checkpoint", "model"), limit=_MOST_WEIGHTS)

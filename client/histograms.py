@@ -15,8 +15,11 @@ class HistogramCalls(Connection):
         """Return the names of a run's histograms in ``names``, and how many came of each in ``counts``."""
         return self._read(HistogramsReply, self._send("GET", f"/api/histograms/{segment(iid)}"))
 
-    def read_histograms(self, iid: str, names: Iterable[str]) -> HistogramsReply:
-        """Return the histograms of at most 20 names in ``histograms``, by step."""
-        params = {"name": ",".join(names)}
+    def read_histograms(self, iid: str, names: Iterable[str], *, after: int = 0) -> HistogramsReply:
+        """Return the histograms of at most 20 names in ``histograms``, by step.
+
+        after: of one name, only those that came behind that number.
+        """
+        params = {"name": ",".join(names)} | ({"after": str(after)} if after else {})
         path = f"/api/histograms/{segment(iid)}"
         return self._read(HistogramsReply, self._send("GET", path, params=params))

@@ -57,6 +57,10 @@ class HistogramSeries(Record):
     edges: list[list[float]]
     counts: list[list[int]]
     nonfinite: list[int]
+    numbers: list[int] = Field(description="the place of each in the order in which they came, from 1")
+    stride: int = Field(
+        ge=1, description="of those that came, every so many-th from the first on is kept, and the newest"
+    )
 
 
 class HistogramsReply(Record):

@@ -80,6 +80,9 @@ class ModelVersionsReply(Record):
 
     models: list[ModelVersion]
     next_cursor: str | None = Field(None, description="leads to the next page; null on the last one")
+    next_version: int | None = Field(
+        None, ge=1, description="with name: what its next version will be; no number is given twice"
+    )
 
 
 class SavedModel(Record):

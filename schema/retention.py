@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Self
+from typing import Annotated, Final, Self
 
 from pydantic import Field, StrictBool, StringConstraints, model_validator
 
 from schema.metrics import METRIC_PATTERN
 from schema.values import Record
+
+SILENT_FOR_GOOD_S: Final = 30 * 86_400.0
+"""A run that ended for its silence has ended for good after so much of it."""
 
 _Kept = Annotated[int, Field(ge=0, le=10_000, strict=True)]
 

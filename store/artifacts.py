@@ -12,11 +12,14 @@ from pydantic_core import from_json
 
 from errors import FieldError, InvalidInput, NotFound
 from schema import Artifact, ArtifactQuery, Kind
+from schema.retention import SILENT_FOR_GOOD_S
 from store.connection import Argument, Connection
 from store.encoding import to_json, to_pairs, to_time
 from store.keys import Keys
 
 MAX_VERSIONS: Final = 10_000
+MAX_FORGETTABLE: Final = 1_000
+"""So many names whose versions were all deleted go on counting, beside as many as there are versions."""
 _READ_AT_ONCE: Final = 500
 _PARTS: Final = ("run", "artifacts", "artifact_facts")
 
@@ -144,14 +147,15 @@ class Artifacts:
         """Forget a version and return its file, which is noted until ``settle``.
 
         Raises Conflict while a version of a model needs it; with ``is_run_over`` also while the run has not
-        ended, or for its silence alone.
+        ended, or for a silence alone that is not for good.
         """
         kept = self.get(run_id, name, version)
         same = _identity(name, kept.artifact.kind, kept.artifact.step, kept.artifact.sha256)
         keys = [self._keys.of(part, run_id) for part in ("artifacts", "artifact_facts")]
         keys.append(self._keys.of("unsettled_files"))
         keys += [self._keys.of(part, run_id) for part in ("artifact_order", "run_models", "run")]
-        arguments = [f"{name}:{version}", same, run_id if is_run_over else ""]
+        place = [f"{name}:{version}", same, run_id if is_run_over else ""]
+        arguments: list[Argument] = [*place, MAX_FORGETTABLE, SILENT_FOR_GOOD_S]
         if self._connection.run("delete_artifact", keys, arguments, is_replicated=True) is None:
             raise _no_artifact(run_id, name, version)
         return kept.file

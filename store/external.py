@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 from typing import Final, Literal, NamedTuple
 from uuid import uuid4
 
@@ -23,7 +24,7 @@ from schema import (
     Status,
 )
 from store.connection import Argument, Connection
-from store.encoding import decode_run, encode_error, time_of_entry, to_json, to_pairs, to_text
+from store.encoding import decode_run, encode_error, time_of_entry, to_json, to_pairs, to_text, to_time
 from store.keys import Keys
 from store.log import MAX_LINES, bounded
 from store.metrics import MAX_SESSIONS
@@ -136,9 +137,15 @@ class External:
         )
         return ended
 
-    def is_silent(self, run_id: str) -> bool:
-        """Whether a run has ended for its silence alone, and may still go on."""
-        return bool(self._connection.call("HEXISTS", self._keys.of("run", run_id), "is_silent"))
+    def silent_since(self, run_id: str) -> datetime | None:
+        """Return when the script of a run was last heard of that has ended for its silence alone; else None.
+
+        It may still go on; after schema.retention.SILENT_FOR_GOOD_S it is not expected to.
+        """
+        is_silent, heard_at = self._connection.call(
+            "HMGET", self._keys.of("run", run_id), "is_silent", "heard_at"
+        )
+        return to_time(float(heard_at)) if is_silent and heard_at else None
 
     def append_log(self, run_id: str, batch: LinesRequest) -> BatchReply:
         """Add a batch of lines to a run's log; very long ones are cut, about the newest MAX_LINES are kept.

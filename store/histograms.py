@@ -57,36 +57,28 @@ class Histograms:
         stored: dict[str, str] = self._connection.call("HGETALL", self._keys.of("histograms", run_id))
         return {name: int(from_json(stored[name])[0]) for name in sorted(stored)}
 
-    def read(self, run_id: str, names: Sequence[str]) -> dict[str, HistogramSeries]:
+    def read(self, run_id: str, names: Sequence[str], *, after: int = 0) -> dict[str, HistogramSeries]:
         """Return the histograms of names by step: at most MAX_READ, of each name as many.
 
-        Where there are more, they are spread evenly over those that are kept, the newest among them. Raises
-        NotFound when the run has none of a name.
+        Where there are more, they are spread evenly over those that are kept, the newest among them.
+        after: only those that came behind that number. Raises NotFound when the run has none of a name.
         """
         most = MAX_READ // max(1, len(names))
-        lists = [self._keys.of("histogram", run_id, name) for name in names]
-        counts = self._connection.call_many([("LLEN", key) for key in lists])
-        replies = [
-            self._connection.call("LRANGE", key, 0, -1)
-            if count <= most
-            else self._connection.call_many([("LINDEX", key, place) for place in _spread(count, most)])
-            for key, count in zip(lists, counts, strict=True)
-        ]
+        arguments: list[Argument] = [run_id, after, most, *names]
+        replies = self._connection.run("read_histograms", [self._keys.of("histograms", run_id)], arguments)
         found = {}
-        for name, stored in zip(names, replies, strict=True):
-            if not stored:
+        for name, (came, stride, flat) in zip(names, replies, strict=True):
+            if not came:
                 raise NotFound(
                     f"Run {run_id} has no histogram {name[:80]!r}. GET /api/histograms/{run_id} lists those "
                     "it has."
                 )
-            entries = [_decode(name, text.encode("utf-8", "surrogateescape")) for text in stored if text]
-            found[name] = _to_series(sorted(entries, key=lambda entry: entry.step))
+            entries = [
+                (number, _decode(name, text.encode("utf-8", "surrogateescape")))
+                for number, text in zip(flat[::2], flat[1::2], strict=True)
+            ]
+            found[name] = _to_series(sorted(entries, key=lambda entry: entry[1].step), stride)
         return found
-
-
-def _spread(count: int, most: int) -> Sequence[int]:
-    """Return places in a list, evenly spread, the last one as it is then: it may be thinned meanwhile."""
-    return [place * (count - 1) // (most - 1) for place in range(most - 1)] + [-1]
 
 
 def encode_histogram(histogram: Histogram) -> bytes:
@@ -106,11 +98,13 @@ def _decode(name: str, packed: bytes) -> Histogram:
     )
 
 
-def _to_series(entries: Sequence[Histogram]) -> HistogramSeries:
+def _to_series(entries: Sequence[tuple[int, Histogram]], stride: int) -> HistogramSeries:
     return HistogramSeries(
-        steps=[entry.step for entry in entries],
-        times=[entry.time for entry in entries],
-        edges=[entry.edges for entry in entries],
-        counts=[entry.counts for entry in entries],
-        nonfinite=[entry.nonfinite for entry in entries],
+        steps=[entry.step for _, entry in entries],
+        times=[entry.time for _, entry in entries],
+        edges=[entry.edges for _, entry in entries],
+        counts=[entry.counts for _, entry in entries],
+        nonfinite=[entry.nonfinite for _, entry in entries],
+        numbers=[number for number, _ in entries],
+        stride=stride,
     )

@@ -11,6 +11,7 @@ from pydantic_core import from_json
 from errors import FieldError, InvalidInput, NotFound
 from schema import LineageNode, LineageReply, ModelArtifact, ModelVersion, Stage
 from schema.external import MAX_INPUTS
+from schema.retention import SILENT_FOR_GOOD_S
 from store.connection import Argument, Connection
 from store.encoding import to_json, to_pairs, to_text, to_time
 from store.keys import Keys
@@ -84,6 +85,11 @@ class Models:
             raise _no_model(name, version)
         return found[0]
 
+    def next_version(self, name: str) -> int:
+        """Return the number that the next version of a model will have, unless another one comes first."""
+        last = self._connection.call("HGET", self._keys.of("model_facts"), f"last:{name}")
+        return int(last or 0) + 1
+
     def list(
         self,
         *,
@@ -131,7 +137,7 @@ class Models:
         Atomic (drop_saved.lua). Raises Conflict while a version needs it, or the run is not over for good.
         """
         keys = [self._keys.of(part, run_id) for part in ("run", "run_models", "artifact_facts")]
-        self._connection.run("drop_saved", keys, [run_id, name])
+        self._connection.run("drop_saved", keys, [run_id, name, SILENT_FOR_GOOD_S])
 
     def set_stage(self, name: str, version: int, stage: Stage, note: str | None) -> ModelVersion:
         """Give a version a stage; a former production one of that name is archived in the same step."""

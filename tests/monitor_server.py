@@ -63,13 +63,16 @@ class Recorded:
 
 @dataclass
 class Refusal:
-    """An answer that is no success."""
+    """An answer that is no success; also of a proxy before the server."""
 
     status: int
     message: str
+    is_ours: bool = True
 
     @property
     def body(self) -> Any:
+        if not self.is_ours:
+            return self.message
         return {"error": {"code": "no", "message": self.message}}
 
 

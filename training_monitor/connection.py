@@ -136,9 +136,8 @@ class Connection:
             return ServerAway(text, answer.status_code)
         if not _is_ours(answer):
             # Nothing may be given up for what a proxy, or whatever else has this port, says.
-            return ServerAway(
-                f"What answers {answer.status_code} at {self.api_url} is not Wattle; set WATTLE_API_URL."
-            )
+            text = f"What answers {answer.status_code} at {self.api_url} is not Wattle; set WATTLE_API_URL."
+            return ServerAway(text, answer.status_code)
         return ServerRefused(answer.status_code, said)
 
     def _parse(self, answer: httpx.Response) -> Any:

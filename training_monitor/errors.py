@@ -17,7 +17,7 @@ class ServerAway(MonitorError):
     """Wattle did not answer, or not with anything usable."""
 
     def __init__(self, message: str, status: int | None = None) -> None:
-        """Take the sentence, and the HTTP status where Wattle's own answer had one."""
+        """Take the sentence, and the HTTP status where there was an answer: Wattle's own, or a proxy's."""
         super().__init__(message)
         self.status = status
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import hashlib
 import os
 import re
@@ -16,6 +18,10 @@ from training_monitor.connection import Connection
 from training_monitor.errors import MonitorError
 
 _WANTED: Final = re.compile(r"([A-Za-z0-9_.-]{1,100})(?::([0-9]{1,9}))?")
+
+# Of no other program: the folder may be anyone's.
+_PART_PREFIX: Final = ".wattle-model-"
+_PART_SUFFIX: Final = ".part"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +49,7 @@ def fetch_model(api_url: str, wanted: str, folder: Path) -> UsedModel:
         found = _find(connection, wanted)
         name, version, artifact = str(found["name"]), int(found["version"]), found["artifact"]
         path = folder / f"{name}-{version}-{str(artifact['sha256'])[:12]}.safetensors"
+        _clean(folder)
         if not _is_whole(path, artifact["sha256"]):
             _fetch(connection, f"/api/models/{quote(name)}/{version}/file", path, artifact["sha256"])
         return UsedModel(name, version, path)
@@ -75,13 +82,38 @@ def _is_whole(path: Path, sha256: str) -> bool:
 
 def _fetch(connection: Connection, url: str, path: Path, sha256: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    file, name = tempfile.mkstemp(dir=path.parent, prefix=".")
-    try:
-        with os.fdopen(file, "wb") as stream:
+    file, part = _create_part(path.parent)
+    with os.fdopen(file, "wb") as stream:
+        try:
             found = connection.fetch_file(url, stream)
-        if found != sha256:
-            raise MonitorError(f"What came as {path.name} has the SHA-256 {found}, not {sha256}.")
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+            if found != sha256:
+                raise MonitorError(f"What came as {path.name} has the SHA-256 {found}, not {sha256}.")
+            stream.flush()
+            # While it is locked: it would be a leftover otherwise.
+            part.replace(path)
+        except BaseException:
+            part.unlink(missing_ok=True)
+            raise
+
+
+def _create_part(folder: Path) -> tuple[int, Path]:
+    """Return a new file, locked for as long as somebody has it open."""
+    while True:
+        file, name = tempfile.mkstemp(dir=folder, prefix=_PART_PREFIX, suffix=_PART_SUFFIX)
+        with contextlib.suppress(OSError):  # where no file can be locked, none is cleaned away either
+            fcntl.flock(file, fcntl.LOCK_EX)
+        if os.fstat(file).st_nlink:
+            return file, Path(name)
+        os.close(file)  # taken for a leftover before it was locked
+
+
+def _clean(folder: Path) -> None:
+    """Delete what processes that are gone have left; a lock says who lives, a process id might not."""
+    for part in folder.glob(f"{_PART_PREFIX}*{_PART_SUFFIX}"):
+        with contextlib.suppress(OSError):
+            file = os.open(part, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                part.unlink()
+            finally:
+                os.close(file)

@@ -83,7 +83,7 @@ def _send_files(spool: Spool, connection: Connection, delivery: Delivery) -> str
     histograms = HistogramLog(spool.folder, most_bytes=0)
     uploader = Uploader(
         spool.head.session, UploadBox(spool.folder, most_bytes=0), histograms, connection,
-        run=lambda: delivery.run_id, most_tries=1,
+        run=lambda: delivery.run_id,
     )  # fmt: skip
     try:
         while delivery.refusal is None and uploader.send_next():

@@ -13,12 +13,13 @@ import logging
 import os
 import shutil
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO, Final, Literal
 
 from training_monitor.errors import MonitorError
+from training_monitor.turns import Line, Turns
 
 log = logging.getLogger(__name__)
 
@@ -29,6 +30,8 @@ FOLDER: Final = "uploads"
 _DEFAULT_MIB: Final = 4_096
 # The server takes so many versions of a run at most.
 _MOST_WAITING: Final = 10_000
+# What a file or its description is found to be after the machine has died in the middle of it.
+_LOST: Final = (FileNotFoundError, ValueError, TypeError, KeyError)
 # What is left of the disk to the training itself.
 _FREE_BYTES: Final = 256 << 20
 
@@ -73,14 +76,20 @@ def most_file_bytes() -> int:
 
 
 class UploadBox:
-    """Takes files from any thread, also within a signal handler; one thread sends them, oldest first."""
+    """Takes files from any thread, also within a signal handler; one thread sends them, oldest first.
+
+    Of what that thread puts off the others are sent, but no file of the same name, and no version of the
+    same model.
+    """
 
     def __init__(self, session: Path, *, most_bytes: int) -> None:
         """Take the session's folder, and what a process has left there."""
         self.folder = session / FOLDER
         self._most_bytes = most_bytes
         left = sorted(int(path.stem) for path in self.folder.glob("*.json"))
-        self._waiting = deque(left)
+        self._new: deque[int] = deque()
+        self._waiting = left
+        self._turns = Turns(self._lines_of)
         self._versions: dict[int, int] = {}
         # A dict, whose changes are atomic: there is no lock that a signal handler could find taken.
         self._sizes = {number: self._size_of(number) for number in left}
@@ -115,17 +124,34 @@ class UploadBox:
         self._sizes[number] = 0
         self._commit(number, {"registration": asdict(registration)})
 
-    def first(self) -> Waiting | None:
-        """Return the oldest; None when there is none. Raises OSError when it cannot be read just now."""
-        while self._waiting:
-            number = self._waiting[0]
+    def next(self, now_s: float) -> Waiting | None:
+        """Return what is to be sent; None when there is nothing now.
+
+        now_s: of the clock of ``put_off``. Raises OSError when it cannot be read just now.
+        """
+        while self._new:
+            self._waiting.append(self._new.popleft())
+        while (number := self._turns.next(self._waiting, now_s)) is not None:
             try:
                 return self._read(number)
-            except (FileNotFoundError, ValueError, TypeError, KeyError) as error:
+            except _LOST as error:
                 # The machine died before its disk had all of it.
                 log.warning("A file that waited is lost path=%s: %s", self._path(number, "data"), error)
                 self.settle(number)
         return None
+
+    def put_off(self, number: int, now_s: float, took_s: float) -> int:
+        """Let others by for a while, and return how often that was so; more after each try."""
+        return self._turns.put_off(number, now_s, took_s)
+
+    def _lines_of(self, number: int) -> Sequence[Line]:
+        try:
+            item = self._read(number).item
+        except _LOST:
+            return ()  # lost at its turn
+        if isinstance(item, Upload):
+            return [("file", item.name)]
+        return [("file", item.artifact), ("model", item.model)]
 
     def _read(self, number: int) -> Waiting:
         kept, data = json.loads(self._path(number, "json").read_bytes()), self._path(number, "data")
@@ -136,7 +162,7 @@ class UploadBox:
         return Waiting(number, Upload(**kept["upload"]), data)
 
     def settle(self, number: int, version: int | None = None) -> None:
-        """Forget the oldest, which the server has, as this version, or will never take."""
+        """Forget what the server has, as this version, or will never take."""
         if version is not None:
             self._versions[number] = version
             # Where the disk is full, what is deleted next makes room.
@@ -144,11 +170,8 @@ class UploadBox:
                 self._write(number, "done", {"version": version})
         self._path(number, "json").unlink(missing_ok=True)
         self._path(number, "data").unlink(missing_ok=True)
-        self.leave(number)
-
-    def leave(self, number: int) -> None:
-        """Leave the oldest on the disk, for a later process to try."""
-        self._waiting.popleft()
+        self._waiting.remove(number)
+        self._turns.forget(number)
         self._sizes.pop(number, None)
 
     def version_of(self, number: int) -> int | None:
@@ -158,14 +181,10 @@ class UploadBox:
         path = self._path(number, "done")
         return int(json.loads(path.read_bytes())["version"]) if path.exists() else None
 
-    def is_kept(self, number: int) -> bool:
-        """Whether a file is still to be sent, be it by a later process."""
-        return self._path(number, "json").exists()
-
     @property
     def is_empty(self) -> bool:
         """Whether nothing waits."""
-        return not self._waiting
+        return not (self._waiting or self._new)
 
     def _check_room(self, size_bytes: int) -> None:
         used = sum(list(self._sizes.values()))
@@ -183,7 +202,7 @@ class UploadBox:
 
     def _commit(self, number: int, content: Mapping[str, Any]) -> None:
         self._write(number, "json", content)
-        self._waiting.append(number)
+        self._new.append(number)
 
     def _write(self, number: int, suffix: str, content: Mapping[str, Any]) -> None:
         new = self._path(number, "new")

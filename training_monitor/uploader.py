@@ -24,17 +24,16 @@ log = logging.getLogger(__name__)
 
 _PIECE_BYTES: Final = 1 << 20
 _HISTOGRAMS_AT_ONCE: Final = 64
-# Of a file that does not go through while the server answers everything else.
-_MOST_TRIES: Final = 5
+# A file that does not go through while the server answers everything else is spoken of then.
+_SAID_AFTER: Final = 5
+# Of so many in a row it is not the file's fault; the next one waits as long as the sender does.
+_MOST_IN_A_ROW: Final = 3
 _GONE: Final = (404, 410)
-# The server has failed over this very request, as it may each time; other such answers speak of all.
+_TOO_LARGE: Final = 413
 _FAILED: Final = 500
+_BUSY: Final = 503
 
 Histogram = dict[str, Any]
-
-
-class NotYet(MonitorError):
-    """It is made of a file that is left for later, and so is this."""
 
 
 class GivenUp(MonitorError):
@@ -56,16 +55,15 @@ class Uploader:
         *,
         run: Callable[[], str | None],
         give_up: Callable[[], bool] = bool,
-        most_tries: int = _MOST_TRIES,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Go on where the folder says the session is."""
         self._session, self._box, self._connection = session, box, connection
-        self._run, self._give_up, self._most_tries = run, give_up, most_tries
+        self._run, self._give_up, self._clock = run, give_up, clock
         self._histograms = histograms
         self._courier = Courier(histograms.journal, self._send_histograms)
-        self._tries: dict[int, int] = {}
         self._hashes: dict[int, str] = {}
-        self._left = 0
+        self._failed_in_a_row = 0
         self._apart: set[int] = set()
         self._takes_no_histograms = False
         self._said: set[str] = set()
@@ -75,7 +73,7 @@ class Uploader:
     @property
     def is_done(self) -> bool:
         """Whether the server has all, or will take nothing."""
-        is_sent = self._box.is_empty and not self._left and self._histograms.is_kept and self._courier.is_done
+        is_sent = self._box.is_empty and self._histograms.is_kept and self._courier.is_done
         return self.refusal is not None or is_sent
 
     def send_next(self) -> bool:
@@ -85,29 +83,30 @@ class Uploader:
         self._histograms.keep()
         if self._courier.send_next():
             return True
-        waiting = self._box.first()
+        waiting = self._box.next(self._clock())
         if waiting is None:
             return False
         self._send(waiting)
         return True
 
     def _send(self, waiting: Waiting) -> None:
+        begun_s = self._clock()
         try:
             if isinstance(waiting.item, Registration):
                 self._register(waiting.item, waiting.number)
                 version = None
             else:
                 version = self._upload(waiting.item, waiting)
-        except NotYet:
-            self._leave(waiting.number)
         except ServerRefused as error:
             self._note_refused(waiting, error)
         except ServerAway as error:
-            self._note_failed(waiting, error)
+            self._note_failed(waiting, error, begun_s)
         except FileNotFoundError as error:
             log.warning("A file cannot be read, it is lost path=%s: %s", waiting.data, error)
             self._box.settle(waiting.number)
         else:
+            self._failed_in_a_row = 0
+            self._hashes.pop(waiting.number, None)
             self._box.settle(waiting.number, version)
 
     def _upload(self, upload: Upload, waiting: Waiting) -> int | None:
@@ -138,8 +137,6 @@ class Uploader:
     def _register(self, wanted: Registration, number: int) -> None:
         version = wanted.version
         if wanted.upload is not None:
-            if self._box.is_kept(wanted.upload):
-                raise NotYet(f"{wanted.artifact} is not sent yet.")
             version = self._box.version_of(wanted.upload)
             if version is None:
                 self._say(f"{wanted.model} is not registered: the server did not take {wanted.artifact}.")
@@ -169,25 +166,21 @@ class Uploader:
                 return
         raise ServerAway(f"The server has the run {self._run()}, and takes no files now: {error}")
 
-    def _leave(self, number: int) -> None:
-        self._left += 1
-        self._box.leave(number)
-
-    def _note_failed(self, waiting: Waiting, error: ServerAway) -> None:
-        """Raise on, unless it is this file's fault: it is then left for later, and the next one's turn."""
-        if error.__cause__ is None and error.status != _FAILED:
-            raise error  # an answer, which says that it is not
-        self._connection.get(f"/api/experiments/{self._run()}")
-        tries = self._tries[waiting.number] = self._tries.get(waiting.number, 0) + 1
-        if tries < self._most_tries:
+    def _note_failed(self, waiting: Waiting, error: ServerAway, begun_s: float) -> None:
+        """Raise on, unless it is this file's fault: others are sent then, and it is tried again."""
+        if not _is_about_one(error):
             raise error
-        self._leave(waiting.number)
-        log.warning(
-            "A file did not go through %d times, it is left for later path=%s. It may be larger than the "
-            "server's WATTLE_MAX_ARTIFACT_MIB.",
-            tries,
-            waiting.data,
-        )
+        self._connection.get(f"/api/experiments/{self._run()}")
+        self._failed_in_a_row += 1
+        now_s = self._clock()
+        if self._box.put_off(waiting.number, now_s, now_s - begun_s) == _SAID_AFTER:
+            log.warning(
+                "A file did not go through %d times, others are sent meanwhile path=%s: %s It may be larger "
+                "than the server's WATTLE_MAX_ARTIFACT_MIB, or take longer than a proxy waits.",
+                *(_SAID_AFTER, waiting.data, error),
+            )
+        if self._failed_in_a_row >= _MOST_IN_A_ROW:
+            raise error
 
     def _send_histograms(self, chunks: list[Chunk], seq: int) -> int:
         histograms = list(unpack_texts(chunk.data for chunk in chunks))
@@ -228,6 +221,16 @@ class Uploader:
         if what not in self._said:
             self._said.add(what)
             log.warning("%s", what)
+
+
+def _is_about_one(error: ServerAway) -> bool:
+    """Whether the server, or a proxy before it, may have failed over this very request.
+
+    Such are no answer, or none of Wattle's, and a proxy that gave up waiting; a busy server speaks of all.
+    """
+    if error.status is None:
+        return error.__cause__ is not None
+    return error.status == _TOO_LARGE or (error.status >= _FAILED and error.status != _BUSY)
 
 
 def _hash(path: Path, give_up: Callable[[], bool]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
@@ -19,6 +20,7 @@ from schema import (
     RunModelsReply,
 )
 from schema.artifacts import Graph
+from views.histograms import merge
 from views.source import api
 
 _PAGE: Final = 200
@@ -72,11 +74,32 @@ def list_histograms(iid: str) -> Mapping[str, int]:
     return api().list_histograms(iid).counts or {}
 
 
-# Some hundred steps are much to read: only when there is another one.
-@st.cache_resource(ttl=60, max_entries=64, show_spinner=False)
-def read_histogram(iid: str, name: str, count: int) -> HistogramSeries | None:  # noqa: ARG001 - count is a key of the cache
-    """Return one histogram of every step, asked for once per ``count``."""
-    return (api().read_histograms(iid, [name]).histograms or {}).get(name)
+class _HistogramShelf:
+    """What is known of a histogram; of many sessions at once."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.count = 0
+        self.series: HistogramSeries | None = None
+
+
+@st.cache_resource(ttl=_KEPT_S, max_entries=64, show_spinner=False)
+def _histogram_shelf(iid: str, name: str) -> _HistogramShelf:  # noqa: ARG001 - keys of the cache
+    return _HistogramShelf()
+
+
+def read_histogram(iid: str, name: str, count: int) -> HistogramSeries | None:
+    """Return one histogram of every step; only what came since is asked for. count: how many came."""
+    shelf = _histogram_shelf(iid, name)
+    with shelf.lock:
+        # Fewer than before: it is not the run that it was.
+        known = shelf.series if shelf.count <= count else None
+        if known is None or shelf.count < count:
+            after = max(known.numbers, default=0) if known else 0
+            news = (api().read_histograms(iid, [name], after=after).histograms or {}).get(name)
+            shelf.series = merge(known, news) if known and news else news
+            shelf.count = count
+        return shelf.series
 
 
 @st.cache_data(ttl=_YOUNG_S, max_entries=64, show_spinner=False)
@@ -113,9 +136,15 @@ def list_versions(name: str | None = None) -> Versions:
     return Versions(tuple(found), page.next_cursor is not None)
 
 
+@st.cache_data(ttl=_YOUNG_S, max_entries=64, show_spinner=False)
+def next_version(name: str) -> int | None:
+    """Return the number of the next version of a model; None where the API is too old to tell."""
+    return api().list_versions(name=name).next_version
+
+
 def forget() -> None:
     """Ask the API anew for what somebody here has just changed."""
-    for kept in (list_files, list_run_models, get_lineage, list_versions):
+    for kept in (list_files, list_run_models, get_lineage, list_versions, next_version):
         kept.clear()
 
 

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from schema import HistogramSeries
+
 BINS = 72
 # What lies beyond on either side, of every step, is not worth making all the rest narrow.
 _TAIL = 0.0005
@@ -48,6 +50,30 @@ def on_one_scale(
     grid = np.linspace(low, high, bins + 1)
     rows = [np.full(bins, np.nan) if step is None else np.diff(np.interp(grid, *step)) for step in steps]
     return Shares(scale * grid, np.array(rows))
+
+
+def merge(known: HistogramSeries, news: HistogramSeries) -> HistogramSeries:
+    """Add what came since to a series, and leave out what the server keeps no more."""
+    newest = max([*news.numbers, *known.numbers], default=0)
+    rows = [
+        row
+        for series in (known, news)
+        for row in zip(
+            series.steps, series.numbers, series.times, series.edges, series.counts, series.nonfinite,
+            strict=True,
+        )
+        if row[1] == newest or (row[1] - 1) % news.stride == 0
+    ]  # fmt: skip
+    rows.sort(key=lambda row: row[:2])
+    return HistogramSeries(
+        steps=[row[0] for row in rows],
+        numbers=[row[1] for row in rows],
+        times=[row[2] for row in rows],
+        edges=[row[3] for row in rows],
+        counts=[row[4] for row in rows],
+        nonfinite=[row[5] for row in rows],
+        stride=news.stride,
+    )
 
 
 def choose_rows(count: int, most: int) -> list[int]:

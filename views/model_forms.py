@@ -48,11 +48,8 @@ def register_button(run_id: str, artifact: str, version: int | None) -> None:
             help="Letters, digits and . _ - only.",
             key=f"{key}:name",
         )
-        if versions and name in names:
-            newest = max(known.version for known in versions.models if known.name == name)
-            st.caption(f"It becomes version {newest + 1} of {fmt.plain(name)}, a candidate.")
-        elif name:
-            st.caption(f"It becomes version 1 of {fmt.plain(name)}, a candidate.")
+        if name:
+            st.caption(f"It becomes {_next_words(name.strip())} of {fmt.plain(name)}, a candidate.")
         st.button(
             "Register it",
             type="primary",
@@ -124,6 +121,12 @@ def delete_button(version: ModelVersion) -> None:
             args=(key, version),
         )
         _refusal(key)
+
+
+def _next_words(name: str) -> str:
+    # Asked for, not counted: the number of a version that was deleted is not given again.
+    asked = source.fetch("next_version", lambda: artifact_source.next_version(name[:100]), of=name)
+    return f"version {asked.value}" if asked.value else "the next version"
 
 
 def _register(key: str, run_id: str, artifact: str, version: int | None) -> None:

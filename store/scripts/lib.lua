@@ -529,10 +529,14 @@ local function take_number(run_id, session, number)
 end
 
 -- The error to answer with where a run is not over for good, or nil: one that was ended for its silence may go on.
-local function refuse_going_on(run_id)
-  local status, is_silent = unpack(redis.call("HMGET", key("run", run_id), "status", "is_silent"))
+-- longest_s: so long a silence is for good.
+local function refuse_going_on(run_id, longest_s)
+  local status, is_silent, heard_at = unpack(redis.call("HMGET", key("run", run_id), "status", "is_silent", "heard_at"))
   if not status then
     return redis.error_reply("NOTFOUND There is no run " .. run_id .. ". The list of runs shows those that exist.")
+  end
+  if is_silent and heard_at and now() - heard_at > tonumber(longest_s) then
+    is_silent = nil
   end
   if is_silent or (status ~= "done" and status ~= "failed" and status ~= "cancelled") then
     return conflict(run_id, is_silent and "only silent" or status, "it may still need its files.")

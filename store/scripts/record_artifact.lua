@@ -20,6 +20,11 @@ if tonumber(redis.call("ZSCORE", KEYS[4], file) or -1) < 0 then
   return redis.error_reply("CONFLICT The upload took so long that its file was taken for a leftover. Send it again.")
 end
 local version = redis.call("HINCRBY", KEYS[3], "version:" .. name, 1)
+if version == 1 then
+  -- It may have had versions before, of which only the highest number of any name is known.
+  version = 1 + tonumber(redis.call("HGET", KEYS[3], "forgotten") or 0)
+  redis.call("HSET", KEYS[3], "version:" .. name, string.format("%d", version))
+end
 local place = name .. ":" .. string.format("%d", version)
 local record = '{"created_at":' .. now() .. "," .. string.sub(ARGV[8], 2)
 redis.call("HSET", KEYS[2], place, record)

@@ -27,6 +27,7 @@ class Users:
         self.db, self.raw, self.random = db, raw, Random(seed)  # noqa: S311 - steps of a test
         self.runs = [self._begin() for _ in range(3)]
         self.files: set[str] = set()
+        self.given: set[tuple[str, str, int]] = set()
         self.count = 0
 
     def _begin(self) -> str:
@@ -52,9 +53,13 @@ class Users:
             return  # killed
         new = NewFile(file, size_bytes, f"{size_bytes:064x}", "a/b")
         try:
-            is_kept = self.db.artifacts.record(
+            recorded = self.db.artifacts.record(
                 run_id, name, ArtifactQuery(kind="model"), new, most_bytes=MOST_BYTES
-            ).is_new
+            )
+            if is_kept := recorded.is_new:
+                place = (run_id, name, recorded.artifact.version)
+                assert place not in self.given
+                self.given.add(place)
         except (Conflict, NotFound, TooLarge):
             is_kept = False
         if not is_kept:
@@ -131,8 +136,42 @@ class Users:
             assert live == ([] if stated is None else [int(str(stated))])
 
 
+def test_names_without_versions_are_forgotten_and_no_number_is_given_twice(
+    db: RedisDB, raw: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("store.artifacts.MAX_FORGETTABLE", 5)
+    run_id = db.external.begin(ExperimentRequest(name="a")).run.run_id
+    facts = f"run:{run_id}:artifacts:facts"
+    given = {name: [record(db, run_id, name, step) for step in range(2)] for name in ("kept", "gone")}
+    for version in given["gone"]:
+        db.artifacts.delete(run_id, "gone", version)
+    for number in range(50):
+        db.artifacts.delete(run_id, f"n:{number}", record(db, run_id, f"n:{number}", 0))
+        assert sum(field.startswith("version:") for field in fields(raw, facts)) <= 2 + 5 + 6
+    assert "version:gone" not in fields(raw, facts)
+    assert record(db, run_id, "gone", 0) not in given["gone"]
+    assert record(db, run_id, "kept", 2) == 3
+    db.external.end(run_id, Status.DONE)
+    db.controls.delete(run_id)
+    assert not raw.exists(facts)
+
+
+def record(db: RedisDB, run_id: str, name: str, step: int) -> int:
+    file = f"{run_id}/artifacts/{name}/{step}"
+    db.artifacts.begin(run_id, file, 0, most_bytes=MOST_BYTES)
+    query, new = ArtifactQuery(kind="file", step=step), NewFile(file, 1, "0" * 64, "a/b")
+    return db.artifacts.record(run_id, name, query, new, most_bytes=MOST_BYTES).artifact.version
+
+
+def fields(raw: redis.Redis, key: str) -> list[str]:
+    return [str(field) for field in raw.hkeys(key)]
+
+
 @pytest.mark.parametrize("seed", range(4))
-def test_records_files_and_stages_agree_after_every_step(db: RedisDB, raw: redis.Redis, seed: int) -> None:
+def test_records_files_and_stages_agree_after_every_step(
+    db: RedisDB, raw: redis.Redis, seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("store.artifacts.MAX_FORGETTABLE", -4)  # each name as soon as it has no version
     users = Users(db, raw, seed)
     for _ in range(40):
         for _ in range(5):

@@ -6,6 +6,7 @@ import gzip
 import json
 from itertools import pairwise
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
@@ -15,7 +16,9 @@ from werkzeug.test import TestResponse
 
 from backend import create_app
 from redis_db import RedisDB
+from schema import HistogramSeries
 from settings import Settings
+from views.histograms import merge
 
 JSON = "application/json"
 
@@ -58,7 +61,7 @@ def test_histograms_come_back_by_step_and_each_batch_once(api: FlaskClient, iid:
     assert read(api, iid) == {
         "steps": [2, 7],
         "times": [102.5, 107.5], "edges": [[-1, 0.25, 2]] * 2, "counts": [[0, 2**53], [3, 4]],
-        "nonfinite": [5, 5],
+        "nonfinite": [5, 5], "numbers": [2, 1], "stride": 1,
     }  # fmt: skip
     assert api.get(f"/api/histograms/{iid}?name=w,x").status_code == 404
     packed = gzip.compress(json.dumps({"session": "s", "seq": 2, "histograms": [histogram(8)]}).encode())
@@ -81,6 +84,28 @@ def test_of_many_steps_300_at_most_are_kept_evenly_and_the_newest(
     assert 150 <= len(kept) <= 300
     gaps = {second - first for first, second in pairwise(kept[:-1])}
     assert len(gaps) == 1
+
+
+def test_who_asks_for_what_came_since_has_the_same_as_who_asks_for_all(api: FlaskClient, iid: str) -> None:
+    random = Random(0)  # noqa: S311 - steps of a test
+    known, after, read = None, 0, 0
+    for seq, size in enumerate([1, 1, 64, 64, 64, 64, 64, 1, 2, 64, 64, 64, 64, 64, 64, 3], start=1):
+        assert send(api, iid, seq, *(histogram(random.randrange(99)) for _ in range(size))).status_code == 200
+        whole = fetch(api, iid, 0)
+        news = fetch(api, iid, after)
+        known = news if known is None else merge(known, news)
+        assert known == whole
+        read, after = read + len(news.steps), max(whole.numbers)
+    assert (after, whole.stride, len(whole.steps)) == (712, 4, 179)
+    assert read < 712
+    assert fetch(api, iid, after).steps == fetch(api, iid, 10_000).steps == []
+    refused = api.get(f"/api/histograms/{iid}?name=w,v&after=1")
+    assert (refused.status_code, refused.get_json()["error"]["details"][0]["field"]) == (422, "after")
+
+
+def fetch(api: FlaskClient, iid: str, after: int) -> HistogramSeries:
+    reply = api.get(f"/api/histograms/{iid}?name=w&after={after}").get_json()
+    return HistogramSeries.model_validate(reply["histograms"]["w"])
 
 
 def test_a_run_has_histograms_of_500_names(api: FlaskClient, iid: str) -> None:

@@ -76,18 +76,21 @@ def test_a_checkpoint_becomes_a_version_of_a_model(open_page: Open, api_url: str
 
     file = next(found for found in app.selectbox if found.label == "File")
     assert file.options == ["weights.safetensors · v2 · step 20", "weights.safetensors · v1 · step 10"]
-    register(api_url, begin_with_model(api_url, db), "digits")
+    for _ in range(2):
+        register(api_url, begin_with_model(api_url, db), "digits")
+    db.models.delete("digits", 2)
     file.set_value("weights.safetensors:1").run()
     opened(app, f"register:{iid}:weights.safetensors:1")
     next(found for found in app.selectbox if found.label == "Model").set_value("digits").run()
-    assert "It becomes version 2 of digits, a candidate." in texts(app)
+    # No number is given twice, also not that of a deleted version.
+    assert "It becomes version 3 of digits, a candidate." in texts(app)
     button(app, "Register it").click().run()
     assert not app.exception
     kept = list(db.models.list(name="digits", limit=500).versions)
-    assert (kept[0].version, kept[0].run_id, kept[0].artifact.version) == (2, iid, 1)
+    assert (kept[0].version, kept[0].run_id, kept[0].artifact.version) == (3, iid, 1)
     assert app.session_state[f"register:{iid}:weights.safetensors:1"] is False
     assert "from weights.safetensors v1" in texts(app)
-    assert "digits has version 2, a candidate." in app.toast[0].value.replace("\\", "")
+    assert "digits has version 3, a candidate." in app.toast[0].value.replace("\\", "")
 
 
 def test_why_a_file_was_not_registered_stands_in_the_form(

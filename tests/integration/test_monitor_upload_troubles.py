@@ -33,18 +33,33 @@ def connection(server: MonitorServer) -> Iterator[Connection]:
     connection.close()
 
 
+class Clock:
+    """The time of a test, in seconds."""
+
+    def __init__(self) -> None:
+        self.now_s = 0.0
+
+    def __call__(self) -> float:
+        return self.now_s
+
+
 @pytest.fixture
-def begin(connection: Connection, tmp_path: Path) -> Callable[[], Sender]:
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def begin(connection: Connection, tmp_path: Path, clock: Clock) -> Callable[[], Sender]:
     def start() -> Sender:
         box = UploadBox(tmp_path, most_bytes=1 << 30)
         histograms = HistogramLog(tmp_path, most_bytes=1 << 30)
-        return box, Uploader("s", box, histograms, connection, run=lambda: RUN)
+        return box, Uploader("s", box, histograms, connection, run=lambda: RUN, clock=clock)
 
     return start
 
 
-def put(box: UploadBox, name: str) -> int:
-    upload = Upload(name, "checkpoint", "application/octet-stream", 1)
+def put(box: UploadBox, name: str, step: int = 1) -> int:
+    upload = Upload(name, "checkpoint", "application/octet-stream", step)
     return box.put(upload, 5, lambda stream: stream.write(b"12345"))
 
 
@@ -146,6 +161,63 @@ def test_a_file_that_the_server_fails_over_lets_the_others_by(
     send(sender)
     assert names(server) == ["one", "two"]
     assert not sender.is_done
+
+
+@pytest.mark.parametrize("status", [413, 502, 504])
+def test_a_file_that_a_proxy_fails_over_holds_up_its_own_versions_alone(
+    begin: Callable[[], Sender], server: MonitorServer, clock: Clock, status: int
+) -> None:
+    failed: list[str] = []
+
+    def refuse(path: str, _: Any) -> Refusal | None:
+        if "slow" not in path:
+            return None
+        failed.append(path)
+        return Refusal(status, "<html>nginx</html>", is_ours=False)
+
+    server.refuse = refuse
+    box, sender = begin()
+    first = put(box, "slow")
+    box.put_registration(Registration("digits", "slow", None, first))
+    for name in ("one", "slow", "two"):
+        put(box, name, step=2)
+    box.put_registration(Registration("digits", "one", None, first + 2))
+    send(sender)
+    assert names(server) == ["one", "two"]
+    assert (len(failed), server.models) == (1, [])
+    clock.now_s = 3
+    send(sender)
+    assert len(failed) == 2
+    server.refuse = lambda *_: None
+    send(sender)
+    assert names(server) == ["one", "two"]
+    clock.now_s = 10
+    send(sender)
+    assert sender.is_done
+    assert names(server) == ["one", "two", "slow", "slow"]
+    assert [file.query["step"] for file in server.only_run.files] == ["2", "2", "1", "2"]
+    assert [(model["artifact"], model["version"]) for model in server.models] == [("slow", 1), ("one", 1)]
+
+
+def test_where_a_proxy_fails_over_every_file_each_waits_for_the_next_try(
+    begin: Callable[[], Sender], server: MonitorServer
+) -> None:
+    failed: list[str] = []
+
+    def refuse(path: str, _: Any) -> Refusal | None:
+        if "artifacts" not in path:
+            return None
+        failed.append(path)
+        return Refusal(504, "late", is_ours=False)
+
+    server.refuse = refuse
+    box, sender = begin()
+    for number in range(20):
+        put(box, f"file{number}")
+    send(sender, 1)
+    assert len(failed) == 3
+    send(sender, 1)
+    assert len(failed) == 4
 
 
 def test_a_server_that_is_busy_gets_the_files_in_their_order(

@@ -78,6 +78,12 @@ def test_weights_of_a_script_s_run_become_a_candidate_that_can_be_downloaded(api
     assert (again.status_code, again.get_json()) == (200, made)
     assert register(api, iid, version=1).get_json()["version"] == 2
     assert register(api, iid, name="other").get_json()["version"] == 1
+    assert api.delete("/api/models/net/2", content_type=JSON).status_code == 204
+    assert [api.get(f"/api/models?name={name}").get_json()["next_version"] for name in ("net", "new")] == [
+        3,
+        1,
+    ]
+    assert api.get("/api/models").get_json()["next_version"] is None
 
 
 def test_the_saved_models_of_a_run_of_the_queue_can_be_registered(api: FlaskClient, done: str) -> None:

@@ -22,6 +22,7 @@ from redis_db import NewModel, RedisDB
 from schema import ModelArtifact, Status
 from settings import Settings
 from tests.integration.test_retention_routes import (
+    BYTES,
     api,
     apply,
     end,
@@ -34,6 +35,7 @@ from tests.integration.test_retention_routes import (
 from tests.programs import wait_until
 from tests.records import claim
 from tests.saved import save_models
+from tests.weights import safetensors
 from trainers.artifact_files import ArtifactFiles
 from trainers.saved_models import SavedModels
 
@@ -132,6 +134,27 @@ def test_weights_of_a_run_that_is_only_silent_stay(api: FlaskClient, db: RedisDB
         db.artifacts.delete(iid, "w", 1, is_run_over=True)
     end(api, iid)
     assert len(plan(api)["deletes"]) == 3
+
+
+def test_after_30_days_of_silence_weights_go_and_a_script_that_comes_back_goes_on(
+    api: FlaskClient, db: RedisDB, raw: redis.Redis
+) -> None:
+    iid = run_with_weights(api)
+    put(api, keep_last=1)
+    assert list(db.external.end_silent(-1)) == [iid]
+    for days, deletes in ((29.9, 0), (30.1, 2)):
+        raw.hset(f"run:{iid}", "heard_at", str(db.now().timestamp() - days * 86_400))
+        assert len(plan(api)["deletes"]) == deletes
+    found = plan(api)
+    assert found["deletes"][0]["why"] == "not among its last 1; its run was last heard of 30 days ago"
+    reply = apply(api, found["token"]).get_json()
+    assert (reply["deleted"], reply["left"]) == (2, [])
+    left = versions(api, iid)
+    assert db.external.reopen(iid).status == "running"
+    sent = api.post(f"/api/artifacts/{iid}/w?kind=checkpoint&step=9", data=safetensors(), content_type=BYTES)
+    assert sent.status_code == 201
+    assert [version for version in versions(api, iid) if version not in left] == [4]
+    assert plan(api)["deletes"] == []
 
 
 def test_weights_that_somebody_else_has_deleted_since_the_plan_are_told_and_the_others_go(

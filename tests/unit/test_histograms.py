@@ -6,7 +6,8 @@ import math
 import numpy as np
 import pytest
 
-from schema import HistogramSeries
+from schema import HistogramSeries, HistogramsReply
+from views import artifact_source
 from views.histograms import choose_rows, on_one_scale
 from views.media_charts import heat_map_figure, ridges_figure
 from views.run_histograms import nonfinite_text
@@ -78,6 +79,40 @@ def test_a_heat_map_has_a_column_for_each_step() -> None:
     assert trace.z.shape == (72, 2)
 
 
+class Server:
+    """The route of a histogram that has so many steps; asked: behind which number it was asked."""
+
+    def __init__(self) -> None:
+        self.came = 0
+        self.asked: list[int] = []
+
+    def read_histograms(self, _iid: str, names: list[str], *, after: int) -> HistogramsReply:
+        self.asked.append(after)
+        numbers = list(range(after + 1, self.came + 1))
+        count = len(numbers)
+        series = HistogramSeries(
+            steps=numbers,
+            times=[0.0] * count,
+            edges=[[0, 1]] * count,
+            counts=[[1]] * count,
+            nonfinite=[0] * count,
+            numbers=numbers,
+            stride=1,
+        )
+        return HistogramsReply(histograms={names[0]: series})
+
+
+def test_only_steps_that_are_new_are_fetched(monkeypatch: pytest.MonkeyPatch) -> None:
+    server = Server()
+    monkeypatch.setattr(artifact_source, "api", lambda: server)
+    # As the page is told: the last one is another run's under the same name.
+    for server.came in (3, 3, 4, 250, 2):
+        found = artifact_source.read_histogram("a" * 32, "weights", server.came)
+        assert found is not None
+        assert found.steps == list(range(1, server.came + 1))
+    assert server.asked == [0, 3, 4, 0]
+
+
 def test_values_that_are_no_numbers_are_said() -> None:
     def series(*nonfinite: int) -> HistogramSeries:
         count = len(nonfinite)
@@ -87,6 +122,8 @@ def test_values_that_are_no_numbers_are_said() -> None:
             edges=[[0, 1]] * count,
             counts=[[1]] * count,
             nonfinite=list(nonfinite),
+            numbers=list(range(1, count + 1)),
+            stride=1,
         )
 
     assert nonfinite_text({"a": series(0, 0)}) == ""
