@@ -35,6 +35,8 @@ from api.metrics import metrics
 from api.models import models
 from api.recommend import recommending
 from api.registry import registry
+from api.report import reports
+from api.reproducing import reproducing
 from api.retention import retention
 from api.runs import runs
 from api.state import State, attach, state_of
@@ -61,6 +63,8 @@ BLUEPRINTS = (
     bulk,
     leaderboard,
     recommending,
+    reproducing,
+    reports,
     carbon,
     models,
     registry,

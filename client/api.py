@@ -18,6 +18,7 @@ from client.histograms import HistogramCalls
 from client.leaderboard import LeaderboardCalls
 from client.logs import LogCalls
 from client.models import ModelCalls
+from client.reproduce import ReproduceCalls
 from client.retention import RetentionCalls
 from schema import (
     AccountReply,
@@ -63,6 +64,7 @@ class Client(
     LeaderboardCalls,
     LogCalls,
     ModelCalls,
+    ReproduceCalls,
     RetentionCalls,
     WordCalls,
 ):

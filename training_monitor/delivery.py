@@ -53,7 +53,7 @@ class Delivery:
     """The way of one session to the server; of one thread.
 
     on_request: told what the server asks of the run, such as "cancel". on_refusal: told why the server takes
-    nothing of this run any more. facts: asked once, before the run is begun, what else to say of where it runs.
+    nothing of this run any more. facts: asked once, before the run is made, what else to say of it.
     """
 
     def __init__(
