@@ -17,8 +17,9 @@ from flask.testing import FlaskClient
 
 from backend import create_app
 from cli.submit import main
+from client import Client
 from redis_db import RedisDB
-from schema import RunOptions, Status
+from schema import RunOptions, Scalar, Status
 from settings import Settings
 from tests.acted_run import HYPER_PARAMS
 from tests.integration import test_views
@@ -26,7 +27,7 @@ from tests.records import TORCH_WORKER, epoch
 
 api_url = test_views.api_url
 FOREIGN = "<script>alert('x')</script> | `a` $(touch /tmp/never) 'quoted' \"double\" 木"
-THEN = {
+THEN: dict[str, Scalar] = {
     "python": "3.11.7",
     "git_commit": "aaaaaaaaaaaa",
     "git_dirty": False,
@@ -84,7 +85,7 @@ def test_the_command_queues_a_run_of_the_same_values_whatever_they_hold(
 ) -> None:
     options = RunOptions(project="paper", tags=("it's $HOME",))
     finish(db, options=options)
-    with test_views.Client(api_url) as client:
+    with Client(api_url) as client:
         line = client.get_reproduction("r1").command
     assert line is not None
     python, _, module, *arguments = shlex.split(line)
