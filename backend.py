@@ -28,6 +28,7 @@ from api.docs import docs, finish_openapi
 from api.experiments import experiments
 from api.health import VERSION, health
 from api.histograms import histograms
+from api.home import home
 from api.leaderboard import leaderboard
 from api.live import live
 from api.live_stage import LiveStage
@@ -75,6 +76,7 @@ BLUEPRINTS = (
     trainers,
     workers,
     health,
+    home,
     live,
     docs,
 )
