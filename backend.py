@@ -28,6 +28,7 @@ from api.docs import docs, finish_openapi
 from api.experiments import experiments
 from api.health import VERSION, health
 from api.histograms import histograms
+from api.home import home
 from api.leaderboard import leaderboard
 from api.live import live
 from api.live_stage import LiveStage
@@ -35,6 +36,8 @@ from api.metrics import metrics
 from api.models import models
 from api.recommend import recommending
 from api.registry import registry
+from api.report import reports
+from api.reproducing import reproducing
 from api.retention import retention
 from api.runs import runs
 from api.state import State, attach, state_of
@@ -61,6 +64,8 @@ BLUEPRINTS = (
     bulk,
     leaderboard,
     recommending,
+    reproducing,
+    reports,
     carbon,
     models,
     registry,
@@ -71,6 +76,7 @@ BLUEPRINTS = (
     trainers,
     workers,
     health,
+    home,
     live,
     docs,
 )

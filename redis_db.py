@@ -31,6 +31,7 @@ from store.metrics import MetricLimits, Metrics, Span
 from store.models import Models, NewModel
 from store.power import Power
 from store.queue import Queue
+from store.recent import Recent
 from store.retention import Retention
 from store.runs import Runs
 from store.usage import Usage
@@ -62,6 +63,7 @@ class RedisDB:
         self.runs = Runs(self._connection, keys)
         self.external = External(self._connection, keys)
         self.finished = Finished(self._connection, keys)
+        self.recent = Recent(self._connection, keys)
         self.metrics = Metrics(self._connection, keys)
         self.models = Models(self._connection, keys)
         self.retention = Retention(self._connection, keys)

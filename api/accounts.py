@@ -41,28 +41,30 @@ MAX_PAST_RUNS = 300
 def get_account(iid: str) -> Response:
     """Answer what a run's energy and CO₂ come to, how sure they are, and while it runs what it will take."""
     run = get_known_run(iid)
-    epochs = db().runs.list_epochs(run.run_id)
+    return reply(account_of(run, db().runs.list_epochs(run.run_id)))
+
+
+def account_of(run: Run, epochs: Sequence[EpochResult]) -> AccountReply:
+    """Return what a run's energy and CO₂ come to."""
     above, above_reason = _above_idle(run)
     share, share_reason = _error(run, epochs)
-    return reply(
-        AccountReply(
-            iid=run.run_id,
-            energy_by_source=sum_by_source(epochs),
-            pue=_number(run, "pue"),
-            above_idle_kwh=above,
-            above_idle_reason=above_reason,
-            codecarbon_energy_kwh=_number(run, "codecarbon_energy_kwh"),
-            error_share=share,
-            error_reason=share_reason,
-            test_images=_test_images(run),
-            g_per_correct=g_per_correct_prediction(run.co2_g, run.best_accuracy, _test_images(run)),
-            accuracy_per_kwh=run.accuracy_per_kwh,
-            equivalents=show_equivalents(run.co2_g),
-            co2_source=source_of(run),
-            # Half a run against whole ones would mean nothing; and a page asks after every epoch.
-            baseline=compare(run, _past_runs()) if run.status.is_final and not run.is_external else None,
-            prediction=predict_running(run, epochs, db().now()) if run.status is Status.RUNNING else None,
-        )
+    return AccountReply(
+        iid=run.run_id,
+        energy_by_source=sum_by_source(epochs),
+        pue=_number(run, "pue"),
+        above_idle_kwh=above,
+        above_idle_reason=above_reason,
+        codecarbon_energy_kwh=_number(run, "codecarbon_energy_kwh"),
+        error_share=share,
+        error_reason=share_reason,
+        test_images=_test_images(run),
+        g_per_correct=g_per_correct_prediction(run.co2_g, run.best_accuracy, _test_images(run)),
+        accuracy_per_kwh=run.accuracy_per_kwh,
+        equivalents=show_equivalents(run.co2_g),
+        co2_source=source_of(run),
+        # Half a run against whole ones would mean nothing; and a page asks after every epoch.
+        baseline=compare(run, _past_runs()) if run.status.is_final and not run.is_external else None,
+        prediction=predict_running(run, epochs, db().now()) if run.status is Status.RUNNING else None,
     )
 
 

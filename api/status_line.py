@@ -33,7 +33,7 @@ def status_line(run: Run, *, workers: Sequence[Worker], ahead: Ahead | None) -> 
     """
     match run.status:
         case Status.WAITING:
-            return f"waiting: {_obstacle(run, workers) or _place(run, ahead)}{_planned(run)}"
+            return f"waiting: {obstacle(run, workers) or _place(run, ahead)}{_planned(run)}"
         case Status.DEFERRED:
             return _deferred(run)
         case Status.RUNNING:
@@ -50,7 +50,7 @@ def status_line(run: Run, *, workers: Sequence[Worker], ahead: Ahead | None) -> 
             return f"done: {how}{_because(run)}"
 
 
-def _obstacle(run: Run, workers: Sequence[Worker]) -> str | None:
+def obstacle(run: Run, workers: Sequence[Worker]) -> str | None:
     """Say why no worker will take a waiting run; None when one will."""
     options, queue = run.options, planned_queue(run.options, run.carbon)
     requires = None if options.requires is None else read_requires(options.requires)

@@ -19,6 +19,7 @@ from client.histograms import HistogramCalls
 from client.leaderboard import LeaderboardCalls
 from client.logs import LogCalls
 from client.models import ModelCalls
+from client.reproduce import ReproduceCalls
 from client.retention import RetentionCalls
 from schema import (
     AccountReply,
@@ -65,6 +66,7 @@ class Client(
     LeaderboardCalls,
     LogCalls,
     ModelCalls,
+    ReproduceCalls,
     RetentionCalls,
     WordCalls,
 ):

@@ -14,6 +14,7 @@ log = logging.getLogger(__name__)
 
 OLDEST_VERSION: Final = (6, 2)
 CHECK_EVERY_S: Final = 60.0
+_FULL_SHARE: Final = 0.85
 
 
 class Fitness:
@@ -66,9 +67,21 @@ def warnings_about(info: Mapping[str, Reply]) -> list[str]:
             f"Redis' maxmemory-policy is {policy}: when its memory is full it deletes runs. "
             "Set maxmemory-policy noeviction."
         )
+    most, used = _bytes(info, "maxmemory"), _bytes(info, "used_memory")
+    if most and used > _FULL_SHARE * most:
+        found.append(
+            f"Redis has used more than {_FULL_SHARE:.0%} of its maxmemory of {most / 2**20:,.0f} MiB: once "
+            "it is full nothing can be queued or recorded. Raise maxmemory, or delete old runs."
+        )
     if info.get("aof_enabled") == 0:
         found.append(
             "Redis' appendonly is no: a restart loses what came after its last snapshot, accepted runs among "
             "it. Set appendonly yes."
         )
     return found
+
+
+def _bytes(info: Mapping[str, Reply], name: str) -> int:
+    """Return a size that INFO tells; 0 where it does not."""
+    value = info.get(name)
+    return value if isinstance(value, int) else 0

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Mapping, Sequence
 from typing import Final
 
-from schema import Worker
+from schema import Scalar, Worker
 from store.connection import Connection
 from store.encoding import to_json, to_pairs, to_text, to_time
 from store.keys import Keys
@@ -19,6 +20,7 @@ KEPT_S: Final = 24 * 3600
 WorkerList = list[Worker]
 
 _JSON_FIELDS: Final = ("queues", "gpu")
+_FACTS: Final = "facts"
 _SET_BY_THE_STORE: Final = {"seen_at", "gone_at"}
 
 
@@ -30,13 +32,16 @@ class Workers:
         self._keys = keys
         self._unreadable: set[str] = set()
 
-    def beat(self, worker: Worker, *, ttl_s: float) -> bool:
+    def beat(self, worker: Worker, *, ttl_s: float, facts: Mapping[str, Scalar] | None = None) -> bool:
         """Say that a worker lives; it counts as gone when ``ttl_s`` passes without another beat.
 
-        ``seen_at`` is set by the clock of Redis. Returns True when somebody asked the worker to drain.
+        ``seen_at`` is set by the clock of Redis. ``facts`` are what it records of its runs' environment.
+        Returns True when somebody asked the worker to drain.
         """
         known = worker.model_dump(mode="json", exclude=_SET_BY_THE_STORE, exclude_none=True)
         known |= {name: to_json(known[name]) for name in _JSON_FIELDS if name in known}
+        if facts:
+            known[_FACTS] = to_json(dict(facts))
         fields = [to_text(str(cell)) for pair in known.items() for cell in pair]
         asked: int = self._connection.run(
             "beat", self._own_keys(worker.worker_id), [worker.worker_id, ttl_s, KEPT_S, *fields]
@@ -79,6 +84,13 @@ class Workers:
         ]
         readable = [worker for worker in workers if worker is not None]
         return sorted(readable, key=lambda worker: (worker.name, worker.worker_id))
+
+    def list_facts(self, worker_ids: Sequence[str]) -> list[Mapping[str, Scalar]]:
+        """Return what workers said of where they run, in their order; {} of one that said nothing."""
+        replies = self._connection.call_many(
+            [("HGET", self._keys.of("worker", worker_id), _FACTS) for worker_id in worker_ids]
+        )
+        return [json.loads(text) if text else {} for text in replies]
 
     def remove(self, worker_id: str) -> None:
         """Forget a worker that said good-bye."""

@@ -53,7 +53,7 @@ class Delivery:
     """The way of one session to the server; of one thread.
 
     on_request: told what the server asks of the run, such as "cancel". on_refusal: told why the server takes
-    nothing of this run any more.
+    nothing of this run any more. facts: asked once, before the run is made, what else to say of it.
     """
 
     def __init__(
@@ -63,10 +63,12 @@ class Delivery:
         *,
         on_request: Callable[[str], object] = str,
         on_refusal: Callable[[str], object] = str,
+        facts: Callable[[], Mapping[str, Any]] = dict,
     ) -> None:
         """Go on where the spool says the session is."""
         self._spool, self._connection = spool, connection
         self._on_request, self._on_refusal = on_request, on_refusal
+        self._facts: Callable[[], Mapping[str, Any]] | None = facts
         self.run_id = spool.run_id
         self.refusal: str | None = None
         """Why the server takes nothing of this run any more."""
@@ -92,6 +94,7 @@ class Delivery:
 
     def open(self) -> None:
         """Make the run, or resume it; once, however often it is tried. Raises what Connection raises."""
+        self._learn()
         head = self._spool.head
         try:
             body = {**head.experiment, "session": head.session}
@@ -104,6 +107,15 @@ class Delivery:
             raise
         self.run_id = str(run["iid"])
         self._spool.keep_run_id(self.run_id)
+
+    def _learn(self) -> None:
+        """Say more of the run before the first try to make it: the second has to say the same."""
+        facts, self._facts = self._facts, None
+        if facts is not None:
+            try:
+                self._spool.add_facts(facts())
+            except OSError as error:
+                log.warning("Packages and commit of the run are not noted: %s", error)
 
     def beat(self) -> None:
         """Say that the run lives, and hear what is asked of it. Raises what Connection raises."""

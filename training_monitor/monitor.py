@@ -19,6 +19,7 @@ from training_monitor.delivery import Delivery
 from training_monitor.ending import describe, to_status, what_ended_the_program
 from training_monitor.engine import Engine
 from training_monitor.errors import MonitorError
+from training_monitor.facts import Lookout, describe_environment
 from training_monitor.media_calls import MediaCalls, check_step
 from training_monitor.media_log import MediaLog
 from training_monitor.plain import to_json
@@ -29,7 +30,7 @@ from training_monitor.samples import SampleFeed
 from training_monitor.silence import Silence
 from training_monitor.spool import Spool, default_folder, most_bytes, open_spool
 from training_monitor.system import EVERY_S as SYSTEM_EVERY_S
-from training_monitor.system import SystemWatch, describe_environment
+from training_monitor.system import SystemWatch
 from training_monitor.texts import TextLog
 from training_monitor.wire import pack_text
 
@@ -127,7 +128,11 @@ class TrainingMonitor(MediaCalls):
         if spool is None:
             return
         delivery = Delivery(
-            spool, Connection(self.api_url), on_request=self._note_request, on_refusal=self._silence
+            spool,
+            Connection(self.api_url),
+            on_request=self._note_request,
+            on_refusal=self._silence,
+            facts=Lookout().facts,
         )
         if is_strict:
             try:

@@ -15,7 +15,7 @@ import platform
 import shutil
 import tempfile
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple
@@ -89,6 +89,15 @@ class Spool:
         path = self.folder / f"{_RUN_ID}.new"
         path.write_text(run_id)
         path.replace(self.folder / _RUN_ID)
+
+    def add_facts(self, facts: Mapping[str, Any]) -> None:
+        """Add to the environment with which the run is made; what is there already stays. Raises OSError."""
+        if not facts:
+            return
+        environment = {**facts, **self.head.experiment.get("environment", {})}
+        head = replace(self.head, experiment={**self.head.experiment, "environment": environment})
+        _write_head(self.folder, head)
+        self.head = head
 
     def drain(self, most_bytes: int) -> None:
         """Move what is in the windows to the journals; above ``most_bytes`` of files it is lost, and counted.
@@ -235,8 +244,7 @@ def create(root: Path, api_url: str, experiment: dict[str, Any]) -> Spool:
         place = str(path) if path else None
         head = Head(session, api_url, platform.node(), place, uuid.uuid4().hex, experiment)
         # By its name a session is found; the head comes last, whole, and under the lock.
-        (folder / f"{_HEAD}.new").write_text(json.dumps(asdict(head)))
-        (folder / f"{_HEAD}.new").replace(folder / _HEAD)
+        _write_head(folder, head)
         return Spool(folder, head, memory, lock, is_new=True)
     except BaseException:
         # Without a head nobody would ever find them.
@@ -335,6 +343,11 @@ def adopt(folder: Path, *, any_host: bool = False, memory: Path | None = None) -
         os.close(lock)
         raise
     return spool
+
+
+def _write_head(folder: Path, head: Head) -> None:
+    (folder / f"{_HEAD}.new").write_text(json.dumps(asdict(head)))
+    (folder / f"{_HEAD}.new").replace(folder / _HEAD)
 
 
 def _read_head(folder: Path) -> Head:

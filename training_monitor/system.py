@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import logging
 import os
-import platform
-import socket
-import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
-from typing import Any, Final
+from typing import Final
 
 import psutil
 
@@ -96,14 +93,3 @@ class SystemWatch:
                 self._take(meter.read(), round(time.monotonic() - started_s))
         except Exception as error:  # noqa: BLE001 the outer edge: a strange machine must not end a training
             log.warning("No more metrics of the system: %s", error)
-
-
-def describe_environment() -> dict[str, Any]:
-    """Return what a run says about where it runs."""
-    return {
-        "host": socket.gethostname(),
-        "platform": platform.platform(),
-        "python": platform.python_version(),
-        "cpus": os.cpu_count(),
-        "script": os.path.basename(sys.argv[0]) if sys.argv else "",  # noqa: PTH119 it may be no path at all
-    }

@@ -24,6 +24,7 @@ from views import (
     run_extras,
     run_failure,
     run_metrics,
+    run_reproduce,
     run_words,
     source,
     suggestions,
@@ -158,6 +159,7 @@ def _live(iid: str, *, was_live: bool) -> None:
     with page:
         parts.run_pill(run, pill or _head(run, shown.run, is_live=was_live))
         run_control.buttons(run)
+        run_reproduce.show(run)
         if is_other:
             # For another rhythm, which takes the whole page: its pill, meanwhile, is true already.
             st.rerun()

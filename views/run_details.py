@@ -167,9 +167,23 @@ def environment(run: RunReply) -> None:
             "added": f"{fmt.utc(run.time_added)} ({fmt.ago(run.time_added, now)})",
             "started": f"{fmt.utc(run.started_at)}",
             "ended": f"{fmt.utc(run.ended_at)}",
-            **{name.replace("_", " "): number_text(value) for name, value in run.environment.items()},
+            **{
+                name.replace("_", " "): number_text(value)
+                for name, value in run.environment.items()
+                if name != "packages"
+            },
         }
     )
+    _packages(str(run.environment.get("packages") or ""))
+
+
+def _packages(listed: str) -> None:
+    """Draw what the run was trained with, each package in a row."""
+    rows = [
+        dict(zip(("Package", "Version"), part.split("==", 1), strict=False)) for part in listed.split(", ")
+    ]
+    if listed:
+        st.dataframe(rows, hide_index=True, height="content", column_config={"Package": {"width": 220}})
 
 
 def _wishes(run: RunReply) -> dict[str, str]:

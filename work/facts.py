@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import platform
-import subprocess
 from importlib import metadata
 from pathlib import Path
 
 from schema import Scalar
+from training_monitor.surroundings import describe_surroundings
 
 _ROOT = Path(__file__).resolve().parent.parent
 
@@ -19,8 +19,8 @@ def collect_facts(*, energy_source: str) -> dict[str, Scalar]:
         "system": f"{platform.system()} {platform.machine()}",
         "python": platform.python_version(),
         "wattle": _version(),
-        "git_commit": _git_commit(),
         "energy_source": energy_source,
+        **describe_surroundings(_ROOT),
     }
 
 
@@ -29,17 +29,3 @@ def _version() -> str | None:
         return metadata.version("wattle")
     except metadata.PackageNotFoundError:
         return None
-
-
-def _git_commit() -> str | None:
-    """The checkout's commit, with ``+changes`` where files differ from it; None outside a checkout."""
-    try:
-        commit = _git("rev-parse", "--short=12", "HEAD")
-        return commit + ("+changes" if _git("status", "--porcelain") else "")
-    except (OSError, subprocess.SubprocessError):
-        return None
-
-
-def _git(*arguments: str) -> str:
-    command = ["git", "-C", str(_ROOT), *arguments]
-    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=5).stdout.strip()

@@ -8,7 +8,7 @@ import platform
 import signal
 import sys
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from functools import partial
@@ -20,7 +20,7 @@ from errors import InvalidInput, StoreUnavailable, TrainingFailed, WattleError
 from housekeeping import tick
 from redis_db import RedisDB
 from scheduling import InForce, Rounds, open_rounds, yearly_intensity
-from schema import GpuState, Worker
+from schema import GpuState, Scalar, Worker
 from settings import Settings, load_settings
 from trainers import validator
 from trainers.parent import die_with_parent
@@ -162,6 +162,7 @@ def _workplace(
     planning: Rounds,
     alerting: Alerting,
 ) -> Workplace:
+    facts = collect_facts(energy_source=worker.energy_source or "")
     return Workplace(
         db=db,
         settings=settings,
@@ -169,9 +170,9 @@ def _workplace(
         threads=threads,
         sampler=sampler,
         grid=grid,
-        facts=collect_facts(energy_source=worker.energy_source or ""),
+        facts=facts,
         stop=stop,
-        on_beat=_beat(db, worker, threads, settings, sampler, grid, planning, alerting),
+        on_beat=_beat(db, worker, facts, threads, settings, sampler, grid, planning, alerting),
     )
 
 
@@ -187,6 +188,7 @@ def _meter_options(settings: Settings, device: str) -> MeterOptions:
 def _beat(
     db: RedisDB,
     worker: Worker,
+    facts: Mapping[str, Scalar],
     threads: ThreadShare,
     settings: Settings,
     sampler: EnergyMonitor,
@@ -215,7 +217,7 @@ def _beat(
             "is_draining": is_draining,
             "intensity_source": grid.describe(now),
         }
-        is_draining = db.workers.beat(worker.model_copy(update=live), ttl_s=BEAT_TTL_S)
+        is_draining = db.workers.beat(worker.model_copy(update=live), ttl_s=BEAT_TTL_S, facts=facts)
         _keep_house(keep_house)
         grid.refresh(now)
         return is_draining
