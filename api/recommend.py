@@ -8,8 +8,7 @@ from flask import Response
 from api.body import reply
 from api.rerunning import params_of
 from api.runs import get_known_run
-from api.state import board
-from recommender import recommend
+from api.state import board, recommender
 from schema.recommend import Limits, RecommendReply
 
 recommending = APIBlueprint("recommend", __name__, tag="Recommender")
@@ -24,7 +23,7 @@ def get_recommendation(limits: Limits) -> Response:
     With ``target_accuracy`` it is the one of the fewest grams near it, without the most accurate one. Real
     runs and simulated ones are never compared.
     """
-    return reply(_with_hyper_params(recommend(board().refresh(), limits)))
+    return reply(_with_hyper_params(recommender().recommend(board().refresh(), limits)))
 
 
 def _with_hyper_params(found: RecommendReply) -> RecommendReply:
