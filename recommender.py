@@ -84,6 +84,18 @@ class Recommender:
                 _keep(kept.scopes, search.scope, search.configurations, _MOST_SCOPES)
         return found
 
+    def find_configurations(self, table: Table, limits: Limits) -> tuple[RecommendReply, Configurations]:
+        """Return what there is of a dataset and a device; without a device, of that of most runs."""
+        found = self.recommend(table, limits)
+        if limits.device is None and found.devices:
+            limits = limits.model_copy(
+                update={"dataset": found.dataset or "", "device": found.devices[0].value or ""}
+            )
+            found = self.recommend(table, limits)
+        scope = (found.simulated, found.dataset, limits.device)
+        known = self._of(table).scopes.get(scope)
+        return found, known or _Search(table, limits).configurations
+
     def _of(self, table: Table) -> _Kept:
         with self._changing:
             if self._kept.version != table.version:

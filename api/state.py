@@ -13,6 +13,7 @@ from recommender import Recommender
 from redis_db import RedisDB
 from scheduling import Intensities, Planner
 from settings import Settings
+from untried.suggester import Suggester
 
 _KEY = "wattle"
 
@@ -29,6 +30,7 @@ class State:
     alerting: Alerting
     board: Board
     recommender: Recommender
+    suggester: Suggester
 
 
 def attach(app: Flask, state: State) -> None:
@@ -80,3 +82,8 @@ def board() -> Board:
 def recommender() -> Recommender:
     """Return what answers questions about finished runs in the app that handles this request."""
     return state_of(current_app).recommender
+
+
+def suggester() -> Suggester:
+    """Return what says what to try next in the app that handles this request."""
+    return state_of(current_app).suggester
