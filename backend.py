@@ -48,10 +48,12 @@ from errors import InvalidInput
 from housekeeping import Housekeeper, Silence
 from leaderboard.board import Board
 from leaderboard.writer import ResultsWriter
+from recommender import Recommender
 from redis_db import RedisDB
 from scheduling import Planner, Rounds, open_intensities
 from settings import Settings, load_settings
 from trainers import validator
+from untried.suggester import Suggester
 
 CONFIG = Path(__file__).resolve().with_name("gunicorn.conf.py")
 BLUEPRINTS = (
@@ -105,7 +107,8 @@ def create_app(settings: Settings | None = None, db: RedisDB | None = None) -> A
     intensities = open_intensities(settings, store.intensities, store.cache)
     stage = LiveStage(store, most_viewers=settings.live_viewers, delay_s=settings.frame_delay_ms / 1000)
     planner, alerting = Planner(store, settings, intensities), Alerting(store, settings)
-    attach(app, State(settings, store, intensities, planner, stage, alerting, Board(store)))
+    advice = (Board(store), Recommender(), Suggester())
+    attach(app, State(settings, store, intensities, planner, stage, alerting, *advice))
     guard.install(app, settings)
     error_replies.install(app)
     # What gunicorn raises while a view reads on, where the sender's chunks are none.

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import threading
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Final
+from typing import Final, TypeAlias, TypeVar
 
 import numpy as np
 
@@ -34,7 +35,14 @@ from schema.recommend import (
     Relaxation,
 )
 
+K = TypeVar("K", bound=Hashable)
+V = TypeVar("V")
+Scope: TypeAlias = tuple[bool, str | None, str | None]
+
 _MOST_BEATEN: Final = 5
+# So many different questions about one table are remembered, and the configurations of so many scopes.
+_MOST_REPLIES: Final = 64
+_MOST_SCOPES: Final = 8
 _LISTED: Final = 200
 # Subtracting makes noise: 0.98 is within 0.01 of 0.97.
 _DECIMALS: Final = 12
@@ -43,6 +51,62 @@ _BUDGETS: Final[Mapping[Limit, str]] = {
     Limit.MAX_DURATION_S: "duration_s",
     Limit.MAX_ENERGY_KWH: "energy_kwh",
 }
+
+
+@dataclass
+class _Kept:
+    """What was worked out of one table."""
+
+    version: int = 0
+    replies: dict[Limits, RecommendReply] = field(default_factory=dict)
+    scopes: dict[Scope, Configurations] = field(default_factory=dict)
+
+
+class Recommender:
+    """Answers questions about the finished runs of one store; keeps what it found until they change.
+
+    Threads may share it. Two that ask the same at once may both work it out.
+    """
+
+    def __init__(self) -> None:
+        self._changing = threading.Lock()
+        self._kept = _Kept()
+
+    def recommend(self, table: Table, limits: Limits) -> RecommendReply:
+        """Return what ``recommend`` does."""
+        kept = self._of(table)
+        found = kept.replies.get(limits)
+        if found is None:
+            search = _Search(table, limits, kept.scopes)
+            found = search.reply()
+            with self._changing:
+                _keep(kept.replies, limits, found, _MOST_REPLIES)
+                _keep(kept.scopes, search.scope, search.configurations, _MOST_SCOPES)
+        return found
+
+    def find_configurations(self, table: Table, limits: Limits) -> tuple[RecommendReply, Configurations]:
+        """Return what there is of a dataset and a device; without a device, of that of most runs."""
+        found = self.recommend(table, limits)
+        if limits.device is None and found.devices:
+            limits = limits.model_copy(
+                update={"dataset": found.dataset or "", "device": found.devices[0].value or ""}
+            )
+            found = self.recommend(table, limits)
+        scope = (found.simulated, found.dataset, limits.device)
+        known = self._of(table).scopes.get(scope)
+        return found, known or _Search(table, limits).configurations
+
+    def _of(self, table: Table) -> _Kept:
+        with self._changing:
+            if self._kept.version != table.version:
+                self._kept = _Kept(table.version)
+            return self._kept
+
+
+def _keep(kept: dict[K, V], key: K, value: V, most: int) -> None:
+    if key not in kept and len(kept) >= most:
+        del kept[next(iter(kept))]
+    kept[key] = value
 
 
 def recommend(table: Table, limits: Limits) -> RecommendReply:
@@ -58,6 +122,8 @@ def recommend(table: Table, limits: Limits) -> RecommendReply:
 class _Search:
     table: Table
     limits: Limits
+    known: Mapping[Scope, Configurations] = field(default_factory=dict)
+    """Of this table."""
 
     def reply(self) -> RecommendReply:
         """Answer with what was found."""
@@ -74,8 +140,8 @@ class _Search:
             answer=self._answer(found) if len(found) else None,
             reason=self._reason(found),
             relaxations=tuple(relaxations),
-            configurations=len(self._all),
-            runs=len(self._all.places),
+            configurations=len(self.configurations),
+            runs=len(self.configurations.places),
             fitting=len(found),
             unknown=int(np.count_nonzero(~self._knows)),
             is_mixed=self._is_mixed(self._fitting if len(found) else self._knows),
@@ -111,9 +177,17 @@ class _Search:
     def _of_dataset(self) -> Places:
         return self._keep(self._of_kind, "dataset", self.dataset)
 
+    @property
+    def scope(self) -> Scope:
+        """What it is about."""
+        return self.simulated, self.dataset, self.limits.device
+
     @cached_property
-    def _all(self) -> Configurations:
-        # Dataset, device and whether they are simulated are the same for all runs of a configuration.
+    def configurations(self) -> Configurations:
+        """All that it is about. Dataset, device and what is simulated are the same for all runs of one."""
+        known = self.known.get(self.scope)
+        if known is not None:
+            return known
         found = self._of_dataset
         if self.limits.device is not None:
             found = self._keep(found, "device", self.limits.device or None)
@@ -135,12 +209,12 @@ class _Search:
     @cached_property
     def _distance(self) -> Floats:
         target = self.limits.target_accuracy or 0.0
-        distance: Floats = np.abs(self._all.medians["accuracy"] - target)
+        distance: Floats = np.abs(self.configurations.medians["accuracy"] - target)
         return np.asarray(np.round(distance, _DECIMALS), dtype=np.float64)
 
     def _values(self, limit: Limit) -> Floats:
         """Return what each configuration has of what a limit is about."""
-        return self._distance if limit is Limit.TOLERANCE else self._all.medians[_BUDGETS[limit]]
+        return self._distance if limit is Limit.TOLERANCE else self.configurations.medians[_BUDGETS[limit]]
 
     @cached_property
     def _knows(self) -> Mask:
@@ -148,9 +222,9 @@ class _Search:
         needed = {_BUDGETS[limit] for limit in self._asked if limit in _BUDGETS}
         if self.limits.goal is Goal.FEWEST_GRAMS:
             needed.add("co2_g")
-        knows = np.ones(len(self._all), dtype=bool)
+        knows = np.ones(len(self.configurations), dtype=bool)
         for name in needed:
-            knows &= ~np.isnan(self._all.medians[name])
+            knows &= ~np.isnan(self.configurations.medians[name])
         return knows
 
     def _within(self, asked: Mapping[Limit, float]) -> Mask:
@@ -167,18 +241,18 @@ class _Search:
     def _ordered(self, mask: Mask, goal: Goal | None = None) -> Places:
         """Return the numbers of configurations, the best first; unknown figures come last."""
         found = np.flatnonzero(mask)
-        figures = {name: column[found] for name, column in self._all.medians.items()}
+        figures = {name: column[found] for name, column in self.configurations.medians.items()}
         costs = [figures["co2_g"], figures["energy_kwh"], figures["duration_s"]]
         keys: list[Column] = [-figures["accuracy"], *costs]
         if (goal or self.limits.goal) is Goal.FEWEST_GRAMS:
             keys = [costs[0], self._distance[found], -figures["accuracy"], *costs[1:]]
-        keys += [-self._all.runs[found], self._all.typical[found]]
+        keys += [-self.configurations.runs[found], self.configurations.typical[found]]
         # What is sorted by first stands last.
         best_first: Places = found[np.lexsort(keys[::-1])]
         return best_first
 
     def _candidate(self, number: int) -> Candidate:
-        return Candidate.model_validate(self._all.describe(number))
+        return Candidate.model_validate(self.configurations.describe(number))
 
     def _answer(self, found: Places) -> Answer:
         best = self._candidate(int(found[0]))
@@ -193,7 +267,7 @@ class _Search:
             return None
         budgets = dict(self._asked)
         del budgets[Limit.TOLERANCE]
-        medians = self._all.medians
+        medians = self.configurations.medians
         mask = self._within(budgets) & ~self._fitting & (medians["accuracy"] > target)
         found = self._ordered(mask & (medians["co2_g"] <= medians["co2_g"][best]), Goal.HIGHEST_ACCURACY)
         return self._candidate(int(found[0])) if len(found) else None
@@ -246,11 +320,11 @@ class _Search:
         return Relaxation(changes=changes, candidate=best, reason=change_text(changes, best))
 
     def _is_mixed(self, mask: Mask) -> bool:
-        measured, otherwise = self._all.is_measured[mask], self._all.is_otherwise[mask]
+        measured, otherwise = self.configurations.is_measured[mask], self.configurations.is_otherwise[mask]
         return bool(measured.any() and otherwise.any())
 
     def _reason(self, found: Places) -> str:
-        total, known = len(self._all), int(np.count_nonzero(self._knows))
+        total, known = len(self.configurations), int(np.count_nonzero(self._knows))
         if not total:
             return nothing_there(self.dataset, self.limits.device, simulated=self.simulated)
         if not known:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from pydantic import JsonValue, ValidationError
 
 from api.planning import plan_once
@@ -39,7 +41,12 @@ def rerun(run: Run, changes: RerunRequest, *, idempotency_key: str | None) -> Ru
 
 def params_of(run: Run) -> dict[str, JsonValue]:
     """Return a run's hyper_params as they can be submitted again."""
-    return {name: value for name, value in run.hyper_params.items() if name != _LABEL}
+    return submittable(run.hyper_params)
+
+
+def submittable(hyper_params: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
+    """Return stored hyper_params without what a trainer adds itself and takes from nobody."""
+    return {name: value for name, value in hyper_params.items() if name != _LABEL}
 
 
 def _changed(options: RunOptions, changes: RerunRequest) -> RunOptions:

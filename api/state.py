@@ -9,16 +9,18 @@ from flask import Flask, current_app
 from alerts import Alerting
 from api.live_stage import LiveStage
 from leaderboard.board import Board
+from recommender import Recommender
 from redis_db import RedisDB
 from scheduling import Intensities, Planner
 from settings import Settings
+from untried.suggester import Suggester
 
 _KEY = "wattle"
 
 
 @dataclass(frozen=True)
 class State:
-    """The settings, the store, the planning, the alerts and the finished runs of one app."""
+    """The settings, the store, the planning, the alerts, and the finished runs with what they advise."""
 
     settings: Settings
     db: RedisDB
@@ -27,6 +29,8 @@ class State:
     live: LiveStage
     alerting: Alerting
     board: Board
+    recommender: Recommender
+    suggester: Suggester
 
 
 def attach(app: Flask, state: State) -> None:
@@ -73,3 +77,13 @@ def alerting() -> Alerting:
 def board() -> Board:
     """Return the finished runs as the app that handles this request knows them."""
     return state_of(current_app).board
+
+
+def recommender() -> Recommender:
+    """Return what answers questions about finished runs in the app that handles this request."""
+    return state_of(current_app).recommender
+
+
+def suggester() -> Suggester:
+    """Return what says what to try next in the app that handles this request."""
+    return state_of(current_app).suggester

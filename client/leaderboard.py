@@ -7,6 +7,7 @@ from typing import Literal
 
 from client.connection import Connection
 from schema.leaderboard import ImportReply, LeaderboardReply
+from schema.next_try import NextReply
 from schema.recommend import RecommendReply
 
 ExportFormat = Literal["csv", "parquet", "json"]
@@ -27,6 +28,10 @@ class LeaderboardCalls(Connection):
     def recommend(self, query: Mapping[str, str] | None = None) -> RecommendReply:
         """Return which configuration to use. ``query`` has the parameters of GET /api/recommend as texts."""
         return self._read(RecommendReply, self._send("GET", "/api/recommend", params=query))
+
+    def suggest_next(self, query: Mapping[str, str] | None = None) -> NextReply:
+        """Return what to try next. ``query`` has the parameters of GET /api/recommend/next as texts."""
+        return self._read(NextReply, self._send("GET", "/api/recommend/next", params=query))
 
     def import_results(self, text: str) -> ImportReply:
         """Add the runs of a leaderboard.csv, at most 2,000; the same file again changes nothing."""

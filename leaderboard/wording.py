@@ -97,7 +97,7 @@ def title_of(candidate: Candidate) -> str:
 
 
 def _figures(found: Candidate) -> str:
-    words = [f"{_percent(found.accuracy.median)}"]
+    words = [f"{percent_text(found.accuracy.median)}"]
     if found.co2_g is not None:
         words.append(_text(found.co2_g.median, _GRAMS))
     if found.energy_kwh is not None:
@@ -112,13 +112,13 @@ def _behind(found: Candidate) -> str:
     if found.runs == 1:
         return "One run stands behind it; how far another seed comes out differently is not known."
     low, high = found.accuracy.low, found.accuracy.high
-    return f"These are medians of {found.runs} runs, from {_percent(low)} to {_percent(high)}."
+    return f"These are medians of {found.runs} runs, from {percent_text(low)} to {percent_text(high)}."
 
 
 def _limits_text(target: float | None, asked: Mapping[Limit, float]) -> str:
     words = []
     if target is not None:
-        words.append(f"within {_points(asked[Limit.TOLERANCE])} of {_percent(target)}")
+        words.append(f"within {points_text(asked[Limit.TOLERANCE])} of {percent_text(target)}")
     budgets = [_limit_text(limit, most) for limit, most in asked.items() if limit in _UNITS]
     if budgets:
         words.append(f"at most {' and '.join(budgets)}")
@@ -126,14 +126,14 @@ def _limits_text(target: float | None, asked: Mapping[Limit, float]) -> str:
 
 
 def _limit_text(limit: Limit, value: float, *, is_up: bool = False) -> str:
-    return _points(value) if limit is Limit.TOLERANCE else _text(value, _UNITS[limit], is_up=is_up)
+    return points_text(value) if limit is Limit.TOLERANCE else _text(value, _UNITS[limit], is_up=is_up)
 
 
 def _accuracy_text(other: Spread, best: Spread) -> str:
     difference = other.median - best.median
     if not difference:
         return "as accurate"
-    text = f"{_points(abs(difference))} {'more' if difference > 0 else 'less'} accurate"
+    text = f"{points_text(abs(difference))} {'more' if difference > 0 else 'less'} accurate"
     is_spread = other.n > 1 or best.n > 1
     overlaps = other.low <= best.high and best.low <= other.high
     return f"{text} (within the spread over seeds)" if is_spread and overlaps else text
@@ -146,11 +146,18 @@ def _cost_text(other: float, best: float) -> str:
     return f"{text} ({(other - best) / best:+.0%})" if 0 < best <= 100 * abs(other - best) else text
 
 
-def _percent(accuracy: float) -> str:
+def grams_text(co2_g: float) -> str:
+    """Write a mass of CO₂."""
+    return _text(co2_g, _GRAMS)
+
+
+def percent_text(accuracy: float) -> str:
+    """Write an accuracy."""
     return f"{100 * accuracy:.2f} %"
 
 
-def _points(difference: float) -> str:
+def points_text(difference: float) -> str:
+    """Write a difference of accuracies."""
     text = _digits(100 * difference)
     return f"{text} {'point' if text == '1' else 'points'}"
 

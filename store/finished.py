@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
+from pydantic import JsonValue
 from pydantic_core import from_json, to_json
 
 from schema import DEFAULT_PROJECT, SortField, Status
@@ -13,7 +14,7 @@ from schema.leaderboard import Changes, FinishedRun, StatedResult
 from store.connection import Connection
 from store.external import encode_params
 from store.keys import Keys
-from store.paging import name_key
+from store.paging import keys_of_status, name_key
 
 # What is said of a run that may be done, was, or is from now on. The others are of runs that are not.
 CHANGING: Final = frozenset({"done", "deleted", "recomputed", "reopened", "amended", "imported"})
@@ -28,6 +29,9 @@ _FIELDS: Final = (
 _NETWORKS: Final = ("network", "model", "architecture", "arch")
 _MAX_CHARACTERS: Final = 250
 _LARGEST: Final = 2**53
+# Those that are in no ranking and yet were chosen by somebody.
+_BEGUN: Final = (Status.DEFERRED, Status.WAITING, Status.RUNNING, Status.PAUSED, Status.FAILED)
+_MOST_BEGUN: Final = 5_000
 _NAMELESS: Final = "imported"
 _REASON: Final = "imported from a file of results"
 
@@ -68,6 +72,31 @@ class Finished:
             for run_id, fields in zip(run_ids, stored, strict=True)
             if fields["status"] == Status.DONE and fields["best_accuracy"] is not None
         ]
+
+    def find_params(self, run_ids: Sequence[str]) -> list[dict[str, JsonValue] | None]:
+        """Return the hyper_params of each run, None where there is none of that id, in one round trip."""
+        replies = self._connection.call_many(
+            [("HGET", self._keys.of("run", run_id), "hyper_params") for run_id in run_ids]
+        )
+        return [None if stored is None else from_json(stored) for stored in replies]
+
+    def list_begun(self) -> list[dict[str, JsonValue]]:
+        """Return the hyper_params of runs that are queued, running, or failed: the newest of each kind."""
+        wanted = [key for status in _BEGUN for key in keys_of_status(self._keys, status)]
+        found = self._connection.call_many([("ZRANGE", key, 0, _MOST_BEGUN - 1, "REV") for key in wanted])
+        stored = self.find_params([run_id for run_ids in found for run_id in run_ids])
+        return [params for params in stored if params is not None]
+
+    def list_known(self, run_ids: Sequence[str]) -> set[str]:
+        """Return those of the ids that a run has."""
+        replies = self._connection.call_many([("EXISTS", self._keys.of("run", run_id)) for run_id in run_ids])
+        return {run_id for run_id, is_known in zip(run_ids, replies, strict=True) if is_known}
+
+    def configuration_of(
+        self, hyper_params: Mapping[str, JsonValue], *, device: str | None, simulated: bool
+    ) -> int:
+        """Return the ``configuration`` of finished runs of these hyper_params on that device."""
+        return _configuration(hyper_params, (device, simulated, None))
 
     def add(self, result: StatedResult) -> bool:
         """Add a run that ended elsewhere, as a file states it; False where there is a run of its id already.

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Final
 from urllib.parse import urlencode
 
 import streamlit as st
 
-from errors import ApiRefused
-from schema.leaderboard import Choice, CostField, LeaderboardReply, RankField
+from schema.leaderboard import CostField, LeaderboardReply, RankField
 from views import downloads, parts, source
 from views import format as fmt
+from views.choosing import ANY, UNNAMED, answer_of, choose_one, named, value_of
 from views.download_links import Offer
 from views.leaderboard_charts import COST_NAMES, front_figure
 from views.leaderboard_table import show_table
@@ -33,9 +33,7 @@ _SORTS: Final[Mapping[str, RankField]] = {
 _PERS: Final = {"every run": "all", "best of each network": "network"}
 _COSTS: Final = {name: cost for cost, name in COST_NAMES.items()}
 _FILTERS: Final = {"network": "networks", "device": "devices", "project": "projects"}
-_ANY: Final = "any"
 _MOST_TABS: Final = 5
-_UNNAMED: Final = "not named"
 _CURSORS = "leaderboard:cursors"
 _QUERY = "leaderboard:query"
 _FILES: Final = {"csv": "CSV", "parquet": "Parquet", "json": "JSON"}
@@ -50,17 +48,12 @@ def show() -> None:
     if st.session_state.get(_QUERY) != query:
         st.session_state[_QUERY] = query
         st.session_state[_CURSORS] = [""]
-    try:
-        found = _fetch(query)
-    except ApiRefused as error:
-        st.warning(fmt.plain_lines(str(error)), icon=":material/block:")
-        st.button("Show the whole leaderboard", on_click=_forget_filters)
+    answer = answer_of(
+        lambda: _fetch(query), otherwise="Show the whole leaderboard", on_otherwise=_forget_filters
+    )
+    if answer is None:
         return
-    parts.silence_banner(found.problem)
-    if found.value is None:
-        st.button("Try again", icon=":material/refresh:")
-        return
-    reply = found.value
+    found, reply = answer
     if not reply.datasets and not _is_filtered(query):
         _empty(reply)
         return
@@ -83,13 +76,12 @@ def _wanted() -> Query:
     query = {"limit": str(PAGE_SIZE), "sort": _SORTS[_asked("sort", "accuracy per kWh", _SORTS)].value}
     query["per"] = _PERS[_asked("per", "every run", _PERS)]
     for name in ("dataset", *_FILTERS):
-        value = _value(name)
-        if value not in (None, "", _ANY):
-            query[name] = "" if value == _UNNAMED else str(value)
-    if tag := str(_value("tag") or "").strip():
+        if (chosen := named(value_of(name))) is not None:
+            query[name] = chosen
+    if tag := str(value_of("tag") or "").strip():
         query["tag"] = tag
     try:
-        least = _value("least")
+        least = value_of("least")
         if least not in (None, ""):
             query["min_accuracy"] = repr(min(1.0, max(0.0, round(float(str(least)) / 100, 9))))
     except ValueError:
@@ -99,12 +91,8 @@ def _wanted() -> Query:
     return query
 
 
-def _value(name: str) -> object:
-    return st.session_state.get(name, st.query_params.get(name))
-
-
 def _asked(name: str, otherwise: str, known: Mapping[str, object]) -> str:
-    value = str(_value(name) or otherwise)
+    value = str(value_of(name) or otherwise)
     return value if value in known else otherwise
 
 
@@ -130,7 +118,14 @@ def _head(reply: LeaderboardReply) -> str:
 def _choose(reply: LeaderboardReply) -> None:
     """Draw the choices; each is in the URL. They show what was ranked, and the next drawing has the rest."""
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        _choose_one("dataset", "Dataset", reply.datasets, reply.dataset or _UNNAMED)
+        choose_one(
+            "dataset",
+            "Dataset",
+            reply.datasets,
+            reply.dataset or UNNAMED,
+            most_tabs=_MOST_TABS,
+            width=200,
+        )
         st.number_input(
             "Least accuracy %",
             min_value=0.0,
@@ -151,10 +146,9 @@ def _choose(reply: LeaderboardReply) -> None:
         st.selectbox("Sort by", list(_SORTS), key="sort", bind="query-params", width=170)
         with st.popover("More filters", icon=":material/filter_list:", width="content"):
             for name, choices in _FILTERS.items():
-                wanted = _value(name)
-                _choose_one(
-                    name, name.capitalize(), getattr(reply, choices), str(wanted or _ANY), has_any=True
-                )
+                wanted = str(value_of(name) or ANY)
+                choices_of = getattr(reply, choices)
+                choose_one(name, name.capitalize(), choices_of, wanted, has_any=True, width="stretch")
             st.text_input("Tag", key="tag", bind="query-params")
         st.session_state["leaderboard:simulated"] = reply.include_simulated
         st.toggle(
@@ -164,24 +158,6 @@ def _choose(reply: LeaderboardReply) -> None:
             help="Runs that were never trained: their figures are made up. They come after all real ones, "
             "and are shown by themselves only while there is no real one.",
         )
-
-
-def _choose_one(
-    name: str, label: str, choices: Sequence[Choice], chosen: str, *, has_any: bool = False
-) -> None:
-    values = [choice.value or _UNNAMED for choice in choices]
-    options = list(dict.fromkeys([*([_ANY] if has_any else []), *values, chosen]))
-    if not has_any and len(options) <= _MOST_TABS:
-        st.segmented_control(label, options, default=chosen, required=True, key=name, bind="query-params")
-        return
-    st.selectbox(
-        label,
-        options,
-        index=options.index(chosen),
-        key=name,
-        bind="query-params",
-        width="stretch" if has_any else 200,
-    )
 
 
 def _note_simulated() -> None:

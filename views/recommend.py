@@ -7,16 +7,13 @@ from typing import Final, NamedTuple
 
 import streamlit as st
 
-from errors import ApiRefused
-from schema.leaderboard import Choice
 from schema.recommend import Change, Limit, RecommendReply, Relaxation
 from views import format as fmt
 from views import parts, source
+from views.choosing import ANY, UNNAMED, answer_of, choose_one, named, value_of
 from views.recommend_card import joined, show_answer, show_others
+from views.recommend_next import show_next
 from views.source import Snapshot
-
-_ANY: Final = "any"
-_UNNAMED: Final = "not named"
 
 Query = dict[str, str]
 
@@ -54,23 +51,18 @@ def show() -> None:
     """Show the page."""
     st.title("Recommend")
     st.caption("What to train: the best of the finished configurations that keeps to your limits.")
-    try:
-        found = _fetch(_wanted())
-    except ApiRefused as error:
-        st.warning(fmt.plain_lines(str(error)), icon=":material/block:")
-        st.button("Forget all limits", on_click=_forget)
+    query = _wanted()
+    answer = answer_of(lambda: _fetch(query), otherwise="Forget all limits", on_otherwise=_forget)
+    if answer is None:
         return
-    parts.silence_banner(found.problem)
-    if found.value is None:
-        st.button("Try again", icon=":material/refresh:")
-        return
-    reply = found.value
+    found, reply = answer
     if not reply.datasets and not reply.has_real and not reply.simulated:
         _empty()
         return
     _choose(reply)
     with parts.grey_area(found):
         _show_reply(reply)
+    show_next(reply, query)
 
 
 def _wanted() -> Query:
@@ -84,21 +76,16 @@ def _wanted() -> Query:
         if value is not None and (limit is not Limit.TOLERANCE or target is not None):
             query[limit.value] = value
     for name in ("dataset", "device"):
-        chosen = _value(name)
-        if chosen not in (None, "", _ANY):
-            query[name] = "" if chosen == _UNNAMED else str(chosen)
+        if (chosen := named(value_of(name))) is not None:
+            query[name] = chosen
     if st.query_params.get("simulated") in ("yes", "no"):
         query["simulated"] = "true" if st.query_params["simulated"] == "yes" else "false"
     return query
 
 
-def _value(name: str) -> object:
-    return st.session_state.get(name, st.query_params.get(name))
-
-
 def _number(field: _Field) -> str | None:
     """Return a limit as the API takes it; None where it is empty, or no number."""
-    value = _value(field.key)
+    value = value_of(field.key)
     if value in (None, ""):
         return None
     try:
@@ -117,8 +104,8 @@ def _fetch(query: Query) -> Snapshot[RecommendReply]:
 def _choose(reply: RecommendReply) -> None:
     """Draw the limits; each is in the URL."""
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        _choose_one("dataset", "Dataset", reply.datasets, reply.dataset or _UNNAMED)
-        _choose_one("device", "Device", reply.devices, str(_value("device") or _ANY), has_any=True)
+        choose_one("dataset", "Dataset", reply.datasets, reply.dataset or UNNAMED)
+        choose_one("device", "Device", reply.devices, str(value_of("device") or ANY), has_any=True)
         for field in (_TARGET, *_LIMITS.values()):
             _limit_input(field, is_off=field.key == "within" and reply.target_accuracy is None)
         st.session_state["recommend:simulated"] = reply.simulated
@@ -145,14 +132,6 @@ def _limit_input(field: _Field, *, is_off: bool) -> None:
         help=field.help,
         disabled=is_off,
     )
-
-
-def _choose_one(
-    name: str, label: str, choices: Sequence[Choice], chosen: str, *, has_any: bool = False
-) -> None:
-    values = [choice.value or _UNNAMED for choice in choices]
-    options = list(dict.fromkeys([*([_ANY] if has_any else []), *values, chosen]))
-    st.selectbox(label, options, index=options.index(chosen), key=name, bind="query-params", width=180)
 
 
 def _note_simulated() -> None:

@@ -9,20 +9,18 @@ from dataclasses import replace
 import streamlit as st
 
 from errors import ApiError, ApiRefused
-from schema import HealthReply, RunOptions, RunReply, TrainerReply
+from schema import HealthReply, RunOptions, TrainerReply
 from views import format as fmt
 from views import parts, source, submit_options
 from views.draft import Draft, errors_by_field, show_form, show_prediction, value_rows
 from views.form import form_fields, number_text
-from views.look import run_name
+from views.given import Given, find_given, forget_given
 from views.rerun import filled_in
 
 _ERRORS = "submit:errors"
 _ACCEPTED = "submit:accepted"
 _DRAFT_KEY = "submit:idempotency_key"
 _DEMO = "submit:demo"
-# In the URL: the run whose values the form starts with.
-_FROM = "from"
 
 
 def show() -> None:
@@ -36,10 +34,10 @@ def show() -> None:
         st.button("Try again", icon=":material/refresh:")
         return
     _accepted_note()
-    model = _find_model()
-    trainer = _choose_trainer(trainers.value.trainers, health.value, model)
-    _model_note(model, trainer)
-    draft = _form(trainer, model)
+    given = find_given(trainers.value.trainers)
+    trainer = _choose_trainer(trainers.value.trainers, health.value, given)
+    _given_note(given, trainer)
+    draft = _form(trainer, given)
     if draft is not None:
         st.session_state[_ERRORS] = {}
         st.session_state[_DRAFT_KEY] = uuid.uuid4().hex
@@ -67,43 +65,26 @@ def _accepted_note() -> None:
             st.caption(fmt.plain(reason))
 
 
-def _find_model() -> RunReply | None:
-    """Return the run of the URL that the form starts from; None where there is none, with the reason."""
-    iid = st.query_params.get(_FROM)
-    if not iid:
-        return None
-    try:
-        found = source.fetch("submit-from", lambda: source.get_run(iid), of=iid)
-    except ApiRefused as error:
-        st.warning(fmt.plain_lines(str(error)), icon=":material/block:")
-        return None
-    return found.value
-
-
-def _model_note(model: RunReply | None, trainer: TrainerReply) -> None:
+def _given_note(given: Given | None, trainer: TrainerReply) -> None:
     """Say whose values stand in the form, and let the reader start from the defaults instead."""
-    if model is None:
+    if given is None:
         return
     with st.container(horizontal=True, vertical_alignment="center"):
-        if model.hyper_params.get("trainer") == trainer.name:
-            words = f"Filled in with the hyperparameters of **{fmt.plain(run_name(model))}**."
+        if given.hyper_params.get("trainer") == trainer.name:
+            words = f"Filled in with the hyperparameters of {given.owner}."
         else:
-            words = f"{fmt.plain(run_name(model))} was trained otherwise: these are the defaults."
+            words = f"{given.owner} was trained otherwise: these are the defaults."
         st.caption(words, width="content")
-        st.button("Start from the defaults", icon=":material/restart_alt:", on_click=_forget_model)
-
-
-def _forget_model() -> None:
-    st.query_params.pop(_FROM, None)
+        st.button("Start from the defaults", icon=":material/restart_alt:", on_click=forget_given)
 
 
 def _choose_trainer(
-    trainers: Sequence[TrainerReply], health: HealthReply | None, model: RunReply | None
+    trainers: Sequence[TrainerReply], health: HealthReply | None, given: Given | None
 ) -> TrainerReply:
     """Let the reader choose a trainer; a single one is not a question, and simulating is a switch."""
     simulator = next((trainer for trainer in trainers if trainer.simulated), None)
     trainers = [trainer for trainer in trainers if trainer is not simulator] or trainers
-    if simulator and _is_demo(health, model):
+    if simulator and _is_demo(health, given):
         with st.container(horizontal=True, vertical_alignment="center"):
             parts.simulated_pill()
             st.caption(fmt.plain(simulator.summary))
@@ -112,30 +93,30 @@ def _choose_trainer(
     if len(trainers) > 1:
         names = [trainer.name for trainer in trainers]
         titles = {trainer.name: trainer.title for trainer in trainers}
-        wanted = model.hyper_params.get("trainer") if model else None
+        wanted = given.hyper_params.get("trainer") if given else None
         name = st.selectbox(
             "Trainer",
             names,
             index=names.index(str(wanted)) if wanted in names else 0,
             format_func=lambda name: titles[name],
-            key=_key("trainer", model),
+            key=_key("trainer", given),
         )
         chosen = trainers[names.index(name)]
     st.caption(fmt.plain(chosen.summary))
     return chosen
 
 
-def _key(name: str, model: RunReply | None) -> str:
-    """Return the key of a widget: what starts from another run is another widget."""
-    return f"submit:{name}" if model is None else f"submit:{model.run_id}:{name}"
+def _key(name: str, given: Given | None) -> str:
+    """Return the key of a widget: what starts with other values is another widget."""
+    return f"submit:{name}" if given is None else f"submit:{given.token}:{name}"
 
 
-def _is_demo(health: HealthReply | None, model: RunReply | None) -> bool:
-    """Draw the switch *Demo mode*; it starts as the run that is the model, else off if a worker can train."""
+def _is_demo(health: HealthReply | None, given: Given | None) -> bool:
+    """Draw the switch *Demo mode*; it starts as what was given, else off if a worker can train."""
     return st.toggle(
         "Demo mode",
-        value=lacks_torch(health) if model is None else model.simulated,
-        key=_DEMO if model is None else _key("demo", model),
+        value=lacks_torch(health) if given is None else given.simulated,
+        key=_DEMO if given is None else _key("demo", given),
         help="Simulates the run in seconds: nothing is trained, every figure is made up and labelled so.",
     )
 
@@ -145,14 +126,14 @@ def lacks_torch(health: HealthReply | None) -> bool:
     return health is not None and health.status == "ok" and not any(worker.torch for worker in health.workers)
 
 
-def _form(trainer: TrainerReply, model: RunReply | None) -> Draft | None:
+def _form(trainer: TrainerReply, given: Given | None) -> Draft | None:
     """Draw the form; return what is filled in once *Review* is pressed."""
     errors: dict[str, str] = st.session_state.get(_ERRORS, {})
     with st.form("submit", border=True):
         fields = form_fields(trainer.schema_)
-        is_filled = model is not None and model.hyper_params.get("trainer") == trainer.name
-        first = [filled_in(field, model.hyper_params) for field in fields] if model and is_filled else fields
-        prefix = "submit" if model is None else f"submit:{model.run_id}"
+        is_filled = given is not None and given.hyper_params.get("trainer") == trainer.name
+        first = [filled_in(field, given.hyper_params) for field in fields] if given and is_filled else fields
+        prefix = "submit" if given is None else f"submit:{given.token}"
         draft = show_form(trainer, first, prefix=prefix, errors=errors, options=RunOptions())
         if draft is not None:
             # What is reviewed as changed are the values that differ from the trainer's own defaults.

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from leaderboard.table import Table
 from leaderboard.wording import round_up
-from recommender import recommend
+from recommender import Recommender, recommend
 from schema.leaderboard import FinishedRun
 from schema.recommend import Goal, Limit, Limits, RecommendReply
 from tests.finished_runs import FEW, RUNS, finished
@@ -376,3 +376,23 @@ def test_the_device_is_kept_to() -> None:
 def test_a_tolerance_without_a_target_is_refused() -> None:
     with pytest.raises(ValidationError, match="needs a target_accuracy"):
         Limits(tolerance=0.1)
+
+
+# On a busy machine an example may take long.
+@settings(deadline=None, max_examples=30)
+@given(MANY, st.lists(LIMITS, min_size=1, max_size=4))
+def test_what_was_kept_is_the_answer_until_runs_change(runs: list[FinishedRun], asked: list[Limits]) -> None:
+    kept, table = Recommender(), Table.of(runs)
+    changed = table.changed([SMALL._replace(accuracy=1.0)], [run.run_id for run in runs[:1]])
+    for now in (table, changed):
+        for limits in [*asked, *asked]:
+            assert kept.recommend(now, limits) == recommend(now, limits)
+
+
+def test_no_run_and_one_run() -> None:
+    assert advise().answer is None
+    assert advise().reason == "No run has finished yet."
+    alone = advise(SMALL)
+    assert name_of(alone) == "small"
+    assert alone.answer is not None
+    assert not alone.answer.beats
