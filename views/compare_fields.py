@@ -24,7 +24,7 @@ Units = Callable[[Sequence[float]], fmt.Unit]
 
 @dataclass(frozen=True)
 class Field:
-    """A figure or a word of each run. values: as shown, in the unit of the title; a run without one is absent."""
+    """A figure or a word of each run; values are in the unit of the title, a run without one is absent."""
 
     name: str
     title: str
@@ -66,7 +66,7 @@ _RESULTS: Final[Mapping[str, tuple[str, Direction | None, Units]]] = {
 def list_fields(
     runs: Sequence[RunReply], metrics: Mapping[str, Mapping[str, MetricSummary]], names: Sequence[str]
 ) -> dict[str, Field]:
-    """Return the fields that any of the runs has, by name: results, then params that differ first, then metrics.
+    """Return the fields that any of the runs has, by name: results, params, those that differ first, metrics.
 
     metrics: by run and name; names: those of them that are wanted.
     """

@@ -69,7 +69,7 @@ def list_groupings(runs: Sequence[RunReply]) -> list[str]:
 
 
 def group_runs(runs: Sequence[RunReply], by: str) -> list[Group]:
-    """Return the groups of runs, in the order of their first ones. A run is in the group of each of its tags."""
+    """Return the groups in the order of their first runs; a run is in the group of each of its tags."""
     names = _configuration_names(runs) if by == SEEDS else {run.run_id: _names(run, by) for run in runs}
     found: dict[str, list[str]] = {}
     for run in runs:
