@@ -11,20 +11,17 @@ import streamlit as st
 
 from views import compared as of_runs
 from views import format as fmt
-from views import parts, source
+from views import parts
+from views.compare_choice import MOST, choose_runs
 from views.compare_curves import Drawn, show_curves
 from views.compare_files import write_curves, write_runs
 from views.compare_spreads import show_groups, show_parallel, show_scatter
-from views.compare_tables import list_params, list_rows, metrics_frame, params_frame, warnings_of
+from views.compare_tables import list_params, list_rows, metrics_frame, params_frame, total_rows, warnings_of
 from views.compared import Compared, choose_flag, choose_tab
 from views.copy_link import copy_link
-from views.look import run_name, short_id
 from views.runs_table import runs_frame
-from views.source import Listing
 
-FEWEST, MOST = 2, 20
-_CHOICE: Final = "compare:choice"
-_TAG: Final = "tag"
+FEWEST: Final = 2
 _LIVE_S: Final = 5
 _PINNED_PX: Final = 150
 _VIEWS: Final[Mapping[str, Callable[[Compared], Drawn | None]]] = {
@@ -40,8 +37,7 @@ def show() -> None:
     with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="bottom"):
         st.title("Compare", width="content")
         copy_link(key="compare:link")
-    _add_tagged()
-    wanted = _choose_runs()
+    wanted = choose_runs()
     if len(wanted) < FEWEST:
         st.info(
             "Choose two to twenty runs here, or mark them in the list of runs and press *Compare*. "
@@ -55,45 +51,6 @@ def show() -> None:
         wanted = wanted[:MOST]
     is_live = of_runs.fetch(wanted).is_live
     st.fragment(_body, run_every=_LIVE_S if is_live else None)(wanted, was_live=is_live)
-
-
-def _add_tagged() -> None:
-    """Take the newest runs of the tag that the URL asks for, as of a sweep; it names them from then on."""
-    tag = st.query_params.get(_TAG)
-    if not tag:
-        return
-    page = source.fetch("run:tagged", lambda: source.list_runs(Listing(words=(tag.lower(),)), None), of=tag)
-    if page.value is None:
-        return
-    tagged = [run.run_id for run in page.value.reply.results if tag in run.options.tags]
-    if not tagged:
-        st.info(fmt.plain(f"No run has the tag {tag}."), icon=":material/label_off:")
-    st.query_params["run"] = list(dict.fromkeys([*st.query_params.get_all("run"), *tagged]))
-    del st.query_params[_TAG]
-
-
-def _choose_runs() -> list[str]:
-    """Draw the box of what is compared; the runs are those in the URL."""
-    wanted = list(dict.fromkeys(st.query_params.get_all("run")))
-    page = source.fetch("run:list", lambda: source.list_runs(Listing(), None))
-    parts.silence_banner(page.problem)
-    titles = {run.run_id: run_name(run) for run in (page.value.reply.results if page.value else ())}
-    others = [iid for iid in wanted if iid not in titles]
-    st.session_state[_CHOICE] = wanted
-    st.multiselect(
-        "Runs",
-        [*others, *titles],
-        format_func=lambda iid: titles.get(iid, short_id(iid)),
-        key=_CHOICE,
-        on_change=_remember_choice,
-        placeholder="Choose runs to compare",
-        label_visibility="collapsed",
-    )
-    return wanted
-
-
-def _remember_choice() -> None:
-    st.query_params["run"] = st.session_state[_CHOICE]
 
 
 def _body(wanted: Sequence[str], *, was_live: bool) -> None:
@@ -145,7 +102,7 @@ def _values(compared: Compared) -> None:
     if not names:
         st.caption("None of them has reported a metric yet.")
         return
-    rows = list_rows(compared.runs, compared.metrics, names)
+    rows = [*total_rows(compared.runs), *list_rows(compared.runs, compared.metrics, names)]
     _table(metrics_frame(rows, compared.labels), ["Metric", "Value"], alignment="right")
     st.caption(
         "Runs that have not ended have the best and last values so far. "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 from urllib.parse import quote
 
 import plotly.graph_objects as go
@@ -29,8 +29,30 @@ _UNITS: Final[Mapping[Axis, Callable[[Iterable[float | None]], fmt.Unit]]] = {
     "energy_kwh": fmt.energy_unit,
     "co2_g": fmt.co2_unit,
 }
-# In the order in which runs of one colour are told apart, and how a browser draws each in a swatch.
-_DASHES: Final = {"solid": "", "dash": "6 3", "dot": "2 2", "dashdot": "6 2 2 2", "longdash": "10 3"}
+
+
+class _Dash(NamedTuple):
+    """How a browser draws a dash in a swatch, and the mark of a run that has it."""
+
+    path: str
+    symbol: str
+
+
+# In the order in which runs of one colour are told apart.
+_DASHES: Final = {
+    "solid": _Dash("", "circle"),
+    "dash": _Dash("6 3", "square"),
+    "dot": _Dash("2 2", "diamond"),
+    "dashdot": _Dash("6 2 2 2", "triangle-up"),
+    "longdash": _Dash("10 3", "triangle-down"),
+}
+_SHAPES: Final = {
+    "circle": "M-5 0a5 5 0 1 0 10 0a5 5 0 1 0 -10 0z",
+    "square": "M-5 -5h10v10h-10z",
+    "diamond": "M0 -7L7 0L0 7L-7 0z",
+    "triangle-up": "M0 -6L6 5H-6z",
+    "triangle-down": "M0 6L6 -5H-6z",
+}
 
 
 @dataclass(frozen=True)
@@ -43,11 +65,18 @@ class Line:
     @property
     def swatch(self) -> str:
         """The line as a picture for a table cell, a data URL."""
+        color = quote(self.color)
         return (
             "data:image/svg+xml;utf8,<svg xmlns='http://www.w3.org/2000/svg' width='36' height='24'>"
-            f"<line x1='2' x2='34' y1='12' y2='12' stroke='{quote(self.color)}' stroke-width='4' "
-            f"stroke-dasharray='{_DASHES[self.dash]}'/></svg>"
+            f"<line x1='2' x2='34' y1='12' y2='12' stroke='{color}' stroke-width='4' "
+            f"stroke-dasharray='{_DASHES[self.dash].path}'/>"
+            f"<path d='{_SHAPES[self.symbol]}' transform='translate(18 12)' fill='{color}'/></svg>"
         )
+
+    @property
+    def symbol(self) -> str:
+        """The mark of the run where it is one point, and no dashes can be seen."""
+        return _DASHES[self.dash].symbol
 
 
 def lines_of(run_ids: Sequence[str]) -> dict[str, Line]:
@@ -84,7 +113,7 @@ def compare_figure(
         figure.add_trace(_line(own, unit, lines[run_id], labels[run_id]))
     _label_axis(figure, axis, unit.label, scales)
     if scales.log_y:
-        figure.update_yaxes(type="log", dtick=None)
+        figure.update_yaxes(type="log", tickformat="~g", nticks=6)
     has_legend = len(shown) <= _LEGEND_UP_TO
     figure.update_layout(height=_HEIGHT_PX, **(LEGEND_BELOW if has_legend else {"showlegend": False}))
     return figure
@@ -124,6 +153,6 @@ def _label_axis(figure: go.Figure, axis: Axis, unit: str, scales: Scales) -> Non
         title, hover = f"{_TITLES[axis]} ({unit})", f"%{{x:.3~g}} {unit}"
         figure.update_xaxes(tickformat=None, rangemode="tozero")
     if scales.log_x:
-        figure.update_xaxes(type="log", tickformat=None, rangemode="normal", dtick=None)
+        figure.update_xaxes(type="log", tickformat="~g", rangemode="normal", nticks=6)
         title += ", log"
     figure.update_xaxes(title={"text": title}, unifiedhovertitle={"text": hover})

@@ -10,6 +10,7 @@ from typing import Final, Literal
 from pydantic import JsonValue
 
 from schema import MetricSummary, RunReply
+from schema.configurations import SEED
 from views import format as fmt
 from views.compare_tables import Direction, direction_of, list_params
 from views.form import number_text
@@ -82,13 +83,14 @@ def list_fields(
     return {field.name: field for field in found if field.values}
 
 
-def differing(fields: Mapping[str, Field], runs: Sequence[RunReply]) -> list[str]:
-    """Return the names of params in which the runs differ."""
-    return [
+def differing(fields: Mapping[str, Field]) -> list[str]:
+    """Return the names of params that have several values, the seed last: it is nobody's choice."""
+    found = [
         field.name
         for field in fields.values()
-        if field.kind == "param" and (len(set(field.values.values())) > 1 or len(field.values) < len(runs))
+        if field.kind == "param" and len(set(field.values.values())) > 1
     ]
+    return sorted(found, key=lambda name: name == SEED)
 
 
 def _result(runs: Sequence[RunReply], name: str) -> Field:

@@ -37,9 +37,7 @@ def show_parallel(compared: Compared) -> None:
     fields = fields_of(compared)
     numeric = [name for name, field in fields.items() if field.is_number]
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        names = choose_many(
-            "fields", "Axes", list(fields), _axes(compared, fields), max_selections=_MOST_AXES
-        )
+        names = choose_many("fields", "Axes", list(fields), _axes(fields), max_selections=_MOST_AXES)
         by = choose_one("color", "Colour by", [_BY_RUN, *numeric], _BY_RUN, width=200)
     if len(names) < _FEWEST_AXES:
         st.caption("Choose two axes at least.")
@@ -127,10 +125,10 @@ def _cells(field: Field, spread: Spread | None) -> dict[str, str | None]:
     }
 
 
-def _axes(compared: Compared, fields: _FIELDS) -> list[str]:
+def _axes(fields: _FIELDS) -> list[str]:
     """Return the fields to begin with: in what the runs differ, what they achieved, and what that cost."""
     results = dict.fromkeys([_first(fields, _ACHIEVED), _first(fields, _COST)])
-    params = [name for name in differing(fields, compared.runs) if name not in results]
+    params = [name for name in differing(fields) if name not in results]
     return [*params[:_AXES_AT_FIRST], *results] if fields else []
 
 

@@ -29,6 +29,13 @@ _HIGHER_IS_BETTER: Final = re.compile(
 # Fractions, or per cent: a name does not tell which.
 _FRACTION: Final = re.compile(r"acc(uracy)?|auc|auroc|f1|precision|recall|iou|dice|m?ap")
 _COST: Final = re.compile(r"duration|energy|co2|latency", re.IGNORECASE)
+_TOTALS: Final[Mapping[str, Direction]] = {
+    "best_accuracy": "highest",
+    "energy_kwh": "lowest",
+    "co2_g": "lowest",
+    "duration_s": "lowest",
+    "accuracy_per_kwh": "highest",
+}
 _WORD: Final = re.compile(r"[A-Za-z0-9]+")
 _ID_LENGTHS: Final = (4, 8, 32)
 
@@ -122,6 +129,17 @@ def list_rows(
             Row(name, what, best, _best_of(best, direction, may_win)),
             Row(name, "last", last, _best_of(last, direction, may_win)),
         ]
+    return rows
+
+
+def total_rows(runs: Sequence[RunReply]) -> list[Row]:
+    """Return a line of each figure of runs as wholes that any of them knows."""
+    may_win = {run.run_id for run in runs if not run.simulated} or {run.run_id for run in runs}
+    rows = []
+    for name, direction in _TOTALS.items():
+        known = {run.run_id: getattr(run, name) for run in runs if getattr(run, name) is not None}
+        if known:
+            rows.append(Row(name, "whole run", known, _best_of(known, direction, may_win)))
     return rows
 
 

@@ -22,7 +22,6 @@ _UNKNOWN_AT: Final = -0.16
 _UNKNOWN: Final = "not known"
 # Both ends, and all between them, are seen on a light and on a dark page.
 _SCALE: Final = ((0.0, (47, 125, 225)), (1.0, (201, 96, 26)))
-_SYMBOLS: Final = {"solid": "circle", "dash": "square", "dot": "diamond", "dashdot": "cross", "longdash": "x"}
 _HALF_BOX: Final = 0.3
 _HALF_CLOUD: Final = 0.18
 # Of fewer values quartiles say nothing that the values do not.
@@ -43,7 +42,7 @@ class Look:
         """Return the mark of a run: its colour, a shape for its dashes, hollow for a simulated one."""
         line = self.lines[run_id]
         hollow = "-open" if run_id in self.simulated else ""
-        return {"color": line.color, "symbol": f"{_SYMBOLS[line.dash]}{hollow}", "size": 10}
+        return {"color": line.color, "symbol": f"{line.symbol}{hollow}", "size": 10}
 
 
 def parallel_figure(fields: Sequence[Field], look: Look, by: Field | None) -> go.Figure:
@@ -203,7 +202,7 @@ def _across(
         name=fmt.chart_text(look.labels[run_id]),
         mode="lines+markers",
         line={"color": color, "dash": line.dash if by is None else "solid", "width": 2},
-        marker={"size": 6},
+        marker={"size": 7, "symbol": look.marker(run_id)["symbol"]},
         customdata=[run_id] * len(fields),
         hovertext=[_hover(run_id, (field,), look) for field in fields],
         hovertemplate=_HOVER,
@@ -325,7 +324,7 @@ def _axis(field: Field, *, is_log: bool) -> dict[str, Any]:
         words = [fmt.chart_text(word) for word in field.words]
         return {"title": {"text": title}, "type": "category", "categoryarray": words, "tickformat": None}
     if is_log:
-        return {"title": {"text": f"{title}, log"}, "type": "log", "tickformat": None}
+        return {"title": {"text": f"{title}, log"}, "type": "log", "tickformat": "~g", "nticks": 8}
     return {"title": {"text": title}, "tickformat": None}
 
 
