@@ -14,6 +14,7 @@ from api.state import db, settings
 from errors import FieldError, InvalidInput
 from redis_db import MetricLimits, Span
 from schema import BatchReply, LinesRequest, Method, MetricsReply, PointsRequest, Record
+from schema.metrics import CostName
 
 metrics = APIBlueprint("metrics", __name__, tag="Metrics")
 
@@ -31,6 +32,9 @@ class PointsQuery(Record):
     points: int = Field(1_000, ge=4, le=10_000, description="most points of each metric")
     method: Method = Field(
         "minmax", description="how fewer are chosen: minmax loses no peak, lttb keeps what the eye sees"
+    )
+    cost: CostName | None = Field(
+        None, description="answer also, as ``costs``, what the run had used of it by each point"
     )
 
 
@@ -72,7 +76,7 @@ def list_metrics(iid: str, query: PointsQuery) -> Response:
     if not names:
         return reply(MetricsReply(names=list(db().metrics.list(run))))
     span = Span(query.first_step, query.last_step, query.points, query.method)
-    return reply(MetricsReply(metrics=db().metrics.read(run, names, span)))
+    return reply(MetricsReply(metrics=db().metrics.read(run, names, span, cost=query.cost)))
 
 
 def read_names() -> list[str]:

@@ -54,6 +54,7 @@ from schema import (
     WorkersReply,
     ZonesReply,
 )
+from schema.metrics import CostName
 
 ExtraField = Literal["in_update", "sparkline"]
 
@@ -127,9 +128,14 @@ class Client(
         """Return what is known of each metric of a run in ``names``, by name."""
         return self._read(MetricsReply, self._send("GET", f"/api/metrics/{segment(iid)}"))
 
-    def read_metrics(self, iid: str, names: Iterable[str], *, points: int = 1000) -> MetricsReply:
-        """Return points of at most 20 metrics in ``metrics``, at most so many of each, no peak lost."""
-        params = {"name": ",".join(names), "points": str(points)}
+    def read_metrics(
+        self, iid: str, names: Iterable[str], *, points: int = 1000, cost: CostName | None = None
+    ) -> MetricsReply:
+        """Return points of at most 20 metrics in ``metrics``, at most so many of each, no peak lost.
+
+        With ``cost``, also what the run had used of it by each point.
+        """
+        params = {"name": ",".join(names), "points": str(points)} | ({"cost": cost} if cost else {})
         return self._read(MetricsReply, self._send("GET", f"/api/metrics/{segment(iid)}", params=params))
 
     def get_account(self, iid: str) -> AccountReply:

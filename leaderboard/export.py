@@ -8,11 +8,11 @@ from typing import Any, Final
 
 import numpy as np
 
-from leaderboard.cells import write_lines
 from leaderboard.ranking import Ranking
 from leaderboard.rows import Fields, rows_of
 from leaderboard.seeds import SeedGroups
 from leaderboard.table import Places
+from schema.cells import write_lines
 from schema.leaderboard import LeaderboardRow
 
 _AT_ONCE: Final = 1_000

@@ -11,8 +11,8 @@ import numpy as np
 from pydantic import ValidationError
 
 from errors import FieldError, InvalidInput
-from leaderboard.cells import quote, unquote, write_lines
 from leaderboard.table import Places, Table
+from schema.cells import quote, unquote, write_lines
 from schema.leaderboard import StatedResult
 
 # The names and their order are an interface: other programs read and write such files.

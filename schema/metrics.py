@@ -22,6 +22,7 @@ Value = Annotated[
     float, WithJsonSchema({"anyOf": [{"type": "number"}, {"enum": ["NaN", "Infinity", "-Infinity"]}]})
 ]
 Method = Literal["minmax", "lttb"]
+CostName = Literal["energy_kwh", "co2_g"]
 
 
 class _WithNonFinite(Record):
@@ -71,6 +72,12 @@ class Series(_WithNonFinite):
     times: list[float | None] = Field(description="seconds since 1970; null where that is not known")
     total: int = Field(ge=0, description="points between the steps that were asked for")
     is_downsampled: bool = Field(description="these are fewer: a choice that shows their shape")
+    costs: list[float | None] | None = Field(
+        None,
+        exclude_if=lambda costs: costs is None,
+        description="with ``cost``: what the run had used by each point, all before it included; null where "
+        "that is not known",
+    )
 
 
 class MetricsReply(_WithNonFinite):

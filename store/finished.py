@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from pydantic import JsonValue
-from pydantic_core import from_json, to_json
+from pydantic_core import from_json
 
 from schema import DEFAULT_PROJECT, SortField, Status
+from schema.configurations import configuration_of, device_of, text_of
 from schema.leaderboard import Changes, FinishedRun, StatedResult
 from store.connection import Connection
 from store.external import encode_params
@@ -27,7 +27,6 @@ _FIELDS: Final = (
 )
 # How scripts call the network they train; the first that is there counts.
 _NETWORKS: Final = ("network", "model", "architecture", "arch")
-_MAX_CHARACTERS: Final = 250
 _LARGEST: Final = 2**53
 # Those that are in no ranking and yet were chosen by somebody.
 _BEGUN: Final = (Status.DEFERRED, Status.WAITING, Status.RUNNING, Status.PAUSED, Status.FAILED)
@@ -147,20 +146,22 @@ def _decode(run_id: str, stored: Mapping[str, str | None]) -> FinishedRun:
     hyper_params: dict[str, Any] = from_json(stored["hyper_params"] or "{}")
     options: dict[str, Any] = from_json(stored["options"] or "{}")
     environment: dict[str, Any] = from_json(stored["environment"] or "{}")
-    device = _device(environment)
     project = options.get("project", DEFAULT_PROJECT)
     is_external, simulated = bool(stored["is_external"]), bool(stored["simulated"])
-    # What scripts do not say of their runs may differ: only those of one name are taken for the same.
-    own = (stored["name"], project) if is_external else None
     return FinishedRun(
         run_id=run_id,
         name=stored["name"],
         network=_network(hyper_params),
-        dataset=_text(hyper_params.get("dataset")),
-        device=device,
+        dataset=text_of(hyper_params.get("dataset")),
+        device=device_of(environment),
         project=project,
         tags=tuple(options.get("tags", ())),
-        configuration=_configuration(hyper_params, (device, simulated, own)),
+        configuration=configuration_of(
+            hyper_params,
+            environment,
+            simulated=simulated,
+            script=(stored["name"], project) if is_external else None,
+        ),
         seed=_number(hyper_params.get("seed")),
         accuracy=float(stored["best_accuracy"] or 0),
         last_loss=_stored_number(stored["last_loss"]),
@@ -177,24 +178,7 @@ def _decode(run_id: str, stored: Mapping[str, str | None]) -> FinishedRun:
 
 
 def _network(hyper_params: Mapping[str, Any]) -> str | None:
-    return next((text for name in _NETWORKS if (text := _text(hyper_params.get(name)))), None)
-
-
-def _device(environment: Mapping[str, Any]) -> str | None:
-    """Return the name of the GPU, else the kind of device: which of equal GPUs it was is no matter."""
-    device = _text(environment.get("gpu_name")) or _text(environment.get("device"))
-    return device and device.partition(":")[0]
-
-
-def _configuration(hyper_params: Mapping[str, Any], *more: object) -> int:
-    """Return what is the same for runs that differ in their seed alone."""
-    fixed = sorted((name, value) for name, value in hyper_params.items() if name != "seed")
-    text = to_json((fixed, more), inf_nan_mode="constants")
-    return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "big", signed=True)
-
-
-def _text(value: object) -> str | None:
-    return value[:_MAX_CHARACTERS] if isinstance(value, str) and value else None
+    return next((text for name in _NETWORKS if (text := text_of(hyper_params.get(name)))), None)
 
 
 def _number(value: object) -> float | None:

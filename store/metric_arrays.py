@@ -105,8 +105,8 @@ def of_epochs(epochs: Sequence[EpochResult]) -> dict[str, Points]:
     return found
 
 
-def to_series(points: Points, *, total: int) -> Series:
-    """Return points as they travel; of ``total`` ones these were chosen."""
+def to_series(points: Points, *, total: int, costs: NDArray[np.float64] | None = None) -> Series:
+    """Return points as they travel; of ``total`` ones these were chosen. costs: NaN for unknown."""
     times: list[float | None] = points["time"].tolist()
     if np.isnan(points["time"]).any():
         times = [None if time != time else time for time in times]  # NaN alone differs from itself
@@ -116,6 +116,7 @@ def to_series(points: Points, *, total: int) -> Series:
         times=times,
         total=total,
         is_downsampled=len(points) < total,
+        costs=None if costs is None else [None if cost != cost else cost for cost in costs.tolist()],
     )
 
 

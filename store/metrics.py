@@ -12,7 +12,9 @@ import numpy as np
 
 from errors import FieldError, InvalidInput, NotFound
 from schema import BatchReply, Method, MetricPoints, MetricSummary, PointsRequest, Run, Series, day_of
+from schema.metrics import CostName
 from store.connection import Argument, Connection
+from store.costs import Sums, by_step, by_time, of_every_epoch
 from store.encoding import decode_epochs
 from store.keys import Keys
 from store.metric_arrays import (
@@ -101,28 +103,42 @@ class Metrics:
         stored: Mapping[str, str] = self._connection.call("HGETALL", self._keys.of("metrics", run.run_id))
         return [decode_summary(name, stored[name]) for name in sorted(stored)]
 
-    def read(self, run: Run, names: Sequence[str], span: Span) -> dict[str, Series]:
+    def read(
+        self, run: Run, names: Sequence[str], span: Span, *, cost: CostName | None = None
+    ) -> dict[str, Series]:
         """Return points of metrics, those of one step in the order in which they came.
 
-        Raises NotFound when the run has no such metric.
+        With ``cost``, each with what the run had used of it by then. Raises NotFound when the run has no such
+        metric.
         """
-        own = None if run.is_external else self._of_queue(run, names)
+        own = None if run.is_external else self._of_queue(run, [*names, *([cost] if cost else [])])
+        spent = None
+        if cost is not None:
+            spent = self._find(run.run_id, cost) if own is None else _of_epochs(own, cost)
         found = {}
         for name in names:
             points = self.get(run.run_id, name) if own is None else own.get(name)
             if points is None:
                 raise _no_metric(run.run_id, name)
             inside = between(points, span.first_step, span.last_step)
-            found[name] = to_series(thin(inside, span.points, span.method), total=len(inside))
+            shown = thin(inside, span.points, span.method)
+            costs = None
+            if cost is not None:
+                has_epochs = own is not None and not name.startswith(PREFIX)
+                costs = _costs(shown, spent, has_epochs, _start_s(run, points))
+            found[name] = to_series(shown, total=len(inside), costs=costs)
         return found
 
     def get(self, run_id: str, name: str) -> Points:
         """Return all points of a metric of an external run by step. Raises NotFound when it has none such."""
-        stored = self._connection.read_bytes(self._keys.of("points", run_id, name))
-        if stored is None:
+        points = self._find(run_id, name)
+        if points is None:
             raise _no_metric(run_id, name)
-        points = from_bytes(stored)
         return points[np.argsort(points["step"], kind="stable")]
+
+    def _find(self, run_id: str, name: str) -> Points | None:
+        stored = self._connection.read_bytes(self._keys.of("points", run_id, name))
+        return None if stored is None else from_bytes(stored)
 
     def list_new(
         self, run_id: str, known: Mapping[str, int], *, most: Callable[[int], int]
@@ -201,6 +217,23 @@ def _metric(name: str, points: MetricPoints) -> Sequence[Argument]:
         return []
     array = to_array(points)
     return [name, to_bytes(array), *summarise(array)]
+
+
+def _of_epochs(own: Mapping[str, Points], cost: CostName) -> Points | None:
+    return of_every_epoch(own.get(cost), own["duration_s"]) if "duration_s" in own else None
+
+
+def _costs(points: Points, spent: Points | None, has_epochs: bool, start_s: float) -> Sums:
+    """Return what was used by each point: by epochs where it is of one, else by the time."""
+    if has_epochs and spent is not None:
+        return by_step(points, spent)
+    return by_time(points, spent, start_s=start_s)
+
+
+def _start_s(run: Run, points: Points) -> float:
+    """Return when a run began: by the store, or by an earlier point of a script whose clock differs."""
+    begun_s = (run.started_at or run.time_added).timestamp()
+    return min([begun_s, float(points["time"].min())]) if len(points) else begun_s
 
 
 def _no_metric(run_id: str, name: str) -> NotFound:

@@ -81,6 +81,7 @@ OWNERS = {
         "views/carbon_charts.py",
         "views/system_charts.py",
         "views/compare_charts.py",
+        "views/spread_charts.py",
         "views/leaderboard_charts.py",
         "views/media_charts.py",
     ),

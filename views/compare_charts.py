@@ -2,26 +2,57 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final, NamedTuple
 from urllib.parse import quote
 
 import plotly.graph_objects as go
 
-from schema import Series
 from views import format as fmt
 from views.charts import LEGEND_BELOW, blank_figure
+from views.compare_points import Axis, Curve, Scales, cut
 from views.look import run_color
-
-Axis = Literal["step", "time"]
 
 _MARKERS_UP_TO: Final = 40
 _LEGEND_UP_TO: Final = 6
 _HEIGHT_PX: Final = 340
-# In the order in which runs of one colour are told apart, and how a browser draws each in a swatch.
-_DASHES: Final = {"solid": "", "dash": "6 3", "dot": "2 2", "dashdot": "6 2 2 2", "longdash": "10 3"}
+_FAINT: Final = 0.3
+_TITLES: Final[Mapping[Axis, str]] = {
+    "time": "time since the start",
+    "energy_kwh": "energy used until then",
+    "co2_g": "CO₂ caused until then",
+}
+_UNITS: Final[Mapping[Axis, Callable[[Iterable[float | None]], fmt.Unit]]] = {
+    "step": lambda _: fmt.Unit("", 1.0),
+    "time": fmt.time_unit,
+    "energy_kwh": fmt.energy_unit,
+    "co2_g": fmt.co2_unit,
+}
+
+
+class _Dash(NamedTuple):
+    """How a browser draws a dash in a swatch, and the mark of a run that has it."""
+
+    path: str
+    symbol: str
+
+
+# In the order in which runs of one colour are told apart.
+_DASHES: Final = {
+    "solid": _Dash("", "circle"),
+    "dash": _Dash("6 3", "square"),
+    "dot": _Dash("2 2", "diamond"),
+    "dashdot": _Dash("6 2 2 2", "triangle-up"),
+    "longdash": _Dash("10 3", "triangle-down"),
+}
+_SHAPES: Final = {
+    "circle": "M-5 0a5 5 0 1 0 10 0a5 5 0 1 0 -10 0z",
+    "square": "M-5 -5h10v10h-10z",
+    "diamond": "M0 -7L7 0L0 7L-7 0z",
+    "triangle-up": "M0 -6L6 5H-6z",
+    "triangle-down": "M0 6L6 -5H-6z",
+}
 
 
 @dataclass(frozen=True)
@@ -34,11 +65,18 @@ class Line:
     @property
     def swatch(self) -> str:
         """The line as a picture for a table cell, a data URL."""
+        color = quote(self.color)
         return (
             "data:image/svg+xml;utf8,<svg xmlns='http://www.w3.org/2000/svg' width='36' height='24'>"
-            f"<line x1='2' x2='34' y1='12' y2='12' stroke='{quote(self.color)}' stroke-width='4' "
-            f"stroke-dasharray='{_DASHES[self.dash]}'/></svg>"
+            f"<line x1='2' x2='34' y1='12' y2='12' stroke='{color}' stroke-width='4' "
+            f"stroke-dasharray='{_DASHES[self.dash].path}'/>"
+            f"<path d='{_SHAPES[self.symbol]}' transform='translate(18 12)' fill='{color}'/></svg>"
         )
+
+    @property
+    def symbol(self) -> str:
+        """The mark of the run where it is one point, and no dashes can be seen."""
+        return _DASHES[self.dash].symbol
 
 
 def lines_of(run_ids: Sequence[str]) -> dict[str, Line]:
@@ -53,53 +91,68 @@ def lines_of(run_ids: Sequence[str]) -> dict[str, Line]:
 
 def compare_figure(
     name: str,
-    series: Mapping[str, Series],
+    curves: Mapping[str, Curve],
     *,
     axis: Axis,
-    starts_s: Mapping[str, float],
+    scales: Scales,
     lines: Mapping[str, Line],
     labels: Mapping[str, str],
 ) -> go.Figure:
-    """Draw one metric of several runs, by step or by the time since each began.
+    """Draw one metric of several runs; smoothed curves with what was reported faint behind them.
 
-    series, starts_s: by run. A value that is not finite is a gap; by time, a point without one is left out.
+    curves: by run. A value that is not finite is a gap, and so is what has no place on a logarithmic scale.
     """
-    figure = blank_figure(f"compare:{name}:{axis}", fmt.chart_text(name), "")
-    points = {run_id: _points(own, axis, starts_s.get(run_id, 0.0)) for run_id, own in series.items()}
-    unit = fmt.time_unit(x for own in points.values() for x, _ in own)
-    factor = unit.factor if axis == "time" else 1
-    for run_id, own in points.items():
-        figure.add_trace(
-            go.Scatter(
-                x=[x * factor for x, _ in own],
-                y=[y for _, y in own],
-                name=fmt.chart_text(labels[run_id]),
-                mode="lines+markers" if len(own) <= _MARKERS_UP_TO else "lines",
-                line={"color": lines[run_id].color, "dash": lines[run_id].dash, "width": 2},
-                marker={"size": 4},
-                connectgaps=False,
-                hovertemplate="%{y:.5~g}",
-            )
-        )
-    _label_axis(figure, axis, unit.label)
-    has_legend = len(series) <= _LEGEND_UP_TO
+    zoom = f"compare:{name}:{axis}:{scales.log_x}:{scales.log_y}"
+    figure = blank_figure(zoom, fmt.chart_text(name), "")
+    unit = _UNITS[axis](x for own in curves.values() for x in own.xs)
+    shown = {run_id: cut(own, scales) for run_id, own in curves.items()}
+    for run_id, own in shown.items():
+        if own.smoothed != own.values:
+            figure.add_trace(_raw(own, unit, lines[run_id]))
+    for run_id, own in shown.items():
+        figure.add_trace(_line(own, unit, lines[run_id], labels[run_id]))
+    _label_axis(figure, axis, unit.label, scales)
+    if scales.log_y:
+        figure.update_yaxes(type="log", tickformat="~g", nticks=6)
+    has_legend = len(shown) <= _LEGEND_UP_TO
     figure.update_layout(height=_HEIGHT_PX, **(LEGEND_BELOW if has_legend else {"showlegend": False}))
     return figure
 
 
-def _label_axis(figure: go.Figure, axis: Axis, unit: str) -> None:
-    if axis == "time":
-        title, hover = f"time since the start ({unit})", f"%{{x:.3~f}} {unit}"
-        figure.update_xaxes(tickformat=None, rangemode="tozero")
-    else:
-        title, hover = "step", "step %{x}"
-    figure.update_xaxes(title={"text": title}, unifiedhovertitle={"text": hover})
+def _line(own: Curve, unit: fmt.Unit, line: Line, label: str) -> go.Scatter:
+    return go.Scatter(
+        x=[x * unit.factor for x in own.xs],
+        y=list(own.smoothed),
+        name=fmt.chart_text(label),
+        mode="lines+markers" if len(own.xs) <= _MARKERS_UP_TO else "lines",
+        line={"color": line.color, "dash": line.dash, "width": 2},
+        marker={"size": 4},
+        connectgaps=False,
+        hovertemplate="%{y:.5~g}",
+    )
 
 
-def _points(own: Series, axis: Axis, start_s: float) -> list[tuple[float, float | None]]:
-    values = [value if math.isfinite(value) else None for value in own.values]
+def _raw(own: Curve, unit: fmt.Unit, line: Line) -> go.Scatter:
+    """Return what was reported, which no legend and no hover names: the smoothed curve does."""
+    return go.Scatter(
+        x=[x * unit.factor for x in own.xs],
+        y=list(own.values),
+        mode="lines",
+        line={"color": line.color, "width": 1},
+        opacity=_FAINT,
+        connectgaps=False,
+        hoverinfo="skip",
+        showlegend=False,
+    )
+
+
+def _label_axis(figure: go.Figure, axis: Axis, unit: str, scales: Scales) -> None:
     if axis == "step":
-        return list(zip(map(float, own.steps), values, strict=True))
-    timed = zip(own.times, values, strict=True)
-    # Steps may come in any order: a line goes through its points as time passes.
-    return sorted(((time - start_s, value) for time, value in timed if time is not None), key=lambda p: p[0])
+        title, hover = "step", "step %{x}"
+    else:
+        title, hover = f"{_TITLES[axis]} ({unit})", f"%{{x:.3~g}} {unit}"
+        figure.update_xaxes(tickformat=None, rangemode="tozero")
+    if scales.log_x:
+        figure.update_xaxes(type="log", tickformat="~g", rangemode="normal", nticks=6)
+        title += ", log"
+    figure.update_xaxes(title={"text": title}, unifiedhovertitle={"text": hover})

@@ -26,7 +26,16 @@ _LOWER_IS_BETTER: Final = re.compile(
 _HIGHER_IS_BETTER: Final = re.compile(
     r"acc(uracy)?|auc|auroc|f1|precision|recall|score|iou|dice|m?ap|bleu|rouge|reward|r2|psnr|ssim"
 )
+# Fractions, or per cent: a name does not tell which.
+_FRACTION: Final = re.compile(r"acc(uracy)?|auc|auroc|f1|precision|recall|iou|dice|m?ap")
 _COST: Final = re.compile(r"duration|energy|co2|latency", re.IGNORECASE)
+_TOTALS: Final[Mapping[str, Direction]] = {
+    "best_accuracy": "highest",
+    "energy_kwh": "lowest",
+    "co2_g": "lowest",
+    "duration_s": "lowest",
+    "accuracy_per_kwh": "highest",
+}
 _WORD: Final = re.compile(r"[A-Za-z0-9]+")
 _ID_LENGTHS: Final = (4, 8, 32)
 
@@ -47,6 +56,20 @@ def direction_of(name: str) -> Direction | None:
         return "lowest"
     words = (word.group().lower() for word in _WORD.finditer(name))
     return "highest" if any(_HIGHER_IS_BETTER.fullmatch(word) for word in words) else None
+
+
+def mixed_units(metrics: Mapping[str, Mapping[str, MetricSummary]]) -> frozenset[str]:
+    """Return metrics that are fractions in some runs and, as their values tell, per cent in others.
+
+    metrics: by run and name.
+    """
+    highest: dict[str, set[bool]] = {}
+    for own in metrics.values():
+        for name, known in own.items():
+            words = (word.group().lower() for word in _WORD.finditer(name))
+            if known.max and known.max > 0 and any(_FRACTION.fullmatch(word) for word in words):
+                highest.setdefault(name, set()).add(known.max > 1)
+    return frozenset(name for name, kinds in highest.items() if len(kinds) > 1)
 
 
 def rank_of(name: str) -> int:
@@ -89,13 +112,14 @@ def list_rows(
 ) -> list[Row]:
     """Return two lines of each metric: its best value and its last. metrics: by run and name.
 
-    Simulated runs are never the best while there is a real one.
+    Simulated runs are never the best while there is a real one, and nothing is of a metric of mixed units.
     """
+    mixed = mixed_units(metrics)
     real = {run.run_id for run in runs if not run.simulated}
     may_win = real or {run.run_id for run in runs}
     rows = []
     for name in names:
-        direction = direction_of(name)
+        direction = None if name in mixed else direction_of(name)
         found = {run.run_id: metrics[run.run_id][name] for run in runs if name in metrics[run.run_id]}
         extremes = {run_id: own.min if direction == "lowest" else own.max for run_id, own in found.items()}
         best = {run_id: value for run_id, value in extremes.items() if value is not None}
@@ -105,6 +129,17 @@ def list_rows(
             Row(name, what, best, _best_of(best, direction, may_win)),
             Row(name, "last", last, _best_of(last, direction, may_win)),
         ]
+    return rows
+
+
+def total_rows(runs: Sequence[RunReply]) -> list[Row]:
+    """Return a line of each figure of runs as wholes that any of them knows."""
+    may_win = {run.run_id for run in runs if not run.simulated} or {run.run_id for run in runs}
+    rows = []
+    for name, direction in _TOTALS.items():
+        known = {run.run_id: getattr(run, name) for run in runs if getattr(run, name) is not None}
+        if known:
+            rows.append(Row(name, "whole run", known, _best_of(known, direction, may_win)))
     return rows
 
 
@@ -164,8 +199,10 @@ def _cell(row: Row, run_id: str) -> str:
     return f"★ {value:.6g}" if run_id in row.best else f"{value:.6g}"
 
 
-def warnings_of(runs: Sequence[RunReply]) -> list[str]:
-    """Say what makes a comparison doubtful."""
+def warnings_of(
+    runs: Sequence[RunReply], metrics: Mapping[str, Mapping[str, MetricSummary]] | None = None
+) -> list[str]:
+    """Say what makes a comparison doubtful. metrics: by run and name."""
     texts = []
     datasets = sorted({str(run.hyper_params["dataset"]) for run in runs if "dataset" in run.hyper_params})
     if len(datasets) > 1:
@@ -173,4 +210,15 @@ def warnings_of(runs: Sequence[RunReply]) -> list[str]:
     simulated = sum(run.simulated for run in runs)
     if 0 < simulated < len(runs):
         texts.append("Some are simulated: their figures are made up, and never the best.")
+    known = [run for run in runs if run.energy_kwh is not None and not run.simulated]
+    if len({run.energy_quality == "measured" for run in known}) > 1:
+        texts.append(
+            "Some measured their energy, others estimated it or do not say how they found it: compare within "
+            "one kind."
+        )
+    if mixed := mixed_units(metrics or {}):
+        texts.append(
+            f"{', '.join(sorted(mixed))}: some runs seem to report a fraction and others per cent. They "
+            "share an axis as they are, and none is called the best."
+        )
     return texts

@@ -12,6 +12,7 @@ from schema.leaderboard import CostField, LeaderboardReply, RankField
 from views import downloads, parts, source
 from views import format as fmt
 from views.choosing import ANY, UNNAMED, answer_of, choose_one, named, value_of
+from views.compare_choice import MOST
 from views.download_links import Offer
 from views.leaderboard_charts import COST_NAMES, front_figure
 from views.leaderboard_table import show_table
@@ -210,11 +211,23 @@ def _show_rows(reply: LeaderboardReply) -> None:
 def _foot(found: Snapshot[LeaderboardReply], reply: LeaderboardReply, query: Query) -> None:
     with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
         _paging(reply)
+        _compare(reply)
         with st.container(horizontal=True, vertical_alignment="center", width="content"):
             for kind, label in _FILES.items():
                 _download(query, kind, label)
             st.button("Refresh", icon=":material/refresh:", key="leaderboard:refresh")
             st.caption(f"updated {fmt.clock(found.time, parts.reader_zone())}", width="content")
+
+
+def _compare(reply: LeaderboardReply) -> None:
+    best = [row.run_id for row in reply.rows[:MOST]]
+    if len(best) > 1 and st.button(
+        f"Compare the first {len(best)}",
+        icon=":material/compare_arrows:",
+        key="leaderboard:compare",
+        help="Puts the first runs of this page beside each other.",
+    ):
+        parts.go_to("compare", {"run": best})
 
 
 def _download(query: Query, kind: str, label: str) -> None:

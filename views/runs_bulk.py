@@ -13,6 +13,7 @@ from views import actions, commands, compare, parts
 from views import format as fmt
 from views.actions import Action
 from views.commands import Retried
+from views.compare_choice import MOST
 from views.look import run_name
 
 _OUTCOME = "bulk:outcome"
@@ -76,13 +77,13 @@ def summarise(action: Action, outcomes: Sequence[Outcome]) -> tuple[str, list[st
 
 
 def _compare(marked: Sequence[RunReply], clear: Callable[[], None]) -> None:
-    is_possible = compare.FEWEST <= len(marked) <= compare.MOST
+    is_possible = compare.FEWEST <= len(marked) <= MOST
     if st.button(
         "Compare",
         icon=":material/compare_arrows:",
         key="bulk:compare",
         disabled=not is_possible,
-        help=f"Puts {compare.FEWEST} to {compare.MOST} runs beside each other.",
+        help=f"Puts {compare.FEWEST} to {MOST} runs beside each other.",
     ):
         clear()
         parts.go_to("compare", {"run": [run.run_id for run in marked]})

@@ -39,6 +39,7 @@ from schema import (
     TrainersReply,
     WorkersReply,
 )
+from schema.metrics import CostName
 from settings import load_settings
 
 PAGE_SIZE = 200
@@ -228,9 +229,24 @@ def read_metrics(
     version: str,  # noqa: ARG001 - version is a key of the cache
     *,
     points: int = _CHART_POINTS,
+    cost: CostName | None = None,
 ) -> Mapping[str, Series]:
     """Return points of metrics, so many as a chart can show."""
-    return api().read_metrics(iid, names, points=points).metrics or {}
+    return api().read_metrics(iid, names, points=points, cost=cost).metrics or {}
+
+
+# Many runs with many metrics are compared again and again, on each axis.
+@st.cache_resource(ttl=3_600, max_entries=400, show_spinner=False)
+def read_ended_metrics(
+    iid: str,
+    names: tuple[str, ...],
+    version: str,  # noqa: ARG001 - version is a key of the cache
+    *,
+    points: int = _CHART_POINTS,
+    cost: CostName | None = None,
+) -> Mapping[str, Series]:
+    """Return points of metrics of a run that has ended; they are kept for an hour."""
+    return api().read_metrics(iid, names, points=points, cost=cost).metrics or {}
 
 
 @st.cache_data(ttl=_YOUNG_S, show_spinner=False)

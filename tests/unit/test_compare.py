@@ -13,14 +13,18 @@ from schema import MetricSummary, RunReply, Series, Status
 from training_monitor.comparison import _LOWER_IS_BETTER
 from views.charts import metric_figure
 from views.compare_charts import compare_figure, lines_of
+from views.compare_points import Scales, place
+from views.compare_smoothing import Smoothing
 from views.compare_tables import (
     direction_of,
     labels_of,
     list_params,
     list_rows,
     metrics_frame,
+    mixed_units,
     params_frame,
     rank_of,
+    total_rows,
     warnings_of,
 )
 from views.histograms import on_one_scale
@@ -137,6 +141,33 @@ def test_a_simulated_run_is_never_better_than_a_real_one() -> None:
     assert "(simulated)" in labels_of([made_up])[made_up.run_id]
 
 
+def test_a_fraction_and_per_cent_are_never_compared() -> None:
+    metrics = {
+        ONE.run_id: {"val_acc": metric("val_acc", 0.1, 0.9, 0.9)},
+        TWO.run_id: {"val_acc": metric("val_acc", 10, 80, 80)},
+        THREE.run_id: {"loss": metric("loss", 0.1, 9, 0.1)},
+    }
+    assert mixed_units(metrics) == {"val_acc"}
+    assert [row.best for row in list_rows([ONE, TWO], metrics, ["val_acc"])] == [set(), set()]
+    assert "val_acc: some runs seem to report a fraction" in warnings_of([ONE, TWO], metrics)[0]
+
+
+def test_measured_and_estimated_energy_are_compared_with_a_warning() -> None:
+    figures = {"energy_kwh": 0.5, "best_accuracy": 0.5}
+    measured, estimated = (
+        own.model_copy(update={**figures, "energy_quality": quality})
+        for own, quality in ((ONE, "measured"), (TWO, "estimated"))
+    )
+    assert "compare within one kind" in warnings_of([measured, estimated])[0]
+    assert warnings_of([measured, measured]) == []
+
+
+def test_figures_of_whole_runs_have_their_best_too() -> None:
+    runs = [own.model_copy(update={"co2_g": co2}) for own, co2 in ((ONE, 2.0), (TWO, 1.0), (THREE, None))]
+    (row,) = total_rows(runs)
+    assert (row.name, row.what, row.best) == ("co2_g", "whole run", {TWO.run_id})
+
+
 def test_runs_on_different_datasets_are_compared_with_a_warning() -> None:
     (warning,) = warnings_of([run(1, dataset="digits"), run(2, dataset="mnist")])
     assert "different datasets, digits, mnist" in warning
@@ -163,12 +194,15 @@ def series(steps: list[int], values: list[float], times: list[float | None]) -> 
     return Series(steps=steps, values=values, times=times, total=len(steps), is_downsampled=False)
 
 
-def draw(axis: Any, **own: Series) -> Any:
+LEVEL, ROUGH = Scales(), Smoothing()
+
+
+def draw(axis: Any, scales: Scales = LEVEL, how: Smoothing = ROUGH, **own: Series) -> Any:
     return compare_figure(
         "loss",
-        own,
+        {run_id: place(points, axis, 1000.0, how) for run_id, points in own.items()},
         axis=axis,
-        starts_s=dict.fromkeys(own, 1000.0),
+        scales=scales,
         lines=lines_of(list(own)),
         labels={run_id: f"label {run_id}" for run_id in own},
     )
@@ -184,6 +218,31 @@ def test_curves_are_drawn_by_step_or_by_the_time_since_each_began() -> None:
     assert (list(figure.data[1].x), list(figure.data[1].y)) == ([0], [2.0])
     assert figure.layout.xaxis.title.text == "time since the start (min)"
     assert figure.layout.uirevision != draw("step", a=own).layout.uirevision, "a zoom is of one axis"
+
+
+def test_curves_are_drawn_by_what_each_run_had_used_in_a_unit_that_fits() -> None:
+    own = series([1, 2, 3], [3.0, 2.0, 1.0], [None] * 3).model_copy(update={"costs": [1e-4, 3e-4, None]})
+    figure = draw("energy_kwh", a=own)
+    assert (list(figure.data[0].x), list(figure.data[0].y)) == (
+        [pytest.approx(0.1), pytest.approx(0.3)],
+        [3, 2],
+    )
+    assert figure.layout.xaxis.title.text == "energy used until then (Wh)"
+
+
+def test_what_was_reported_is_faint_behind_a_smoothed_curve() -> None:
+    raw, smoothed = draw(
+        "step", how=Smoothing("moving", window=2), a=series([1, 2], [1.0, 3.0], [None] * 2)
+    ).data
+    assert (list(raw.y), raw.opacity < 0.5, raw.showlegend) == ([1, 3], True, False)
+    assert (list(smoothed.y), smoothed.opacity) == ([1, 2], None)
+    assert raw.line.color == smoothed.line.color
+
+
+def test_a_log_scale_is_one_of_the_axis_that_was_asked_for() -> None:
+    figure = draw("step", Scales(log_y=True), a=series([1, 2], [0.0, 3.0], [None] * 2))
+    assert (figure.layout.yaxis.type, figure.layout.xaxis.type) == ("log", None)
+    assert list(figure.data[0].y) == [None, 3]
 
 
 def test_many_curves_have_their_legend_in_the_table_of_runs() -> None:
@@ -202,7 +261,12 @@ def test_what_somebody_named_is_no_markup_in_a_chart() -> None:
     assert spread is not None
     figures = [
         compare_figure(
-            NAMED, {"a": one}, axis="step", starts_s={}, lines=lines_of(["a"]), labels={"a": NAMED}
+            NAMED,
+            {"a": place(one, "step", 0.0, Smoothing())},
+            axis="step",
+            scales=Scales(),
+            lines=lines_of(["a"]),
+            labels={"a": NAMED},
         ),
         metric_figure("a", NAMED, {NAMED: one}),
         system_figure("a", "CPU", "%", {NAMED: one}, zone=UTC),

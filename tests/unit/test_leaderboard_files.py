@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 from pyarrow import parquet
 
 from errors import InvalidInput
-from leaderboard.cells import quote, unquote, write_lines
 from leaderboard.export import COLUMNS, write_csv, write_json, write_parquet
 from leaderboard.ranking import Ranking, Wish
 from leaderboard.results_file import HEADER, MAX_ROWS, read_results, write_results
 from leaderboard.seeds import SeedGroups
 from leaderboard.table import Table
+from schema.cells import quote, unquote, write_lines
 from schema.leaderboard import FinishedRun
 from tests.finished_runs import finished
 

@@ -7,8 +7,28 @@ const CONFIG = {
   showSendToCloud: false,
   plotlyServerURL: "",
   responsive: true,
-  modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d"],
+  modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d", "toImage"],
 };
+const EXPORT_SCALE = 2;
+
+// Drawn by the browser from what it shows; nothing is sent anywhere.
+function saveButton(Plotly, format, icon) {
+  const save = (chart) =>
+    Plotly.downloadImage(chart, {
+      format,
+      filename: chart.getAttribute("aria-label").replace(/[^\p{L}\p{N}]+/gu, "-"),
+      width: chart.offsetWidth,
+      height: chart.offsetHeight,
+      scale: format === "png" ? EXPORT_SCALE : 1,
+    });
+  return { name: `save-${format}`, title: `Save as ${format.toUpperCase()}`, icon, click: save };
+}
+
+function configured(Plotly) {
+  const { camera, disk } = Plotly.Icons;
+  const buttons = [saveButton(Plotly, "png", camera), saveButton(Plotly, "svg", disk)];
+  return { ...CONFIG, modeBarButtonsToAdd: buttons };
+}
 
 function loadPlotly() {
   window.wattlePlotly ??= new Promise((resolve, reject) => {
@@ -46,6 +66,8 @@ function themed(layout, root) {
     font: { family: value("--st-font"), color: text, size: 12 },
     hoverlabel: { bgcolor: background, bordercolor: line, font: { color: text } },
     modebar: { bgcolor: "rgba(0,0,0,0)", color: quiet, activecolor: value("--st-primary-color") },
+    // What stands over lines has the page behind it.
+    annotations: layout.annotations?.map((own) => (own.bgcolor ? { ...own, bgcolor: background } : own)),
     xaxis: { ...axis(layout.xaxis), spikecolor: quiet, spikethickness: 1, spikedash: "solid" },
     yaxis: axis(layout.yaxis),
   };
@@ -89,7 +111,7 @@ function draw(Plotly, root) {
     const figure = JSON.parse(json);
     chart.setAttribute("aria-label", figure.layout.title.text);
     chart.style.height = `${figure.layout.height + 2}px`;
-    Plotly.react(chart, figure.data, themed(figure.layout, root), CONFIG);
+    Plotly.react(chart, figure.data, themed(figure.layout, root), configured(Plotly));
     if (!chart.wattleListens) {
       chart.wattleListens = true;
       chart.on("plotly_click", ({ points }) => points[0]?.customdata && root.wattleClick(points[0].customdata));
