@@ -8,6 +8,7 @@ from flask import Flask, current_app
 
 from alerts import Alerting
 from api.live_stage import LiveStage
+from catalog.catalog import Catalog
 from leaderboard.board import Board
 from redis_db import RedisDB
 from scheduling import Intensities, Planner
@@ -18,7 +19,7 @@ _KEY = "wattle"
 
 @dataclass(frozen=True)
 class State:
-    """The settings, the store, the planning, the alerts and the finished runs of one app."""
+    """The settings, the store, the planning, the alerts, the finished runs and all runs of one app."""
 
     settings: Settings
     db: RedisDB
@@ -27,6 +28,7 @@ class State:
     live: LiveStage
     alerting: Alerting
     board: Board
+    catalog: Catalog
 
 
 def attach(app: Flask, state: State) -> None:
@@ -73,3 +75,8 @@ def alerting() -> Alerting:
 def board() -> Board:
     """Return the finished runs as the app that handles this request knows them."""
     return state_of(current_app).board
+
+
+def catalog() -> Catalog:
+    """Return all runs as the app that handles this request knows them."""
+    return state_of(current_app).catalog

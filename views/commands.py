@@ -55,8 +55,8 @@ def act(iid: str, action: Action) -> RunReply:
                 return api.retry_run(iid)
             case "priority":
                 return api.set_priority(iid, action.priority or "normal")
-            case "delete" | "rerun":
-                raise ValueError(f"{action.name} has a dialog, and a function of its own")
+            case "delete" | "rerun" | "star" | "unstar" | "tag":
+                raise ValueError(f"{action.name} has a function of its own")
     finally:
         source.forget()
 
