@@ -14,10 +14,18 @@ from schema.values import Record
 
 MAX_VIEWS: Final = 200
 
+
+def _check_name(name: str) -> str:
+    """Return the name of a view, which is a part of a path as well."""
+    if "/" in name or not name.strip("."):
+        raise ValueError("should hold no slash, and more than dots")
+    return check_printable(name)
+
+
 ViewName = Annotated[
     str,
     StringConstraints(min_length=1, max_length=64, strip_whitespace=True),
-    AfterValidator(check_printable),
+    AfterValidator(_check_name),
 ]
 
 
@@ -42,7 +50,7 @@ class StarRequest(Record):
 class ViewRequest(Record):
     """The body of POST /api/views: a list of runs as somebody wants to see it again."""
 
-    name: ViewName = Field(description="1 to 64 printable characters")
+    name: ViewName = Field(description="1 to 64 printable characters without a slash")
     q: Query = Field("", description="a search")
     status: Status | None = None
     sort: SortField = SortField.TIME_ADDED

@@ -85,6 +85,7 @@ OWNERS = {
         "views/media_charts.py",
     ),
     "honcho": ("cli/",),
+    "markdown_it": ("views/markdown.py",),
     "apprise": ("alerts/",),
 }
 NOT_NAMES = {"utils", "util", "helpers", "helper", "common", "base", "manager", "handler"}

@@ -52,7 +52,7 @@ def box() -> str:
             icon=":material/search:",
             label_visibility="collapsed",
         )
-        with st.popover("", icon=":material/help:", type="tertiary", help="How to search"):
+        with st.popover("Help", icon=":material/help:", type="tertiary", help="How to search"):
             _help()
     return (q or "").strip()
 

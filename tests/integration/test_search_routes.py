@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from backend import create_app
 from catalog.catalog import Catalog, Wanted
 from redis_db import RedisDB
 from schema import ExperimentRequest, Lease, MetricPoints, PointsRequest, RunOptions, SortField, Status
+from schema.listed import ListedRun
 from settings import Settings
 from store.listed import Listed
 from tests.records import claim, epoch
@@ -147,7 +148,12 @@ def test_only_what_changed_is_read_again(db: RedisDB, monkeypatch: pytest.Monkey
     catalog.find(Wanted())
     asked: list[str] = []
     find_many = Listed.find_many
-    monkeypatch.setattr(Listed, "find_many", lambda self, ids: (asked.extend(ids), find_many(self, ids))[1])
+
+    def note(listed: Listed, run_ids: Sequence[str]) -> Sequence[ListedRun]:
+        asked.extend(run_ids)
+        return find_many(listed, run_ids)
+
+    monkeypatch.setattr(Listed, "find_many", note)
     db.external.set_star("b", True)
     assert catalog.find(Wanted("starred:yes")).run_ids == ["b"]
     assert asked == ["b"]
@@ -155,7 +161,8 @@ def test_only_what_changed_is_read_again(db: RedisDB, monkeypatch: pytest.Monkey
 
 def test_a_search_lists_runs_in_the_order_of_the_list(api: FlaskClient, db: RedisDB) -> None:
     for run_id, accuracy in (("a", 0.5), ("b", 0.7), ("c", None), ("d", 0.5), ("e", None)):
-        submit(db, run_id, network="x", **({"simulated": True} if run_id == "b" else {}))
+        label: dict[str, Any] = {"simulated": True} if run_id == "b" else {}
+        submit(db, run_id, network="x", **label)
         if accuracy is not None:
             train(db, run_id, accuracy=accuracy)
     for sort in SortField:
