@@ -32,6 +32,7 @@ from api.home import home
 from api.leaderboard import leaderboard
 from api.live import live
 from api.live_stage import LiveStage
+from api.marks import marks
 from api.metrics import metrics
 from api.models import models
 from api.recommend import recommending
@@ -40,10 +41,12 @@ from api.report import reports
 from api.reproducing import reproducing
 from api.retention import retention
 from api.runs import runs
+from api.search import searching
 from api.state import State, attach, state_of
 from api.totals import totals
 from api.trainers import trainers
 from api.workers import workers
+from catalog.catalog import Catalog
 from errors import InvalidInput
 from housekeeping import Housekeeper, Silence
 from leaderboard.board import Board
@@ -58,7 +61,9 @@ from untried.suggester import Suggester
 CONFIG = Path(__file__).resolve().with_name("gunicorn.conf.py")
 BLUEPRINTS = (
     runs,
+    searching,
     experiments,
+    marks,
     metrics,
     histograms,
     artifacts,
@@ -108,7 +113,7 @@ def create_app(settings: Settings | None = None, db: RedisDB | None = None) -> A
     stage = LiveStage(store, most_viewers=settings.live_viewers, delay_s=settings.frame_delay_ms / 1000)
     planner, alerting = Planner(store, settings, intensities), Alerting(store, settings)
     advice = (Board(store), Recommender(), Suggester())
-    attach(app, State(settings, store, intensities, planner, stage, alerting, *advice))
+    attach(app, State(settings, store, intensities, planner, stage, alerting, *advice, Catalog(store)))
     guard.install(app, settings)
     error_replies.install(app)
     # What gunicorn raises while a view reads on, where the sender's chunks are none.

@@ -24,6 +24,7 @@ from store.histograms import Histograms
 from store.intensities import Intensities
 from store.keys import Keys, check_queue
 from store.line import Line
+from store.listed import Listed
 from store.live import Live
 from store.locks import Locks
 from store.log import Log
@@ -35,6 +36,7 @@ from store.recent import Recent
 from store.retention import Retention
 from store.runs import Runs
 from store.usage import Usage
+from store.views import Views
 from store.workers import Workers
 
 __all__ = ["MetricLimits", "NewFile", "NewModel", "Recorded", "RedisDB", "Span", "check_queue"]
@@ -64,6 +66,7 @@ class RedisDB:
         self.external = External(self._connection, keys)
         self.finished = Finished(self._connection, keys)
         self.recent = Recent(self._connection, keys)
+        self.listed = Listed(self._connection, keys)
         self.metrics = Metrics(self._connection, keys)
         self.models = Models(self._connection, keys)
         self.retention = Retention(self._connection, keys)
@@ -77,6 +80,7 @@ class RedisDB:
         self.live = Live(self._connection, keys)
         self.power = Power(self._connection, keys)
         self.usage = Usage(self._connection, keys)
+        self.views = Views(self._connection, keys)
         self.workers = Workers(self._connection, keys)
         self.events = Events(self._connection, keys)
         self.alerts = Alerts(self._connection, keys)

@@ -60,6 +60,8 @@ class BulkBody(BulkRequest):
             raise ValueError(f"{self.action} does not take the status {self.status}: {forms}")
         if (self.action == "priority") != (self.priority is not None):
             raise ValueError("send priority with the action priority, and with no other")
+        if (self.action == "tag") != (self.tags is not None):
+            raise ValueError("send tags with the action tag, and with no other")
         return self
 
 
@@ -142,11 +144,21 @@ def _action(body: BulkBody, idempotency_key: str | None) -> Callable[[str], Outc
         return partial(_delete, ends_at_s=time.monotonic() + LIMIT_S)
     if body.action == "rerun":
         return partial(_rerun, idempotency_key=idempotency_key)
+    if body.action in ("star", "unstar"):
+        return partial(_mark, lambda run_id: db().external.set_star(run_id, body.action == "star"))
+    if body.tags is not None:
+        add, remove = body.tags.add, body.tags.remove
+        return partial(_mark, lambda run_id: db().external.set_tags(run_id, add=add, remove=remove))
     return partial(_change, changes[body.action])
 
 
 def _change(change: Callable[[str], Run], run_id: str) -> Outcome:
     return Outcome(iid=run_id, success=True, status=change(check_run_id(run_id)).status)
+
+
+def _mark(mark: Callable[[str], None], run_id: str) -> Outcome:
+    mark(check_run_id(run_id))
+    return Outcome(iid=run_id, success=True)
 
 
 def _rerun(run_id: str, *, idempotency_key: str | None) -> Outcome:

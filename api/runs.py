@@ -14,7 +14,9 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_valida
 from api.body import reply
 from api.planning import plan_once
 from api.replies import show_run, show_runs
+from api.search import find_runs
 from api.state import db, settings
+from catalog.catalog import Wanted
 from errors import NotFound
 from scheduling.zones import name_zones
 from schema import (
@@ -23,6 +25,7 @@ from schema import (
     LogReply,
     Record,
     Run,
+    RunList,
     RunReply,
     RunsReply,
     SortField,
@@ -30,6 +33,7 @@ from schema import (
     TrainReply,
     TrainRequest,
 )
+from schema.search import MAX_QUERY
 from trainers import validator
 
 runs = APIBlueprint("runs", __name__, tag="Runs")
@@ -82,6 +86,7 @@ class RunsQuery(Record):
     sort: SortField = Field(SortField.TIME_ADDED, description="runs without a value come last")
     order: Literal["asc", "desc"] = "desc"
     status: Status | None = None
+    q: str = Field("", max_length=MAX_QUERY, description="a search, such as network:resnet9 accuracy>0.95")
     name: str | None = Field(
         None, max_length=250, description="of the experiment: its runs, by time_added, the newest first"
     )
@@ -184,15 +189,7 @@ def list_runs(query: RunsQuery) -> Response:
 
     Without ``limit`` every run is answered; with it, a page and a cursor for the next one.
     """
-    page = db().runs.list(
-        query.sort,
-        order=query.order,
-        status=query.status,
-        name=query.name,
-        project=query.project,
-        limit=query.limit,
-        cursor=query.cursor,
-    )
+    page = _find_page(query)
     ids = [run.run_id for run in page.runs]
     epochs = db().runs.list_epochs_of(ids) if "in_update" in query.fields else {}
     sparklines = _list_sparklines(page.runs) if "sparkline" in query.fields else {}
@@ -203,6 +200,22 @@ def list_runs(query: RunsQuery) -> Response:
             total=page.total,
             counts=page.counts,
         )
+    )
+
+
+def _find_page(query: RunsQuery) -> RunList:
+    """Return what the sorted list has, or where there is a search, what the catalog finds."""
+    if query.q.strip():
+        wanted = Wanted(query.q, query.status, query.project, query.name)
+        return find_runs(wanted, query.sort, order=query.order, limit=query.limit, cursor=query.cursor)
+    return db().runs.list(
+        query.sort,
+        order=query.order,
+        status=query.status,
+        name=query.name,
+        project=query.project,
+        limit=query.limit,
+        cursor=query.cursor,
     )
 
 

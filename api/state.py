@@ -8,6 +8,7 @@ from flask import Flask, current_app
 
 from alerts import Alerting
 from api.live_stage import LiveStage
+from catalog.catalog import Catalog
 from leaderboard.board import Board
 from recommender import Recommender
 from redis_db import RedisDB
@@ -20,7 +21,7 @@ _KEY = "wattle"
 
 @dataclass(frozen=True)
 class State:
-    """The settings, the store, the planning, the alerts, and the finished runs with what they advise."""
+    """The settings, the store, the planning, the alerts, the runs and what finished ones advise."""
 
     settings: Settings
     db: RedisDB
@@ -31,6 +32,7 @@ class State:
     board: Board
     recommender: Recommender
     suggester: Suggester
+    catalog: Catalog
 
 
 def attach(app: Flask, state: State) -> None:
@@ -87,3 +89,8 @@ def recommender() -> Recommender:
 def suggester() -> Suggester:
     """Return what says what to try next in the app that handles this request."""
     return state_of(current_app).suggester
+
+
+def catalog() -> Catalog:
+    """Return all runs as the app that handles this request knows them."""
+    return state_of(current_app).catalog

@@ -18,6 +18,7 @@ from client.files import FileCalls
 from client.histograms import HistogramCalls
 from client.leaderboard import LeaderboardCalls
 from client.logs import LogCalls
+from client.marks import MarkCalls
 from client.models import ModelCalls
 from client.reproduce import ReproduceCalls
 from client.retention import RetentionCalls
@@ -45,6 +46,7 @@ from schema import (
     SavingsReply,
     SortField,
     Status,
+    TagsRequest,
     TicketReply,
     TotalsReply,
     TrainersReply,
@@ -66,6 +68,7 @@ class Client(
     HistogramCalls,
     LeaderboardCalls,
     LogCalls,
+    MarkCalls,
     ModelCalls,
     ReproduceCalls,
     RetentionCalls,
@@ -103,16 +106,18 @@ class Client(
         order: Literal["asc", "desc"] = "desc",
         status: Status | None = None,
         name: str | None = None,
+        q: str | None = None,
         limit: int | None = None,
         cursor: str | None = None,
         fields: Iterable[ExtraField] = (),
     ) -> RunsReply:
-        """Return runs in that order: all of them, or a page when ``limit`` is given."""
+        """Return runs in that order: all of them, or a page when ``limit`` is given; ``q`` is a search."""
         query = {
             "sort": str(sort),
             "order": order,
             "status": None if status is None else str(status),
             "name": name,
+            "q": q or None,
             "limit": None if limit is None else str(limit),
             "cursor": cursor,
             "fields": ",".join(fields) or None,
@@ -226,6 +231,7 @@ class Client(
         status: Status | None = None,
         *,
         priority: Priority | None = None,
+        tags: TagsRequest | None = None,
     ) -> BulkReply:
         """Do ``action`` with many runs, at most 500: those named, or the oldest of a status.
 
@@ -235,6 +241,7 @@ class Client(
             "run_ids": None if run_ids is None else list(run_ids),
             "status": status,
             "priority": priority,
+            "tags": None if tags is None else tags.model_dump(mode="json"),
         }
         body = {"action": action} | {name: value for name, value in given.items() if value is not None}
         headers = {"Idempotency-Key": uuid.uuid4().hex}

@@ -6,11 +6,14 @@ from typing import Annotated, Final, Literal, NamedTuple
 
 from pydantic import AwareDatetime, Field, JsonValue, StrictBool, StringConstraints
 
+from schema.external import TagsRequest
 from schema.records import Status, Worker
 from schema.values import NonNegative, Record
 
 Priority = Literal["normal", "high"]
-Action = Literal["cancel", "pause", "resume", "preempt", "retry", "rerun", "priority", "delete"]
+Action = Literal[
+    "cancel", "pause", "resume", "preempt", "retry", "rerun", "priority", "delete", "star", "unstar", "tag"
+]
 MAX_BULK_RUNS: Final = 500
 
 
@@ -65,6 +68,9 @@ class BulkRequest(Record):
         "cancel (waiting, deferred, paused) and resume (paused)",
     )
     priority: Priority | None = Field(None, description="for the action priority alone")
+    tags: TagsRequest | None = Field(
+        None, description="for the action tag alone: those to add and to remove; group=name is a group"
+    )
 
 
 class Outcome(Record):

@@ -98,7 +98,8 @@ class Note(Record):
 
     note_id: str = Field(description="ordered")
     time: AwareDatetime
-    text: str
+    text: str = Field(description="Markdown, which pages show without HTML and without pictures")
+    edited_at: AwareDatetime | None = Field(None, description="when its text was last replaced")
 
 
 class NotesReply(RootModel[list[Note]]):

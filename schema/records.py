@@ -12,7 +12,7 @@ from pydantic import AwareDatetime, Field, JsonValue, SerializeAsAny, StringCons
 
 from schema.carbon import CarbonOptions, CarbonOutcome, CarbonPlan
 from schema.moment import Moment
-from schema.values import Finite, Fraction, NonNegative, Record, Zone
+from schema.values import Finite, Fraction, Marked, NonNegative, Record, Zone
 
 RUN_ID_PATTERN = r"^[0-9A-Za-z][0-9A-Za-z_-]{0,63}$"
 QUEUE_PATTERN = r"^[a-z0-9][a-z0-9_.-]{0,63}$"
@@ -209,7 +209,7 @@ class Attempt(Record):
     error: str | None = Field(None, description="what went wrong, in short; None unless it failed")
 
 
-class Run(Record):
+class Run(Marked):
     """One training, from its hyperparameters to its last status."""
 
     run_id: str = Field(pattern=RUN_ID_PATTERN)

@@ -95,6 +95,13 @@ class RunsReply(Record):
     counts: dict[Status, int] = Field(description="runs by status")
 
 
+class SearchReply(Record):
+    """The ids of the runs that match a search."""
+
+    run_ids: list[str] = Field(description="the newest first, at most 10,000")
+    total: int = Field(ge=0, description="how many match")
+
+
 class EpochsReply(Record):
     """The epochs of a run, oldest first, and its attempts."""
 

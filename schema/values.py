@@ -18,3 +18,9 @@ class Record(BaseModel):
     """A frozen, closed record."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Marked(Record):
+    """What people have marked."""
+
+    starred: bool = Field(False, description="somebody gave it a star")

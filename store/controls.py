@@ -98,7 +98,7 @@ class Controls:
     def _delete(self, run_id: str, mode: str) -> Deletion:
         kept = ("run", "epochs", "superseded", "extras", "attempts", "log", "power")
         own = ("artifacts", "artifact_facts", "artifact_order", "histograms", "run_models", "run_inputs")
-        parts = (*kept, "metrics", "sources", "notes", *own, "usage")
+        parts = (*kept, "metrics", "sources", "notes", *own, "usage", "note_edits")
         keys = [self._keys.of(part, run_id) for part in parts]
         stored = self._connection.run("delete", keys, [run_id, mode])
         if stored is None:

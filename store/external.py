@@ -12,7 +12,7 @@ from uuid import uuid4
 from pydantic import JsonValue
 from pydantic_core import from_json
 
-from errors import Conflict, FieldError, InvalidInput
+from errors import Conflict, FieldError, InvalidInput, NotFound
 from schema import (
     BatchReply,
     ExperimentRequest,
@@ -191,6 +191,10 @@ class External:
 
         self._amend(run_id, "options", change)
 
+    def set_star(self, run_id: str, is_starred: bool) -> None:
+        """Give any run a star, or take it away."""
+        self._amend(run_id, "starred", lambda _: ("1" if is_starred else "", []))
+
     def add_note(self, run_id: str, text: str, *, idempotency_key: str | None = None) -> Added:
         """Add a note to any run; an idempotency_key of the last 24 h answers with its note.
 
@@ -211,15 +215,26 @@ class External:
     def list_notes(self, run_id: str) -> Notes:
         """Return the notes of any run, oldest first."""
         entries = self._connection.read_stream(self._keys.of("notes", run_id), after=None, limit=MAX_NOTES)
-        return [
-            Note(note_id=note_id, time=time_of_entry(note_id), text=fields["text"])
-            for note_id, fields in entries
-        ]
+        edits: dict[str, str] = self._connection.call("HGETALL", self._keys.of("note_edits", run_id))
+        return [_decode_note(note_id, fields["text"], edits.get(note_id)) for note_id, fields in entries]
+
+    def edit_note(self, run_id: str, note_id: str, text: str) -> Note:
+        """Replace the text of a note, which keeps its id and its time; the last one to do so wins.
+
+        Atomic (edit_note.lua). Raises NotFound when the run has no such note.
+        """
+        keys = [self._keys.of(part, run_id) for part in ("notes", "note_edits")]
+        is_id = _NOTE_ID.fullmatch(note_id) is not None
+        if not is_id or not self._connection.run("edit_note", keys, [note_id, to_text(text)]):
+            raise NotFound(f"Run {run_id} has no note {note_id[:50]!r}.")
+        edit: str | None = self._connection.call("HGET", keys[1], note_id)
+        return _decode_note(note_id, to_text(text), edit)
 
     def delete_note(self, run_id: str, note_id: str) -> bool:
-        """Delete a note of a run; False when there is none with that id."""
+        """Delete a note of a run; False when there is none with that id. Atomic (delete_note.lua)."""
+        keys = [self._keys.of(part, run_id) for part in ("notes", "note_edits")]
         is_id = _NOTE_ID.fullmatch(note_id) is not None
-        return is_id and bool(self._connection.call("XDEL", self._keys.of("notes", run_id), note_id))
+        return is_id and bool(self._connection.run("delete_note", keys, [note_id]))
 
     def _amend(self, run_id: str, field: str, change: Callable[[str], tuple[str, Sequence[str]]]) -> None:
         """Change a JSON field, and try again where somebody else changed it in between.
@@ -246,6 +261,14 @@ def encode_params(params: Mapping[str, JsonValue]) -> str:
     if _depth(dict(params)) > MAX_PARAMS_DEPTH:
         raise _invalid("params", f"are nested at most {MAX_PARAMS_DEPTH} deep")
     return text
+
+
+def _decode_note(note_id: str, text: str, edit: str | None) -> Note:
+    """Read a note; its edit, if there is one, is an array of the new text and when that came."""
+    if edit is None:
+        return Note(note_id=note_id, time=time_of_entry(note_id), text=text)
+    new_text, at = from_json(edit)
+    return Note(note_id=note_id, time=time_of_entry(note_id), text=new_text, edited_at=to_time(at))
 
 
 def retagged(tags: Sequence[str], *, add: Sequence[str], remove: Sequence[str]) -> tuple[str, ...]:

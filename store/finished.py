@@ -12,13 +12,13 @@ from schema import DEFAULT_PROJECT, SortField, Status
 from schema.configurations import configuration_of, device_of, text_of
 from schema.leaderboard import Changes, FinishedRun, StatedResult
 from store.connection import Connection
+from store.events import Events
 from store.external import encode_params
 from store.keys import Keys
 from store.paging import keys_of_status, name_key
 
 # What is said of a run that may be done, was, or is from now on. The others are of runs that are not.
 CHANGING: Final = frozenset({"done", "deleted", "recomputed", "reopened", "amended", "imported"})
-_EVENTS_AT_ONCE: Final = 2_000
 _IDS_AT_ONCE: Final = 1_000
 _FIELDS: Final = (
     *("status", "simulated", "is_external", "name", "hyper_params", "options", "environment"),
@@ -41,11 +41,11 @@ class Finished:
     def __init__(self, connection: Connection, keys: Keys) -> None:
         self._connection = connection
         self._keys = keys
+        self._events = Events(connection, keys)
 
     def read_cursor(self) -> str:
         """Return the place of the newest event, for ``list_changes`` to go on from; empty without any."""
-        newest = self._connection.call("XREVRANGE", self._keys.of("events"), "+", "-", "COUNT", 1)
-        return newest[0][0] if newest else ""
+        return self._events.read_cursor()
 
     def list_ids(self) -> Iterator[str]:
         """Yield the runs that are done and have used or achieved something.
@@ -95,7 +95,7 @@ class Finished:
         self, hyper_params: Mapping[str, JsonValue], *, device: str | None, simulated: bool
     ) -> int:
         """Return the ``configuration`` of finished runs of these hyper_params on that device."""
-        return _configuration(hyper_params, (device, simulated, None))
+        return configuration_of(hyper_params, {"device": device}, simulated=simulated, script=None)
 
     def add(self, result: StatedResult) -> bool:
         """Add a run that ended elsewhere, as a file states it; False where there is a run of its id already.
@@ -127,19 +127,7 @@ class Finished:
 
         None when the stream no longer has the entry at the cursor: then nobody knows what came after it.
         """
-        changed: set[str] = set()
-        while True:
-            command = ("XRANGE", self._keys.of("events"), cursor or "-", "+", "COUNT", _EVENTS_AT_ONCE)
-            entries = self._connection.call(*command)
-            if not cursor:
-                # At first there was no event at all; now the oldest may be gone already.
-                return None if entries else Changes(cursor, frozenset())
-            if not entries or entries[0][0] != cursor:
-                return None
-            changed |= {fields["run_id"] for _, fields in entries[1:] if fields["kind"] in CHANGING}
-            cursor = entries[-1][0]
-            if len(entries) < _EVENTS_AT_ONCE:
-                return Changes(cursor, frozenset(changed))
+        return self._events.list_changes(cursor, kinds=CHANGING)
 
 
 def _decode(run_id: str, stored: Mapping[str, str | None]) -> FinishedRun:
@@ -151,7 +139,7 @@ def _decode(run_id: str, stored: Mapping[str, str | None]) -> FinishedRun:
     return FinishedRun(
         run_id=run_id,
         name=stored["name"],
-        network=_network(hyper_params),
+        network=network_of(hyper_params),
         dataset=text_of(hyper_params.get("dataset")),
         device=device_of(environment),
         project=project,
@@ -164,20 +152,21 @@ def _decode(run_id: str, stored: Mapping[str, str | None]) -> FinishedRun:
         ),
         seed=_number(hyper_params.get("seed")),
         accuracy=float(stored["best_accuracy"] or 0),
-        last_loss=_stored_number(stored["last_loss"]),
-        energy_kwh=_stored_number(stored["energy_kwh"]),
+        last_loss=stored_number(stored["last_loss"]),
+        energy_kwh=stored_number(stored["energy_kwh"]),
         energy_quality=stored["energy_quality"],
-        co2_g=_stored_number(stored["co2_g"]),
-        duration_s=_stored_number(stored["duration_s"]),
+        co2_g=stored_number(stored["co2_g"]),
+        duration_s=stored_number(stored["duration_s"]),
         parameters=_number(environment.get("parameters")),
         epochs_done=float(stored["epochs_done"] or 0),
-        ended_at_s=_stored_number(stored["ended_at"]),
+        ended_at_s=stored_number(stored["ended_at"]),
         simulated=simulated,
         is_external=is_external,
     )
 
 
-def _network(hyper_params: Mapping[str, Any]) -> str | None:
+def network_of(hyper_params: Mapping[str, Any]) -> str | None:
+    """Return the network that hyperparameters name, as a script may call it."""
     return next((text for name in _NETWORKS if (text := text_of(hyper_params.get(name)))), None)
 
 
@@ -186,5 +175,6 @@ def _number(value: object) -> float | None:
     return float(value) if type(value) is int and abs(value) <= _LARGEST else None
 
 
-def _stored_number(text: str | None) -> float | None:
+def stored_number(text: str | None) -> float | None:
+    """Return a number that was written as a text."""
     return None if text is None else float(text)

@@ -32,7 +32,7 @@ FLOOR = {
     **dict.fromkeys(
         ("redis_db", "store", "trainers", "scheduling", "alerts", "housekeeping", "recommender", "untried"), 2
     ),
-    **dict.fromkeys(("carbon_aware_trainer", "training_monitor", "client", "leaderboard"), 1),
+    **dict.fromkeys(("carbon_aware_trainer", "training_monitor", "client", "leaderboard", "catalog"), 1),
     **dict.fromkeys(("schema", "settings", "errors"), 0),
 }
 # On floor 2 only redis_db opens the door to store; on floor 1 the SDK's energy.py alone imports a sibling.
@@ -42,6 +42,7 @@ ALLOWED_BELOW = {
     "training_monitor": {"carbon_aware_trainer"},
     "client": {"schema", "settings", "errors"},
     "leaderboard": {"schema", "errors"},
+    "catalog": {"schema", "errors"},
     "store": {"schema", "settings", "errors"},
     "redis_db": {"schema", "settings", "errors", "store"},
     "trainers": {"schema", "settings", "errors", "carbon_aware_trainer"},
@@ -86,6 +87,7 @@ OWNERS = {
         "views/media_charts.py",
     ),
     "honcho": ("cli/",),
+    "markdown_it": ("views/markdown.py",),
     "apprise": ("alerts/",),
 }
 NOT_NAMES = {"utils", "util", "helpers", "helper", "common", "base", "manager", "handler"}

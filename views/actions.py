@@ -75,6 +75,19 @@ WITHDRAW: Final = Action(
     "Takes back what was asked of it.",
 )  # fmt: skip
 
+STAR: Final = Action(
+    "star", "Star", ":material/star:", "", "starred",
+    "Marks it for everybody; starred:yes finds it again.",
+)  # fmt: skip
+UNSTAR: Final = Action(
+    "unstar", "Unstar", ":material/star_border:", "", "unstarred",
+    "Takes the star away.",
+)  # fmt: skip
+TAG: Final = Action(
+    "tag", "Tag or group", ":material/sell:", "", "tagged",
+    "Adds and removes tags; a group is one of them.",
+)  # fmt: skip
+
 BULK: Final = (PAUSE, RESUME, CANCEL, RETRY, DELETE)
 POSTPONING: Final = "pausing for the grid"
 DOING: Final = {"cancel": CANCEL.doing, "pause": PAUSE.doing, "preempt": PREEMPT.doing}

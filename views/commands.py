@@ -15,14 +15,20 @@ from schema import (
     RuleRequest,
     RunReply,
     Status,
+    TagsRequest,
     TestReply,
     WorkerReply,
 )
+from schema.controls import MAX_BULK_RUNS
+from schema.marks import SavedView, ViewRequest
+from schema.replies import SearchReply
 from views import source
 from views.actions import RUN_NOW, Action
 
 # 500 runs each: beyond that the reader presses again.
 _MOST_REQUESTS = 20
+# What the outcome of a run says for which there was no time.
+NOT_TRIED = "not_tried"
 
 
 @dataclass(frozen=True)
@@ -55,8 +61,8 @@ def act(iid: str, action: Action) -> RunReply:
                 return api.retry_run(iid)
             case "priority":
                 return api.set_priority(iid, action.priority or "normal")
-            case "delete" | "rerun":
-                raise ValueError(f"{action.name} has a dialog, and a function of its own")
+            case "delete" | "rerun" | "star" | "unstar" | "tag":
+                raise ValueError(f"{action.name} has a function of its own")
     finally:
         source.forget()
 
@@ -75,6 +81,70 @@ def act_on_all(action: Action, run_ids: Sequence[str]) -> list[Outcome]:
     """Ask the same of many runs; each has its own outcome."""
     try:
         return source.api().bulk(action.name, run_ids).outcomes
+    finally:
+        source.forget()
+
+
+@dataclass(frozen=True)
+class Act:
+    """Something to be done with many runs; tags go with the action tag alone."""
+
+    action: Action
+    tags: TagsRequest | None = None
+
+
+def act_on_many(act: Act, run_ids: Sequence[str]) -> Retried:
+    """Do the same with any number of runs, as many at a time as the API takes."""
+    outcomes: dict[str, Outcome] = {}
+    waiting = list(run_ids)
+    try:
+        while waiting:
+            part, waiting = waiting[:MAX_BULK_RUNS], waiting[MAX_BULK_RUNS:]
+            reply = source.api().bulk(act.action.name, part, tags=act.tags)
+            outcomes |= {outcome.iid: outcome for outcome in reply.outcomes}
+            if reply.not_tried < len(part):
+                # For these there was no time; a request that came to none at all is not repeated.
+                waiting = [each.iid for each in reply.outcomes if each.code == NOT_TRIED] + waiting
+    except ApiError as error:
+        return Retried(list(outcomes.values()), None, error)
+    finally:
+        source.forget()
+    return Retried(list(outcomes.values()), 0)
+
+
+def find_all(q: str, status: Status | None) -> SearchReply:
+    """Return the ids of all runs that match."""
+    return source.api().search_runs(q, status=status)
+
+
+def set_star(iid: str, *, is_starred: bool) -> RunReply:
+    """Give a run a star, or take it away."""
+    try:
+        return source.api().set_star(iid, is_starred=is_starred)
+    finally:
+        source.forget()
+
+
+def edit_note(iid: str, note_id: str, text: str) -> Note:
+    """Replace the text of a note."""
+    try:
+        return source.api().edit_note(iid, note_id, text)
+    finally:
+        source.forget()
+
+
+def save_view(view: ViewRequest) -> SavedView:
+    """Keep a view of the list of runs."""
+    try:
+        return source.api().save_view(view)
+    finally:
+        source.forget()
+
+
+def delete_view(name: str) -> None:
+    """Forget a view."""
+    try:
+        source.api().delete_view(name)
     finally:
         source.forget()
 

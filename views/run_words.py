@@ -9,18 +9,33 @@ import streamlit as st
 from errors import ApiError
 from schema import Note, RunReply
 from schema.external import MAX_TAGS
+from schema.search import GROUP_PREFIX
 from views import commands, source
 from views import format as fmt
+from views.markdown import to_html
 
 _MAX_NOTE_CHARACTERS: Final = 10_000
+_NOTE_STYLE: Final = """<style>
+.note-text { overflow-wrap: anywhere; }
+.note-text > :first-child { margin-top: 0; }
+.note-text > :last-child { margin-bottom: 0; }
+.note-text h4 { font-size: 1.15rem; padding: 0; margin: .8em 0 .4em; }
+.note-text :is(h5, h6) { font-size: 1rem; padding: 0; margin: .8em 0 .4em; }
+.note-text :is(p, ul, ol, table, pre, blockquote) { margin: 0 0 .6em; }
+.note-text pre { overflow-x: auto; padding: .6em .8em; border: 1px solid rgb(128 128 128 / 25%); }
+.note-text table { display: block; overflow-x: auto; border-collapse: collapse; }
+.note-text :is(th, td) { border: 1px solid rgb(128 128 128 / 30%); padding: .2em .6em; }
+.note-text blockquote { padding-left: .8em; border-left: 3px solid rgb(128 128 128 / 40%); }
+</style>"""
 
 
 def tags(run: RunReply) -> None:
-    """Draw the tags of a run, and what changes them."""
+    """Draw the star and the tags of a run, and what changes them."""
     own = run.options.tags
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="tags"):
+        _star(run)
         if own:
-            badges = " ".join(f":gray-badge[{fmt.plain(tag)}]" for tag in own)
+            badges = " ".join(_badge(tag) for tag in own)
             st.markdown(badges, width="content")
         with st.popover(
             "Tags", icon=":material/sell:", type="tertiary", key=f"edit_tags:{run.run_id}", on_change="rerun"
@@ -39,16 +54,76 @@ def notes(run: RunReply) -> None:
             with st.container(
                 horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"
             ):
-                st.caption(fmt.utc(note.time), width="content")
-                _delete_button(run, note)
-            st.text(note.text)
+                edited = f" · edited {fmt.utc(note.edited_at)}" if note.edited_at else ""
+                st.caption(fmt.utc(note.time) + edited, width="content")
+                with st.container(horizontal=True, width="content", gap="small"):
+                    _edit_button(run, note)
+                    _delete_button(run, note)
+            st.html(_NOTE_STYLE + _html_of(note.text))
     key = f"note:{run.run_id}"
-    st.text_area("A new note", key=key, max_chars=_MAX_NOTE_CHARACTERS)
+    st.text_area(
+        "A new note",
+        key=key,
+        max_chars=_MAX_NOTE_CHARACTERS,
+        help="In Markdown. Pictures become links, and HTML is shown as it is.",
+    )
     st.button(
         "Add the note", key=f"add_{key}", icon=":material/add_comment:", on_click=_add_note, args=(run, key)
     )
     if problem := st.session_state.get(_problem_key("notes", run)):
         st.warning(fmt.plain_lines(problem), icon=":material/block:")
+
+
+@st.cache_data(max_entries=256, show_spinner=False)
+def _html_of(text: str) -> str:
+    return to_html(text)
+
+
+def _badge(tag: str) -> str:
+    """Show a tag; a group by its name alone."""
+    if tag.startswith(GROUP_PREFIX):
+        return f":violet-badge[:material/folder: {fmt.plain(tag.removeprefix(GROUP_PREFIX))}]"
+    return f":gray-badge[{fmt.plain(tag)}]"
+
+
+def _star(run: RunReply) -> None:
+    st.button(
+        "Starred" if run.starred else "Star",
+        icon=":material/star:" if run.starred else ":material/star_border:",
+        type="tertiary",
+        key=f"star:{run.run_id}",
+        help="Everybody sees it; starred:yes finds it among the runs.",
+        on_click=_toggle_star,
+        args=(run,),
+    )
+
+
+def _toggle_star(run: RunReply) -> None:
+    st.session_state.pop(_problem_key("tags", run), None)
+    try:
+        commands.set_star(run.run_id, is_starred=not run.starred)
+    except ApiError as error:
+        st.session_state[_problem_key("tags", run)] = f"The star was not changed: {error}"
+
+
+def _edit_button(run: RunReply, note: Note) -> None:
+    key = f"edit_note:{run.run_id}:{note.note_id}"
+    with st.popover("Edit", icon=":material/edit:", type="tertiary", key=key, on_change="rerun") as form:
+        if form.open:
+            field = f"{key}:{note.edited_at}"
+            st.text_area("Text", note.text, key=field, max_chars=_MAX_NOTE_CHARACTERS, height=160, width=520)
+            st.button("Save", type="primary", key=f"{key}:go", on_click=_edit_note, args=(run, note, field))
+
+
+def _edit_note(run: RunReply, note: Note, field: str) -> None:
+    st.session_state.pop(_problem_key("notes", run), None)
+    text = str(st.session_state.get(field) or "").strip()
+    if not text or text == note.text:
+        return
+    try:
+        commands.edit_note(run.run_id, note.note_id, text)
+    except ApiError as error:
+        st.session_state[_problem_key("notes", run)] = f"The note was not changed: {error}"
 
 
 def _delete_button(run: RunReply, note: Note) -> None:

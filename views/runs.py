@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Final, Literal, cast
 
 import streamlit as st
 
-from schema import RunReply, RunsReply, SortField, Status
+from errors import ApiRefused
+from schema import RunReply, RunsReply, Status
 from views import format as fmt
-from views import parts, runs_bulk, source
+from views import parts, runs_bulk, runs_search, source
+from views.runs_search import ALL, SORTS
 from views.runs_table import choose_face, read_choice, show_table
 from views.source import Listing, Page, Snapshot
 
@@ -18,20 +20,11 @@ Order = Literal["asc", "desc"]
 _LIVE_S = 1.5
 # A page somebody leaves open must notice a run that the command line submits; costs 8 ms of CPU each time.
 _IDLE_S = 10
-_ALL = "all"
 _TILES: Final = (Status.RUNNING, Status.WAITING, Status.DONE, Status.FAILED)
 _STATUSES: Final = (
     *(Status.RUNNING, Status.WAITING, Status.DEFERRED, Status.PAUSED),
     *(Status.DONE, Status.FAILED, Status.CANCELLED),
 )
-_SORTS: Final[Mapping[str, SortField]] = {
-    "newest": SortField.TIME_ADDED,
-    "accuracy": SortField.BEST_ACCURACY,
-    "loss": SortField.LAST_LOSS,
-    "energy": SortField.ENERGY_KWH,
-    "CO₂": SortField.CO2_G,
-    "duration": SortField.DURATION_S,
-}
 _CURSORS = "runs:cursors"
 _LISTING = "runs:listing"
 
@@ -46,17 +39,23 @@ def show() -> None:
     if st.session_state.get(_LISTING) != listing:
         st.session_state[_LISTING] = listing
         st.session_state[_CURSORS] = [None]
-    is_active = _is_active(_fetch(listing))
+    try:
+        is_active = _is_active(_fetch(listing))
+    except ApiRefused as error:
+        runs_search.refused(error)
+        return
     st.fragment(_live, run_every=_LIVE_S if is_active else _IDLE_S)(listing, is_active=is_active)
 
 
 def _choose_listing() -> Listing:
     """Draw filter, search and order; each is in the URL."""
+    views = runs_search.fetch_views()
+    runs_search.open_view_of_link(views)
     with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
         status = st.segmented_control(
             "Status",
-            [_ALL, *(status.value for status in _STATUSES)],
-            default=_ALL,
+            [ALL, *(status.value for status in _STATUSES)],
+            default=ALL,
             required=True,
             key="status",
             bind="query-params",
@@ -64,25 +63,23 @@ def _choose_listing() -> Listing:
         )
         with st.container(horizontal=True, vertical_alignment="center", width="content"):
             sort, order = _choose_order()
-    text = st.text_input(
-        "Search",
-        key="search",
-        bind="query-params",
-        placeholder="Search by network, dataset, project, tag, id …",
-        icon=":material/search:",
-        label_visibility="collapsed",
-    )
-    return Listing(
-        sort=_SORTS[sort],
+    with st.container(horizontal=True, vertical_alignment="center"):
+        q = runs_search.box()
+        place = st.container(horizontal=True, vertical_alignment="center", width="content")
+    listing = Listing(
+        sort=SORTS[sort],
         order=order,
-        status=None if status in (None, _ALL) else Status(status),
-        words=tuple((text or "").lower().split()),
+        status=None if status in (None, ALL) else Status(status),
+        q=q,
     )
+    with place:
+        runs_search.menu(views, listing)
+    return listing
 
 
 def _choose_order() -> tuple[str, Order]:
     sort = st.selectbox(
-        "Sort by", list(_SORTS), key="sort", bind="query-params", label_visibility="collapsed", width=130
+        "Sort by", list(SORTS), key="sort", bind="query-params", label_visibility="collapsed", width=130
     )
     order = st.segmented_control(
         "Order",
@@ -110,7 +107,11 @@ def _is_active(runs: Snapshot[Page]) -> bool:
 
 def _live(listing: Listing, *, is_active: bool) -> None:
     """Draw what changes: tiles, table, paging."""
-    runs = _fetch(listing)
+    try:
+        runs = _fetch(listing)
+    except ApiRefused:
+        # Of a field that the last run had which is gone: the whole page says so.
+        st.rerun()
     if _is_active(runs) != is_active:
         st.rerun()
     parts.silence_banner(runs.problem)
@@ -176,7 +177,7 @@ def _failed_head(reply: RunsReply) -> None:
 
 
 def _table(listing: Listing, reply: RunsReply) -> None:
-    key = f"{listing.sort}:{listing.order}:{listing.status}:{' '.join(listing.words)}:{_visit()}"
+    key = f"{listing.sort}:{listing.order}:{listing.status}:{listing.q}:{_visit()}"
     choice = read_choice(reply.results, key=key)
     if choice.opened is not None:
         _forget_choice()
@@ -200,17 +201,9 @@ def _empty(page: Page, listing: Listing) -> None:
     if sum(page.reply.counts.values()) == 0:
         st.info("No runs yet. Submit the first one; the defaults make a good start.", icon=":material/spa:")
         return
-    is_filtered = listing.status is not None or listing.words
-    text = f"No runs match{searched_among(page, listing)}." if is_filtered else "Nothing on this page."
+    is_filtered = listing.status is not None or listing.q
+    text = "No runs match." if is_filtered else "Nothing on this page."
     st.info(f"{text} Clear the filter, or submit a run.", icon=":material/search_off:")
-
-
-def searched_among(page: Page, listing: Listing) -> str:
-    """Say among which runs a search has looked, when there are more."""
-    if page.searched is None:
-        return ""
-    is_newest = (listing.sort, listing.order) == (SortField.TIME_ADDED, "desc")
-    return f" among the {'newest' if is_newest else 'first'} {fmt.count(page.searched)} runs"
 
 
 def _paging(page: Page, listing: Listing) -> None:
@@ -220,8 +213,10 @@ def _paging(page: Page, listing: Listing) -> None:
     first = (len(cursors) - 1) * source.PAGE_SIZE
     with st.container(horizontal=True, vertical_alignment="center", width="content"):
         if reply.results:
-            shown = _range(first, reply) + searched_among(page, listing)
+            shown = _range(first, reply)
             st.caption(f"{shown} · click a row to open it, its box to mark it", width="content")
+        if reply.results and (listing.q or listing.status):
+            runs_bulk.all_matching(listing, reply.total)
         if len(cursors) > 1:
             st.button(
                 "Newer",

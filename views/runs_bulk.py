@@ -6,18 +6,34 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 
 import streamlit as st
+from pydantic import ValidationError
 
 from errors import ApiError, ApiRefused
-from schema import Outcome, RunReply
+from schema import Outcome, RunReply, TagsRequest
+from schema.replies import SearchReply
+from schema.search import GROUP_PREFIX
 from views import actions, commands, compare, parts
 from views import format as fmt
 from views.actions import Action
-from views.commands import Retried
+from views.commands import Act, Retried
 from views.compare_choice import MOST
 from views.look import run_name
+from views.source import Listing
 
 _OUTCOME = "bulk:outcome"
+_MATCHING = "bulk:matching"
 _NAMED = 5
+_FOR_ALL = (
+    *(
+        actions.STAR,
+        actions.UNSTAR,
+        actions.TAG,
+        actions.CANCEL,
+        actions.RETRY,
+        actions.RERUN,
+        actions.DELETE,
+    ),
+)
 
 
 def bar(marked: Sequence[RunReply], clear: Callable[[], None]) -> None:
@@ -28,6 +44,9 @@ def bar(marked: Sequence[RunReply], clear: Callable[[], None]) -> None:
         st.markdown(f"**{_runs(len(marked))} marked**", width="content")
         for action in actions.BULK:
             _button(action, marked)
+        _star_button(marked)
+        with st.popover(actions.TAG.label, icon=actions.TAG.icon, help=actions.TAG.hint):
+            _tag_form([run.run_id for run in marked])
         _compare(marked, clear)
         st.button("Clear", key="bulk:clear", type="tertiary", on_click=clear)
 
@@ -74,6 +93,98 @@ def summarise(action: Action, outcomes: Sequence[Outcome]) -> tuple[str, list[st
     lines = [f"`{outcome.iid[:8]}` {fmt.plain(outcome.message or 'no reason given')}" for outcome in refused]
     more = [f"and {_runs(len(lines) - _NAMED)} more"] if len(lines) > _NAMED else []
     return f"{done}, {fmt.count(len(refused))} not:", [*lines[:_NAMED], *more, *left]
+
+
+def all_matching(listing: Listing, total: int) -> None:
+    """Draw the button for what is to be done with all runs that match, on this page or not."""
+    if st.button(
+        f"All {_runs(total)} …" if total > 1 else "This run …",
+        icon=":material/checklist:",
+        type="tertiary",
+        key="bulk:all",
+        help="Star, tag, cancel, retry, rerun or delete every run that matches.",
+    ):
+        st.session_state.pop(_MATCHING, None)
+        _act_on_all(listing)
+
+
+@st.dialog("Act on all that match", icon=":material/checklist:")
+def _act_on_all(listing: Listing) -> None:
+    """Name and count the runs, ask what is to be done, and do it with exactly these."""
+    if _MATCHING not in st.session_state:
+        try:
+            st.session_state[_MATCHING] = commands.find_all(listing.q, listing.status)
+        except ApiError as error:
+            st.warning(fmt.plain_lines(str(error)), icon=":material/block:")
+            return
+    found: SearchReply = st.session_state[_MATCHING]
+    ids = found.run_ids
+    filters = [fmt.plain(listing.q), f"status {listing.status}" if listing.status else ""]
+    st.markdown(f"**{_runs(len(ids))}** match {' · '.join(text for text in filters if text)}.")
+    if found.total > len(ids):
+        st.caption(f"These are the newest of {fmt.count(found.total)}; do it again for the others.")
+    action = st.selectbox("What to do", _FOR_ALL, format_func=lambda each: each.label, key="bulk:all:action")
+    st.caption(action.hint if action is not actions.DELETE else "This cannot be undone.")
+    if action is actions.TAG:
+        _tag_form(ids)
+        return
+    is_sure = True
+    if action is actions.DELETE:
+        typed = st.text_input("Type how many runs are to go", key="bulk:all:count")
+        is_sure = typed.strip() == str(len(ids))
+    if st.button(
+        f"{action.label} {_runs(len(ids))}",
+        type="primary",
+        icon=action.icon,
+        key="bulk:all:go",
+        disabled=not ids or not is_sure,
+        on_click=_act,
+        args=(Act(action), ids),
+    ):
+        st.rerun()
+
+
+def _star_button(marked: Sequence[RunReply]) -> None:
+    action = actions.UNSTAR if all(run.starred for run in marked) else actions.STAR
+    st.button(
+        action.label,
+        icon=action.icon,
+        key=f"bulk:{action.name}",
+        help=action.hint,
+        on_click=_act,
+        args=(Act(action), [run.run_id for run in marked]),
+    )
+
+
+def _tag_form(ids: Sequence[str]) -> None:
+    """Ask for tags to add and to remove, and for a group."""
+    with st.form("bulk:tags", border=False):
+        added = st.text_input("Tags to add", placeholder="paper, owner=ann", help="With commas between them.")
+        group = st.text_input(
+            "Group", max_chars=58, help="A run is in one group at most: another one is left."
+        )
+        removed = st.text_input("Tags to remove", placeholder="old, group=draft")
+        if not st.form_submit_button(f"Tag {_runs(len(ids))}", type="primary"):
+            return
+    try:
+        tags = TagsRequest(
+            add=(*_split(added), *([f"{GROUP_PREFIX}{group.strip()}"] if group.strip() else [])),
+            remove=_split(removed),
+        )
+    except ValidationError:
+        st.warning("A tag has 1 to 64 characters, and there are 32 at most.", icon=":material/block:")
+        return
+    if tags.add or tags.remove:
+        _act(Act(actions.TAG, tags), ids)
+        st.rerun()
+
+
+def _split(text: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+def _act(act: Act, ids: Sequence[str]) -> None:
+    st.session_state[_OUTCOME] = summarise_retries(commands.act_on_many(act, ids), act.action)
 
 
 def _compare(marked: Sequence[RunReply], clear: Callable[[], None]) -> None:
@@ -155,13 +266,13 @@ def _retry_all() -> None:
     st.session_state[_OUTCOME] = summarise_retries(commands.retry_all_failed())
 
 
-def summarise_retries(retried: Retried) -> tuple[str, list[str]]:
-    """Say how many runs are queued again, and what is known of the others."""
+def summarise_retries(retried: Retried, action: Action = actions.RETRY) -> tuple[str, list[str]]:
+    """Say how many runs did as they were asked, and what is known of the others."""
     if retried.error is not None and not retried.outcomes:
-        return _no_outcome(actions.RETRY, retried.error)
-    done, lines = summarise(actions.RETRY, retried.outcomes)
+        return _no_outcome(action, retried.error)
+    done, lines = summarise(action, retried.outcomes)
     if retried.error is not None:
-        text, (reason,) = _no_outcome(actions.RETRY, retried.error)
+        text, (reason,) = _no_outcome(action, retried.error)
         return done, [*lines, f"Of the others: {text[0].lower()}{text[1:]} {reason}"]
     if retried.left is None:
         return done, [*lines, "How many are left is not known."]

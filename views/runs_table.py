@@ -95,7 +95,7 @@ def runs_frame(runs: Sequence[RunReply], face: Face = "figures") -> tuple[pd.Dat
     first = pd.DataFrame(
         {
             "color": [run_swatch(run.run_id) for run in runs],
-            "run": [run_title(run) for run in runs],
+            "run": [f"★ {run_title(run)}" if run.starred else run_title(run) for run in runs],
             "id": [short_id(run.run_id) for run in runs],
             "status": [[*pill_words(run), *([SIMULATED] if run.simulated else [])] for run in runs],
         }

@@ -39,11 +39,11 @@ from schema import (
     TrainersReply,
     WorkersReply,
 )
+from schema.marks import SavedView
 from schema.metrics import CostName
 from settings import load_settings
 
 PAGE_SIZE = 200
-_SEARCHED_PAGES = 5
 _CHART_POINTS = 600
 # With the second or so between two drawings, what happens to a run is seen within two seconds.
 _YOUNG_S = 0.5
@@ -68,15 +68,15 @@ class Listing:
     sort: SortField = SortField.TIME_ADDED
     order: Literal["asc", "desc"] = "desc"
     status: Status | None = None
-    words: tuple[str, ...] = ()
+    q: str = ""
+    """A search."""
 
 
 @dataclass(frozen=True)
 class Page:
-    """One page of a list of runs; ``searched`` says among how many runs, where that is not all there are."""
+    """One page of a list of runs."""
 
     reply: RunsReply
-    searched: int | None = None
 
 
 def fetch(name: str, call: Callable[[], T], *, of: Hashable = None) -> Snapshot[T]:
@@ -107,34 +107,14 @@ def last_seen(name: str, kind: type[T], *, of: Hashable) -> Snapshot[T]:
 
 
 def list_runs(listing: Listing, cursor: str | None) -> Page:
-    """Return one page of runs; with words, the matching ones among the first thousand."""
-    if not listing.words:
-        return Page(_list_page(listing.sort, listing.order, listing.status, cursor))
-    page = first = _list_page(listing.sort, listing.order, listing.status, None)
-    found = [run for run in first.results if matches(run, listing.words)]
-    searched = len(first.results)
-    for _ in range(_SEARCHED_PAGES - 1):
-        if page.cursor is None or len(found) >= PAGE_SIZE:
-            break
-        page = _list_page(listing.sort, listing.order, listing.status, page.cursor)
-        found += [run for run in page.results if matches(run, listing.words)]
-        searched += len(page.results)
-    reply = first.model_copy(update={"results": found[:PAGE_SIZE], "cursor": None, "total": len(found)})
-    return Page(reply, None if page.cursor is None else searched)
+    """Return one page of runs. Raises ApiRefused with the reason when the search does not read."""
+    return Page(_list_page(listing.sort, listing.order, listing.status, listing.q, cursor))
 
 
-def matches(run: RunReply, words: tuple[str, ...]) -> bool:
-    """Tell whether each word occurs in the run's id, name, hyper_params, queue, project or tags."""
-    values = [
-        run.run_id,
-        run.name or "",
-        run.options.queue,
-        run.options.project,
-        *run.options.tags,
-        *map(str, run.hyper_params.values()),
-    ]
-    text = " ".join(values).lower()
-    return all(word in text for word in words)
+@st.cache_data(ttl=5, show_spinner=False)
+def list_views() -> list[SavedView]:
+    """Return the saved views, by name."""
+    return api().list_views().views
 
 
 @st.cache_resource(show_spinner=False)
@@ -306,7 +286,7 @@ def list_deliveries() -> DeliveriesReply:
 def forget() -> None:
     """Ask the API anew for all that changes by itself."""
     for kept in (
-        *(get_run, get_health, list_workers, list_notes, _list_page),
+        *(get_run, get_health, list_workers, list_notes, list_views, _list_page),
         *(list_rules, list_channels, list_alerts, list_deliveries),
     ):
         kept.clear()
@@ -320,10 +300,10 @@ def list_trainers() -> TrainersReply:
 
 @st.cache_data(ttl=_YOUNG_S, show_spinner=False)
 def _list_page(
-    sort: SortField, order: Literal["asc", "desc"], status: Status | None, cursor: str | None
+    sort: SortField, order: Literal["asc", "desc"], status: Status | None, q: str, cursor: str | None
 ) -> RunsReply:
     return api().list_runs(
-        sort=sort, order=order, status=status, limit=PAGE_SIZE, cursor=cursor, fields=("sparkline",)
+        sort=sort, order=order, status=status, q=q, limit=PAGE_SIZE, cursor=cursor, fields=("sparkline",)
     )
 
 

@@ -4,7 +4,7 @@
 --      6 run:<id>:log (stream)  7 run:<id>:power (list)  8 run:<id>:metrics  9 run:<id>:sources (hashes)
 --      10 run:<id>:notes (stream)  11 run:<id>:artifacts  12 run:<id>:artifacts:facts (hashes)
 --      13 run:<id>:artifacts:order (zset)  14 run:<id>:histograms  15 run:<id>:models (hashes)
---      16 run:<id>:inputs (set)  17 run:<id>:usage (list)
+--      16 run:<id>:inputs (set)  17 run:<id>:usage (list)  18 run:<id>:notes:edits (hash)
 -- ARGV 1 run_id  2 preview or delete
 -- Also: run:<id>:points:<name> (strings), run:<id>:histogram:<name> (lists), run:<id>:histograms:bytes (string), models:used:<model> (sets), runs:*, carbon:unsettled, artifacts:unsettled (zsets), events (stream), the live view of the run
 local run_id = ARGV[1]

@@ -41,7 +41,7 @@ def test_the_list_shows_an_external_run_by_its_name(open_page: Open, api_url: st
     assert table.loc[run_id[:8], "run"] == "resnet50_training"
     assert table.loc[run_id[:8], "best"] == 75
     assert table["progress"].isna().all(), "a script that does not say how long it is has no bar"
-    found = open_page("runs", api_url, search="resnet50_tr")
+    found = open_page("runs", api_url, q="resnet50_tr")
     assert list(found.dataframe[0].value["id"]) == [run_id[:8]]
 
 

@@ -12,7 +12,6 @@ from views.look import run_color
 from views.run import co2_note, energy_note, lost_energy_note, remaining_s
 from views.run_files import epochs_frame
 from views.runs_table import runs_frame
-from views.source import matches
 
 
 def epoch(number: int, energy_kwh: float | None) -> EpochResult:
@@ -110,12 +109,6 @@ def test_the_time_left_follows_the_newest_epochs() -> None:
 
     assert remaining_s(run(epochs_done=2), epochs) == 16.0
     assert remaining_s(run(), EpochsReply(epochs=[], attempts=[])) is None
-
-
-def test_a_search_finds_runs_by_all_of_its_words() -> None:
-    assert matches(run(), ("resnet", "sgd"))
-    assert matches(run(), ("0af3",))
-    assert not matches(run(), ("resnet", "adam"))
 
 
 def test_an_attempt_whose_energy_is_not_whole_is_named_beside_the_sum() -> None:

@@ -1,0 +1,115 @@
+"""Runs as columns: ten thousand of them are looked through in milliseconds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from schema.listed import ListedRun
+from schema.search import FIELDS, PARAM_PREFIX
+
+Column: TypeAlias = NDArray[Any]
+Mask: TypeAlias = NDArray[np.bool_]
+Places: TypeAlias = NDArray[np.intp]
+
+_ID_TYPE: Final = "S64"  # as long as a run id may be; its characters are ASCII
+_NUMBERS: Final = frozenset(name for name, kind in FIELDS.items() if kind in ("number", "time"))
+_FLAGS: Final = frozenset(name for name, kind in FIELDS.items() if kind == "flag")
+# Whoever asks for the hyperparameters of many different names pays for each anew.
+_MOST_COLUMNS: Final = 64
+
+
+@dataclass(frozen=True)
+class Table:
+    """Runs by their ids, as they were at one moment; a change makes another table.
+
+    A column is made when it is first asked for, and then goes with the table from change to change.
+    """
+
+    run_ids: NDArray[np.bytes_]
+    runs: Column
+    _columns: dict[str, Column] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, runs: Iterable[ListedRun] = ()) -> Table:
+        """Make a table."""
+        return cls(np.zeros(0, dtype=_ID_TYPE), np.zeros(0, dtype=object)).changed(runs)
+
+    def __len__(self) -> int:
+        return len(self.run_ids)
+
+    def changed(self, runs: Iterable[ListedRun], gone: Iterable[str] = ()) -> Table:
+        """Return the table with these runs, in place of those of their ids, and without what is gone."""
+        new = {run.run_id: run for run in runs}
+        ordered = [new[run_id] for run_id in sorted(new)]
+        new_ids = np.array([run.run_id for run in ordered], dtype=_ID_TYPE)
+        kept = np.ones(len(self), dtype=bool)
+        kept[self._find(np.concatenate([new_ids, np.array(list(gone), dtype=_ID_TYPE)]))] = False
+        kept_ids = self.run_ids[kept]
+        places = np.searchsorted(kept_ids, new_ids)
+        columns = {
+            name: np.insert(column[kept], places, _values(ordered, name))
+            for name, column in list(self._columns.items())
+        }
+        return Table(
+            np.insert(kept_ids, places, new_ids),
+            np.insert(self.runs[kept], places, _objects(ordered)),
+            columns,
+        )
+
+    def column(self, name: str) -> Column:
+        """Return what each run has of a field of a search, of ``text``, or of ``params.<name>``.
+
+        Numbers are floats, NaN where they are unknown; anything else is as it is in the record.
+        """
+        known = self._columns.get(name)
+        if known is None:
+            known = _values(self.runs.tolist(), name)
+            if len(self._columns) < _MOST_COLUMNS:
+                self._columns[name] = known
+        return known
+
+    def has_param(self, name: str) -> bool:
+        """Tell whether any run has a hyperparameter of that name."""
+        return any(name in run.params for run in self.runs.tolist())
+
+    def list_params(self) -> set[str]:
+        """Return the names of all hyperparameters there are."""
+        return {name for run in self.runs.tolist() for name in run.params}
+
+    def ids(self, places: Places) -> list[str]:
+        """Return the ids of runs."""
+        return [run_id.decode("ascii") for run_id in self.run_ids[places].tolist()]
+
+    def _find(self, run_ids: NDArray[np.bytes_]) -> Places:
+        """Return the places of those of the runs that are in the table."""
+        places = np.searchsorted(self.run_ids, run_ids)
+        is_inside = places < len(self)
+        places, run_ids = places[is_inside], run_ids[is_inside]
+        found: Places = places[self.run_ids[places] == run_ids]
+        return found
+
+
+def _values(runs: Sequence[ListedRun], name: str) -> Column:
+    if name.startswith(PARAM_PREFIX):
+        param = name.removeprefix(PARAM_PREFIX)
+        return _objects([run.params.get(param) for run in runs])
+    if name == "id":
+        return _objects([run.run_id for run in runs])
+    if name == "tag":
+        return _objects([run.tags for run in runs])
+    values = [getattr(run, name) for run in runs]
+    if name in _NUMBERS:
+        return np.array(values, dtype=np.float64)
+    return np.array(values, dtype=np.bool_) if name in _FLAGS else _objects(values)
+
+
+def _objects(values: Sequence[object]) -> Column:
+    """Return a column of objects; NumPy would make two dimensions of tuples of one length."""
+    column = np.empty(len(values), dtype=object)
+    column[:] = values
+    return column

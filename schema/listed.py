@@ -1,0 +1,60 @@
+"""A run as far as a search needs it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from schema.records import Scalar, Status
+from schema.search import GROUP_PREFIX
+
+
+class ListedRun(NamedTuple):
+    """What a search looks at in a run, and what its results are sorted by; None is unknown."""
+
+    run_id: str
+    status: Status
+    name: str | None
+    network: str | None
+    dataset: str | None
+    project: str
+    queue: str
+    host: str | None
+    worker: str | None
+    device: str | None
+    energy_quality: str | None
+    error: str | None
+    """The class of its failure."""
+    tags: tuple[str, ...]
+    params: Mapping[str, Scalar]
+    """Its hyperparameters; those within others under names such as optimizer.lr."""
+    starred: bool
+    simulated: bool
+    external: bool
+    best_accuracy: float | None
+    last_accuracy: float | None
+    last_loss: float | None
+    energy_kwh: float | None
+    co2_g: float | None
+    duration_s: float | None
+    accuracy_per_kwh: float | None
+    epochs_done: float
+    attempt: float
+    failures: float
+    parameters: float | None
+    added: float
+    """In seconds since 1970, as the next two."""
+    started: float | None
+    ended: float | None
+
+    @property
+    def group(self) -> str | None:
+        """The group it is in."""
+        found = (tag for tag in self.tags if tag.startswith(GROUP_PREFIX))
+        return next((tag.removeprefix(GROUP_PREFIX) for tag in found), None)
+
+    @property
+    def text(self) -> str:
+        """All that words are looked for in, in small letters."""
+        values = [self.run_id, self.name or "", self.queue, self.project, *self.tags]
+        return "\n".join([*values, *(str(value) for value in self.params.values())]).lower()

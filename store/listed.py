@@ -1,0 +1,135 @@
+"""All runs, as a search needs them: few fields of very many."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final
+
+from pydantic_core import from_json
+
+from schema import DEFAULT_PROJECT, DEFAULT_QUEUE, Scalar, Status
+from schema.configurations import device_of, text_of
+from schema.leaderboard import Changes
+from schema.listed import ListedRun
+from store.connection import Connection
+from store.events import Events
+from store.finished import network_of, stored_number
+from store.keys import Keys
+
+_IDS_AT_ONCE: Final = 1_000
+_MAX_PARAMS: Final = 200
+_NUMBERS: Final = (
+    *("best_accuracy", "last_accuracy", "last_loss", "energy_kwh", "co2_g", "duration_s"),
+    "accuracy_per_kwh",
+)
+_COUNTS: Final = ("epochs_done", "attempt", "failures")
+_FIELDS: Final = (
+    *("status", "name", "hyper_params", "options", "environment", "error", "worker", "energy_quality"),
+    *("starred", "simulated", "is_external", "time_added", "started_at", "ended_at"),
+    *_NUMBERS,
+    *_COUNTS,
+)
+
+
+class Listed:
+    """Every run there is."""
+
+    def __init__(self, connection: Connection, keys: Keys) -> None:
+        self._connection = connection
+        self._keys = keys
+        self._events = Events(connection, keys)
+
+    def read_cursor(self) -> str:
+        """Return the place of the newest event, for ``list_changes`` to go on from; empty without any."""
+        return self._events.read_cursor()
+
+    def list_ids(self) -> Iterator[str]:
+        """Yield the runs there are, in parts: those that are there all the while once at least."""
+        place = "0"
+        while True:
+            place, found = self._connection.call(
+                "ZSCAN", self._keys.of("by_time"), place, "COUNT", _IDS_AT_ONCE
+            )
+            yield from (member for member, _ in found)
+            if str(place) == "0":
+                return
+
+    def find_many(self, run_ids: Sequence[str]) -> Sequence[ListedRun]:
+        """Return those of the runs that exist, in one round trip."""
+        replies = self._connection.call_many(
+            [("HMGET", self._keys.of("run", run_id), *_FIELDS) for run_id in run_ids]
+        )
+        stored = (dict(zip(_FIELDS, reply, strict=True)) for reply in replies)
+        return [
+            _decode(run_id, fields)
+            for run_id, fields in zip(run_ids, stored, strict=True)
+            if fields["status"] is not None
+        ]
+
+    def list_changes(self, cursor: str) -> Changes | None:
+        """Return which runs something has happened to since, and the place to go on from.
+
+        None when the stream no longer has the entry at the cursor: then nobody knows what came after it.
+        """
+        return self._events.list_changes(cursor)
+
+
+def _decode(run_id: str, stored: Mapping[str, str | None]) -> ListedRun:
+    hyper_params: dict[str, Any] = from_json(stored["hyper_params"] or "{}")
+    options: dict[str, Any] = from_json(stored["options"] or "{}")
+    environment: dict[str, Any] = from_json(stored["environment"] or "{}")
+    error: dict[str, Any] = from_json(stored["error"] or "{}")
+    return ListedRun(
+        run_id=run_id,
+        status=Status(stored["status"] or ""),
+        name=stored["name"],
+        network=network_of(hyper_params),
+        dataset=text_of(hyper_params.get("dataset")),
+        project=options.get("project", DEFAULT_PROJECT),
+        queue=options.get("queue", DEFAULT_QUEUE),
+        host=text_of(environment.get("host")),
+        worker=stored["worker"] or None,
+        device=device_of(environment),
+        energy_quality=stored["energy_quality"] or None,
+        error=text_of(error.get("kind")),
+        tags=tuple(options.get("tags", ())),
+        params=_flat(hyper_params),
+        starred=bool(stored["starred"]),
+        simulated=bool(stored["simulated"]),
+        external=bool(stored["is_external"]),
+        parameters=_parameters(environment),
+        added=float(stored["time_added"] or 0),
+        started=stored_number(stored["started_at"] or None),
+        ended=stored_number(stored["ended_at"] or None),
+        **_numbers(stored),
+    )
+
+
+def _numbers(stored: Mapping[str, str | None]) -> dict[str, Any]:
+    return {
+        **{name: stored_number(stored[name] or None) for name in _NUMBERS},
+        **{name: float(stored[name] or 0) for name in _COUNTS},
+    }
+
+
+def _parameters(environment: Mapping[str, Any]) -> float | None:
+    value = environment.get("parameters")
+    return float(value) if type(value) is int and abs(value) <= 2**53 else None
+
+
+def _flat(params: dict[str, Any]) -> dict[str, Scalar]:
+    """Return hyperparameters by name, those within others as outer.inner; of a list each is the inner one.
+
+    Of those of a script, which may be very many, the first ones.
+    """
+    flat: dict[str, Scalar] = {}
+    waiting: list[tuple[str, Any]] = list(params.items())[::-1]
+    while waiting and len(flat) < _MAX_PARAMS:
+        name, value = waiting.pop()
+        if isinstance(value, dict):
+            waiting += [(f"{name}.{inner}", part) for inner, part in reversed(value.items())]
+        elif isinstance(value, list):
+            waiting += [(f"{name}.{place}", value[place]) for place in reversed(range(len(value)))]
+        else:
+            flat[name] = value[:250] if isinstance(value, str) else value
+    return flat
