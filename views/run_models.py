@@ -9,7 +9,7 @@ import streamlit as st
 
 from errors import ApiRefused
 from schema import Artifact, ModelFile, ModelReply, RunModelsReply, RunReply, Status
-from views import artifact_source, model_forms, parts, run_checkpoints, source
+from views import artifact_source, model_forms, run_checkpoints, source
 from views import format as fmt
 
 _TRAINER_WITH_MODELS = "cnn"
@@ -30,7 +30,7 @@ def show(run: RunReply) -> None:
     if reason:
         st.info(fmt.plain(reason), icon=":material/deployed_code_alert:")
     if saved:
-        columns = parts.tiles(len(saved), "models")
+        columns = st.columns(len(saved))
         for column, model in zip(columns, saved, strict=True):
             with column.container(border=True, height="stretch"):
                 _model(run, model)
