@@ -1,7 +1,7 @@
 """How soon each page can be used with 10,000 runs in the store, beside an empty Streamlit page.
 
 The real backend and page serve a store of finished runs of one dataset, written by the product's own scripts;
-a second Streamlit of the same version serves a page with a title. One browser opens one after the other, round
+a second Streamlit of the same version serves a page with a title. One browser opens one after another, round
 by round, so that whatever else the machine does falls on all of them; its cache is warm, its session is not:
 each opening is a new visit. A page can be used when its script has ended, its heading is there, no part of it
 is a grey box any more and the browser has nothing else to do; charts are drawn then, or soon after.
@@ -40,7 +40,7 @@ RUNS, QUICK_RUNS = 10_000, 300
 ROUNDS, QUICK_ROUNDS = 7, 2
 GOAL_S: Final = 0.5
 EMPTY: Final = "empty"
-_PATIENCE_MS: Final = 60_000
+_PATIENCE_MS: Final = 120_000
 # Looked at in every frame; the callback of an idle browser says that nothing keeps it from answering a click.
 _READY: Final = """() => {
     const isDrawn = () => document.querySelector('[data-testid="stApp"][data-test-script-state="notRunning"]')
@@ -84,9 +84,8 @@ def summary(openings: Mapping[str, Openings]) -> dict[str, Any]:
     over, cpu = {}, {}
     for name, own in openings.items():
         middle_s, cpu[name] = statistics.median(own.took_s), round(statistics.median(own.cpu_s), 3)
-        print(
-            f"{name:<14} {middle_s:6.2f} s ({min(own.took_s):.2f}-{max(own.took_s):.2f}), {cpu[name]} s of CPU"
-        )
+        span = f"{min(own.took_s):.2f} to {max(own.took_s):.2f}"
+        print(f"{name:<14} {middle_s:6.2f} s ({span}), {cpu[name]} s of CPU")
         if name != EMPTY:
             over[name] = round(middle_s - empty_s, 3)
     return {
@@ -175,7 +174,7 @@ def _cpu_s(servers: Sequence[psutil.Process]) -> float:
 
 def _open(context: BrowserContext, url: str) -> float:
     tab = context.new_page()
-    tab.goto(url)
+    tab.goto(url, timeout=_PATIENCE_MS)
     tab.wait_for_function("() => window.readyMs", timeout=_PATIENCE_MS)
     ready_ms: float = tab.evaluate("window.readyMs")
     tab.close()

@@ -2,7 +2,7 @@
 
 A private Wattle is started and filled with real runs; each page is taken in both themes, as a phone shows it
 too, and with an empty store. The pictures lie in docs/images/screenshots afterwards, which git ignores; with
-``--readme``, those of them that the README shows are written beside it, with fewer colours.
+``--readme``, those of them that the README shows are written anew.
 """
 
 from __future__ import annotations
@@ -32,7 +32,6 @@ PORTS: Final = 22_000
 THEMES: Final[Sequence[Theme]] = ("light", "dark")
 # Which pictures the README shows, cut off below this many pixels.
 README: Final = {"start": 900, "run": 1150, "leaderboard": 820}
-_COLORS: Final = 128
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -60,7 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         photograph(browser, stack, wanted, options.output, witness)
         browser.close()
     if options.readme:
-        shrink(options.output)
+        cut_out(options.output)
     complaints = [*witness.complaints, *witness.left_this_machine()]
     print(
         "\n".join(
@@ -91,14 +90,13 @@ def photograph(
         context.close()
 
 
-def shrink(taken: Path) -> None:
-    """Write the pictures of the README: a palette of colours makes a third of their size."""
+def cut_out(taken: Path) -> None:
+    """Cut the pictures of the README out of those that were taken."""
     for theme in THEMES:
         for name, height in README.items():
             with Image.open(taken / f"{theme}-{WIDE_PX}" / f"{name}.png") as picture:
                 part = picture.convert("RGB").crop((0, 0, WIDE_PX, min(height, picture.height)))
-                small = part.quantize(_COLORS, dither=Image.Dither.NONE)
-                small.save(IMAGES / f"{name}-{theme}.png", optimize=True)
+                part.save(IMAGES / f"{name}-{theme}.png", optimize=True)
 
 
 def _take(tab: Page, path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Every page of the site, as the site itself names them: a new page is looked at without being listed here."""
+"""Every page of the site, as the site itself names them: a new one is looked at without being listed here."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ VIEWS: Final[Mapping[str, Mapping[str, Callable[[Scenery], Sequence[tuple[str, s
         "run-simulated": lambda has: [("iid", has.simulated)],
     },
     "compare": {"compare": lambda has: [("run", run_id) for run_id in has.done[:3]]},
-    "leaderboard": {"leaderboard": lambda _: []},
+    "leaderboard": {"leaderboard": lambda _: [("least", "50")]},
     "models": {"models": lambda _: [], "models-one": lambda has: [("model", has.model)]},
     "carbon": {"carbon": lambda _: [("zone", "DE"), ("hours", "4")]},
 }

@@ -1,4 +1,4 @@
-"""A store with something of everything, made while it is asked for: trained, failed, reported, simulated."""
+"""A store with something of everything, made on the spot: trained, failed, reported, simulated."""
 
 from __future__ import annotations
 
@@ -34,6 +34,8 @@ _TRAINED: Final[tuple[dict[str, Any], ...]] = (
     {"network": "small_cnn", "optimizer": "sgd", "learning_rate": 0.05, "num_epochs": 8},
     {"network": "lenet5", "optimizer": "adam", "learning_rate": 0.002, "num_epochs": 8},
     {"network": "lenet5", "optimizer": "adam", "learning_rate": 0.002, "num_epochs": 8, "seed": 1},
+    {"network": "resnet9", "optimizer": "adamw", "learning_rate": 0.002, "num_epochs": 3},
+    {"network": "lenet5", "optimizer": "sgd", "learning_rate": 0.05, "num_epochs": 20},
 )
 
 
@@ -110,7 +112,7 @@ def send_batches(stack: Stack) -> None:
 
 
 def report(api_url: str, folder: Path) -> str:
-    """Train a softmax on digits as a user's own script would, reporting through the SDK; return the run's id."""
+    """Train a softmax on digits as a user's script would, reporting through the SDK; return the run's id."""
     found = load_digits()
     images, labels = found.data / 16, found.target
     weights = np.zeros((64, 10))

@@ -11,7 +11,6 @@ from playwright.sync_api import TimeoutError as NeverHappened
 from tests.browser.conftest import settle
 
 Theme = Literal["light", "dark"]
-MOST_STOPS: Final = 150
 
 # Parts that are loaded on their own stand as grey boxes until then.
 _DRAWN: Final = """() => {
@@ -80,50 +79,6 @@ def sticking_out(tab: Page, width: int) -> list[str]:
         found: list[str] = tab.evaluate(_STICKING_OUT)
         return found
     return []
-
-
-# Where Tab has been, by what it can do; and whether that can be seen.
-_FOCUS: Final = """() => {
-    const at = document.activeElement;
-    if (!at || at === document.body) return null;
-    at.dataset.tabbed = '';
-    const marks = element => {
-        const style = getComputedStyle(element);
-        const { outlineStyle, outlineWidth, boxShadow, borderColor, backgroundColor } = style;
-        return [outlineStyle, outlineWidth, boxShadow, borderColor, backgroundColor];
-    };
-    const around = [at, at.parentElement, at.parentElement?.parentElement, at.nextElementSibling];
-    const chain = around.filter(Boolean);
-    const focused = chain.map(marks).flat().join();
-    at.blur();
-    const plain = chain.map(marks).flat().join();
-    at.focus({ preventScroll: true, focusVisible: true });
-    return { isSeen: focused !== plain || at.matches('iframe, canvas'), html: at.outerHTML.slice(0, 120) };
-}"""
-_NEVER_REACHED: Final = """() => [...document.querySelectorAll(
-    '[data-testid="stMain"] :is(button, a[href], input, textarea, select, summary, [tabindex="0"])'
-)].filter(element => {
-    const box = element.getBoundingClientRect();
-    const group = element.closest('[role="radiogroup"], [role="tablist"], [data-tag]');
-    return !('tabbed' in element.dataset) && !element.disabled && element.tabIndex >= 0
-        && element.checkVisibility({ visibilityProperty: true }) && box.width > 1 && box.height > 1
-        && !group?.querySelector('[data-tabbed]') && !element.closest('[inert], [aria-hidden="true"]');
-}).map(element => element.outerHTML.slice(0, 120)).slice(0, 3)"""
-
-
-def out_of_reach(tab: Page) -> list[str]:
-    """Press Tab through the whole page; return what it never reaches, and what does not show that it did."""
-    tab.evaluate("document.activeElement?.blur()")
-    unseen = []
-    for _ in range(MOST_STOPS):
-        tab.keyboard.press("Tab")
-        stop: Any = tab.evaluate(_FOCUS)
-        if stop is None:
-            break
-        if not stop["isSeen"]:
-            unseen.append(f"Tab reaches it unseen: {stop['html']}")
-    never: list[str] = tab.evaluate(_NEVER_REACHED)
-    return [*unseen[:3], *(f"Tab never reaches {html}" for html in never)]
 
 
 def broken_rules(tab: Page, *, only: str | None = None) -> list[str]:
