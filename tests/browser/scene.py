@@ -4,24 +4,24 @@ from __future__ import annotations
 
 import json
 import math
-import random
+import os
+import subprocess
+import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
-import httpx
 import numpy as np
 import torch
 from sklearn.datasets import load_digits
 
-from examples.training_client import make_batch
 from schema import RunOptions, Status
 from schema.alerts import Condition, RuleRequest, RunFailed, RunFinished
 from settings import Settings
 from tests.acted_run import ActedRun
 from tests.browser.conftest import Stack
 from tests.browser.places import Scenery
-from tests.programs import wait_until
+from tests.programs import ROOT, wait_until
 from training_monitor import TrainingMonitor
 from work.seed_demo import seed
 
@@ -104,11 +104,10 @@ def _add_rules(stack: Stack) -> None:
 
 
 def send_batches(stack: Stack) -> None:
-    """Show something on the live page."""
-    chance = random.Random(0)  # noqa: S311 - pictures, not secrets
-    with httpx.Client(base_url=stack.api.api_url, trust_env=False) as api:
-        for iteration in range(1, 81):
-            api.post("/rpc/batch_update", json=make_batch(iteration, 80, 4, chance)).raise_for_status()
+    """Show something on the live page, as the example for users does."""
+    told = {"DASHBOARD_RPC_URL": f"{stack.api.api_url}/rpc/batch_update", "TOTAL_ITERATIONS": "80"}
+    example = [sys.executable, str(ROOT / "examples" / "training_client.py")]
+    subprocess.run(example, env={**os.environ, **told}, check=True, timeout=TRAINING_TIMEOUT_S)
 
 
 def report(api_url: str, folder: Path) -> str:

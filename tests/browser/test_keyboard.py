@@ -11,7 +11,8 @@ pytestmark = pytest.mark.slow
 MOST_STOPS = 80
 _AT = """() => {
     const at = document.activeElement;
-    return [at.getAttribute('aria-label') ?? at.innerText.trim().split('\\n').pop(), getComputedStyle(at).outlineStyle];
+    const name = at.getAttribute('aria-label') ?? at.innerText.trim().split('\\n').pop();
+    return [name, getComputedStyle(at).outlineStyle];
 }"""
 
 
