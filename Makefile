@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 PEERS := .venv-peers
 
-.PHONY: demo up seed-demo recompute import setup test check lint format clean browser peers
+.PHONY: demo up seed-demo recompute import setup test check lint format clean browser peers screenshots
 .DEFAULT_GOAL := demo
 
 setup: $(STAMP)
@@ -37,6 +37,10 @@ import: $(STAMP)
 
 browser: $(STAMP)
 	@$(BIN)/python -m tests.provide_browser
+
+# Every page in both themes, with real runs made for it, in docs/images/screenshots.
+screenshots: $(STAMP) browser
+	@$(BIN)/python -m tests.browser.photographs
 
 # What benchmarks compare with, in an environment of its own: its pins are not the product's.
 peers: $(PEERS)/.installed

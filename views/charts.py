@@ -173,7 +173,11 @@ def power_figure(run_id: str, points: Sequence[PowerPoint], *, zone: tzinfo) -> 
         )
     figure.update_layout(**LEGEND_BELOW)
     figure.update_xaxes(
-        title={"text": "time"}, tickformat=None, unifiedhovertitle={"text": "%{x|%H:%M:%S}"}, nticks=6
+        title={"text": "time"},
+        tickformat=None,
+        unifiedhovertitle={"text": "%{x|%H:%M:%S}"},
+        nticks=5,
+        tickangle=0,
     )
     figure.update_yaxes(rangemode="tozero")
     return figure

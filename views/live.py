@@ -29,7 +29,8 @@ def show() -> None:
         st.warning(fmt.plain_lines(str(error)), icon=":material/block:")
         st.button("Try again", icon=":material/refresh:")
         return
-    st.iframe(address, height=_HEIGHT_PX)
+    with st.container(key="live"):
+        st.iframe(address, height=_HEIGHT_PX)
     st.caption(
         "Any script can send its batches here: `POST /rpc/batch_update`, see "
         "`examples/training_client.py`. A run of the queue sends its losses and images while it is watched."

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, tzinfo
+from pathlib import Path
 from typing import NoReturn
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -21,27 +22,7 @@ from views.source import Snapshot
 
 _PAGES = "pages"
 _NOTICE = "notice"
-# The fonts draw -> as an arrow and 32x32 as a product unless they are told not to.
-_STYLE = """<style>
-body { font-variant-ligatures: no-contextual; }
-[class*="st-key-stale"] { opacity: 0.45; }
-.st-key-freshness { min-height: 1.75rem; }
-[class*="st-key-tiles"] [data-testid="stMetricValue"] *,
-[class*="st-key-tiles"] [data-testid="stMetricLabel"] * {
-  white-space: normal; overflow: visible; text-overflow: clip;
-}
-[class*="st-key-tiles"] [data-testid="stMetricLabel"] > * > * { line-height: 1.4; }
-[class*="st-key-pixels"] img { image-rendering: pixelated; }
-[data-testid="stLayoutWrapper"]:has(> .st-key-bulk) { position: sticky; bottom: 1rem; z-index: 5; }
-.st-key-bulk { background: light-dark(#fcfcfb, #0f1114); box-shadow: 0 2px 12px rgb(0 0 0 / 12%); }
-[data-testid="stMainBlockContainer"] { padding-left: 2.5rem; padding-right: 2.5rem; max-width: 1500px; }
-@media (max-width: 640px) {
-  [data-testid="stMainBlockContainer"] { padding-left: 1rem; padding-right: 1rem; }
-  [class*="st-key-tiles"] [data-testid="stColumn"] {
-    flex: 1 1 calc(50% - 1rem); min-width: calc(50% - 1rem);
-  }
-}
-</style>"""
+_STYLE = Path(__file__).with_name("static") / "site.css"
 
 
 def page_style() -> None:

@@ -119,4 +119,9 @@ def _table(known: Sequence[MetricSummary]) -> None:
         }
         for metric in known
     ]
-    st.dataframe(rows, hide_index=True, height="content" if len(rows) <= 20 else 600)
+    figures = {
+        name: st.column_config.TextColumn(alignment="right")
+        for name in rows[0]
+        if name not in ("Metric", "Points")
+    }
+    st.dataframe(rows, hide_index=True, height="content" if len(rows) <= 20 else 600, column_config=figures)

@@ -8,7 +8,7 @@ import streamlit as st
 
 from errors import ApiRefused
 from schema import Artifact, ModelFile, ModelReply, RunModelsReply, RunReply, Status
-from views import artifact_source, downloads, model_forms, parts, run_checkpoints, source
+from views import artifact_source, downloads, model_forms, run_checkpoints, source
 from views import format as fmt
 from views.download_links import Offer
 
@@ -29,7 +29,7 @@ def show(run: RunReply) -> None:
     if reason:
         st.info(fmt.plain(reason), icon=":material/deployed_code_alert:")
     if saved:
-        columns = parts.tiles(len(saved), "models")
+        columns = st.columns(len(saved))
         for column, model in zip(columns, saved, strict=True):
             with column.container(border=True, height="stretch"):
                 _model(run, model)

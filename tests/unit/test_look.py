@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -7,11 +8,12 @@ from typing import Any
 import pytest
 
 from schema import Status
-from views.look import RUN_COLORS, STATUS_COLORS, STATUS_ICONS, run_color, run_swatch
+from views.look import RUN_COLORS, STATUS_COLORS, STATUS_ICONS, run_color, run_swatch, source_color
 
 CONFIG: dict[str, Any] = tomllib.loads(
     (Path(__file__).resolve().parents[2] / ".streamlit" / "config.toml").read_text(encoding="utf-8")
 )
+STYLE = (Path(__file__).resolve().parents[2] / "views" / "static" / "site.css").read_text(encoding="utf-8")
 THEMES = ("light", "dark")
 
 
@@ -61,3 +63,27 @@ def test_a_run_keeps_its_colour_and_all_colours_are_used() -> None:
     assert run_color("0af3") == run_color("0af3")
     assert {run_color(f"run-{number}") for number in range(200)} == set(RUN_COLORS)
     assert run_color("0af3").removeprefix("#") in run_swatch("0af3")
+
+
+@pytest.mark.parametrize("theme", THEMES)
+def test_what_our_own_rules_colour_is_readable(theme: str) -> None:
+    background = CONFIG["theme"][theme]["backgroundColor"]
+    place = THEMES.index(theme)
+    captions, focus = (
+        re.findall(r"light-dark\((#\w+), (#\w+)\)", STYLE[STYLE.index(rule) :])[0][place]
+        for rule in ('[data-testid="stCaptionContainer"]', ":focus-visible")
+    )
+    buttons = re.findall(r"background-color: light-dark\((#\w+), (#\w+)\)", STYLE)
+
+    assert contrast(captions, background) >= 4.5
+    assert contrast(focus, background) >= 3
+    assert len(buttons) >= 2
+    assert all(contrast(button[place], "#ffffff") >= 4.5 for button in buttons)
+
+
+@pytest.mark.parametrize("theme", THEMES)
+@pytest.mark.parametrize(
+    "source", ["cpu", "dram", "ram", "building", "gpu:0", "gpu:1", "gpu:2", "gpu:3", "other"]
+)
+def test_every_source_of_energy_stands_out_on_both_backgrounds(source: str, theme: str) -> None:
+    assert contrast(source_color(source), CONFIG["theme"][theme]["backgroundColor"]) >= 3

@@ -126,7 +126,15 @@ function draw(timeMs) {
   if (changed.state) showState(model.state);
   if (changed.mosaic) showMosaic(model.mosaic);
   if (changed.run) showRun();
-  requestAnimationFrame(draw);
+  drawSoon();
+}
+
+// Who asks for less motion sees once a second what has changed, instead of in every frame.
+const isCalm = matchMedia("(prefers-reduced-motion: reduce)");
+
+function drawSoon() {
+  if (isCalm.matches) setTimeout(requestAnimationFrame, 1000, draw);
+  else requestAnimationFrame(draw);
 }
 
 function everyQuarterSecond() {
