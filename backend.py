@@ -38,6 +38,7 @@ from api.registry import registry
 from api.retention import retention
 from api.runs import runs
 from api.state import State, attach, state_of
+from api.sweeps import sweeps
 from api.totals import totals
 from api.trainers import trainers
 from api.workers import workers
@@ -48,6 +49,8 @@ from leaderboard.writer import ResultsWriter
 from redis_db import RedisDB
 from scheduling import Planner, Rounds, open_intensities
 from settings import Settings, load_settings
+from sweeps import SweepRounds
+from sweeps.views import SweepViews
 from trainers import validator
 
 CONFIG = Path(__file__).resolve().with_name("gunicorn.conf.py")
@@ -67,6 +70,7 @@ BLUEPRINTS = (
     retention,
     accounts,
     totals,
+    sweeps,
     alerts,
     trainers,
     workers,
@@ -99,7 +103,9 @@ def create_app(settings: Settings | None = None, db: RedisDB | None = None) -> A
     intensities = open_intensities(settings, store.intensities, store.cache)
     stage = LiveStage(store, most_viewers=settings.live_viewers, delay_s=settings.frame_delay_ms / 1000)
     planner, alerting = Planner(store, settings, intensities), Alerting(store, settings)
-    attach(app, State(settings, store, intensities, planner, stage, alerting, Board(store)))
+    attach(
+        app, State(settings, store, intensities, planner, stage, alerting, Board(store), SweepViews(store))
+    )
     guard.install(app, settings)
     error_replies.install(app)
     # What gunicorn raises while a view reads on, where the sender's chunks are none.
@@ -123,6 +129,7 @@ def start_housekeeping(app: APIFlask) -> Housekeeper:
         alerting=state.alerting,
         silence=Silence(settings.silent_s),
         keeping=ArtifactKeeper(state.db, settings),
+        sweeping=SweepRounds(state.db, validator(settings)),
         writing=ResultsWriter(state.board, settings.data_dir / "results"),
     )
     housekeeper.start()

@@ -33,6 +33,7 @@ from store.power import Power
 from store.queue import Queue
 from store.retention import Retention
 from store.runs import Runs
+from store.sweeps import Sweeps
 from store.usage import Usage
 from store.workers import Workers
 
@@ -78,6 +79,7 @@ class RedisDB:
         self.workers = Workers(self._connection, keys)
         self.events = Events(self._connection, keys)
         self.alerts = Alerts(self._connection, keys)
+        self.sweeps = Sweeps(self._connection, keys)
         self.locks = Locks(self._connection, keys)
         self.fitness = Fitness(self._connection)
 

@@ -12,6 +12,7 @@ from leaderboard.board import Board
 from redis_db import RedisDB
 from scheduling import Intensities, Planner
 from settings import Settings
+from sweeps.views import SweepViews
 
 _KEY = "wattle"
 
@@ -27,6 +28,7 @@ class State:
     live: LiveStage
     alerting: Alerting
     board: Board
+    sweep_views: SweepViews
 
 
 def attach(app: Flask, state: State) -> None:
@@ -73,3 +75,8 @@ def alerting() -> Alerting:
 def board() -> Board:
     """Return the finished runs as the app that handles this request knows them."""
     return state_of(current_app).board
+
+
+def sweep_views() -> SweepViews:
+    """Return what shows sweeps in the app that handles this request."""
+    return state_of(current_app).sweep_views

@@ -19,6 +19,7 @@ from client.leaderboard import LeaderboardCalls
 from client.logs import LogCalls
 from client.models import ModelCalls
 from client.retention import RetentionCalls
+from client.sweeps import SweepCalls
 from schema import (
     AccountReply,
     Action,
@@ -64,6 +65,7 @@ class Client(
     LogCalls,
     ModelCalls,
     RetentionCalls,
+    SweepCalls,
     WordCalls,
 ):
     """The API at one address. Safe to share between threads; nothing is retried.

@@ -30,7 +30,7 @@ PROGRAMS = {
 FLOOR = {
     **dict.fromkeys(PROGRAMS, 3),
     **dict.fromkeys(
-        ("redis_db", "store", "trainers", "scheduling", "alerts", "housekeeping", "recommender"), 2
+        ("redis_db", "store", "trainers", "scheduling", "alerts", "housekeeping", "recommender", "sweeps"), 2
     ),
     **dict.fromkeys(("carbon_aware_trainer", "training_monitor", "client", "leaderboard"), 1),
     **dict.fromkeys(("schema", "settings", "errors"), 0),
@@ -47,6 +47,7 @@ ALLOWED_BELOW = {
     "trainers": {"schema", "settings", "errors", "carbon_aware_trainer"},
     "scheduling": {"schema", "settings", "errors", "carbon_aware_trainer"},
     "alerts": {"schema", "settings", "errors"},
+    "sweeps": {"schema", "errors"},
     "recommender": {"schema", "errors", "leaderboard"},
     "views": {"client", "carbon_aware_trainer", "schema", "settings", "errors"},
     "frontend": {"client", "carbon_aware_trainer", "schema", "settings", "errors"},
@@ -73,7 +74,7 @@ OWNERS = {
     "keras": ("training_monitor/callbacks/",),
     "transformers": ("training_monitor/callbacks/",),
     "mlflow": ("carbon_aware_trainer/integrations/",),
-    "optuna": ("carbon_aware_trainer/integrations/",),
+    "optuna": ("carbon_aware_trainer/integrations/", "sweeps/study.py", "sweeps/figures.py"),
     "tsdownsample": ("store/",),
     "plotly": (
         "views/charts.py",
@@ -251,10 +252,10 @@ def test_the_readme_is_short() -> None:
 @pytest.mark.parametrize(
     ("module", "heavy"),
     [
-        ("backend", {"torch", "apprise"}), ("trainers", {"torch"}), ("client", {"torch", "redis"}),
+        ("backend", {"torch", "apprise", "optuna"}), ("trainers", {"torch"}), ("client", {"torch", "redis"}),
         ("trainers.demo", {"torch", "numpy"}), ("trainers.script", {"torch"}), ("trainers.cnn", {"sklearn"}),
-        ("work.program", {"torch", "apprise"}), ("work.seed_demo", {"torch"}), ("work.child", {"redis"}),
-        ("carbon_aware_trainer", {"codecarbon", "pydantic"}),
+        ("work.program", {"torch", "apprise", "optuna"}), ("work.child", {"redis"}),
+        ("work.seed_demo", {"torch"}), ("carbon_aware_trainer", {"codecarbon", "pydantic"}),
         ("training_monitor", {"torch", "redis", "flask", "pydantic", "numpy", "PIL", "carbon_aware_trainer"}),
     ],
 )  # fmt: skip
