@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from errors import InvalidInput
 from schema.sweeps import (
+    Dimension,
     FloatRange,
     IntRange,
     Objective,
@@ -112,7 +113,10 @@ def test_a_request_that_contradicts_itself_is_refused(changes: dict[str, Any], r
 
 def test_a_grid_has_every_point_once_and_no_noise_of_arithmetic() -> None:
     assert steps(FloatRange(type="float", low=0.0, high=0.3, step=0.1)) == (0.0, 0.1, 0.2, 0.3)
-    space = {"a": IntRange(type="int", low=1, high=6, step=2), "b": FloatRange(type="float", low=1, high=1)}
+    space: dict[str, Dimension] = {
+        "a": IntRange(type="int", low=1, high=6, step=2),
+        "b": FloatRange(type="float", low=1, high=1),
+    }
     assert list(list_grid(space)) == [{"a": 1, "b": 1}, {"a": 3, "b": 1}, {"a": 5, "b": 1}]
     assert grid_size(space) == 3
 
