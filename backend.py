@@ -43,6 +43,7 @@ from api.retention import retention
 from api.runs import runs
 from api.search import searching
 from api.state import State, attach, state_of
+from api.sweeps import sweeps
 from api.totals import totals
 from api.trainers import trainers
 from api.workers import workers
@@ -55,6 +56,8 @@ from recommender import Recommender
 from redis_db import RedisDB
 from scheduling import Planner, Rounds, open_intensities
 from settings import Settings, load_settings
+from sweeps import SweepRounds
+from sweeps.views import SweepViews
 from trainers import validator
 from untried.suggester import Suggester
 
@@ -79,6 +82,7 @@ BLUEPRINTS = (
     retention,
     accounts,
     totals,
+    sweeps,
     alerts,
     trainers,
     workers,
@@ -113,7 +117,8 @@ def create_app(settings: Settings | None = None, db: RedisDB | None = None) -> A
     stage = LiveStage(store, most_viewers=settings.live_viewers, delay_s=settings.frame_delay_ms / 1000)
     planner, alerting = Planner(store, settings, intensities), Alerting(store, settings)
     advice = (Board(store), Recommender(), Suggester())
-    attach(app, State(settings, store, intensities, planner, stage, alerting, *advice, Catalog(store)))
+    seen = (Catalog(store), SweepViews(store))
+    attach(app, State(settings, store, intensities, planner, stage, alerting, *advice, *seen))
     guard.install(app, settings)
     error_replies.install(app)
     # What gunicorn raises while a view reads on, where the sender's chunks are none.
@@ -137,6 +142,7 @@ def start_housekeeping(app: APIFlask) -> Housekeeper:
         alerting=state.alerting,
         silence=Silence(settings.silent_s),
         keeping=ArtifactKeeper(state.db, settings),
+        sweeping=SweepRounds(state.db, validator(settings)),
         writing=ResultsWriter(state.board, settings.data_dir / "results"),
     )
     housekeeper.start()

@@ -93,6 +93,13 @@ class Alerting(Protocol):
         """Begin a round of the rules if one is due, without waiting for it."""
 
 
+class Sweeping(Protocol):
+    """What drives sweeps."""
+
+    def begin(self) -> None:
+        """Begin a round if one is due, without waiting for it."""
+
+
 class Keeping(Protocol):
     """What deletes files that nobody needs any more."""
 
@@ -143,6 +150,7 @@ def tick(
     alerting: Alerting,
     silence: Silence | None = None,
     keeping: Keeping | None = None,
+    sweeping: Sweeping | None = None,
 ) -> None:
     """Do every job that is due. Cheap when none is; safe to kill at any line.
 
@@ -154,6 +162,9 @@ def tick(
     alerting.deliver()
     if silence is not None:
         silence.end(db.external)
+    # Before the lock: whoever drives the sweeps goes on doing so, and does not wait for its turn to reap.
+    if sweeping is not None:
+        sweeping.begin()
     if not db.locks.acquire("reap", ttl_s=rhythm_s(lease_s)):
         return
     # After Redis was away, healthy workers get one lease to renew before anybody reaps.
@@ -191,6 +202,7 @@ class Housekeeper:
         alerting: Alerting,
         silence: Silence,
         keeping: Keeping,
+        sweeping: Sweeping,
         writing: Writing,
     ) -> None:
         self._stop = threading.Event()
@@ -205,6 +217,7 @@ class Housekeeper:
             alerting=alerting,
             silence=silence,
             keeping=keeping,
+            sweeping=sweeping,
         )
         self._thread = threading.Thread(target=self._run, name="housekeeping", daemon=True)
 

@@ -35,6 +35,7 @@ from store.queue import Queue
 from store.recent import Recent
 from store.retention import Retention
 from store.runs import Runs
+from store.sweeps import Sweeps
 from store.usage import Usage
 from store.views import Views
 from store.workers import Workers
@@ -84,6 +85,7 @@ class RedisDB:
         self.workers = Workers(self._connection, keys)
         self.events = Events(self._connection, keys)
         self.alerts = Alerts(self._connection, keys)
+        self.sweeps = Sweeps(self._connection, keys)
         self.locks = Locks(self._connection, keys)
         self.fitness = Fitness(self._connection)
 

@@ -14,6 +14,7 @@ from recommender import Recommender
 from redis_db import RedisDB
 from scheduling import Intensities, Planner
 from settings import Settings
+from sweeps.views import SweepViews
 from untried.suggester import Suggester
 
 _KEY = "wattle"
@@ -33,6 +34,7 @@ class State:
     recommender: Recommender
     suggester: Suggester
     catalog: Catalog
+    sweep_views: SweepViews
 
 
 def attach(app: Flask, state: State) -> None:
@@ -94,3 +96,8 @@ def suggester() -> Suggester:
 def catalog() -> Catalog:
     """Return all runs as the app that handles this request knows them."""
     return state_of(current_app).catalog
+
+
+def sweep_views() -> SweepViews:
+    """Return what shows sweeps in the app that handles this request."""
+    return state_of(current_app).sweep_views

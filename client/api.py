@@ -22,6 +22,7 @@ from client.marks import MarkCalls
 from client.models import ModelCalls
 from client.reproduce import ReproduceCalls
 from client.retention import RetentionCalls
+from client.sweeps import SweepCalls
 from schema import (
     AccountReply,
     Action,
@@ -72,6 +73,7 @@ class Client(
     ModelCalls,
     ReproduceCalls,
     RetentionCalls,
+    SweepCalls,
     WordCalls,
 ):
     """The API at one address. Safe to share between threads; nothing is retried.

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Final, Literal
 
 from schema import Deletion, Run
 from store.connection import Argument, Connection
-from store.encoding import decode_deletion, decode_run, to_pairs
+from store.encoding import decode_deletion, decode_run, to_pairs, to_text
 from store.keys import Keys
 from store.plans import encode_plan
 from store.runs import no_run
 from store.submission import route
 
 Priority = Literal["normal", "high"]
+_MAX_REASON_CHARACTERS: Final = 1_000
 
 
 class Controls:
@@ -28,12 +29,13 @@ class Controls:
         self._connection = connection
         self._keys = keys
 
-    def cancel(self, run_id: str) -> Run:
+    def cancel(self, run_id: str, *, reason: str = "") -> Run:
         """End a run without a result: at once unless it is running, then at its next step.
 
+        reason: why, for a person, where nobody asked for it; it becomes the run's ``status_reason``.
         Replaces an earlier wish to pause or preempt it. A run that is done before it hears of it is done.
         """
-        return self._run("cancel", run_id)
+        return self._run("cancel", run_id, to_text(reason)[:_MAX_REASON_CHARACTERS])
 
     def pause(self, run_id: str) -> Run:
         """Keep a run from being trained until it is resumed; a running one saves its state first.

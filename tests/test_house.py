@@ -30,7 +30,18 @@ PROGRAMS = {
 FLOOR = {
     **dict.fromkeys(PROGRAMS, 3),
     **dict.fromkeys(
-        ("redis_db", "store", "trainers", "scheduling", "alerts", "housekeeping", "recommender", "untried"), 2
+        (
+            "redis_db",
+            "store",
+            "trainers",
+            "scheduling",
+            "alerts",
+            "housekeeping",
+            "recommender",
+            "untried",
+            "sweeps",
+        ),
+        2,
     ),
     **dict.fromkeys(("carbon_aware_trainer", "training_monitor", "client", "leaderboard", "catalog"), 1),
     **dict.fromkeys(("schema", "settings", "errors"), 0),
@@ -48,6 +59,7 @@ ALLOWED_BELOW = {
     "trainers": {"schema", "settings", "errors", "carbon_aware_trainer"},
     "scheduling": {"schema", "settings", "errors", "carbon_aware_trainer"},
     "alerts": {"schema", "settings", "errors"},
+    "sweeps": {"schema", "errors"},
     "recommender": {"schema", "errors", "leaderboard"},
     "untried": {"schema", "errors", "leaderboard"},
     "views": {"client", "carbon_aware_trainer", "schema", "settings", "errors"},
@@ -75,7 +87,7 @@ OWNERS = {
     "keras": ("training_monitor/callbacks/",),
     "transformers": ("training_monitor/callbacks/",),
     "mlflow": ("carbon_aware_trainer/integrations/",),
-    "optuna": ("carbon_aware_trainer/integrations/",),
+    "optuna": ("carbon_aware_trainer/integrations/", "sweeps/study.py", "sweeps/figures.py"),
     "tsdownsample": ("store/",),
     "plotly": (
         "views/charts.py",
@@ -255,10 +267,10 @@ def test_the_readme_is_short() -> None:
 @pytest.mark.parametrize(
     ("module", "heavy"),
     [
-        ("backend", {"torch", "apprise", "sklearn"}), ("trainers", {"torch"}), ("client", {"torch", "redis"}),
+        ("backend", {"torch", "apprise", "sklearn", "optuna"}), ("trainers", {"torch"}), ("client", {"torch", "redis"}),
         ("trainers.demo", {"torch", "numpy"}), ("trainers.script", {"torch"}), ("trainers.cnn", {"sklearn"}),
-        ("work.program", {"torch", "apprise"}), ("work.seed_demo", {"torch"}), ("work.child", {"redis"}),
-        ("carbon_aware_trainer", {"codecarbon", "pydantic"}),
+        ("work.program", {"torch", "apprise", "optuna"}), ("work.child", {"redis"}),
+        ("work.seed_demo", {"torch"}), ("carbon_aware_trainer", {"codecarbon", "pydantic"}),
         ("training_monitor", {"torch", "redis", "flask", "pydantic", "numpy", "PIL", "carbon_aware_trainer"}),
     ],
 )  # fmt: skip

@@ -20,6 +20,7 @@ from views import (
     run,
     runs,
     submit,
+    sweeps,
     totals,
     workers,
 )
@@ -38,6 +39,7 @@ def show() -> None:
         "compare": st.Page(
             compare.show, title="Compare", icon=":material/compare_arrows:", url_path="compare"
         ),
+        "sweeps": st.Page(sweeps.show, title="Sweeps", icon=":material/tune:", url_path="sweeps"),
         "live": st.Page(live.show, title="Live", icon=":material/grid_view:", url_path="live"),
         "leaderboard": st.Page(
             leaderboard.show, title="Leaderboard", icon=":material/leaderboard:", url_path="leaderboard"

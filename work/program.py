@@ -22,6 +22,7 @@ from redis_db import RedisDB
 from scheduling import InForce, Rounds, open_rounds, yearly_intensity
 from schema import GpuState, Scalar, Worker
 from settings import Settings, load_settings
+from sweeps import SweepRounds
 from trainers import validator
 from trainers.parent import die_with_parent
 from trainers.places import open_folder
@@ -196,9 +197,7 @@ def _beat(
     planning: Rounds,
     alerting: Alerting,
 ) -> OnBeat:
-    keep_house = partial(
-        tick, db, lease_s=settings.lease_s, validate=validator(settings), planning=planning, alerting=alerting
-    )
+    keep_house = _housekeeping(db, settings, planning, alerting)
     gauge = HostGauge(settings.data_dir)
     is_draining = False
 
@@ -223,6 +222,21 @@ def _beat(
         return is_draining
 
     return beat
+
+
+def _housekeeping(
+    db: RedisDB, settings: Settings, planning: Rounds, alerting: Alerting
+) -> Callable[[], None]:
+    validate = validator(settings)
+    return partial(
+        tick,
+        db,
+        lease_s=settings.lease_s,
+        validate=validate,
+        planning=planning,
+        alerting=alerting,
+        sweeping=SweepRounds(db, validate),
+    )
 
 
 def _keep_house(tick_once: Callable[[], None]) -> None:

@@ -20,7 +20,7 @@ end
 local time = now()
 end_attempt(run_id, attempt, worker, request, status, time, ARGV[7] ~= "" and {error = ARGV[7]} or nil)
 if status ~= "failed" then
-  local reason = status == "cancelled" and ARGV[5] == "" and "cancelled on request" or ARGV[5]
+  local reason = status == "cancelled" and ARGV[5] == "" and reason_of_cancel(run_id) or ARGV[5]
   close_run(run_id, "running", status, reason, ARGV[6], time)
   publish(status, run_id, "attempt", attempt)
   return status

@@ -369,10 +369,17 @@ local function close_run(run_id, from, status, reason, detail, time)
   end
 end
 
+-- Why a run is cancelled, for a person; forgets it, so that it says nothing about a later cancel.
+local function reason_of_cancel(run_id)
+  local reason = redis.call("HGET", key("run", run_id), "cancel_reason")
+  redis.call("HDEL", key("run", run_id), "cancel_reason")
+  return reason and reason ~= "" and reason or "cancelled on request"
+end
+
 -- Does with a run that its worker stopped what was asked for; otherwise it is claimed next. Returns its status.
 local function settle(run_id, request, attempt, time, reason, kind)
   if request == "cancel" then
-    close_run(run_id, "running", "cancelled", "cancelled on request", "", time)
+    close_run(run_id, "running", "cancelled", reason_of_cancel(run_id), "", time)
     publish("cancelled", run_id, "attempt", attempt)
     return "cancelled"
   end

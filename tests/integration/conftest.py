@@ -42,6 +42,7 @@ STORE_TESTS: Final = frozenset(
         "run_list",
         "run_now",
         "runs_store",
+        "sweep_store",
         "workers_store",
     )
 )

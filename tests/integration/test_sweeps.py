@@ -1,0 +1,260 @@
+"""Sweeps on a real Redis: what was asked for is trained once, told once, and never lost."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from errors import Conflict
+from redis_db import RedisDB
+from schema import Run, Status
+from schema.sweeps import Sweep, SweepState, Trial, TrialState
+from sweeps import SweepRounds
+from sweeps.study import Study
+from tests.records import claim, epoch
+from tests.sweep_parts import fail, start, step, train, train_all, trials, validate
+
+
+class Died(BaseException):
+    """What a SIGKILL looks like from inside: nothing runs after it."""
+
+
+class Mortal:
+    """The store of a program that dies before, or after, its so-manieth write."""
+
+    _WRITES = frozenset({"append_journal", "note", "submit", "cancel", "pause", "resume"})
+
+    def __init__(self, part: Any, lives: list[int], *, is_after: bool) -> None:
+        self._part, self._lives, self._is_after = part, lives, is_after
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self._part, name)
+        if name in ("sweeps", "queue", "controls"):
+            return Mortal(found, self._lives, is_after=self._is_after)
+        return self._counted(found) if name in self._WRITES else found
+
+    def _counted(self, write: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*values: Any, **how: Any) -> Any:
+            self._lives[0] -= 1
+            if self._lives[0] == 0 and not self._is_after:
+                raise Died
+            reply = write(*values, **how)
+            if self._lives[0] == 0:
+                raise Died
+            return reply
+
+        return call
+
+
+def numbers(found: list[Trial] | Any) -> list[int]:
+    return [trial.number for trial in found]
+
+
+def runs_of(db: RedisDB, sweep: Sweep) -> list[Run]:
+    tag = f"sweep:{sweep.sweep_id}"
+    return [run for run in db.runs.list().runs if tag in run.options.tags]
+
+
+@pytest.mark.parametrize("sampler", ["random", "tpe"])
+def test_a_sweep_trains_as_many_trials_as_it_was_asked_for(db: RedisDB, sampler: str) -> None:
+    sweep = start(db, sampler=sampler)
+    ended = train_all(db, sweep)
+    assert (ended.state, ended.reason) == (SweepState.DONE, "all 6 trials are begun")
+    assert ended.summary.counts[TrialState.COMPLETE] == len(runs_of(db, sweep)) == 6
+    assert ended.summary.co2_g == pytest.approx(18.0)
+    assert len({repr(trial.params) for trial in trials(db, sweep)}) == 6
+
+
+def test_no_more_trials_are_under_way_than_it_may_have(db: RedisDB) -> None:
+    sweep = start(db)
+    step(db, sweep)
+    step(db, sweep)
+    assert db.queue.length() == 2
+
+
+def test_a_grid_trains_each_of_its_points_once(db: RedisDB) -> None:
+    space = {
+        "network": {"type": "categorical", "choices": ["small_cnn", "lenet5"]},
+        "dropout": {"type": "float", "low": 0.0, "high": 0.2, "step": 0.1},
+    }
+    sweep = start(db, sampler="grid", space=space, limits={})
+    assert train_all(db, sweep).state is SweepState.DONE
+    points = sorted((trial.params["network"], trial.params["dropout"]) for trial in trials(db, sweep))
+    assert points == [(name, rate) for name in ("lenet5", "small_cnn") for rate in (0.0, 0.1, 0.2)]
+
+
+def test_nsga_weighs_accuracy_against_co2_and_leaves_out_what_it_does_not_know(db: RedisDB) -> None:
+    sweep = start(db, sampler="nsga2", limits={"trials": 4})
+    step(db, sweep)
+    train(db, co2_g=None)
+    ended = train_all(db, sweep)
+    unknown, *others = trials(db, sweep)
+    assert (unknown.state, unknown.reason) == (
+        TrialState.FAILED, "its CO₂ is not known, so it cannot be compared",
+    )  # fmt: skip
+    assert [trial.values for trial in others] == [(0.5, 3.0)] * 3
+    assert ended.summary.unknown == 1
+
+
+@pytest.mark.parametrize("is_after", [False, True])
+@pytest.mark.parametrize("sampler", ["grid", "random"])
+def test_a_driver_that_dies_at_any_write_loses_and_doubles_no_trial(
+    db: RedisDB, sampler: str, is_after: bool
+) -> None:
+    space = {"network": {"type": "categorical", "choices": ["small_cnn", "lenet5"]}, **SMALL}
+    deaths = 0
+    for lives in range(1, 20):
+        sweep = start(db, sampler=sampler, space=space, limits={"trials": 4}, pruner="median")
+        while not db.sweeps.get(sweep.sweep_id).state.is_final:
+            try:
+                step(Mortal(db, [lives], is_after=is_after), sweep)
+            except Died:
+                deaths += 1
+                step(db, sweep)  # another program goes on
+            if db.queue.length():
+                train(db)
+        found = trials(db, sweep)
+        assert [trial.state for trial in found] == [TrialState.COMPLETE] * 4, lives
+        assert {trial.run_id for trial in found} == {run.run_id for run in runs_of(db, sweep)}
+        if sampler == "grid":
+            assert len({repr(trial.params) for trial in found}) == 4
+    assert deaths > 20
+
+
+SMALL = {"nesterov": {"type": "categorical", "choices": [True, False]}}
+
+
+def test_two_drivers_at_once_tell_each_trial_once(db: RedisDB) -> None:
+    sweep = start(db, limits={"trials": 8}, parallel=4)
+    both = [Study(db.sweeps, sweep) for _ in range(2)]
+    while not db.sweeps.get(sweep.sweep_id).state.is_final:
+        threads = [threading.Thread(target=drive_quietly, args=(db, study)) for study in both]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        while db.queue.length():
+            train(db)
+    found = trials(db, sweep)
+    # Both may have asked for the last ones before either saw the other's.
+    assert 8 <= len(found) <= 12
+    assert {trial.state for trial in found} == {TrialState.COMPLETE}
+    assert len(runs_of(db, sweep)) == len(found)
+
+
+def drive_quietly(db: RedisDB, study: Study) -> None:
+    from sweeps.driving import drive
+
+    drive(db, study, validate, lambda: False)
+
+
+def test_a_trial_that_lags_behind_is_pruned_and_what_that_saved_is_estimated(db: RedisDB) -> None:
+    sweep = start(db, pruner="median", limits={"trials": 5}, parallel=1)
+    for _ in range(4):
+        step(db, sweep)
+        train(db, accuracy=0.9)
+    step(db, sweep)
+    lease = claim(db)
+    for number in (1, 2):
+        db.runs.record_epoch(lease, epoch(number, validation_accuracy=0.01, energy_kwh=0.001, co2_g=2.0))
+        step(db, sweep)
+    assert db.runs.get(lease.run_id).request == "cancel"
+    db.queue.release(lease, reason="stopped")
+    run = db.runs.get(lease.run_id)
+    assert run.status is Status.CANCELLED
+    assert run.status_reason == "pruned by its sweep after epoch 2 of 3: others were better by then"
+    step(db, sweep)
+    last = trials(db, sweep)[-1]
+    assert (last.state, last.co2_g) == (TrialState.PRUNED, 4.0)
+    assert last.saved_co2_g == pytest.approx(2.0)
+    assert db.sweeps.get(sweep.sweep_id).summary.saved_co2_g == pytest.approx(2.0)
+
+
+def test_failed_cancelled_and_deleted_runs_are_failed_trials_and_the_sweep_goes_on(db: RedisDB) -> None:
+    sweep = start(db, parallel=3)
+    step(db, sweep)
+    train(db)
+    fail(db)
+    third = runs_of(db, sweep)[0]
+    db.controls.cancel(third.run_id)
+    db.controls.delete(third.run_id)
+    ended = train_all(db, sweep)
+    assert [trial.reason for trial in trials(db, sweep)][1:3] == [
+        "the loss is no longer a number", "its run was deleted before its result was read",
+    ]  # fmt: skip
+    assert ended.state is SweepState.DONE
+    assert ended.summary.counts[TrialState.COMPLETE] == 4
+
+
+def test_a_sweep_whose_first_trials_all_fail_ends_and_says_why(db: RedisDB) -> None:
+    sweep = start(db, limits={"trials": 50})
+    while not db.sweeps.get(sweep.sweep_id).state.is_final:
+        step(db, sweep)
+        if db.queue.length():
+            fail(db)
+    ended = db.sweeps.get(sweep.sweep_id)
+    assert ended.state is SweepState.FAILED
+    assert ended.summary.trials < 8
+    assert "the last one: the loss is no longer a number" in str(ended.reason)
+
+
+def test_a_budget_that_is_used_up_withdraws_what_waits(db: RedisDB) -> None:
+    sweep = start(db, limits={"trials": 50, "co2_g": 5.0})
+    step(db, sweep)
+    train(db)
+    step(db, sweep)
+    train(db)
+    for _ in range(3):
+        step(db, sweep)
+    ended = db.sweeps.get(sweep.sweep_id)
+    assert (ended.state, ended.reason) == (SweepState.DONE, "6 g of CO₂ are used, and the limit is 5 g")
+    assert [trial.state.value for trial in trials(db, sweep)] == ["complete", "complete", "failed"]
+
+
+def test_a_paused_sweep_begins_nothing_until_it_is_resumed(db: RedisDB) -> None:
+    sweep = start(db)
+    step(db, sweep)
+    lease = claim(db)
+    db.sweeps.steer(sweep.sweep_id, SweepState.PAUSED)
+    step(db, sweep)
+    assert db.queue.length() == 0
+    db.queue.finish(lease, Status.FAILED)
+    step(db, sweep)
+    assert len(trials(db, sweep)) == 2
+    db.sweeps.steer(sweep.sweep_id, SweepState.RUNNING)
+    step(db, sweep)
+    assert db.queue.length() == 2
+
+
+def test_a_stopped_sweep_cancels_its_trials_and_keeps_what_they_used(db: RedisDB) -> None:
+    sweep = start(db)
+    step(db, sweep)
+    lease = claim(db)
+    db.runs.record_epoch(lease, epoch(1, energy_kwh=0.001, co2_g=2.0, validation_accuracy=0.3))
+    db.sweeps.steer(sweep.sweep_id, SweepState.STOPPING)
+    step(db, sweep)
+    db.queue.release(lease, reason="stopped")
+    step(db, sweep)
+    ended = db.sweeps.get(sweep.sweep_id)
+    assert (ended.state, ended.summary.co2_g) == (SweepState.STOPPED, 2.0)
+    assert {run.status_reason for run in runs_of(db, sweep)} == {"stopped with its sweep"}
+    with pytest.raises(Conflict, match="has ended"):
+        db.sweeps.steer(sweep.sweep_id, SweepState.PAUSED)
+
+
+def test_a_round_drives_every_sweep_that_has_not_ended(db: RedisDB) -> None:
+    first, second = start(db), start(db, seed=1)
+    SweepRounds(db, validate).run_round()
+    assert len(runs_of(db, first)) == len(runs_of(db, second)) == 2
+
+
+def test_a_program_that_is_not_the_one_to_drive_drives_nothing(db: RedisDB) -> None:
+    start(db)
+    assert db.sweeps.lead("another", ttl_s=60)
+    rounds = SweepRounds(db, validate)
+    rounds.begin()
+    rounds.wait(60)
+    assert db.queue.length() == 0
