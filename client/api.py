@@ -15,6 +15,7 @@ from client.artifacts import ArtifactCalls
 from client.connection import segment
 from client.experiments import WordCalls
 from client.histograms import HistogramCalls
+from client.home import HomeCalls
 from client.leaderboard import LeaderboardCalls
 from client.logs import LogCalls
 from client.models import ModelCalls
@@ -61,6 +62,7 @@ class Client(
     AlertCalls,
     ArtifactCalls,
     HistogramCalls,
+    HomeCalls,
     LeaderboardCalls,
     LogCalls,
     ModelCalls,
