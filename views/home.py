@@ -32,13 +32,13 @@ def show() -> None:
     note_visit()
     found = _fetch(since)
     is_fresh = found.value is not None and not sum(found.value.counts.values())
-    main, side = st.columns([1, 0.001] if is_fresh else [2.2, 1], gap="large")
+    main, side = (st.container(), None) if is_fresh else st.columns([2.2, 1], gap="large")
     is_active = _is_active(found)
     with main:
         st.fragment(_live, run_every=_LIVE_S if is_active else _IDLE_S)(
-            since, is_active=is_active, is_fresh=is_fresh
+            since, is_active=is_active, is_fresh=is_fresh, is_known=found.value is not None
         )
-    if found.value is not None and not is_fresh:
+    if found.value is not None and side is not None:
         with side:
             home_side.show(found.value)
 
@@ -59,11 +59,13 @@ def _is_active(found: Snapshot[HomeReply]) -> bool:
     return any(found.value.counts.get(status, 0) for status in (Status.RUNNING, Status.WAITING))
 
 
-def _live(since: datetime | None, *, is_active: bool, is_fresh: bool) -> None:
+def _live(since: datetime | None, *, is_active: bool, is_fresh: bool, is_known: bool) -> None:
     """Draw what changes."""
     found = _fetch(since)
     reply = found.value
-    if _is_active(found) != is_active or (reply is not None and is_fresh == bool(sum(reply.counts.values()))):
+    is_other = reply is not None and (not is_known or is_fresh == bool(sum(reply.counts.values())))
+    if is_other or _is_active(found) != is_active:
+        # What stands beside the lists, and how often they are drawn, is for the whole page.
         st.rerun()
     parts.silence_banner(found.problem)
     if reply is None:
@@ -96,8 +98,6 @@ def _overview(reply: HomeReply, *, is_first_visit: bool) -> None:
         help=note,
         border=True,
         height="stretch",
-        chart_data=[grams or 0.0 for grams in reply.week.days[: _days_so_far(reply.week)]],
-        chart_type="bar",
     )
     home_lists.running(reply)
     home_lists.ended(reply, is_first_visit=is_first_visit)
@@ -113,14 +113,8 @@ def week_tile(week: WeekGrams) -> tuple[str, str, str | None, str]:
         change = f"{sign}{fmt.co2(abs(difference))} against last week"
     note = (
         f"All real runs since Monday; days are counted in UTC. Last week: {fmt.co2(before)} by the same "
-        f"weekday, {fmt.co2(week.last_co2_g)} in all. The bars are the days of both weeks."
+        f"weekday, {fmt.co2(week.last_co2_g)} in all."
     )
     if week.unknown_epochs:
         note += f" Without {fmt.count(week.unknown_epochs)} epochs of unknown CO₂."
     return "CO₂ this week", fmt.co2(week.co2_g), change, note
-
-
-def _days_so_far(week: WeekGrams) -> int:
-    """Return how many of the 14 days have begun."""
-    known = [place for place, grams in enumerate(week.days) if grams is not None]
-    return max([7, *(place + 1 for place in known)])

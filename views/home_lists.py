@@ -35,11 +35,9 @@ def notices(reply: HomeReply) -> None:
     with st.container(border=True, key="home-notices"):
         st.markdown("**Needs attention**")
         for notice in reply.notices:
-            with st.container(
-                horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"
-            ):
-                text = fmt.plain(notice.text)
-                st.markdown(f":orange[{_ICONS[notice.kind]}] {text}", width="stretch")
+            text, link = st.columns([3.4, 1], vertical_alignment="center")
+            text.markdown(f":orange[{_ICONS[notice.kind]}] {fmt.plain(notice.text)}")
+            with link:
                 _link(notice)
 
 

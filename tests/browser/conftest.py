@@ -38,7 +38,7 @@ BROWSER_ARGUMENTS = (
 )
 # On a deep link Streamlit looks for its server below the page's own path first; there is no setting for it.
 _EXPECTED_404 = re.compile(
-    r"/(run|submit|runs|totals|carbon|workers|live|models|alerts|compare|leaderboard|recommend)/_stcore/(health|host-config)$"
+    r"/(home|run|submit|runs|totals|carbon|workers|live|models|alerts|compare|leaderboard|recommend)/_stcore/(health|host-config)$"
 )
 
 
