@@ -16,6 +16,7 @@ from client.connection import segment
 from client.experiments import WordCalls
 from client.files import FileCalls
 from client.histograms import HistogramCalls
+from client.home import HomeCalls
 from client.leaderboard import LeaderboardCalls
 from client.logs import LogCalls
 from client.marks import MarkCalls
@@ -67,6 +68,7 @@ class Client(
     ArtifactCalls,
     FileCalls,
     HistogramCalls,
+    HomeCalls,
     LeaderboardCalls,
     LogCalls,
     MarkCalls,

@@ -12,6 +12,7 @@ from views import (
     alerts,
     carbon,
     compare,
+    home,
     leaderboard,
     live,
     models,
@@ -33,7 +34,8 @@ def show() -> None:
     st.set_page_config("Wattle", page_icon=_ICON, layout="wide", initial_sidebar_state=200)
     st.logo(_ICON, size="large")
     pages = {
-        "runs": st.Page(runs.show, title="Runs", icon=":material/table_rows:", default=True),
+        "home": st.Page(home.show, title="Home", icon=":material/home:", default=True),
+        "runs": st.Page(runs.show, title="Runs", icon=":material/table_rows:", url_path="runs"),
         "submit": st.Page(submit.show, title="Submit", icon=":material/add_circle:", url_path="submit"),
         "run": st.Page(run.show, title="Run", icon=":material/monitoring:", url_path="run"),
         "compare": st.Page(
@@ -56,20 +58,20 @@ def show() -> None:
         "alerts": st.Page(alerts.show, title="Alerts", icon=":material/notifications:", url_path="alerts"),
     }
     parts.register_pages(pages)
-    page = st.navigation([*pages.values(), _runs_by_name()])
+    page = st.navigation([*pages.values(), _home_by_name()])
     _freeze_imports()
     parts.page_style()
     parts.show_notice()
     page.run()
 
 
-def _runs_by_name() -> Page:
-    """Make /runs lead to the list too: as the default page it has the address / alone."""
-    return st.Page(_go_to_runs, title="Runs", url_path="runs", visibility="hidden")
+def _home_by_name() -> Page:
+    """Make /home lead to the first page too: as the default page it has the address / alone."""
+    return st.Page(_go_home, title="Home", url_path="home", visibility="hidden")
 
 
-def _go_to_runs() -> None:
-    parts.go_to("runs", st.query_params.to_dict())
+def _go_home() -> None:
+    parts.go_to("home")
 
 
 @st.cache_resource(show_spinner=False)

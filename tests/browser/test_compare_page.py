@@ -21,7 +21,7 @@ def test_marked_runs_are_compared_and_the_address_leads_back(tab: Page, stack: S
     first.record(3)
     first.finish()
     second.record(2)
-    tab.goto("/")
+    tab.goto("/runs")
     settle(tab)
     table = tab.get_by_test_id("stDataFrame").first
     box = table.bounding_box()

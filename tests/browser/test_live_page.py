@@ -75,7 +75,7 @@ def test_a_run_is_live_until_it_ends_and_then_the_page_rests(tab: Page, acted: A
 
 def test_a_silent_api_is_a_calm_banner_and_its_return_needs_no_click(tab: Page, stack: Stack) -> None:
     # The trainers are kept for a minute: a page that knows them must say it, too.
-    for path in ("/submit", "/"):
+    for path in ("/submit", "/runs"):
         tab.goto(path)
         settle(tab)
     banner = tab.get_by_test_id("stAlert").filter(has_text="The API does not answer.")

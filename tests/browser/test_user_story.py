@@ -31,7 +31,7 @@ def submit_by_form(tab: Page, *, num_epochs: int) -> None:
 
 
 def test_a_run_goes_from_the_form_to_four_curves(tab: Page, stack: Stack, witness: Witness) -> None:
-    tab.goto("/")
+    tab.goto("/runs")
     settle(tab)
     expect(tab.get_by_role("heading", name="Runs")).to_be_visible()
 
