@@ -33,6 +33,10 @@ class LeaderboardCalls(Connection):
         """Return what to try next. ``query`` has the parameters of GET /api/recommend/next as texts."""
         return self._read(NextReply, self._send("GET", "/api/recommend/next", params=query))
 
-    def import_results(self, text: str) -> ImportReply:
-        """Add the runs of a leaderboard.csv, at most 2,000; the same file again changes nothing."""
-        return self._read(ImportReply, self._send("POST", "/api/leaderboard/import", json={"csv": text}))
+    def import_results(self, text: str, *, check: bool = False) -> ImportReply:
+        """Add the runs of a leaderboard.csv, at most 2,000; the same file again changes nothing.
+
+        With ``check`` nothing is added, and the answer says what would become of its rows.
+        """
+        body = {"csv": text, **({"check": True} if check else {})}
+        return self._read(ImportReply, self._send("POST", "/api/leaderboard/import", json=body))

@@ -8,12 +8,14 @@ from typing import Final
 
 import streamlit as st
 
+from errors import ApiRefused
 from schema.leaderboard import CostField, LeaderboardReply, RankField
 from views import format as fmt
 from views import parts, source
 from views.choosing import ANY, UNNAMED, answer_of, choose_one, named, value_of
 from views.leaderboard_charts import COST_NAMES, front_figure
 from views.leaderboard_table import show_table
+from views.leaderboard_upload import show_upload
 from views.live_chart import live_charts
 from views.source import Snapshot
 
@@ -33,6 +35,7 @@ _PERS: Final = {"every run": "all", "best of each network": "network"}
 _COSTS: Final = {name: cost for cost, name in COST_NAMES.items()}
 _FILTERS: Final = {"network": "networks", "device": "devices", "project": "projects"}
 _MOST_TABS: Final = 5
+_LOOK_S: Final = 5
 _CURSORS = "leaderboard:cursors"
 _QUERY = "leaderboard:query"
 _MIMES: Final = {"csv": "text/csv", "parquet": "application/vnd.apache.parquet", "json": "application/json"}
@@ -67,7 +70,9 @@ def show() -> None:
                 "No finished run fits. Lower the least accuracy, or clear a filter.",
                 icon=":material/search_off:",
             )
-    _foot(found, reply, query)
+    _foot(reply, query)
+    st.fragment(_watch, run_every=_LOOK_S)(query, reply)
+    show_upload()
 
 
 def _wanted() -> Query:
@@ -206,14 +211,26 @@ def _show_rows(reply: LeaderboardReply) -> None:
         parts.go_to("run", {"iid": opened})
 
 
-def _foot(found: Snapshot[LeaderboardReply], reply: LeaderboardReply, query: Query) -> None:
+def _watch(query: Query, shown: LeaderboardReply) -> None:
+    """Look whether anything changed, and draw the page anew then alone.
+
+    The charts keep their zoom. Nothing to press stands in here: it would be drawn anew under the pointer.
+    """
+    try:
+        found = _fetch(query)
+    except ApiRefused:
+        st.rerun()
+    if found.value is not None and found.value != shown:
+        st.rerun()
+    parts.freshness(found.time, is_live=True, problem=found.problem)
+
+
+def _foot(reply: LeaderboardReply, query: Query) -> None:
     with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
         _paging(reply)
         with st.container(horizontal=True, vertical_alignment="center", width="content"):
             for kind in _MIMES:
                 _download(query, kind)
-            st.button("Refresh", icon=":material/refresh:", key="leaderboard:refresh")
-            st.caption(f"updated {fmt.clock(found.time, parts.reader_zone())}", width="content")
 
 
 def _download(query: Query, kind: str) -> None:
@@ -253,3 +270,4 @@ def _empty(reply: LeaderboardReply) -> None:
     )
     if st.button("Submit a run", type="primary", icon=":material/add:"):
         parts.go_to("submit")
+    show_upload()
