@@ -43,13 +43,15 @@ from schema.leaderboard import RankField
 from tests.programs import Programs, wait_until
 from trainers import complete_hyper_params
 
+Query = dict[str, str]
+
 SIZES, QUICK_SIZES = (10_000, 100_000), (1_000, 2_000)
 REPEATS, QUICK_REPEATS = 400, 60
 MLFLOW_REPEATS, QUICK_MLFLOW_REPEATS = 55, 15
 GOAL_MS: Final = {10_000: 50, 100_000: 150}
 GOAL_RATIO: Final = 10
 GOAL_RECOMMEND_MS: Final = {"changed": 80, "unchanged": 30}
-LIMITS: Final = (
+LIMITS: Final[tuple[Query, ...]] = (
     {},
     {"max_co2_g": "0.1"},
     {"target_accuracy": "0.9", "max_co2_g": "0.2"},
@@ -60,8 +62,6 @@ NETWORKS: Final = ("small_cnn", "lenet5", "resnet9", "resnet18", "mobilenet_v3_s
 WITHOUT_ENERGY: Final = 0.1
 SEEDS: Final = 3
 TEST_IMAGES: Final = 360
-
-Query = dict[str, str]
 
 
 class Runs:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal
 
+from pydantic import JsonValue
+
 from client.connection import Connection
 from schema.leaderboard import ImportReply, LeaderboardReply
 from schema.next_try import NextReply
@@ -38,5 +40,5 @@ class LeaderboardCalls(Connection):
 
         With ``check`` nothing is added, and the answer says what would become of its rows.
         """
-        body = {"csv": text, **({"check": True} if check else {})}
+        body: dict[str, JsonValue] = {"csv": text, "check": check}
         return self._read(ImportReply, self._send("POST", "/api/leaderboard/import", json=body))

@@ -15,6 +15,7 @@ from views import parts, source
 _TURN: Final = "leaderboard:upload"
 # What the API takes in one request; make import sends longer ones in parts.
 _MOST_CHARACTERS: Final = 1_000_000
+_MOST_MB: Final = 2
 
 
 def show_upload() -> None:
@@ -26,7 +27,9 @@ def show_upload() -> None:
             "`training_time_sec`, and where they are known `network`, `dataset`, `energy_kwh`, `co2_g` and "
             "`simulated`. At most 2,000 rows; `make import` takes any number."
         )
-        file = st.file_uploader("File of results", type="csv", key=f"leaderboard:file:{turn}")
+        file = st.file_uploader(
+            "File of results", type="csv", max_upload_size=_MOST_MB, key=f"leaderboard:file:{turn}"
+        )
         if file is None:
             return
         text = _read(file.getvalue())
