@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Literal
 
 from apiflask import APIBlueprint
@@ -16,11 +16,12 @@ from leaderboard.ranking import Ranking, Wish
 from leaderboard.results_file import read_results
 from leaderboard.rows import show
 from schema import Record
-from schema.leaderboard import ImportReply, ImportRequest, LeaderboardReply, RankField
+from schema.leaderboard import ImportReply, ImportRequest, LeaderboardReply, RankField, StatedResult
 
 leaderboard = APIBlueprint("leaderboard", __name__, tag="Leaderboard")
 
 MAX_ROWS = 1_000
+_PREVIEWED = 10
 MIMETYPES = {"csv": "text/csv", "json": "application/json", "parquet": "application/vnd.apache.parquet"}
 
 
@@ -99,10 +100,20 @@ def import_leaderboard(body: ImportRequest) -> Response:
     """Add the runs of a leaderboard.csv that ended elsewhere; those whose id is known stay as they are.
 
     Nothing of a file is stored when any of its rows is not valid. One that was cut off on the way, as by
-    Redis going away, is finished by sending it again. Imported runs are in the lists, and in no total.
+    Redis going away, is finished by sending it again. Imported runs are in the lists, and in no total. With
+    ``check`` nothing is stored, and the answer says what would become of the rows.
     """
-    added = [db().finished.add(result) for result in read_results(body.csv)]
+    results = read_results(body.csv)
+    if body.check:
+        return reply(_checked(results))
+    added = [db().finished.add(result) for result in results]
     return reply(ImportReply(imported=sum(added), known=len(added) - sum(added)))
+
+
+def _checked(results: Sequence[StatedResult]) -> ImportReply:
+    run_ids = {result.run_id for result in results}
+    new = len(run_ids - db().finished.list_known(sorted(run_ids)))
+    return ImportReply(imported=new, known=len(results) - new, rows=tuple(results[:_PREVIEWED]))
 
 
 def _write(ranking: Ranking, kind: str) -> Iterable[str] | bytes:

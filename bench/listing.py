@@ -9,6 +9,9 @@ MLflow's server has as many runs with the same params and metrics in SQLite and 
 sorted by a metric, through its own client, ``search_runs``: with its database as it sets it up, and after
 SQLite was told to ANALYZE it, which is many times as fast and which nobody does for a user. It knows no
 fronts. The CPU time is that of our backend, its housekeeping included.
+
+The recommender is asked too: with other limits each time after another run has finished (``recommend_ms``),
+and the same again of an unchanged store (``recommend_unchanged_ms``).
 """
 
 from __future__ import annotations
@@ -40,17 +43,25 @@ from schema.leaderboard import RankField
 from tests.programs import Programs, wait_until
 from trainers import complete_hyper_params
 
+Query = dict[str, str]
+
 SIZES, QUICK_SIZES = (10_000, 100_000), (1_000, 2_000)
 REPEATS, QUICK_REPEATS = 400, 60
 MLFLOW_REPEATS, QUICK_MLFLOW_REPEATS = 55, 15
 GOAL_MS: Final = {10_000: 50, 100_000: 150}
 GOAL_RATIO: Final = 10
+GOAL_RECOMMEND_MS: Final = {"changed": 80, "unchanged": 30}
+LIMITS: Final[tuple[Query, ...]] = (
+    {},
+    {"max_co2_g": "0.1"},
+    {"target_accuracy": "0.9", "max_co2_g": "0.2"},
+    {"target_accuracy": "0.99", "max_co2_g": "0.000001"},
+    {"max_duration_s": "30", "max_energy_kwh": "0.0001", "device": "cpu"},
+)
 NETWORKS: Final = ("small_cnn", "lenet5", "resnet9", "resnet18", "mobilenet_v3_small", "efficientnet_b0")
 WITHOUT_ENERGY: Final = 0.1
 SEEDS: Final = 3
 TEST_IMAGES: Final = 360
-
-Query = dict[str, str]
 
 
 class Runs:
@@ -161,7 +172,23 @@ def _measure_requests(
         "unchanged_ms_p50": percentile(unchanged_ms, 50),
         "unchanged_ms_p99": percentile(unchanged_ms, 99),
         "requests": repeats,
+        **_measure_recommender(ask, runs, max(20, repeats // 4)),
         "memory_mib": round(sum(each.memory_info().rss for each in _tree(backend)) / 2**20),
+    }
+
+
+def _measure_recommender(ask: Callable[[Query], float], runs: Runs, repeats: int) -> dict[str, Any]:
+    changed_ms, unchanged_ms = [], []
+    for number in range(repeats):
+        limits = {**LIMITS[number % len(LIMITS)], "route": "/api/recommend"}
+        runs.add(1)
+        changed_ms.append(ask(limits))
+        unchanged_ms.append(ask(limits))
+    return {
+        "recommend_ms_p50": percentile(changed_ms, 50),
+        "recommend_ms_p99": percentile(changed_ms, 99),
+        "recommend_unchanged_ms_p50": percentile(unchanged_ms, 50),
+        "recommend_unchanged_ms_p99": percentile(unchanged_ms, 99),
     }
 
 
@@ -175,7 +202,8 @@ def _answers(api: httpx.Client) -> bool:
 def _ask(api: httpx.Client, query: Query, runs: int) -> float:
     """Return the milliseconds of an answer, read to its end."""
     began_s = time.perf_counter()
-    answer = api.get("/api/leaderboard", params=query)
+    query = dict(query)
+    answer = api.get(query.pop("route", "/api/leaderboard"), params=query)
     spent_ms = 1000 * (time.perf_counter() - began_s)
     if not answer.is_success:
         raise SystemExit(f"{query}: {answer.status_code} {answer.text[:300]}")
@@ -243,6 +271,7 @@ def summarise(ours: Mapping[int, Mapping[str, Any]], mlflow: Mapping[str, Any]) 
         found[f"mlflow_{name}over_ours_{smallest}"] = ratio and round(ratio, 1)
     found["mlflow_version"] = mlflow.get("version")
     found |= {f"goal_ms_p99_{size}": goal for size, goal in GOAL_MS.items() if size in ours}
+    found |= {f"goal_recommend_{name}_ms": goal for name, goal in GOAL_RECOMMEND_MS.items()}
     return found | {"goal_mlflow_over_ours": GOAL_RATIO, "rows": PAGE}
 
 

@@ -100,12 +100,8 @@ def run_pair(
         params = draw(chance)
         others.append(Known(params, *outcome(params, chance)))
     within = [each for place, each in enumerate(others) if sum(o.co2_g for o in others[: place + 1]) <= grams]
-    return Pair(
-        *(max(map(truth, found)) for found in (start, ours, [*start, *others[:TRIALS]], [*start, *within])),
-        grams,
-        unguided,
-        statistics.median(spent_ms),
-    )
+    best = [max(map(truth, found)) for found in (start, ours, [*start, *others[:TRIALS]], [*start, *within])]
+    return Pair(best[0], best[1], best[2], best[3], grams, unguided, statistics.median(spent_ms))
 
 
 def summarise(pairs: Sequence[Pair]) -> dict[str, float]:

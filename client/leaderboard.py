@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal
 
+from pydantic import JsonValue
+
 from client.connection import Connection
 from schema.leaderboard import ImportReply, LeaderboardReply
 from schema.next_try import NextReply
@@ -33,6 +35,10 @@ class LeaderboardCalls(Connection):
         """Return what to try next. ``query`` has the parameters of GET /api/recommend/next as texts."""
         return self._read(NextReply, self._send("GET", "/api/recommend/next", params=query))
 
-    def import_results(self, text: str) -> ImportReply:
-        """Add the runs of a leaderboard.csv, at most 2,000; the same file again changes nothing."""
-        return self._read(ImportReply, self._send("POST", "/api/leaderboard/import", json={"csv": text}))
+    def import_results(self, text: str, *, check: bool = False) -> ImportReply:
+        """Add the runs of a leaderboard.csv, at most 2,000; the same file again changes nothing.
+
+        With ``check`` nothing is added, and the answer says what would become of its rows.
+        """
+        body: dict[str, JsonValue] = {"csv": text, "check": check}
+        return self._read(ImportReply, self._send("POST", "/api/leaderboard/import", json=body))

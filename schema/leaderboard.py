@@ -198,6 +198,7 @@ class ImportRequest(Record):
     """The body of POST /api/leaderboard/import."""
 
     csv: str = Field(max_length=1_000_000, description="a leaderboard.csv, with its header")
+    check: bool = Field(False, description="only say what would become of its rows; nothing is stored")
 
 
 class ImportReply(Record):
@@ -205,3 +206,6 @@ class ImportReply(Record):
 
     imported: int = Field(ge=0)
     known: int = Field(ge=0, description="rows whose run is here already; it stays as it is")
+    rows: tuple[StatedResult, ...] = Field(
+        (), exclude_if=lambda rows: not rows, description="of a check, the first 10 as they were read"
+    )

@@ -8,6 +8,7 @@ from urllib.parse import urlencode
 
 import streamlit as st
 
+from errors import ApiRefused
 from schema.leaderboard import CostField, LeaderboardReply, RankField
 from views import downloads, parts, source
 from views import format as fmt
@@ -16,6 +17,7 @@ from views.compare_choice import MOST
 from views.download_links import Offer
 from views.leaderboard_charts import COST_NAMES, front_figure
 from views.leaderboard_table import show_table
+from views.leaderboard_upload import show_upload
 from views.live_chart import live_charts
 from views.source import Snapshot
 
@@ -35,6 +37,7 @@ _PERS: Final = {"every run": "all", "best of each network": "network"}
 _COSTS: Final = {name: cost for cost, name in COST_NAMES.items()}
 _FILTERS: Final = {"network": "networks", "device": "devices", "project": "projects"}
 _MOST_TABS: Final = 5
+_LOOK_S: Final = 5
 _CURSORS = "leaderboard:cursors"
 _QUERY = "leaderboard:query"
 _FILES: Final = {"csv": "CSV", "parquet": "Parquet", "json": "JSON"}
@@ -69,7 +72,9 @@ def show() -> None:
                 "No finished run fits. Lower the least accuracy, or clear a filter.",
                 icon=":material/search_off:",
             )
-    _foot(found, reply, query)
+    _foot(reply, query)
+    st.fragment(_watch, run_every=_LOOK_S)(query, reply)
+    show_upload()
 
 
 def _wanted() -> Query:
@@ -208,15 +213,27 @@ def _show_rows(reply: LeaderboardReply) -> None:
         parts.go_to("run", {"iid": opened})
 
 
-def _foot(found: Snapshot[LeaderboardReply], reply: LeaderboardReply, query: Query) -> None:
+def _watch(query: Query, shown: LeaderboardReply) -> None:
+    """Look whether anything changed, and draw the page anew then alone.
+
+    The charts keep their zoom. Nothing to press stands in here: it would be drawn anew under the pointer.
+    """
+    try:
+        found = _fetch(query)
+    except ApiRefused:
+        st.rerun()
+    if found.value is not None and found.value != shown:
+        st.rerun()
+    parts.freshness(found.time, is_live=True, problem=found.problem)
+
+
+def _foot(reply: LeaderboardReply, query: Query) -> None:
     with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
         _paging(reply)
         _compare(reply)
         with st.container(horizontal=True, vertical_alignment="center", width="content"):
             for kind, label in _FILES.items():
                 _download(query, kind, label)
-            st.button("Refresh", icon=":material/refresh:", key="leaderboard:refresh")
-            st.caption(f"updated {fmt.clock(found.time, parts.reader_zone())}", width="content")
 
 
 def _compare(reply: LeaderboardReply) -> None:
@@ -261,3 +278,4 @@ def _empty(reply: LeaderboardReply) -> None:
     )
     if st.button("Submit a run", type="primary", icon=":material/add:"):
         parts.go_to("submit")
+    show_upload()

@@ -15,6 +15,15 @@ from views import parts
 from views.look import PillColor, short_id
 
 _BEFORE_UNIT: Final = re.compile(r"(?<=\d) (?=%|(?:points?|[km]?g|[km]?Wh|s|min|h)\b)")
+_WIDTHS: Final = {
+    "Configuration": 110,
+    "Against the answer": 330,
+    "Accuracy": 185,
+    "CO₂": 180,
+    "Energy": 75,
+    "Energy is": 85,
+    "Duration": 70,
+}
 _QUALITY_COLORS: Final[dict[str, PillColor]] = {"measured": "green", "estimated": "orange"}
 
 
@@ -49,10 +58,20 @@ def show_others(reply: RecommendReply, answer: Answer) -> None:
         hide_index=True,
         height="content",
         placeholder=fmt.MISSING,
-        column_config={"Run": st.column_config.LinkColumn("Run", display_text=r"iid=(.{1,8})")},
+        column_config=_columns(),
     )
     if more:
         st.caption(f"And {fmt.count(more)} more that keep to the limits.")
+
+
+def _columns() -> dict[str, Any]:
+    """Give each column what its longest text takes; together they fit beside the menu on 1,440 pixels."""
+    kinds = st.column_config
+    return {
+        **{name: kinds.TextColumn(name, width=width) for name, width in _WIDTHS.items()},
+        "Runs": kinds.NumberColumn("Runs", width=45),
+        "Run": kinds.LinkColumn("Run", width=75, display_text=r"iid=(.{1,8})"),
+    }
 
 
 def _row(found: Candidate, reason: str) -> dict[str, Any]:
@@ -61,9 +80,9 @@ def _row(found: Candidate, reason: str) -> dict[str, Any]:
         "Against the answer": reason,
         "Accuracy": spread_text(found.accuracy, fmt.percent),
         "CO₂": spread_text(found.co2_g, fmt.co2),
-        "Energy": spread_text(found.energy_kwh, fmt.energy),
+        "Energy": None if found.energy_kwh is None else fmt.energy(found.energy_kwh.median),
         "Energy is": quality_text(found),
-        "Duration": spread_text(found.duration_s, fmt.duration),
+        "Duration": None if found.duration_s is None else fmt.duration(found.duration_s.median),
         "Runs": found.runs,
         "Run": f"/run?iid={found.run_id}",
     }

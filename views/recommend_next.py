@@ -110,7 +110,7 @@ def _tiles(trial: Trial) -> None:
     figures = (
         ("Expected accuracy", fmt.percent(trial.accuracy.value), _range(trial.accuracy, fmt.percent)),
         ("Expected CO₂", fmt.co2(trial.co2_g.value), _range(trial.co2_g, fmt.co2)),
-        ("Expected gain", f"{fmt.significant(gain)} points", "over the best so far"),
+        ("Expected gain", f"{fmt.significant(gain)} points", "over the best"),
         ("Gain per gram", f"{fmt.significant(rate)} points", "per g of CO₂"),
     )
     hints = (

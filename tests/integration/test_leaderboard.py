@@ -261,6 +261,15 @@ def test_a_file_of_results_is_imported_once(db: RedisDB, api: FlaskClient) -> No
     assert db.runs.get("s").simulated
 
 
+def test_a_file_that_is_checked_is_not_imported(db: RedisDB, api: FlaskClient) -> None:
+    finish(db, "mine")
+    text = HEADER + "mine,x,digits,0.1,,,1,,\nb,=x,digits,0.97,0.001,1.2,30,,\nb,x,digits,0.5,,,30,,\n"
+    reply = api.post("/api/leaderboard/import", json={"csv": text, "check": True}).get_json()
+    assert (reply["imported"], reply["known"]) == (1, 2)
+    assert [row["run_id"] for row in reply["rows"]] == ["mine", "b", "b"]
+    assert ids(Board(db)) == ["mine"]
+
+
 def test_imported_runs_are_in_the_lists_in_no_total_and_can_be_deleted(db: RedisDB, raw: redis.Redis) -> None:
     before = set(raw.keys("*")) | {"events"}
     for run_id, is_simulated in (("a", False), ("s", True)):

@@ -58,6 +58,8 @@ def test_what_a_link_says_wrongly_is_named_and_left_at_its_default(
     assert not app.exception
     assert "learning_rate: should be at most 10" in texts(app)
     assert "speed: there is no such hyperparameter" in texts(app)
-    prefix = next(box.key for box in app.number_input if box.label.startswith("Epochs")).rpartition(":")[0]
+    prefix = next(str(box.key) for box in app.number_input if box.label.startswith("Epochs")).rpartition(":")[
+        0
+    ]
     assert number(app, f"{prefix}:num_epochs").value == 3
     assert number(app, f"{prefix}:learning_rate").value == 0.002

@@ -146,8 +146,9 @@ def test_every_point_of_the_space_is_near_what_was_run_and_within_the_bounds(val
     if not varied:
         return
     for point in space.points(rows[:1], 20):
-        assert 1 <= point["batch_size"] <= 65_536
         assert isinstance(point["batch_size"], int)
+        assert 1 <= point["batch_size"] <= 65_536
+        assert isinstance(point["learning_rate"], float)
         assert point["learning_rate"] <= 10
         assert point["optimizer"] in {row["optimizer"] for row in rows}
     assert space.encode(rows).min() >= -1e-9
