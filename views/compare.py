@@ -103,7 +103,7 @@ def _values(compared: Compared) -> None:
         st.caption("None of them has reported a metric yet.")
         return
     rows = [*total_rows(compared.runs), *list_rows(compared.runs, compared.metrics, names)]
-    _table(metrics_frame(rows, compared.labels), ["Metric", "Value"], alignment="right")
+    _table(metrics_frame(rows, compared.labels), ["Metric"], alignment="right")
     st.caption(
         "Runs that have not ended have the best and last values so far. "
         "★ the best of its line, where the name of the metric tells whether the highest or the lowest is."

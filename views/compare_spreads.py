@@ -93,7 +93,11 @@ def show_groups(compared: Compared) -> None:
 
 
 def _about(by: str) -> str:
-    what = "Runs of a group differ in their seed alone" if by == SEEDS else f"Runs of a group share: {by}"
+    what = (
+        "Runs of a group differ in their seed alone"
+        if by == SEEDS
+        else f"Runs of a group have the same {by.rstrip(':')}"
+    )
     return fmt.plain(
         f"{what}. n: runs in which the figure is known; IQR: from the first quartile to the third. Boxes are "
         f"drawn from {BOX_FROM} runs on: of fewer, the points say it all."
