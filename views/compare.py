@@ -117,7 +117,7 @@ def _table(
     kinds = st.column_config
     columns: dict[str, Any] = {name: kinds.TextColumn(name, pinned=True, width=_PINNED_PX) for name in pinned}
     columns |= {
-        str(name): kinds.TextColumn(str(name), alignment=alignment)
+        str(name): kinds.TextColumn(str(name), alignment="left" if name == "Value" else alignment)
         for name in frame.columns
         if name not in pinned
     }
