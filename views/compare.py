@@ -103,7 +103,7 @@ def _values(compared: Compared) -> None:
         st.caption("None of them has reported a metric yet.")
         return
     rows = [*total_rows(compared.runs), *list_rows(compared.runs, compared.metrics, names)]
-    _table(metrics_frame(rows, compared.labels), ["Metric", "Value"], alignment="right")
+    _table(metrics_frame(rows, compared.labels), ["Metric"], alignment="right")
     st.caption(
         "Runs that have not ended have the best and last values so far. "
         "★ the best of its line, where the name of the metric tells whether the highest or the lowest is."
@@ -117,7 +117,7 @@ def _table(
     kinds = st.column_config
     columns: dict[str, Any] = {name: kinds.TextColumn(name, pinned=True, width=_PINNED_PX) for name in pinned}
     columns |= {
-        str(name): kinds.TextColumn(str(name), alignment=alignment)
+        str(name): kinds.TextColumn(str(name), alignment="left" if name == "Value" else alignment)
         for name in frame.columns
         if name not in pinned
     }

@@ -29,19 +29,18 @@ def choose_runs() -> list[str]:
     titles = {run.run_id: run_name(run) for run in listed}
     others = [iid for iid in wanted if iid not in titles]
     st.session_state[_CHOICE] = wanted
-    with st.container(horizontal=True, vertical_alignment="top"):
-        st.multiselect(
-            "Runs",
-            [*others, *titles],
-            format_func=lambda iid: titles.get(iid, short_id(iid)),
-            key=_CHOICE,
-            on_change=_remember_choice,
-            placeholder="Choose runs to compare",
-            label_visibility="collapsed",
-        )
-        if listed:
-            with st.popover("Add a group", icon=":material/group_work:", width="content"):
-                _offer_groups(listed)
+    st.multiselect(
+        "Runs",
+        [*others, *titles],
+        format_func=lambda iid: titles.get(iid, short_id(iid)),
+        key=_CHOICE,
+        on_change=_remember_choice,
+        placeholder="Choose runs to compare",
+        label_visibility="collapsed",
+    )
+    if listed:
+        with st.popover("Add a group", icon=":material/group_work:", width="content"):
+            _offer_groups(listed)
     return wanted
 
 

@@ -37,7 +37,9 @@ def show_parallel(compared: Compared) -> None:
     fields = fields_of(compared)
     numeric = [name for name, field in fields.items() if field.is_number]
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        names = choose_many("fields", "Axes", list(fields), _axes(fields), max_selections=_MOST_AXES)
+        names = choose_many(
+            "fields", "Axes", list(fields), _axes(fields), max_selections=_MOST_AXES, wrap=True
+        )
         by = choose_one("color", "Colour by", [_BY_RUN, *numeric], _BY_RUN, width=200)
     if len(names) < _FEWEST_AXES:
         st.caption("Choose two axes at least.")
@@ -93,7 +95,11 @@ def show_groups(compared: Compared) -> None:
 
 
 def _about(by: str) -> str:
-    what = "Runs of a group differ in their seed alone" if by == SEEDS else f"Runs of a group share: {by}"
+    what = (
+        "Runs of a group differ in their seed alone"
+        if by == SEEDS
+        else f"Runs of a group have the same {by.rstrip(':')}"
+    )
     return fmt.plain(
         f"{what}. n: runs in which the figure is known; IQR: from the first quartile to the third. Boxes are "
         f"drawn from {BOX_FROM} runs on: of fewer, the points say it all."

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Browser, Page, expect
 
 from tests.acted_run import ActedRun
-from tests.browser.charts import Curve, drawn_points, wait_for
-from tests.browser.conftest import Stack, settle
+from tests.browser.charts import Curve, drawn_points, figure, wait_for
+from tests.browser.conftest import PATIENCE_MS, Stack, Witness, settle
 
 pytestmark = pytest.mark.slow
 
 LOSS = Curve("train_loss", 2)
+SHOWN = """chart => JSON.stringify([chart.layout.xaxis.title.text, chart.layout.yaxis.type,
+    chart.data.map(line => [line.name, line.opacity, line.x, line.y])])"""
 
 
 def test_marked_runs_are_compared_and_the_address_leads_back(tab: Page, stack: Stack) -> None:
@@ -40,3 +43,36 @@ def test_marked_runs_are_compared_and_the_address_leads_back(tab: Page, stack: S
     wait_for(tab, lambda: drawn_points(tab, LOSS) == [3, 3])
     tab.get_by_role("radio", name="Wall time").or_(tab.get_by_role("button", name="Wall time")).first.click()
     wait_for(tab, lambda: "axis=Wall" in tab.url)
+
+
+def test_three_runs_are_compared_and_the_link_shows_somebody_else_the_same(
+    tab: Page, stack: Stack, browser: Browser, witness: Witness, tmp_path: Path
+) -> None:
+    runs = [ActedRun(stack.db, seed=seed) for seed in range(3)]
+    for run in runs:
+        run.record(4)
+        run.finish()
+    tab.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    tab.goto("/compare?" + "&".join(f"run={run.run_id}" for run in runs))
+    wait_for(tab, lambda: drawn_points(tab, LOSS) == [4, 4, 4])
+    tab.get_by_role("radio", name="Energy").or_(tab.get_by_role("button", name="Energy")).first.click()
+    wait_for(tab, lambda: "energy used" in str(figure(tab, LOSS).evaluate(SHOWN)))
+    tab.get_by_text("Log y", exact=True).click()
+    wait_for(tab, lambda: '"log"' in str(figure(tab, LOSS).evaluate(SHOWN)))
+    settle(tab)
+    tab.get_by_role("button", name="Copy link").click()
+    expect(tab.get_by_role("button", name="Copied")).to_be_visible()
+    link = tab.evaluate("navigator.clipboard.readText()")
+    other = browser.new_context(viewport={"width": 1440, "height": 900}).new_page()
+    other.set_default_timeout(PATIENCE_MS)
+    witness.watch(other)
+    other.goto(link)
+    expect(figure(other, LOSS)).to_be_visible()
+    wait_for(other, lambda: figure(other, LOSS).evaluate(SHOWN) == figure(tab, LOSS).evaluate(SHOWN))
+    figure(other, LOSS).hover()
+    with other.expect_download() as saved:
+        figure(other, LOSS).locator('[data-title="Save as SVG"]').click()
+    saved.value.save_as(tmp_path / "chart.svg")
+    assert saved.value.suggested_filename == "train-loss.svg"
+    assert (tmp_path / "chart.svg").read_text().startswith("<svg")
+    other.context.close()

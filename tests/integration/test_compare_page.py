@@ -15,19 +15,21 @@ from tests.integration.test_views import Open, api_url, open_page, texts
 
 __all__ = ["api_url", "open_page"]
 
+SEEDED = ((1, 0.1), (2, 0.1), (3, 0.2))
 
-def compare(open_page: Open, api_url: str, *run_ids: str) -> AppTest:
-    app: AppTest = open_page("compare", api_url, run=list(run_ids))
+
+def compare(open_page: Open, api_url: str, *run_ids: str, **settings: Any) -> AppTest:
+    app: AppTest = open_page("compare", api_url, run=list(run_ids), **settings)
     assert not app.exception
     return app
 
 
 def charts(app: AppTest) -> dict[str, dict[str, Any]]:
     """The curves of each chart, by title and by label."""
-    (element,) = app.get("bidi_component")
-    figures = [json.loads(text) for text in json.loads(element.proto.json)["figures"]]
+    found = [json.loads(element.proto.json or "null") or {} for element in app.get("bidi_component")]
+    figures = [json.loads(text) for own in found for text in own.get("figures", [])]
     return {
-        figure["layout"]["title"]["text"]: {curve["name"]: curve for curve in figure["data"]}
+        figure["layout"]["title"]["text"]: {curve.get("name", "raw"): curve for curve in figure["data"]}
         for figure in figures
     }
 
@@ -66,7 +68,7 @@ def test_runs_of_the_queue_and_of_a_script_stand_beside_each_other(
     assert next(iter(drawn)) == "train_loss", "what all of them have"
     assert [len(curve["x"]) for curve in drawn["train_loss"].values()] == [3, 2, 2]
     assert list(drawn["train_loss"]) == labels
-    app.toggle(key="compare:system").set_value(True).run()
+    app.toggle(key="system").set_value(True).run()
     assert "system/cpu_percent" in set(tables(app)[-1]["Metric"])
 
 
@@ -87,7 +89,7 @@ def test_runs_without_a_difference_say_so(open_page: Open, api_url: str, db: Red
     app = compare(open_page, api_url, ActedRun(db).run_id, ActedRun(db).run_id)
     assert "They have the same parameters" in texts(app)
     assert "None of them has reported a metric yet." in texts(app)
-    app.toggle(key="compare:all_params").set_value(True).run()
+    app.toggle(key="allparams").set_value(True).run()
     assert "learning_rate" in set(tables(app)[1]["Parameter"])
 
 
@@ -119,3 +121,43 @@ def test_a_choice_is_in_the_address(open_page: Open, api_url: str, db: RedisDB) 
     assert not app.exception
     assert app.query_params["run"] == [runs[0], runs[2]]
     assert list(tables(app)[0]["id"]) == [runs[0][:8], runs[2][:8]]
+
+
+def test_curves_over_energy_say_which_runs_do_not_know_theirs(
+    open_page: Open, api_url: str, db: RedisDB
+) -> None:
+    known, unknown = ActedRun(db), ActedRun(db)
+    known.record(2)
+    known.record(1, quality=None)
+    unknown.record(2, quality=None)
+    script = begin(db, name="mine")
+    report(db, script, train_loss=[2.0, 1.0], energy_kwh=[0.25, 0.25])
+    settings = {"axis": "Energy", "metric": ["train_loss"], "smooth": "Exponential", "logy": "true"}
+    app = compare(open_page, api_url, known.run_id, unknown.run_id, script, **settings)
+    (drawn,) = charts(app).values()
+    sizes = {name: len(curve["x"]) for name, curve in drawn.items() if "mine" in name or "small" in name}
+    assert list(sizes.values()) == [2, 0, 2]
+    assert "its energy is known up to step 2 only" in texts(app)
+    assert f"{unknown.run_id[:4]}: not drawn, its energy is not known" in texts(app)
+    assert "Exponential moving mean of weight 0.6, bias-corrected" in texts(app)
+
+
+def test_runs_of_a_tag_are_compared_as_wholes_and_by_group(
+    open_page: Open, api_url: str, db: RedisDB
+) -> None:
+    runs = [begin(db, name="mine", tags=["sweep:x"], params={"lr": lr, "seed": n}) for n, lr in SEEDED]
+    for number, run_id in enumerate(runs):
+        report(db, run_id, val_accuracy=[0.5 + number / 8])
+    begin(db, name="another", tags=["sweep:xy"])
+    app = open_page("compare", api_url, tag="sweep:x", view="Groups", by="all but the seed")
+    assert not app.exception
+    assert set(app.query_params["run"]) == set(runs)
+    groups = next(table for table in tables(app) if "Group" in table)
+    assert sorted(map(tuple, groups[["Group", "n"]].to_numpy().tolist())) == [("lr 0.1", 2), ("lr 0.2", 1)]
+    assert cells(groups, "lr 0.1")[2] == "56.25", "the median of 50 and 62.5 %"
+    app.segmented_control(key="view").set_value("Parallel").run()
+    assert not app.exception
+    assert len(charts(app)["Parallel coordinates"]) == 3
+    app.segmented_control(key="view").set_value("Scatter").run()
+    assert not app.exception
+    assert list(charts(app)) == ["best accuracy against duration"]
