@@ -43,7 +43,7 @@ def live(stack: Stack, tab: Page) -> Page:
 
 
 def post(stack: Stack, body: dict[str, Any], path: str = "/rpc/batch_update") -> None:
-    httpx.post(f"{stack.api.api_url}{path}", json=body, trust_env=False).raise_for_status()
+    httpx.post(f"{stack.api.api_url}{path}", json=body, trust_env=False, timeout=60).raise_for_status()
 
 
 def curve(tab: Page) -> list[int]:
