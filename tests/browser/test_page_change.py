@@ -10,7 +10,7 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, expect
 
-from tests.browser.conftest import START_TIMEOUT_S, Witness
+from tests.browser.conftest import PATIENCE_MS, START_TIMEOUT_S, Witness
 from tests.ports import own_port
 from tests.programs import ROOT, Programs, wait_until
 
@@ -43,6 +43,7 @@ def _is_up(port: int) -> bool:
 def test_a_page_that_is_left_takes_its_timers_along(browser: Browser, url: str) -> None:
     witness = Witness()
     context = browser.new_context()
+    context.set_default_timeout(PATIENCE_MS)
     tab = context.new_page()
     witness.watch(tab)
     tab.goto(url)

@@ -11,7 +11,7 @@ from pydantic import JsonValue
 
 from schema import Status
 from tests.browser.charts import LOSS, drawn_points, figure, wait_for
-from tests.browser.conftest import Stack, badge, settle
+from tests.browser.conftest import PATIENCE_MS, Stack, badge, settle
 from tests.browser.test_user_story import TRAINING_TIMEOUT_MS, submit_by_form
 
 pytestmark = pytest.mark.slow
@@ -23,6 +23,7 @@ HELD_AFTER = 5
 def other_tab(browser: Browser, stack: Stack) -> Iterator[Page]:
     """A tab of a browser that shares nothing with the first one."""
     context = browser.new_context(base_url=stack.url)
+    context.set_default_timeout(PATIENCE_MS)
     yield context.new_page()
     context.close()
 
