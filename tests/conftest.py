@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import redis
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from cli.redis_server import RedisServer
 from errors import StoreUnavailable
@@ -26,8 +26,10 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 # How far a test of random steps goes; HYPOTHESIS_PROFILE=nightly goes ten times as far.
-settings.register_profile("steps", stateful_step_count=200)
-settings.register_profile("nightly", stateful_step_count=2_000)
+# How fast an example is says more about the machine than about the code.
+_patient = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("steps", _patient, stateful_step_count=200)
+settings.register_profile("nightly", _patient, stateful_step_count=2_000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "steps"))
 
 

@@ -16,7 +16,7 @@ from tests.pictures import batch
 from tests.ports import own_port
 from tests.programs import Programs, wait_until
 
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 
 
 class LiveBackend:
@@ -51,7 +51,7 @@ class LiveBackend:
         """End it, which it does in order and soon."""
         self.http.close()
         self.process.send_signal(number)
-        assert self.process.wait(20) == 0
+        assert self.process.wait(60) == 0
 
     def __enter__(self) -> Self:
         return self

@@ -11,6 +11,9 @@ from cli.redis_server import free_port
 # Below the ports that the system gives to whoever connects: such a one may be gone too soon.
 FIRST: Final = 22_000
 SLICE: Final = 100
+# Test runs at once on one machine, and processes of each, that have a slice of their own.
+RUNS: Final = 20
+PROCESSES: Final = 5
 _asked = itertools.count()
 
 
@@ -19,4 +22,7 @@ def own_port() -> int:
 
     A program takes a second or two from its start until it listens.
     """
-    return free_port(FIRST + os.getpid() % 100 * SLICE + next(_asked) % SLICE)
+    # The processes of one run are children of one, and numbered: gw0, gw1 and so on.
+    number = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    place = os.getppid() % RUNS * PROCESSES + number % PROCESSES
+    return free_port(FIRST + place * SLICE + next(_asked) % SLICE)

@@ -20,8 +20,8 @@ from tests.programs import wait_until
 
 SERVICE: Final = "wattle"
 SLOTS: Final = 16_384
-# A Cluster's nodes talk on their port + 10,000; both have to be below the ports the system hands out itself.
-PORTS: Final = (10_000, 22_000)
+# A Cluster's nodes talk on their port + 10,000; both have to be below the ports of tests/ports.py.
+PORTS: Final = (10_000, 11_999)
 TRIES: Final = 5
 
 

@@ -6,6 +6,7 @@ Start it with ``python -m tests.second_look tests``. See docs/decisions/069.
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -15,7 +16,8 @@ from typing import Final, NamedTuple
 
 import pytest
 
-BESIDE_OTHERS: Final = ("--numprocesses", "2")
+# As many processes as the variable TEST_PROCESSES says.
+PROCESSES: Final = "2"
 # More than these have not met a busy machine, but a fault.
 MOST: Final = 3
 _OPTION: Final = "--outcomes"
@@ -33,7 +35,7 @@ class Outcome(NamedTuple):
 
 def main(paths: Sequence[str]) -> int:
     """Return pytest's exit code; 0 also when all that failed, a few tests, passed alone."""
-    code, outcomes = _run(*BESIDE_OTHERS, *paths)
+    code, outcomes = _run("--numprocesses", os.environ.get("TEST_PROCESSES", PROCESSES), *paths)
     bad = [outcome for outcome in outcomes if outcome.outcome == "failed"]
     failed = sorted({outcome.nodeid for outcome in bad})
     if code != pytest.ExitCode.TESTS_FAILED or not failed:

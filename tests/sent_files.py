@@ -17,7 +17,7 @@ def send(
     params = {"kind": kind, **more} | ({"metrics": json.dumps(metrics)} if metrics else {})
     headers = {"Content-Type": "application/octet-stream"}
     path = f"{api_url}/api/artifacts/{iid}/{name}"
-    reply = httpx.post(path, params=params, content=content, headers=headers, trust_env=False)
+    reply = httpx.post(path, params=params, content=content, headers=headers, trust_env=False, timeout=60)
     assert reply.is_success, reply.text
     found: dict[str, Any] = reply.json()
     return found

@@ -44,7 +44,7 @@ def wait_for_points(tab: Page, curve: Curve, count: int) -> None:
     wait_for(tab, lambda: drawn_points(tab, curve) == [count] * curve.traces)
 
 
-def wait_for(tab: Page, is_true: Callable[[], bool], *, timeout_ms: float = 40_000) -> None:
+def wait_for(tab: Page, is_true: Callable[[], bool], *, timeout_ms: float = 100_000) -> None:
     """Wait for what the tab shows; the tab goes on meanwhile."""
     for _ in range(int(timeout_ms / _POLL_MS)):
         if is_true():

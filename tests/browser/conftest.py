@@ -15,18 +15,19 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, Request, expect, sync_playwright
 
-from cli.redis_server import RedisServer, free_port
+from cli.redis_server import RedisServer
 from client import Client
 from errors import ApiUnavailable
 from redis_db import RedisDB
 from tests.conftest import start_redis
+from tests.ports import own_port
 from tests.programs import Programs, wait_until
 from tests.provide_browser import REMEDY, find_browser
 
 OUTPUT = Path(__file__).with_name("output")
-START_TIMEOUT_S = 60
+START_TIMEOUT_S = 150
 # An idle page looks every 10 s.
-PATIENCE_MS = 20_000
+PATIENCE_MS = 60_000
 # The second line makes every name but our own address unknown, so that a request elsewhere also fails loudly.
 BROWSER_ARGUMENTS = (
     *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"),
@@ -49,6 +50,7 @@ class Stack:
     api: Client
     api_port: int
     page_port: int
+    data_dir: Path
     environment: Mapping[str, str] = field(default_factory=dict)
     """Of the backend, beside what all programs have."""
     backend: subprocess.Popen[bytes] = field(init=False)
@@ -75,11 +77,11 @@ class Stack:
 
     def stop_backend(self) -> None:
         self.backend.terminate()
-        self.backend.wait(20)
+        self.backend.wait(60)
 
     def stop_page(self) -> None:
         self.page.terminate()
-        self.page.wait(20)
+        self.page.wait(60)
 
     def _is_api_ready(self) -> bool:
         try:
@@ -89,7 +91,7 @@ class Stack:
 
     def _is_page_ready(self) -> bool:
         try:
-            return httpx.get(f"{self.url}/_stcore/health", trust_env=False).is_success
+            return httpx.get(f"{self.url}/_stcore/health", trust_env=False, timeout=60).is_success
         except httpx.HTTPError:
             return False
 
@@ -101,10 +103,9 @@ def stack() -> Iterator[Stack]:
         redis = start_redis(RedisServer(Path(folder), unix_socket=Path(folder) / "s"))
         programs = Programs(redis_url=redis.url, data_dir=Path(folder) / "data")
         try:
-            # Far apart from each other, and from the ports that make demo takes.
-            api_port, page_port = (free_port(first + os.getpid() % 1000) for first in (15_000, 18_500))
-            with RedisDB(redis.url) as db, Client(f"http://127.0.0.1:{api_port}") as api:
-                started = Stack(programs, db, api, api_port, page_port)
+            api_port, page_port = (own_port(), own_port())
+            with RedisDB(redis.url) as db, Client(f"http://127.0.0.1:{api_port}", timeout_s=60) as api:
+                started = Stack(programs, db, api, api_port, page_port, Path(folder) / "data")
                 started.start_backend()
                 started.start_page()
                 started.start_worker()

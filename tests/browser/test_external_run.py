@@ -24,7 +24,7 @@ def report(api_url: str, iid: str, seq: int, steps: range) -> None:
         for offset, name in ((1, "train_loss"), (2, "val_loss"))
     }
     body = {"session": "s", "seq": seq, "points": points}
-    httpx.post(f"{api_url}/api/metrics/{iid}", json=body, trust_env=False).raise_for_status()
+    httpx.post(f"{api_url}/api/metrics/{iid}", json=body, trust_env=False, timeout=60).raise_for_status()
 
 
 def test_points_appear_while_a_script_reports_them(tab: Page, stack: Stack) -> None:
@@ -45,6 +45,8 @@ def test_points_appear_while_a_script_reports_them(tab: Page, stack: Stack) -> N
     report(api_url, iid, 2, range(5, 8))
     wait_for(tab, lambda: drawn_points(tab, LOSS) == [8, 8])
 
-    httpx.post(f"{api_url}/api/experiments/{iid}/status", json={"status": "done"}, trust_env=False)
+    httpx.post(
+        f"{api_url}/api/experiments/{iid}/status", json={"status": "done"}, trust_env=False, timeout=60
+    )
     expect(badge(tab, "done")).to_be_visible()
     expect(tab.get_by_role("button", name="Delete")).to_be_visible()

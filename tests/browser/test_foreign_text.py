@@ -66,7 +66,7 @@ def test_the_table_of_runs_fetches_nothing_either(tab: Page, foreign: ActedRun) 
 
 
 def test_no_other_site_can_put_the_page_into_a_frame(tab: Page, stack: Stack, witness: Witness) -> None:
-    answer = httpx.get(stack.url, trust_env=False)
+    answer = httpx.get(stack.url, trust_env=False, timeout=60)
     assert answer.headers["X-Frame-Options"] == "SAMEORIGIN"
 
     tab.set_content(f'<iframe src="{stack.url}/submit" width="900" height="600"></iframe>')

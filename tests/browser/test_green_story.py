@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import tempfile
 from collections.abc import Iterator
@@ -13,12 +12,13 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
-from cli.redis_server import RedisServer, free_port
+from cli.redis_server import RedisServer
 from client import Client
 from redis_db import RedisDB
 from schema import Status
 from tests.browser.conftest import Stack, badge, settle
 from tests.conftest import start_redis
+from tests.ports import own_port
 from tests.programs import Programs
 
 pytestmark = pytest.mark.slow
@@ -48,9 +48,10 @@ def stack() -> Iterator[Stack]:
         grid = {"WATTLE_ZONE": "DE", "WATTLE_CARBON_MODEL": "cached", "WATTLE_CARBON_FILE": str(file)}
         programs = Programs(redis_url=redis.url, data_dir=Path(folder) / "data")
         try:
-            api_port, page_port = (free_port(first + os.getpid() % 1000) for first in (16_000, 19_500))
-            with RedisDB(redis.url) as db, Client(f"http://127.0.0.1:{api_port}") as api:
-                started = Stack(programs, db, api, api_port, page_port, grid)
+            api_port, page_port = (own_port(), own_port())
+            api_url = f"http://127.0.0.1:{api_port}"
+            with RedisDB(redis.url) as db, Client(api_url, timeout_s=60) as api:
+                started = Stack(programs, db, api, api_port, page_port, Path(folder) / "data", grid)
                 started.start_backend()
                 started.start_page()
                 yield started

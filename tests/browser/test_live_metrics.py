@@ -19,7 +19,7 @@ pytestmark = pytest.mark.slow
 
 def begin(stack: Stack) -> str:
     body = {"name": "resnet50_training"}
-    begun = httpx.post(f"{stack.api.api_url}/api/experiments", json=body, trust_env=False)
+    begun = httpx.post(f"{stack.api.api_url}/api/experiments", json=body, trust_env=False, timeout=60)
     return str(begun.json()["iid"])
 
 
@@ -33,7 +33,9 @@ def report(stack: Stack, iid: str, seq: int, first: int, **values: Sequence[floa
         for name, own in values.items()
     }
     body = {"session": "s", "seq": seq, "points": points}
-    httpx.post(f"{stack.api.api_url}/api/metrics/{iid}", json=body, trust_env=False).raise_for_status()
+    httpx.post(
+        f"{stack.api.api_url}/api/metrics/{iid}", json=body, trust_env=False, timeout=60
+    ).raise_for_status()
 
 
 def shown(tab: Page) -> list[str]:
@@ -63,7 +65,12 @@ def test_the_metrics_of_a_script_are_drawn_as_they_come(stack: Stack, tab: Page)
     tab.get_by_label("Filter metrics by name").fill("LOSS")
     wait_for(tab, lambda: shown(tab) == ["loss", "val_loss"])
     expect(tab.locator("#metrics-count")).to_have_text("2 of 4")
-    httpx.post(f"{stack.api.api_url}/api/experiments/{iid}/status", json={"status": "done"}, trust_env=False)
+    httpx.post(
+        f"{stack.api.api_url}/api/experiments/{iid}/status",
+        json={"status": "done"},
+        trust_env=False,
+        timeout=60,
+    )
     expect(tab.locator("#connection")).to_have_text("done")
 
 

@@ -49,5 +49,7 @@ def test_a_checkpoint_is_registered_and_goes_into_production(
     expect(tab.get_by_text("Version 1 is in production.")).to_be_visible()
     tab.get_by_text("History · 2 entries").click()
     expect(tab.get_by_text("the first one")).to_be_visible()
-    found = httpx.get(f"{api_url}/api/models", params={"name": name}, trust_env=False).json()["models"]
+    found = httpx.get(f"{api_url}/api/models", params={"name": name}, trust_env=False, timeout=60).json()[
+        "models"
+    ]
     assert [(version["version"], version["stage"]) for version in found] == [(1, "production")]

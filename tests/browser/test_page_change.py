@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,15 +10,15 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, expect
 
-from cli.redis_server import free_port
-from tests.browser.conftest import START_TIMEOUT_S, Witness
+from tests.browser.conftest import PATIENCE_MS, START_TIMEOUT_S, Witness
+from tests.ports import own_port
 from tests.programs import ROOT, Programs, wait_until
 
 
 @pytest.fixture
 def url() -> Iterator[str]:
     """The address of two live pages."""
-    port = free_port(17_500 + os.getpid() % 1000)
+    port = own_port()
     with tempfile.TemporaryDirectory(prefix="wattle-") as folder:
         programs = Programs(redis_url="redis://127.0.0.1:1", data_dir=Path(folder))
         try:
@@ -36,7 +35,7 @@ def url() -> Iterator[str]:
 
 def _is_up(port: int) -> bool:
     try:
-        return httpx.get(f"http://127.0.0.1:{port}/_stcore/health", trust_env=False).is_success
+        return httpx.get(f"http://127.0.0.1:{port}/_stcore/health", trust_env=False, timeout=60).is_success
     except httpx.HTTPError:
         return False
 
@@ -44,6 +43,7 @@ def _is_up(port: int) -> bool:
 def test_a_page_that_is_left_takes_its_timers_along(browser: Browser, url: str) -> None:
     witness = Witness()
     context = browser.new_context()
+    context.set_default_timeout(PATIENCE_MS)
     tab = context.new_page()
     witness.watch(tab)
     tab.goto(url)

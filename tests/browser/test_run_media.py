@@ -17,7 +17,7 @@ _WIDTH = "picture => picture.complete ? picture.naturalWidth : 0"
 
 
 def begin(api_url: str) -> str:
-    reply = httpx.post(f"{api_url}/api/experiments", json={"name": "with_media"}, trust_env=False)
+    reply = httpx.post(f"{api_url}/api/experiments", json={"name": "with_media"}, trust_env=False, timeout=60)
     return str(reply.json()["iid"])
 
 
@@ -27,7 +27,7 @@ def report_histograms(api_url: str, iid: str, steps: range) -> None:
         for step in steps
     ]
     body = {"session": "s", "seq": steps.stop, "histograms": histograms}
-    httpx.post(f"{api_url}/api/histograms/{iid}", json=body, trust_env=False).raise_for_status()
+    httpx.post(f"{api_url}/api/histograms/{iid}", json=body, trust_env=False, timeout=60).raise_for_status()
 
 
 def drawn_width(tab: Page) -> int:

@@ -82,7 +82,7 @@ def test_a_worker_that_is_stopped_while_sizes_are_tried_puts_the_run_back(
     worker = programs.start_worker()
     wait_until(lambda: any(line.text.startswith("batch size 32: ") for line in store.log.list(run_id)))
     worker.send_signal(signal.SIGTERM)
-    assert worker.wait(10) == 0
+    assert worker.wait(60) == 0
 
     run = store.runs.get(run_id)
     assert run.status is Status.WAITING

@@ -90,7 +90,7 @@ def test_a_script_dies_with_a_killed_worker(store: RedisDB, programs: Programs, 
     worker.send_signal(signal.SIGKILL)
     worker.wait()
 
-    _, alive = psutil.wait_procs([script], timeout=3)
+    _, alive = psutil.wait_procs([script], timeout=60)
     assert not alive
 
 
@@ -103,7 +103,7 @@ def test_sigterm_ends_the_script_and_puts_its_run_back(
 
     worker.send_signal(signal.SIGTERM)
 
-    assert worker.wait(5) == 0
+    assert worker.wait(60) == 0
     assert store.runs.get(run_id).status is Status.WAITING
 
 
@@ -128,4 +128,4 @@ def test_a_worker_without_torch_simulates_and_runs_scripts_and_says_what_it_lack
     assert store.runs.get(demo).energy_quality == "simulated"
     assert store.runs.get(script).status is Status.DONE
     worker.terminate()
-    assert worker.wait(10) == 0
+    assert worker.wait(60) == 0

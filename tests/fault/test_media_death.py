@@ -16,8 +16,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from cli.redis_server import RedisServer, free_port
+from cli.redis_server import RedisServer
 from tests.monitor_server import MonitorServer, monitor_server
+from tests.ports import own_port
 from tests.programs import ROOT, Programs, wait_until
 from training_monitor import TrainingMonitor
 from training_monitor.connection import Connection
@@ -151,7 +152,7 @@ def test_the_real_backend_has_each_file_once_after_a_kill_and_a_replay(
     tmp_path: Path, durable_redis: RedisServer, programs: Programs, connections: Callable[[str], Connection]
 ) -> None:
     """It comes while files wait, dies while they arrive, and comes back; the script is killed in between."""
-    port = free_port(15_000)
+    port = own_port()
     url = f"http://127.0.0.1:{port}"
     connection = connections(url)
 
@@ -189,7 +190,7 @@ def test_a_file_that_the_server_finds_too_large_is_said_and_the_next_one_arrives
     caplog: pytest.LogCaptureFixture,
 ) -> None:  # fmt: skip
     """Its no comes while megabytes are on their way."""
-    port = free_port(15_000)
+    port = own_port()
     connection = connections(f"http://127.0.0.1:{port}")
     command = ("-m", "gunicorn", "--config", "gunicorn.conf.py", "backend:create_app()")
     programs.start(*command, port=port, max_artifact_mib=1)

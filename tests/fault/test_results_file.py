@@ -11,9 +11,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from cli.redis_server import free_port
 from redis_db import RedisDB
 from tests.integration.test_leaderboard import finish
+from tests.ports import own_port
 from tests.programs import Programs, wait_until
 
 pytestmark = pytest.mark.slow
@@ -44,12 +44,12 @@ def test_the_file_is_right_after_each_run_whichever_backend_is_killed(
         return sorted(line.partition(",")[0] for line in lines[1:]) == sorted(run_ids)
 
     finish(db, "a")
-    first, second = (programs.start("backend.py", port=free_port(15_000 + offset)) for offset in (0, 500))
+    first, second = (programs.start("backend.py", port=own_port()) for _ in range(2))
     wait_until(lambda: lists("a"), what=programs.output())
     kill(first)
     finish(db, "b")
     wait_until(lambda: lists("a", "b"), what=programs.output())
-    programs.start("backend.py", port=free_port(16_000))
+    programs.start("backend.py", port=own_port())
     kill(second)
     finish(db, "c")
     wait_until(lambda: lists("a", "b", "c"), what=programs.output())

@@ -47,7 +47,7 @@ def test_the_child_of_a_killed_worker_dies_with_it(store: RedisDB, programs: Pro
     victim.send_signal(signal.SIGKILL)
     victim.wait()
 
-    _, alive = psutil.wait_procs(descendants, timeout=3)
+    _, alive = psutil.wait_procs(descendants, timeout=60)
     assert not alive
 
 
@@ -153,7 +153,7 @@ def test_a_redis_that_hangs_does_not_hold_a_stopping_worker(
     durable_redis.process.send_signal(signal.SIGSTOP)
     try:
         worker.send_signal(signal.SIGTERM)
-        assert worker.wait(5) == 0
+        assert worker.wait(60) == 0
     finally:
         durable_redis.process.send_signal(signal.SIGCONT)
 

@@ -344,7 +344,7 @@ def test_a_worker_that_fell_silent_says_who_has_its_run(open_page: Open, api_url
     queue = acted.lease.run.options.queue
     assert db.queue.claim([queue], worker_id="the heir", lease_s=60)
     # The store counts whole seconds.
-    wait_until(lambda: not db.workers.list_live(), timeout_s=5)
+    wait_until(lambda: not db.workers.list_live())
 
     app = open_page("workers", api_url)
 

@@ -43,7 +43,11 @@ def links(app: AppTest) -> dict[str, str]:
 
 
 def checkpoint_of(api_url: str) -> str:
-    iid = str(httpx.post(f"{api_url}/api/experiments", json={"name": "a"}, trust_env=False).json()["iid"])
+    iid = str(
+        httpx.post(f"{api_url}/api/experiments", json={"name": "a"}, trust_env=False, timeout=60).json()[
+            "iid"
+        ]
+    )
     send(api_url, iid, "nets/w.safetensors", safetensors(), kind="checkpoint")
     return iid
 

@@ -199,7 +199,7 @@ def test_more_viewers_than_are_allowed_are_told_so_and_one_that_leaves_makes_roo
 def test_pings_are_answered_and_talk_is_not_heard(backend: LiveBackend) -> None:
     with backend.watch() as watcher:
         watcher.next()
-        assert watcher.socket.ping().wait(10)
+        assert watcher.socket.ping().wait(60)
         watcher.socket.send("hello")
         backend.send(1)
         assert watcher.next()["points"]["iterations"] == [1]
@@ -218,11 +218,16 @@ def test_two_backends_show_the_same(backend: LiveBackend, programs: Programs) ->
 def test_broadcasts_are_held_back_as_long_as_is_set(db: RedisDB, programs: Programs) -> None:
     with LiveBackend(programs, frame_delay_ms=700) as slow, slow.watch() as watcher:
         watcher.next()
-        started_s = time.monotonic()
-        slow.send(1)
-        assert time.monotonic() - started_s < 0.5, "the producer is not held back"
-        assert watcher.next()["points"]["iterations"] == [1]
-        assert time.monotonic() - started_s >= 0.7
+        # Once in twenty times at least the machine has time for the producer: held back, it never would be.
+        for number in range(1, 21):
+            started_s = time.monotonic()
+            slow.send(number)
+            sent_s = time.monotonic() - started_s
+            assert watcher.next()["points"]["iterations"] == [number]
+            assert time.monotonic() - started_s >= 0.7
+            if sent_s < 0.5:
+                return
+    pytest.fail("the producer is held back")
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -235,7 +240,7 @@ def test_viewers_do_not_hold_the_stop_up_and_are_told(
         watcher.next()
     started_s = time.monotonic()
     backend.stop(number)
-    assert time.monotonic() - started_s < 5
+    assert time.monotonic() - started_s < 20, "gunicorn would wait 30 s for them by default"
     for watcher in watchers:
         with pytest.raises(ConnectionClosed) as closed:
             watcher.next()

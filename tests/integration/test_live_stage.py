@@ -18,7 +18,7 @@ from redis_db import RedisDB
 from schema import DEFAULT_VIEW, LivePoint, LiveUpdate
 from tests.programs import wait_until
 
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 UPDATES = "live:default:updates"
 
 

@@ -144,7 +144,7 @@ quietly = settings(
     deadline=None,
     derandomize=True,
     database=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 names = st.text("ab/_", min_size=1, max_size=3) | st.text(max_size=5)
 numbers = st.integers() | st.floats() | st.sampled_from(["NaN", "Infinity", "-Infinity"]) | anything

@@ -38,7 +38,7 @@ def checkpoint(api_url: str, iid: str, *, step: int = 10, accuracy: float = 0.5)
 
 def register(api_url: str, iid: str, name: str, artifact: str = "weights.safetensors", **more: Any) -> None:
     body = {"name": name, "run_id": iid, "artifact": artifact, **more}
-    httpx.post(f"{api_url}/api/models", json=body, trust_env=False).raise_for_status()
+    httpx.post(f"{api_url}/api/models", json=body, trust_env=False, timeout=60).raise_for_status()
 
 
 def begin_with_model(api_url: str, db: RedisDB) -> str:

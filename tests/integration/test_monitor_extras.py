@@ -30,7 +30,7 @@ def test_samples_are_shown_as_small_pictures(start: Start, server: MonitorServer
         for number in range(40)
     ]
     monitor.log_samples(shown, step=3, loss=0.25, batch_size=64)
-    wait_until(lambda: server.samples, timeout_s=5)
+    wait_until(lambda: server.samples)
     (update,) = server.samples
     assert (update["iteration"], update["loss"], update["batch_size"]) == (3, 0.25, 64)
     assert update["run_id"] == monitor.run_id
@@ -46,7 +46,7 @@ def test_a_picture_is_sent_as_it_was_when_it_was_logged(start: Start, server: Mo
         [{"image": image, "prediction": 0, "ground_truth": 0, "confidence": 1.0}], step=0, loss=float("nan")
     )
     image[:] = 255
-    wait_until(lambda: server.samples, timeout_s=5)
+    wait_until(lambda: server.samples)
     assert server.samples[0]["loss"] == "NaN"
     sent = Image.open(io.BytesIO(base64.b64decode(server.samples[0]["samples"][0]["image_b64"])))
     assert (sent.size, sent.getextrema()) == ((171, 512), (0, 0))

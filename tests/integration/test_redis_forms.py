@@ -110,7 +110,7 @@ def test_a_cluster_is_reached_through_any_of_its_nodes(cluster: Cluster) -> None
     with RedisDB(cluster.url) as db, client_of(cluster.owner.port) as owner:
         db.queue.submit(PARAMS, run_id="a")
         assert owner.exists("{wattle}:run:a")
-        assert abs(db.now().timestamp() - time.time()) < 5
+        assert abs(db.now().timestamp() - time.time()) < 60
 
 
 @contextmanager

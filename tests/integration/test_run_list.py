@@ -50,7 +50,11 @@ def by_brute_force(runs: Sequence[Run], order: Order) -> list[str]:
     return [run.run_id for part in parts for run in part]
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=100,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
 @given(
     energies=st.lists(st.sampled_from(["blank", None, None, 0.1, 0.5, 2.0]), max_size=12),
     limit=st.integers(1, 13),

@@ -151,7 +151,7 @@ def test_a_report_that_is_no_epoch_fails_and_ends_the_script(stage: Stage, line:
     start_s = time.monotonic()
     with pytest.raises(TrainingFailed, match="is no epoch"):
         stage.run(f"print({line!r}, file=reports)\ntime.sleep(60)")
-    assert time.monotonic() - start_s < 20
+    assert time.monotonic() - start_s < 50
 
 
 LINGERING = """

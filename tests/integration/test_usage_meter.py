@@ -43,7 +43,7 @@ def test_a_training_counts_with_its_children(busy: subprocess.Popen[str], tmp_pa
     started_s = time.monotonic()
     wait_until(lambda: time.monotonic() - started_s > 0.5, timeout_s=5)
     found = meter.read()
-    assert 5 < found["process_cpu_percent"] < 160
+    assert 0 < found["process_cpu_percent"] < 160
     assert 64 < found["process_memory_mib"] < 400
     assert 0 < found["disk_percent"] <= 100
     assert 0 < found["memory_percent"] <= 100

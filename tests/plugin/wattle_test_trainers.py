@@ -17,12 +17,16 @@ LINES = 5_000
 
 
 class SleepyHyperParams(HyperParams):
-    """A training that only takes time; its figures tell the epoch and the seed."""
+    """A training that only takes time; its figures tell the epoch and the seed.
+
+    hold_after: after so many epochs it waits as long as there is a file ``hold``; 0 for never.
+    """
 
     trainer: Literal["sleepy"] = "sleepy"
     step_s: float = 0.01
     epoch_s: float = Field(0.05, ge=0, le=60)
     evaluation_s: float = 0.0
+    hold_after: int = 0
 
 
 class RaisingHyperParams(SleepyHyperParams):
@@ -79,9 +83,10 @@ def result_of(hyper_params: SleepyHyperParams, epoch: int) -> EpochResult:
 
 
 def train_sleepy(hyper_params: SleepyHyperParams, context: TrainingContext) -> Epochs:
+    hold = context.datasets_dir.parent / "hold"
     for epoch in range(1, hyper_params.num_epochs + 1):
         end_s = time.monotonic() + hyper_params.epoch_s
-        while time.monotonic() < end_s:
+        while time.monotonic() < end_s or (epoch == hyper_params.hold_after + 1 > 1 and hold.exists()):
             time.sleep(min(0.01, hyper_params.epoch_s))
             if context.control.after_step(epoch):
                 return None

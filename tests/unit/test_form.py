@@ -103,7 +103,7 @@ def _foreign_form() -> None:
 
 
 def test_labels_and_hints_of_a_third_party_s_trainer_are_not_markdown() -> None:
-    app = AppTest.from_function(_foreign_form, default_timeout=20).run()
+    app = AppTest.from_function(_foreign_form, default_timeout=60).run()
     widgets = [app.selectbox[0], app.toggle[0], *app.number_input, app.text_input[0], app.text_area[0]]
 
     assert len(widgets) == 6
@@ -135,7 +135,7 @@ def _json_form() -> None:
 def test_a_list_or_an_object_is_typed_as_json_and_a_mistake_names_the_field(
     text: str | None, value: JsonValue, problem: str | None
 ) -> None:
-    app = AppTest.from_function(_json_form, default_timeout=20).run()
+    app = AppTest.from_function(_json_form, default_timeout=60).run()
     if text is not None:
         app.text_area[0].set_value(text).run()
 

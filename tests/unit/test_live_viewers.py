@@ -27,7 +27,7 @@ class Pair:
 
     def __init__(self) -> None:
         ours, self.theirs = socket.socketpair()
-        self.theirs.settimeout(5)
+        self.theirs.settimeout(60)
         self.viewer = Viewer(ours, WebSocketWire("/ws", HANDSHAKE), "default", now_s=0.0)
         self.viewer.push(0.0)
         assert self.theirs.recv(10_000).startswith(b"HTTP/1.1 101")
