@@ -9,13 +9,17 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
-from typing import BinaryIO, Protocol, cast
+from typing import Any, BinaryIO, Protocol, cast
 from urllib.parse import urlsplit
 
 import fsspec
+from fsspec.dircache import DirCache
 
 _TEMPORARY = re.compile(r"\.(.+)\.\d+")
 _PIECE = 1 << 20
+# So much of a file is in memory; drivers' own are up to 50 MiB. Parts of a file of S3 have at least 5.
+_BLOCK = 8 << 20
+_OBJECT_STORES = ("s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "oci")
 _TRIES = 20
 
 
@@ -173,6 +177,8 @@ class RemoteFolder:
     def __init__(self, url: str) -> None:
         with _os_errors(urlsplit(url).scheme):
             self._files, self._root = fsspec.core.url_to_fs(url)
+        _remember_no_listing(self._files)
+        self._has_folders = urlsplit(url).scheme not in _OBJECT_STORES
 
     def list_names(self) -> list[str]:
         """Return the names that are there."""
@@ -197,7 +203,7 @@ class RemoteFolder:
             self._files.invalidate_cache(self._root)
             if self._files.exists(f"{self._root}/{name}/{completing}"):
                 self._files.rm_file(f"{self._root}/{name}/{completing}")
-            self._files.makedirs(f"{self._root}/{name}", exist_ok=True)
+            self._make(name)
             for file, content in files.items():
                 self._files.pipe_file(f"{self._root}/{name}/{file}", content)
             self._files.invalidate_cache(self._root)
@@ -205,7 +211,8 @@ class RemoteFolder:
     def open(self, name: str, file: str) -> BinaryIO:
         """Open a file."""
         with _os_errors(self._root):
-            return cast("BinaryIO", self._files.open(f"{self._root}/{name}/{file}", "rb"))
+            path = f"{self._root}/{name}/{file}"
+            return cast("BinaryIO", self._files.open(path, "rb", block_size=_BLOCK))
 
     def replace(self, name: str, file: str, content: bytes) -> None:
         """Write the file; an object store shows it when it is complete."""
@@ -229,8 +236,9 @@ class RemoteFolder:
             stream.seek(0)
             with _os_errors(self._root):
                 try:
-                    self._files.makedirs(f"{self._root}/{name}", exist_ok=True)
-                    with self._files.open(f"{self._root}/{name}/{file}", "wb") as remote:
+                    self._make(name)
+                    path = f"{self._root}/{name}/{file}"
+                    with self._files.open(path, "wb", block_size=_BLOCK) as remote:
                         shutil.copyfileobj(stream, remote, _PIECE)
                 except BaseException:
                     with suppress(OSError):
@@ -262,6 +270,11 @@ class RemoteFolder:
                 if self._files.exists(self._root):
                     self._files.rmdir(self._root)
 
+    def _make(self, name: str) -> None:
+        # Drivers of object stores would ask for the bucket each time, and create one that is not there.
+        if self._has_folders:
+            self._files.makedirs(f"{self._root}/{name}", exist_ok=True)
+
 
 def open_folder(url: str, name: str) -> Folder:
     """Return the folder ``name`` under ``url``: a path of this machine, or any URL fsspec knows.
@@ -273,6 +286,14 @@ def open_folder(url: str, name: str) -> Folder:
     if parts.scheme in ("", "file"):
         return LocalFolder(Path(parts.path) / name)
     return RemoteFolder(f"{url.rstrip('/')}/{name}")
+
+
+def _remember_no_listing(files: Any) -> None:
+    """Have a driver ask each time: other processes write here, too, and it forgets no listing by itself."""
+    listings = getattr(files, "dircache", None)
+    if isinstance(listings, DirCache):
+        listings.use_listings_cache = False
+        listings.clear()
 
 
 @contextmanager

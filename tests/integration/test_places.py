@@ -7,10 +7,12 @@ import resource
 import signal
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import fsspec
 import pytest
 import torch
+from fsspec.implementations.local import LocalFileSystem
 from fsspec.implementations.memory import MemoryFileSystem
 
 from schema import Checkpoint
@@ -36,6 +38,55 @@ def test_a_file_of_a_set_is_replaced_and_everything_is_cleared(folder: Folder) -
     assert folder.list_names() == []
     with pytest.raises(OSError, match="best"):
         folder.open("best", "a")
+
+
+class Remembering(LocalFileSystem):  # type: ignore[misc] # fsspec has no types
+    """Files of this machine behind a driver that remembers listings, as those of object stores do."""
+
+    protocol = "remembering"
+
+    def ls(self, path: str, detail: bool = False, **options: Any) -> Any:
+        """List a folder."""
+        folder = self._strip_protocol(path)
+        found = self.dircache[folder] if folder in self.dircache else super().ls(folder, True, **options)
+        self.dircache[folder] = found
+        return found if detail else [entry["name"] for entry in found]
+
+    def info(self, path: str, **options: Any) -> Any:
+        """Describe a file, as the listing of its folder does."""
+        known = self._ls_from_cache(self._strip_protocol(path))
+        return known[0] if known else super().info(path, **options)
+
+
+def test_what_another_process_writes_is_seen_where_a_driver_remembers_listings(tmp_path: Path) -> None:
+    fsspec.register_implementation(Remembering.protocol, Remembering, clobber=True)
+    folder = open_folder(f"remembering://{tmp_path}", "run1")
+    folder.write("best", {"a": b"1"})
+    assert folder.measure("best") == 1
+    (tmp_path / "run1" / "best" / "b").write_bytes(b"22")
+    assert folder.measure("best") == 3
+    (tmp_path / "run1" / "best" / "b").write_bytes(b"4444")
+    assert folder.measure("best") == 5
+    assert open_folder(f"remembering://{tmp_path}", "run1").measure("best") == 5
+
+
+class Bucket(MemoryFileSystem):  # type: ignore[misc] # as above
+    """A store that makes a bucket that is not there."""
+
+    protocol = "oci"
+
+    def makedirs(self, path: str, exist_ok: bool = False) -> None:
+        """Make a bucket."""
+        raise AssertionError(path, exist_ok)
+
+
+def test_in_an_object_store_no_bucket_is_made(tmp_path: Path) -> None:
+    fsspec.register_implementation(Bucket.protocol, Bucket, clobber=True)
+    folder = open_folder(f"oci://{tmp_path.name}", "run1")
+    folder.write("best", {"a": b"1"})
+    with folder.add("a~b", "1") as stream:
+        stream.write(b"whole")
+    assert (folder.read("best", "a"), folder.read("a~b", "1")) == (b"1", b"whole")
 
 
 def test_a_file_that_is_added_piece_by_piece_is_there_as_a_whole_or_not_at_all(folder: Folder) -> None:
