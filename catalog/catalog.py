@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple, Protocol
@@ -191,5 +192,5 @@ def _meets_filters(table: Table, wanted: Wanted) -> Mask:
 
 
 def _count(table: Table) -> dict[Status, int]:
-    statuses = table.column("status").tolist()
-    return {status: statuses.count(status) for status in Status}
+    counted = Counter(table.column("status").tolist())
+    return {status: counted[status] for status in Status}

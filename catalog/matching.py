@@ -53,7 +53,10 @@ def _meets(table: Table, term: Term) -> Mask:
         flags: Mask = table.column(term.field) == term.is_on
         return flags
     name, test = _test_of(term)
-    return _each(table.column(name), test)
+    column = table.column(name)
+    if term.kind in ("word", "id"):  # no two runs have the same
+        return np.fromiter(map(test, column.tolist()), np.bool_, len(column))
+    return _each(column, test)
 
 
 def _test_of(term: Term) -> tuple[str, Test]:
@@ -74,12 +77,16 @@ def _test_of(term: Term) -> tuple[str, Test]:
 def _each(column: Column, test: Test) -> Mask:
     """Try each value once: many runs share theirs."""
     tried: dict[object, bool] = {}
-    for value in column.tolist():
+
+    def try_once(value: object) -> bool:
         # True is 1 for a dict, and 1 is 1.0, which read alike to nobody.
-        key = (type(value), value)
-        if key not in tried:
-            tried[key] = test(value)
-    return np.fromiter((tried[(type(value), value)] for value in column.tolist()), np.bool_, len(column))
+        key = value if type(value) is str else (type(value), value)
+        known = tried.get(key)
+        if known is None:
+            known = tried[key] = test(value)
+        return known
+
+    return np.fromiter(map(try_once, column.tolist()), np.bool_, len(column))
 
 
 def _compare(term: Term) -> Callable[[Any, Any], Any]:

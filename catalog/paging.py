@@ -53,12 +53,16 @@ class Listing:
     """The query and whatever else the runs had to meet."""
 
     def arrange(self, table: Table, found: Places, place: Place | None) -> tuple[Places, Ranks]:
-        """Return those of the runs that come behind a place, in their order, and all by what they come so."""
+        """Return those of the runs that come behind a place, in their order, and all by what they come so.
+
+        found: as they are in the table.
+        """
         ranks = self._rank(table, found)
         if place is not None:
             is_behind = self._is_behind(ranks, place)
             found, ranks = found[is_behind], ranks.of(is_behind)
-        order = np.lexsort((ranks.run_ids, ranks.scores))
+        # Runs of one score stay in the order of the table, which is that of their ids.
+        order = np.argsort(ranks.scores, kind="stable")
         if self.order == "desc":
             order = order[::-1]
         order = order[np.argsort(ranks.tiers[order], kind="stable")]
