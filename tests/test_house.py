@@ -267,7 +267,8 @@ def test_the_readme_is_short() -> None:
 @pytest.mark.parametrize(
     ("module", "heavy"),
     [
-        ("backend", {"torch", "apprise", "sklearn", "optuna"}), ("trainers", {"torch"}), ("client", {"torch", "redis"}),
+        ("backend", {"torch", "apprise", "sklearn", "optuna"}),
+        ("trainers", {"torch"}), ("client", {"torch", "redis"}),
         ("trainers.demo", {"torch", "numpy"}), ("trainers.script", {"torch"}), ("trainers.cnn", {"sklearn"}),
         ("work.program", {"torch", "apprise", "optuna"}), ("work.child", {"redis"}),
         ("work.seed_demo", {"torch"}), ("carbon_aware_trainer", {"codecarbon", "pydantic"}),

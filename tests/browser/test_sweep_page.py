@@ -1,4 +1,4 @@
-"""A sweep from the form to its front, though one of its two workers is killed: real programs, real trainings."""
+"""A sweep from the form to its front, though one of its two workers is killed, with real trainings."""
 
 from __future__ import annotations
 
