@@ -17,13 +17,14 @@ from views.source import Snapshot
 _LIVE_S: Final = 2
 _IDLE_S: Final = 10
 # What the list of runs had in its address while it was the first page.
-_OF_RUNS: Final = frozenset({"status", "search", "sort", "order"})
+_OF_RUNS: Final = frozenset({"status", "search", "q", "view", "sort", "order"})
 
 
 def show() -> None:
     """Show the page."""
     if _OF_RUNS & set(st.query_params):
-        parts.go_to("runs", st.query_params.to_dict())
+        asked = st.query_params.to_dict()
+        parts.go_to("runs", {"q" if name == "search" else name: value for name, value in asked.items()})
     with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
         st.title("Home", width="content")
         if st.button("Submit a run", type="primary", icon=":material/add:"):

@@ -139,7 +139,7 @@ def test_marked_runs_are_cancelled_together(tab: Page, stack: Stack) -> None:
     project = f"p-{uuid.uuid4().hex[:8]}"
     options = RunOptions(queue=project, project=project)
     ids = [stack.db.queue.submit(HYPER_PARAMS, options).run_id for _ in range(3)]
-    tab.goto(f"/?q={project}")
+    tab.goto(f"/runs?q={project}")
 
     table = tab.get_by_test_id("stDataFrame")
     expect(table).to_be_visible()

@@ -58,7 +58,7 @@ def test_text_in_a_run_is_shown_as_it_is_and_fetches_nothing(tab: Page, foreign:
 
 
 def test_the_table_of_runs_fetches_nothing_either(tab: Page, foreign: ActedRun) -> None:
-    tab.goto(f"/?q={foreign.run_id}")
+    tab.goto(f"/runs?q={foreign.run_id}")
     settle(tab)
 
     row = tab.get_by_test_id("stDataFrame").locator("tr").filter(has_text=foreign.run_id[:8])

@@ -112,7 +112,7 @@ def test_a_link_to_a_run_that_is_not_there_leads_back(tab: Page) -> None:
 
 
 def test_filter_search_and_order_are_in_the_url(tab: Page, acted: ActedRun) -> None:
-    tab.goto(f"/?status=running&sort=energy&order=asc&q={acted.run_id}")
+    tab.goto(f"/runs?status=running&sort=energy&order=asc&q={acted.run_id}")
     settle(tab)
 
     expect(tab.get_by_role("radio", name="running", checked=True)).to_be_visible()

@@ -86,7 +86,7 @@ def test_clicking_a_row_opens_that_run(tab: Page, stack: Stack) -> None:
     acted = ActedRun(stack.db, network="resnet9")
     acted.record(2)
     acted.finish()
-    tab.goto(f"/?q={acted.run_id}")
+    tab.goto(f"/runs?q={acted.run_id}")
     settle(tab)
     table = tab.get_by_test_id("stDataFrame")
     expect(table).to_be_visible()
