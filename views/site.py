@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 from pathlib import Path
+from typing import Final
 
 import streamlit as st
 from streamlit.navigation.page import Page
@@ -27,6 +28,14 @@ from views import (
 )
 
 _ICON = str(Path(__file__).parent.with_name("static") / "icon.png")
+
+_SECTIONS: Final = {
+    "": ("home",),
+    "Train": ("submit", "runs", "run", "live", "sweeps"),
+    "Decide": ("leaderboard", "recommend", "compare", "models"),
+    "Carbon": ("totals", "carbon"),
+    "Operate": ("workers", "alerts"),
+}
 
 
 def show() -> None:
@@ -58,7 +67,9 @@ def show() -> None:
         "alerts": st.Page(alerts.show, title="Alerts", icon=":material/notifications:", url_path="alerts"),
     }
     parts.register_pages(pages)
-    page = st.navigation([*pages.values(), _home_by_name()])
+    sections = {title: [pages[name] for name in names] for title, names in _SECTIONS.items()}
+    sections[""].append(_home_by_name())
+    page = st.navigation(sections)
     _freeze_imports()
     parts.page_style()
     parts.show_notice()
