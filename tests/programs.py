@@ -16,7 +16,7 @@ PLUGIN = ROOT / "tests" / "plugin"
 
 
 def wait_until(
-    is_true: Callable[[], object], *, timeout_s: float = 60.0, what: str = "", every_s: float = 0.01
+    is_true: Callable[[], object], *, timeout_s: float = 150.0, what: str = "", every_s: float = 0.01
 ) -> None:
     """Wait for a state of the world, bounded; never for a time.
 
