@@ -144,7 +144,7 @@ def _packed_bytes(image: Any) -> float:
         return raw
     tops = [place * (height - _SAMPLE_ROWS) // (_SAMPLES - 1) for place in range(_SAMPLES)]
     samples = [to_png(image.crop((0, top, width, top + _SAMPLE_ROWS))) for top in tops]
-    return sum(map(len, samples)) * height / (_SAMPLES * _SAMPLE_ROWS)
+    return float(sum(map(len, samples))) * height / (_SAMPLES * _SAMPLE_ROWS)
 
 
 def _note(size: tuple[int, int], kept: tuple[int, int]) -> str:
