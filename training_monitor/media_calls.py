@@ -139,6 +139,8 @@ class MediaCalls:
 def _add_image(media: MediaLog, name: str, image: Any, step: int) -> None:
     _check_name(name)
     file = to_file(image)
+    if file.note:
+        media.say(f"Of {name!r}, {file.note}.")
     media.add(Upload(name, "image", file.content_type, step), len(file.data), _writer(file.data))
 
 

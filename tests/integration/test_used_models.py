@@ -79,7 +79,7 @@ def test_a_file_that_is_not_what_was_registered_leaves_nothing(tmp_path: Path) -
 def test_a_part_that_was_cleaned_away_before_it_was_locked_is_made_anew(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real, calls = fcntl.flock, []
+    real, calls = fcntl.flock, list[int]()
 
     def clean_first(file: int, how: int) -> None:
         if how == fcntl.LOCK_EX and not calls:

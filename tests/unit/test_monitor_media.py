@@ -16,10 +16,36 @@ from safetensors.torch import load
 from torch import nn
 
 from training_monitor.errors import MonitorError
+from training_monitor.media import images
 from training_monitor.media.checkpoints import read_state, write
 from training_monitor.media.graphs import draw
 from training_monitor.media.histograms import count
 from training_monitor.media.images import to_file, to_pixels
+from training_monitor.media.pictures import to_png
+
+
+def test_a_picture_that_packs_badly_is_made_smaller_before_it_is_packed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    packed: list[int] = []
+
+    def count_pixels(image: Any) -> bytes:
+        packed.append(image.width * image.height)
+        return to_png(image)
+
+    monkeypatch.setattr(images, "to_png", count_pixels)
+    noise = np.random.default_rng(0).integers(0, 256, (2_500, 2_600, 3), dtype=np.uint8)
+    file = to_file(noise)
+    assert Image.open(io.BytesIO(file.data)).size == (1_300, 1_250)
+    assert "2600 × 2500 is kept as 1300 × 1250" in file.note
+    assert sum(packed) < noise.size / 3 * 0.35
+
+
+def test_a_large_picture_that_packs_well_is_kept_as_it_is() -> None:
+    ramp = np.tile(np.linspace(0, 255, 4_096).astype(np.uint8), (4_096, 1))
+    ramp[2_000:2_100] = 255 - ramp[2_000:2_100]
+    file = to_file(np.dstack([ramp] * 3))
+    assert (Image.open(io.BytesIO(file.data)).size, file.note) == ((4_096, 4_096), "")
 
 
 def graph_of(model: Any, sample: Any) -> dict[str, Any]:
