@@ -20,7 +20,7 @@ from schema import Run, RunOptions, Scalar
 from schema.reproduce import FactChange, ReproductionReply, WorkerNow
 from trainers import validator
 
-reproducing = APIBlueprint("reproducing", __name__, tag="Runs")
+reproducing = APIBlueprint("reproducing", __name__, tag="Reproduction")
 
 PACKAGES: Final = "packages"
 _CODE: Final = ("git_commit", "git_dirty", "wattle")
