@@ -6,6 +6,7 @@ import re
 
 import pytest
 from playwright.sync_api import Page, expect
+from pydantic import JsonValue
 
 from schema import Status
 from tests.browser.conftest import Stack, settle
@@ -13,9 +14,11 @@ from tests.programs import wait_until
 
 pytestmark = pytest.mark.slow
 
+Params = dict[str, JsonValue]
 TRAINED_S = 300
-ACCURATE, POOR = ({"network": "small_cnn", "num_epochs": 8}, {"network": "lenet5", "num_epochs": 2})
-SAME = {"trainer": "cnn", "dataset": "digits", "batch_size": 64, "seed": 1}
+ACCURATE: Params = {"network": "small_cnn", "num_epochs": 8}
+POOR: Params = {"network": "lenet5", "num_epochs": 2}
+SAME: Params = {"trainer": "cnn", "dataset": "digits", "batch_size": 64, "seed": 1}
 
 
 def test_the_greenest_network_above_97_percent_is_found_in_three_clicks(tab: Page, stack: Stack) -> None:
