@@ -19,7 +19,7 @@ from api.state import db
 from redis_db import Span
 from schema import MetricSummary, Record, Run, Series
 
-reports = APIBlueprint("reports", __name__, tag="Runs")
+reports = APIBlueprint("reports", __name__, tag="Reports")
 
 _CURVES: Final = 4
 _POINTS: Final = 400

@@ -29,6 +29,8 @@ def draw(chart: Chart, *, is_alone: bool = False) -> str:
     lines = [_thinned(line) for line in chart.lines]
     x_low, x_high = _range([value for line in lines for value in line.x])
     y_low, y_high = _range([value for line in lines for value in line.y if value is not None])
+    if chart.is_from_zero:
+        y_low = min(0.0, y_low)
     frame = _Frame(x_low, x_high, y_low, y_high)
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" role="img"',
@@ -99,7 +101,8 @@ def _color(place: int) -> str:
 
 def _legend(lines: Sequence[Line]) -> Iterable[str]:
     x = WIDTH - _RIGHT
-    for place, line in reversed(list(enumerate(lines))):
+    named = [(place, line) for place, line in enumerate(lines) if line.name]
+    for place, line in reversed(named):
         name = line.name if len(line.name) <= 24 else f"{line.name[:23]}…"
         yield f'<text x="{x}" y="16" text-anchor="end" fill="currentColor">{escape(name)}</text>'
         x -= 8 * len(name)

@@ -11,12 +11,14 @@ from pydantic import JsonValue
 
 from api import report_parts as parts
 from api.report_parts import MISSING, Block, Chart, Code, Line, Report, Section, Table, Text
-from schema import AccountReply, Attempt, EpochResult, MetricSummary, Note, Run, Series
+from schema import AccountReply, Attempt, EpochResult, Equivalent, MetricSummary, Note, Run, Series
 from schema.reproduce import ReproductionReply, WorkerNow
 
 MOST_EPOCHS: Final = 200
 _LISTED_METRICS: Final = 100
 _MOST_CHANGES: Final = 40
+# What is less is nothing that people know.
+_SMALLEST: Final = 0.001
 
 
 class Known(NamedTuple):
@@ -114,7 +116,7 @@ def _curves(known: Known) -> list[Block]:
         ("CO₂ g per epoch", [r.co2_g for r in epochs]),
     ):
         if any(value is not None for value in values):
-            charts.append(Chart(title, "epoch", [Line("", x, values)]))
+            charts.append(Chart(title, "epoch", [Line("", x, values)], is_from_zero=True))
     return charts
 
 
@@ -131,7 +133,8 @@ def _energy(known: Known) -> list[Block]:
     if account.pue is not None:
         rows["PUE of the building"] = parts.number(account.pue)
     if account.error_share is not None:
-        rows["Error at most"] = f"±{100 * account.error_share:.2g} %, {account.error_reason}"
+        rows["Error at most"] = f"±{100 * account.error_share:.2g} %"
+        rows["Because"] = account.error_reason or MISSING
     rows["CO₂"] = parts.mass(run.co2_g)
     if account.co2_source is not None:
         origin = account.co2_source
@@ -140,11 +143,17 @@ def _energy(known: Known) -> list[Block]:
         rows["Intensity"] = str(facts["intensity_source"])
     if run.unknown_energy_epochs:
         rows["Epochs of unknown energy"] = str(run.unknown_energy_epochs)
-    for alike in account.equivalents:
-        rows[f"Like {alike.name}"] = f"{parts.number(alike.amount, 3)} {alike.unit}"
+    alike = [_equivalent(each) for each in account.equivalents if each.amount >= _SMALLEST]
+    if alike:
+        rows["As much as"] = "; ".join(alike)
     if run.carbon_outcome is not None and run.carbon_outcome.saved_g is not None:
         rows["Saved against running at once"] = parts.mass(run.carbon_outcome.saved_g)
     return [parts.pairs(rows)]
+
+
+def _equivalent(found: Equivalent) -> str:
+    unit = "" if found.unit == "charges" else f"{found.unit} "
+    return f"{parts.number(found.amount, 3)} {unit}{found.name}"
 
 
 def _params(values: dict[str, JsonValue]) -> Block:

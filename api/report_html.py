@@ -21,7 +21,8 @@ h1 { font-size: 1.6rem; margin: 0; overflow-wrap: anywhere; }
 h2 { font-size: 1.15rem; margin: 2rem 0 .5rem; }
 p { margin: .5rem 0; overflow-wrap: anywhere; }
 .summary, figcaption { color: var(--quiet); }
-.wide { overflow-x: auto; }
+.wide { overflow-x: auto; margin: .5rem 0 1rem; }
+figure { margin: .75rem 0; }
 table { border-collapse: collapse; width: 100%; font-size: .9rem; font-variant-numeric: tabular-nums; }
 th, td { text-align: left; padding: .3rem .75rem .3rem 0; border-bottom: 1px solid var(--line);
   vertical-align: top; overflow-wrap: anywhere; }
@@ -31,6 +32,7 @@ pre { border: 1px solid var(--line); border-radius: .5rem; padding: .75rem; whit
   overflow-wrap: anywhere; font-size: .85rem; }
 .charts { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 24rem), 1fr)); gap: 1rem; }
 svg { width: 100%; height: auto; }
+@media (max-width: 640px) { svg { font-size: 16px; } }
 @media print { body { max-width: none; padding: 0; } section { break-inside: avoid-page; } }
 """
 

@@ -44,11 +44,12 @@ class Line:
 
 @dataclass(frozen=True)
 class Chart:
-    """Curves over one axis."""
+    """Curves over one axis; costs are drawn from zero on."""
 
     title: str
     x_label: str
     lines: Sequence[Line]
+    is_from_zero: bool = False
 
 
 Block: TypeAlias = Text | Table | Code | Chart

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from typing import Final
 
 from apiflask import APIBlueprint
-from flask import Response
+from flask import Response, request
 from pydantic import JsonValue
 
 from api.body import reply
@@ -20,7 +20,7 @@ from schema import Run, RunOptions, Scalar
 from schema.reproduce import FactChange, ReproductionReply, WorkerNow
 from trainers import validator
 
-reproducing = APIBlueprint("reproducing", __name__, tag="Runs")
+reproducing = APIBlueprint("reproducing", __name__, tag="Reproduction")
 
 PACKAGES: Final = "packages"
 _CODE: Final = ("git_commit", "git_dirty", "wattle")
@@ -40,7 +40,8 @@ def reproduction_of(run: Run) -> ReproductionReply:
     reason, hyper_params = _obstacle(run), params_of(run)
     options = options_of(run)
     body = {"hyper_params": hyper_params, **({"options": options} if options else {})}
-    address = settings().effective_live_url.rstrip("/")
+    # Where the asker has reached it, the lines will reach it, too; unless browsers are to go elsewhere.
+    address = (settings().live_url or request.host_url).rstrip("/")
     return ReproductionReply(
         iid=run.run_id,
         is_possible=reason is None,

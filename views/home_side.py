@@ -36,9 +36,12 @@ def show(reply: HomeReply) -> None:
 def _greenest(reply: HomeReply) -> None:
     """Ask for the network of the fewest grams above an accuracy, and lead to the ranking that answers it."""
     names = [choice.value for choice in reply.datasets if choice.value]
+    # What somebody works on now, where that is known.
+    latest = [run.hyper_params.get("dataset") for run in reply.ended]
+    first = next((names.index(str(name)) for name in latest if name in names), 0)
     with st.form("home:greenest"):
         st.markdown("**Find the greenest network**")
-        dataset = st.selectbox("Dataset", names, key="home:dataset")
+        dataset = st.selectbox("Dataset", names, index=first, key="home:dataset")
         least = st.number_input(
             "Accuracy above %", 0.0, 100.0, None, 0.5, format="%.2f", key="home:least",
             placeholder="2 points below the best",

@@ -36,9 +36,9 @@ _NAMES: Final = {
 
 def show(run: RunReply) -> None:
     """Draw the buttons of a run that has ended, and below them the panel where it is open."""
-    _lead_on(run)
     if not run.status.is_final:
         return
+    _lead_on(run)
     is_open = st.query_params.get(_PANEL) == _OPEN
     address = f"{load_settings().effective_live_url.rstrip('/')}/api/runs/{quote(run.run_id)}/report"
     with st.container(horizontal=True, gap="small", key="reproduce"):

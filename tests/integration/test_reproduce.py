@@ -19,11 +19,15 @@ from backend import create_app
 from cli.submit import main
 from client import Client
 from redis_db import RedisDB
-from schema import RunOptions, Scalar, Status
+from schema import RunOptions, Scalar, Status, TrainingContext
 from settings import Settings
 from tests.acted_run import HYPER_PARAMS
 from tests.integration import test_views
+from tests.integration.test_trainers import CollectingControl
+from tests.integration.test_training_runs import figures_of
 from tests.records import TORCH_WORKER, epoch
+from trainers.cnn import train_cnn
+from trainers.params import CnnHyperParams
 
 api_url = test_views.api_url
 FOREIGN = "<script>alert('x')</script> | `a` $(touch /tmp/never) 'quoted' \"double\" 木"
@@ -74,6 +78,26 @@ def test_what_has_changed_on_a_worker_since_a_run_is_listed_with_the_code_first(
     assert api.get("/api/runs/r1/reproduction").get_json()["workers"][0]["changes"] == []
 
 
+def test_a_run_that_is_repeated_as_it_says_has_identical_epochs(
+    api: FlaskClient, db: RedisDB, tmp_path: Path
+) -> None:
+    body = {"trainer": "cnn", "dataset": "digits", "num_epochs": 2, "seed": 11, "dropout": 0.2}
+    first = api.post("/train", json=body).get_json()["iid"]
+    told = api.get(f"/api/runs/{first}/reproduction").get_json()
+    again = api.post("/train", json={"hyper_params": told["hyper_params"]}).get_json()["iid"]
+    other = api.post("/train", json={"hyper_params": {**told["hyper_params"], "seed": 12}}).get_json()["iid"]
+    one, two, three = (train_stored(db, iid, tmp_path) for iid in (first, again, other))
+    assert one == two
+    assert one != three
+
+
+def train_stored(db: RedisDB, iid: str, folder: Path) -> list[dict[str, object]]:
+    """Train what a worker would: the values that are stored; return what the epochs achieved."""
+    params = CnnHyperParams.model_validate(db.runs.get(iid).hyper_params)
+    context = TrainingContext(datasets_dir=folder, device="cpu", control=CollectingControl())
+    return figures_of(list(train_cnn(params, context)))
+
+
 def test_a_worker_that_says_nothing_of_itself_is_not_compared(api: FlaskClient, db: RedisDB) -> None:
     finish(db)
     db.workers.beat(TORCH_WORKER, ttl_s=60)
@@ -90,7 +114,7 @@ def test_the_command_queues_a_run_of_the_same_values_whatever_they_hold(
     assert line is not None
     python, _, module, *arguments = shlex.split(line)
     assert (python, module) == ("python", "cli.submit")
-    arguments[arguments.index("--api") + 1] = api_url
+    assert arguments[:2] == ["--api", api_url]
     assert main(arguments) == 0
     queued = db.runs.get(capsys.readouterr().out.strip())
     assert queued.hyper_params.items() >= db.runs.get("r1").hyper_params.items()
