@@ -124,14 +124,8 @@ def _head(reply: LeaderboardReply) -> str:
 def _choose(reply: LeaderboardReply) -> None:
     """Draw the choices; each is in the URL. They show what was ranked, and the next drawing has the rest."""
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        choose_one(
-            "dataset",
-            "Dataset",
-            reply.datasets,
-            reply.dataset or UNNAMED,
-            most_tabs=_MOST_TABS,
-            width=200,
-        )
+        of = reply.dataset or UNNAMED
+        choose_one("dataset", "Dataset", reply.datasets, of, most_tabs=_MOST_TABS, width=200)
         st.number_input(
             "Least accuracy %",
             min_value=0.0,

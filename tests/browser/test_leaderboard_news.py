@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import FilePayload, Page, expect
 
 from schema.leaderboard import StatedResult
 from tests.browser.charts import Curve, wait_for, x_range
@@ -29,8 +29,8 @@ def state(stack: Stack, run_id: str, accuracy: float, co2_g: float) -> None:
 
 
 def choose_file(tab: Page, text: str) -> None:
-    file = {"name": "results.csv", "mimeType": "text/csv", "buffer": text.encode()}
-    tab.locator('input[type="file"]').set_input_files([file])  # type: ignore[list-item] # as Playwright takes it
+    file: FilePayload = {"name": "results.csv", "mimeType": "text/csv", "buffer": text.encode()}
+    tab.locator('input[type="file"]').set_input_files(file)
 
 
 @pytest.mark.parametrize("color_scheme", ["dark", "light"])

@@ -11,6 +11,7 @@ from flask.testing import FlaskClient
 
 from backend import create_app
 from bench.next_try import draw, with_luck
+from leaderboard.board import Board
 from redis_db import RedisDB
 from schema import RunOptions, Status
 from settings import Settings
@@ -79,6 +80,15 @@ def test_another_finished_run_of_the_dataset_is_learnt_from_too(db: RedisDB, api
     assert ask(api)["learnt_from"] == 13
     finish_many(db, 1, first=13)
     assert ask(api)["learnt_from"] == 14
+
+
+def test_what_was_run_is_known_by_its_hyperparameters_alone(db: RedisDB) -> None:
+    finish_many(db, 3)
+    table = Board(db).refresh()
+    for run_id, configuration in zip(table.all_ids(), table.columns["configuration"].tolist(), strict=True):
+        params = {**db.runs.get(run_id).hyper_params, "seed": 99}
+        assert db.finished.configuration_of(params, device="cpu", simulated=False) == configuration
+        assert db.finished.configuration_of(params, device="H200", simulated=False) != configuration
 
 
 def test_a_budget_that_makes_no_sense_is_refused(api: FlaskClient) -> None:

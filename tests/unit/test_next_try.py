@@ -73,6 +73,23 @@ def test_a_budget_is_kept_to() -> None:
     assert not rank_untried(known(), SCHEMA, max_co2_g=1e-9).trials
 
 
+def test_of_few_possible_ones_only_what_was_not_run_is_proposed() -> None:
+    every = [
+        {**BASE, "optimizer": name, "schedule": schedule, "augmentation": augmentation}
+        for name in ("adam", "sgd", "adamw")
+        for schedule in ("constant", "cosine", "step")
+        for augmentation in ("none", "crop")
+    ]
+    # Each choice adds its own to the error; the one left out is the best of all.
+    worth = {"sgd": 0.05, "adamw": 0.1, "cosine": 0.02, "step": 0.06, "crop": 0.03}
+    errors = [0.03 + sum(worth.get(str(value), 0) for value in params.values()) for params in every]
+    rows = [Known(params, 1 - error, 1 + error) for params, error in zip(every, errors, strict=True)]
+    left_out = key_of(every[0])
+    found = rank_untried(rows[1:], SCHEMA)
+    assert [key_of(trial.hyper_params) for trial in found.trials] == [left_out]
+    assert not rank_untried(rows, SCHEMA).trials
+
+
 def test_accuracies_that_follow_from_nothing_are_not_learnt_from() -> None:
     chance = np.random.default_rng(0)
     luck = [each._replace(accuracy=float(chance.uniform(0.5, 0.9))) for each in known()]
