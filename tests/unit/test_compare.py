@@ -165,7 +165,7 @@ def test_measured_and_estimated_energy_are_compared_with_a_warning() -> None:
 def test_figures_of_whole_runs_have_their_best_too() -> None:
     runs = [own.model_copy(update={"co2_g": co2}) for own, co2 in ((ONE, 2.0), (TWO, 1.0), (THREE, None))]
     (row,) = total_rows(runs)
-    assert (row.name, row.what, row.best) == ("co2_g", "whole run", {TWO.run_id})
+    assert (row.name, row.what, row.best) == ("co2_g", "whole run", frozenset({TWO.run_id}))
 
 
 def test_runs_on_different_datasets_are_compared_with_a_warning() -> None:
@@ -197,7 +197,7 @@ def series(steps: list[int], values: list[float], times: list[float | None]) -> 
 LEVEL, ROUGH = Scales(), Smoothing()
 
 
-def draw(axis: Any, scales: Scales = LEVEL, how: Smoothing = ROUGH, **own: Series) -> Any:
+def draw(axis: Any, scales: Any = LEVEL, how: Any = ROUGH, **own: Series) -> Any:
     return compare_figure(
         "loss",
         {run_id: place(points, axis, 1000.0, how) for run_id, points in own.items()},

@@ -21,7 +21,7 @@ VALUES = st.lists(st.none() | st.floats(-1e6, 1e6), max_size=30)
 OFF = Smoothing()
 
 
-def run(number: int, *tags: str, simulated: bool = False, gpu: str | None = None, **params: Any) -> RunReply:
+def run(number: int, *tags: str, simulated: Any = False, gpu: Any = None, **params: Any) -> RunReply:
     return RunReply(
         run_id=f"{number:032x}",
         iid=f"{number:032x}",

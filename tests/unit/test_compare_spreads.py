@@ -112,7 +112,7 @@ def test_no_name_is_markup_in_a_figure() -> None:
 
 
 def test_no_cell_of_a_file_is_a_formula() -> None:
-    evil = run(4, lr="=1+1", **{"@x": "+2"}).model_copy(update={"name": "=HYPERLINK(1)"})
+    evil = run(4, lr="=1+1").model_copy(update={"name": "=HYPERLINK(1)"})
     rows = list(
         csv.DictReader(io.StringIO(write_runs(Compared([evil, RUNS[0]], LOSS | {evil.run_id: {}}, {}))))
     )
