@@ -36,7 +36,7 @@ ERROR = RunError(
 
 def labels(app: AppTest) -> list[str]:
     """What can be done with a run; notes are for any."""
-    return [found.label for found in app.button if found.label != "Add the note"]
+    return [found.label for found in app.button if found.label not in ("Star", "Add the note")]
 
 
 def notices(app: AppTest) -> list[str]:
