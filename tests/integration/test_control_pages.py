@@ -36,7 +36,7 @@ ERROR = RunError(
 
 def labels(app: AppTest) -> list[str]:
     """What can be done with a run; notes are for any."""
-    return [found.label for found in app.button if found.label not in ("Add the note", "Reproduce")]
+    return [found.label for found in app.button if found.label not in ("Star", "Add the note", "Reproduce")]
 
 
 def notices(app: AppTest) -> list[str]:

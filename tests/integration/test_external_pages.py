@@ -9,7 +9,7 @@ import pytest
 
 from redis_db import RedisDB
 from schema import ExperimentRequest, MetricPoints, PointsRequest, RunError, Status
-from tests.integration.test_views import Open, api_url, metric, open_page, texts
+from tests.integration.test_views import Open, api_url, metric, open_page, shown_notes, texts
 
 __all__ = ["api_url", "open_page"]
 
@@ -74,7 +74,7 @@ def test_the_page_of_an_external_run_shows_what_its_script_says(
     names = set(frames[2]["Name"])
     assert "last heard of" in names
     assert not names & {"queue", "priority", "worker"}
-    assert [text.value for text in app.text] == ["the *second* try"]
+    assert shown_notes(app) == ["<p>the <em>second</em> try</p>"]
     buttons = {button.label for button in app.button}
     assert "Cancel" in buttons
     assert not buttons & {"Pause", "Give up its place", "Rerun", "Retry"}
@@ -101,7 +101,7 @@ def test_a_note_is_added_on_the_page(open_page: Open, api_url: str, db: RedisDB)
     next(button for button in app.button if button.label == "Add the note").click().run()
     assert not app.exception
     assert [note.text for note in db.external.list_notes(run_id)] == ["look at step 7"]
-    assert [text.value for text in app.text] == ["look at step 7"]
+    assert shown_notes(app) == ["<p>look at step 7</p>"]
     assert app.text_area[0].value == ""
 
 

@@ -12,7 +12,17 @@ from streamlit.testing.v1 import AppTest
 from redis_db import RedisDB
 from schema import HistogramsRequest
 from tests.integration.test_external_pages import begin
-from tests.integration.test_views import Open, api_url, asked, button, metric, open_page, silent, texts
+from tests.integration.test_views import (
+    Open,
+    api_url,
+    asked,
+    button,
+    metric,
+    open_page,
+    shown_notes,
+    silent,
+    texts,
+)
 from tests.pictures import picture
 from tests.sent_files import network, send
 from views import artifact_source, layers
@@ -177,7 +187,7 @@ def test_a_note_is_deleted_on_the_page(open_page: Open, api_url: str, db: RedisD
     button(app, "Delete it").click().run()
     assert not app.exception
     assert [note.text for note in db.external.list_notes(run_id)] == ["right"]
-    assert [text.value for text in app.text] == ["right"]
+    assert shown_notes(app) == ["<p>right</p>"]
 
 
 def report_histograms(db: RedisDB, run_id: str, *names: str, steps: int = 3, seq: int = 1) -> None:

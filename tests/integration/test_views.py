@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,7 +12,7 @@ import httpx
 import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
-from streamlit.testing.v1.element_tree import Button
+from streamlit.testing.v1.element_tree import Button, Html
 from werkzeug.serving import make_server
 
 from backend import create_app
@@ -43,6 +44,12 @@ def pages(default: str) -> None:
     }
     parts.register_pages(made)
     st.navigation(list(made.values())).run()
+
+
+def shown_notes(app: AppTest) -> list[str]:
+    """The notes of a run, as the HTML that is made of them."""
+    pages = "".join(element.value for element in app.get("html") if isinstance(element, Html))
+    return re.findall(r'<div class="note-text">(.*?)\s*</div>', pages, flags=re.DOTALL)
 
 
 @pytest.fixture
