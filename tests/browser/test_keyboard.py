@@ -11,7 +11,8 @@ pytestmark = pytest.mark.slow
 MOST_STOPS = 80
 _AT = """() => {
     const at = document.activeElement;
-    const name = at.getAttribute('aria-label') ?? at.innerText.trim().split('\\n').pop();
+    const text = at.tagName === 'MAIN' ? '' : at.innerText.trim().split('\\n').pop();
+    const name = at.getAttribute('aria-label') ?? text;
     return [name, getComputedStyle(at).outlineStyle];
 }"""
 

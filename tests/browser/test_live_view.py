@@ -177,3 +177,21 @@ def test_the_dashboard_shows_the_view_inside_its_own_page(stack: Stack, tab: Pag
     expect(frame.locator("#tiles li.placeholder")).to_have_count(0)
     expect(frame.locator("html")).to_have_attribute("data-theme", color_scheme)
     assert "token" not in (tab.locator("iframe").get_attribute("src") or "")
+
+
+def test_who_asks_for_less_motion_sees_what_has_changed_once_a_second(stack: Stack, live: Page) -> None:
+    live.emulate_media(reduced_motion="reduce")
+    live.evaluate(
+        """() => {
+            window.changes = [];
+            new MutationObserver(() => window.changes.push(performance.now()))
+                .observe(document.getElementById('iteration'), { childList: true, subtree: true });
+        }"""
+    )
+    send(stack, 1, 150)
+    expect(live.locator("#iteration")).to_have_text("150")
+    moments: list[float] = live.evaluate("window.changes")
+    assert len(moments) >= 1
+    # Two mutations at most per drawing; the first one may still be of a frame that was asked for before.
+    drawn = [at for at, before in zip(moments, [-1000.0, *moments], strict=False) if at - before > 5]
+    assert len(drawn) <= (moments[-1] - moments[0]) / 1000 + 2
