@@ -1,4 +1,4 @@
-"""A sweep from the form to its front, though one of its two workers is killed: real programs, real trainings."""
+"""A sweep from the form to its front, though one of its two workers is killed: a real training."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from schema.sweeps import TrialState
 from tests.browser.conftest import Stack, badge, settle
 from tests.programs import wait_until
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]  # 13 trainings, on a machine that may be busy
 TRIALS = 12
 # Beside other programs of a small machine; a killed worker's lease and lead are part of it.
 SWEEP_TIMEOUT_S = 300
