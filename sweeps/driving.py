@@ -160,7 +160,8 @@ class _Step:
             return self.store.sweeps.note(sweep_id, used, end=SweepState.FAILED, reason=reason)
         if limit is None:
             return False
-        return self.store.sweeps.note(sweep_id, used, end=SweepState.DONE, reason=limit.text)
+        reason = limit.text if limit.is_budget else f"all {of} have ended"
+        return self.store.sweeps.note(sweep_id, used, end=SweepState.DONE, reason=reason)
 
     def _steer(self, trial: Asked, run: Run, *, is_withdrawn: bool) -> None:
         state = self.sweep.state

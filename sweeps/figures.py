@@ -103,7 +103,11 @@ def _importances(study: optuna.Study, goal: Objective) -> str:
 
 def _front(study: optuna.Study, goals: Sequence[Objective], trials: Sequence[Trial]) -> str:
     names = [_TITLES[goal] for goal in goals]
-    return _written(optuna.visualization.plot_pareto_front(study, target_names=names), trials)
+    drawn = optuna.visualization.plot_pareto_front(study, target_names=names)
+    # Optuna's own names are of a table that is not shown beside it.
+    for trace in drawn.data:
+        trace.name = "on the front" if "Best" in (trace.name or trace.hovertemplate or "") else "behind it"
+    return _written(drawn, trials)
 
 
 def _accuracy_against_co2(sweep: Sweep, trials: Sequence[Trial]) -> str | None:

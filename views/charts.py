@@ -246,7 +246,7 @@ def optuna_figure(text: str, key: str, title: str) -> str:
         trace["marker"] = {"color": color, "size": 8} if trace["type"] == "scatter" else {"color": color}
         if "line" in trace or trace.get("mode") == "lines":
             trace["line"] = {"color": color, "width": 2.2}
-        figure.add_trace(trace)
+        figure.add_trace({**trace, "showlegend": True})
     figure.update_layout(hovermode="closest", **LEGEND_BELOW)
     if len(drawn["data"]) == 1:
         figure.update_layout(showlegend=False)

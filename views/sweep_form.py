@@ -97,6 +97,8 @@ def _dimension(field: FormField) -> dict[str, JsonValue] | None:
         return {"type": "categorical", "choices": list(chosen)} if chosen else None
     low, high, is_log = _range(field)
     is_whole = field.kind == "integer"
+    if st.session_state.get("sweep:sampler") == "grid":
+        return _listed(field, _spread(low, high, is_log=is_log, is_whole=is_whole), is_whole=is_whole)
     number: Any = int if is_whole else float
     with st.container(horizontal=True, vertical_alignment="bottom"):
         for place, value in (("low", low), ("high", high)):
@@ -115,6 +117,28 @@ def _dimension(field: FormField) -> dict[str, JsonValue] | None:
         "high": number(st.session_state[f"sweep:high:{field.name}"]),
         "log": is_log,
     }
+
+
+def _listed(field: FormField, values: Sequence[float], *, is_whole: bool) -> dict[str, JsonValue] | None:
+    """Ask for the values themselves, of which a grid takes every combination."""
+    text = st.text_input(
+        f"{fmt.plain(field.label)}, values", ", ".join(f"{value:g}" for value in values),
+        key=f"sweep:values:{field.name}",
+    )  # fmt: skip
+    try:
+        found = [float(part) for part in text.split(",") if part.strip()]
+    except ValueError:
+        parts.field_error("Numbers, with commas between them.")
+        return None
+    choices: list[JsonValue] = [int(value) if is_whole else value for value in dict.fromkeys(found)]
+    return {"type": "categorical", "choices": choices} if choices else None
+
+
+def _spread(low: float, high: float, *, is_log: bool, is_whole: bool) -> Sequence[float]:
+    """Return four values from low to high."""
+    shares = (0, 1 / 3, 2 / 3, 1)
+    values = [low * (high / low) ** share if is_log else low + (high - low) * share for share in shares]
+    return [round(value) if is_whole else float(f"{value:.2g}") for value in values]
 
 
 def _range(field: FormField) -> tuple[float, float, bool]:

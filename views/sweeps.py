@@ -165,7 +165,7 @@ def _tiles(sweep: Sweep) -> None:
     used = sweep.summary
     best = values_text(sweep, used.best[0]) if used.best else fmt.MISSING
     figures = (
-        ("Best" if len(used.best) < 2 else f"First of {len(used.best)} on the front", best),
+        ("Best" if len(sweep.request.goals) < 2 else f"First of {len(used.best)} on the front", best),
         ("Trials", f"{used.trials} of {sweep.request.limits.trials}"),
         ("CO₂ used", fmt.co2(used.co2_g)),
         ("Energy used", fmt.energy(used.energy_kwh)),

@@ -14,7 +14,7 @@ from schema.sweeps import TrialState
 from tests.browser.conftest import Stack, badge, settle
 from tests.programs import wait_until
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]  # 13 trainings, on a machine that may be busy
 TRIALS = 12
 # Beside other programs of a small machine; a killed worker's lease and lead are part of it.
 SWEEP_TIMEOUT_S = 300

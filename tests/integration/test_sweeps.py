@@ -62,7 +62,7 @@ def runs_of(db: RedisDB, sweep: Sweep) -> list[Run]:
 def test_a_sweep_trains_as_many_trials_as_it_was_asked_for(db: RedisDB, sampler: str) -> None:
     sweep = start(db, sampler=sampler)
     ended = train_all(db, sweep)
-    assert (ended.state, ended.reason) == (SweepState.DONE, "all 6 trials are begun")
+    assert (ended.state, ended.reason) == (SweepState.DONE, "all 6 trials have ended")
     assert ended.summary.counts[TrialState.COMPLETE] == len(runs_of(db, sweep)) == 6
     assert ended.summary.co2_g == pytest.approx(18.0)
     assert len({repr(trial.params) for trial in trials(db, sweep)}) == 6
