@@ -138,13 +138,13 @@ def _from_pillow(image: Any) -> ImageFile:
 
 def _packed_bytes(image: Any) -> float:
     """Return about how many bytes a picture would have as PNG, from rows here and there."""
-    width, height = image.size
+    width, height = int(image.width), int(image.height)
     raw = float(width * height * len(image.getbands()))
     if raw <= MOST_PACKED_BYTES:
         return raw
     tops = [place * (height - _SAMPLE_ROWS) // (_SAMPLES - 1) for place in range(_SAMPLES)]
     samples = [to_png(image.crop((0, top, width, top + _SAMPLE_ROWS))) for top in tops]
-    return float(sum(map(len, samples))) * height / (_SAMPLES * _SAMPLE_ROWS)
+    return sum(map(len, samples)) * height / (_SAMPLES * _SAMPLE_ROWS)
 
 
 def _note(size: tuple[int, int], kept: tuple[int, int]) -> str:
