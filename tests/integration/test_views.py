@@ -25,7 +25,7 @@ from tests.records import TORCH_WORKER as WORKER
 from views import source
 
 Open = Callable[..., AppTest]
-TIMEOUT_S = 20
+TIMEOUT_S = 60
 
 
 def pages(default: str) -> None:
