@@ -50,7 +50,7 @@ def test_construction_and_logging_wait_for_none_of_it(
 
 def test_a_second_try_says_what_the_first_has_said(spool: Path) -> None:
     asked: list[dict[str, Any]] = []
-    facts = iter([{"packages": "first==1"}, {"packages": "second==2"}])
+    facts = iter([{"packages": "first==1"}, {"packages": "second==2", "os": "found later"}])
 
     class Away:
         def post(self, _path: str, body: dict[str, Any], **_: object) -> Any:
