@@ -196,6 +196,7 @@ def test_a_walk_over_its_pages_gives_every_run_once_in_the_order_of_the_list(
     while True:
         places, ranks = listing.arrange(table, np.arange(len(table)), place)
         walked += table.ids(places[:size])
+        assert len(walked) <= len(runs), "a walk that does not end"
         if len(places) <= size:
             break
         place = listing.decode_cursor(listing.encode_cursor(ranks, size - 1))
