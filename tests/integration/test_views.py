@@ -37,10 +37,10 @@ def pages(default: str) -> None:
 
     from views import parts
 
-    names = "alerts carbon compare home leaderboard live models recommend run runs submit sweeps totals workers"
+    names = "alerts carbon compare home leaderboard live models recommend run runs submit sweeps totals"
     made = {
         name: st.Page(import_module(f"views.{name}").show, title=name, url_path=name, default=name == default)
-        for name in names.split()
+        for name in (*names.split(), "workers")
     }
     parts.register_pages(made)
     st.navigation(list(made.values())).run()
