@@ -210,7 +210,11 @@ def test_one_version_of_a_name_is_in_production_and_history_tells_why(api: Flask
     ]
     assert listed[1]["history"][-1]["note"] == "net:2 became production"
     assert [v["version"] for v in api.get("/api/models?stage=archived").get_json()["models"]] == [1]
-    assert api.get("/api/models?project=other").get_json() == {"models": [], "next_cursor": None}
+    assert api.get("/api/models?project=other").get_json() == {
+        "models": [],
+        "next_cursor": None,
+        "next_version": None,
+    }
     assert stage(api, "net:2", "candidate").get_json()["stage"] == "candidate"
     assert stage(api, "net:1", "production").get_json()["stage"] == "production"
     assert api.get("/api/models?stage=production").get_json()["models"][0]["version"] == 1
