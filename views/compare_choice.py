@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from typing import Final
 
@@ -17,6 +18,8 @@ from views.source import Listing
 MOST: Final = 20
 _CHOICE: Final = "compare:choice"
 _TAG: Final = "tag"
+# Of what a tag may have.
+_LONGEST_TAG: Final = 64
 
 
 def choose_runs() -> list[str]:
@@ -46,10 +49,11 @@ def choose_runs() -> list[str]:
 
 def _add_tagged() -> None:
     """Take the newest runs of the tag that the URL asks for, as of a sweep; it names them from then on."""
-    tag = st.query_params.get(_TAG)
+    tag = st.query_params.get(_TAG, "").strip()
     if not tag:
         return
-    page = source.fetch("run:tagged", lambda: source.list_runs(Listing(words=(tag.lower(),)), None), of=tag)
+    asked = Listing(q=f"tag:{json.dumps(tag[:_LONGEST_TAG], ensure_ascii=False)}")
+    page = source.fetch("run:tagged", lambda: source.list_runs(asked, None), of=tag)
     if page.value is None:
         return
     tagged = [run.run_id for run in page.value.reply.results if tag in run.options.tags]

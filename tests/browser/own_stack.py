@@ -39,7 +39,9 @@ def own_stack(*, ports: int, environment: Mapping[str, str] = EMPTY) -> Iterator
         try:
             api_port, page_port = (free_port(first + os.getpid() % 1000) for first in (ports, ports + 1000))
             with RedisDB(redis.url) as db, Client(f"http://127.0.0.1:{api_port}") as api:
-                started = Stack(programs, db, api, api_port, page_port, {**grid, **environment})
+                started = Stack(
+                    programs, db, api, api_port, page_port, folder / "data", {**grid, **environment}
+                )
                 started.start_backend()
                 started.start_page()
                 yield started, folder
