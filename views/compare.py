@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
 from typing import Any, Final, Literal, cast
 
 import pandas as pd
@@ -20,6 +19,7 @@ from views.compare_tables import list_params, list_rows, metrics_frame, params_f
 from views.compared import Compared, choose_flag, choose_tab
 from views.copy_link import copy_link
 from views.runs_table import runs_frame
+from views.save_text import save_text
 
 FEWEST: Final = 2
 _LIVE_S: Final = 5
@@ -128,19 +128,8 @@ def _table(
 def _foot(compared: Compared, drawn: Drawn | None) -> None:
     """Draw what takes the comparison elsewhere."""
     with st.container(horizontal=True, vertical_alignment="center"):
-        _download("Runs as CSV", "runs", partial(write_runs, compared))
+        save_text("Runs as CSV", write_runs(compared), file_name="compared-runs.csv", key="compare:save:runs")
         if drawn is not None:
-            _download("Curves as CSV", "curves", partial(write_curves, compared, drawn))
+            text = write_curves(compared, drawn)
+            save_text("Curves as CSV", text, file_name="compared-curves.csv", key="compare:save:curves")
         st.caption("Charts are saved as PNG or SVG by the buttons at their top right.", width="content")
-
-
-def _download(label: str, name: str, write: Callable[[], str]) -> None:
-    st.download_button(
-        label,
-        data=write,
-        file_name=f"compared-{name}.csv",
-        mime="text/csv",
-        icon=":material/download:",
-        on_click="ignore",
-        key=f"compare:download:{name}",
-    )

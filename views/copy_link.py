@@ -9,7 +9,7 @@ import streamlit as st
 _ASSETS = Path(__file__).with_name("static")
 _BUTTON = st.components.v2.component(
     "wattle_copy_link",
-    css=(_ASSETS / "copy_link.css").read_text(encoding="utf-8"),
+    css=(_ASSETS / "page_button.css").read_text(encoding="utf-8"),
     js=(_ASSETS / "copy_link.js").read_text(encoding="utf-8"),
     isolate_styles=False,
 )

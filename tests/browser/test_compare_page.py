@@ -81,4 +81,10 @@ def test_three_runs_are_compared_and_the_link_shows_somebody_else_the_same(
     saved.value.save_as(tmp_path / "chart.svg")
     assert saved.value.suggested_filename == "train-loss.svg"
     assert (tmp_path / "chart.svg").read_text().startswith("<svg")
+    with other.expect_download() as saved:
+        other.get_by_role("button", name="Curves as CSV").click()
+    saved.value.save_as(tmp_path / "curves.csv")
+    assert (
+        (tmp_path / "curves.csv").read_text().startswith("run_id,run,simulated,metric,step,energy_used_kwh,")
+    )
     other.context.close()

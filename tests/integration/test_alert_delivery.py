@@ -302,7 +302,7 @@ def test_a_hanging_channel_does_not_hold_up_the_end_of_a_program(
 @pytest.mark.slow
 @pytest.mark.parametrize("address", [f"odd://{SECRET}/x", f"json://{SECRET}.invalid/{SECRET}"])
 def test_the_library_that_sends_writes_nothing_of_its_own(address: str, db: RedisDB, redis_url: str) -> None:
-    command = [sys.executable, "-c", PROGRAM, redis_url, address]
+    command = [sys.executable, "-c", PROGRAM, redis_url, address, "60"]
     ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True, timeout=60)
     assert ended.stdout.strip() == "failed"
     written = ended.stderr.lower()

@@ -19,10 +19,10 @@ async function copy(text) {
 }
 
 export default function ({ parentElement }) {
-  if (parentElement.querySelector(".wattle-copy-link")) return;
+  if (parentElement.querySelector(".wattle-page-button")) return;
   const button = document.createElement("button");
   button.type = "button";
-  button.className = "wattle-copy-link";
+  button.className = "wattle-page-button";
   button.textContent = "Copy link";
   button.title = "The link leads to this comparison with all its settings.";
   button.setAttribute("aria-live", "polite");
