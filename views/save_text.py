@@ -1,7 +1,7 @@
 """A button that saves a text which the page has computed, from the browser that shows it.
 
-A link to the page's server, as for other files, would have to say how the text is computed, all settings of the
-page with it; and what ``st.download_button`` registers is gone with the next drawing (decision 57).
+A link to the page's server, as for other files, would have to say all settings of the page that the text is
+computed from; and what ``st.download_button`` registers is gone with the next drawing (decision 57).
 """
 
 from __future__ import annotations
