@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 from tests.programs import ROOT
 
 # A hidden address that only leads to another page.
-REDIRECTS: Final = ("runs",)
+REDIRECTS: Final = ("home",)
 
 
 @dataclass(frozen=True)
@@ -24,6 +24,7 @@ class Scenery:
     script: str
     simulated: str
     model: str
+    sweep: str
 
 
 @dataclass(frozen=True)
@@ -36,14 +37,25 @@ class Place:
 
 # More than the bare address shows. A page that is not here is looked at by that.
 VIEWS: Final[Mapping[str, Mapping[str, Callable[[Scenery], Sequence[tuple[str, str]]]]]] = {
+    "runs": {
+        "runs": lambda _: [],
+        "runs-view": lambda _: [("view", "Greenest above 90 %")],
+        "runs-wrong": lambda _: [("q", "accuracy>")],
+    },
     "run": {
         "run": lambda has: [("iid", has.done[0])],
         "run-live": lambda has: [("iid", has.running)],
         "run-failed": lambda has: [("iid", has.failed)],
         "run-script": lambda has: [("iid", has.script)],
         "run-simulated": lambda has: [("iid", has.simulated)],
+        "run-reproduce": lambda has: [("iid", has.done[0]), ("show", "reproduce")],
     },
     "compare": {"compare": lambda has: [("run", run_id) for run_id in has.done[:3]]},
+    "sweeps": {
+        "sweeps": lambda _: [],
+        "sweeps-new": lambda _: [("new", "yes")],
+        "sweeps-one": lambda has: [("id", has.sweep)],
+    },
     "leaderboard": {"leaderboard": lambda _: [("least", "50")]},
     "models": {"models": lambda _: [], "models-one": lambda has: [("model", has.model)]},
     "carbon": {"carbon": lambda _: [("zone", "DE"), ("hours", "4")]},

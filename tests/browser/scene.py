@@ -21,6 +21,7 @@ from settings import Settings
 from tests.acted_run import ActedRun
 from tests.browser.conftest import Stack
 from tests.browser.places import Scenery
+from tests.browser.scene_marks import await_sweep, mark, sweep
 from tests.programs import ROOT, wait_until
 from training_monitor import TrainingMonitor
 from work.seed_demo import seed
@@ -76,12 +77,15 @@ def fill(stack: Stack, folder: Path, *, trained: int = len(_TRAINED)) -> Scenery
     send_batches(stack)
     simulated = next(run.run_id for run in stack.db.runs.list().runs if run.simulated)
     ending = [run.iid for run in (*training, failed)]
+    mark(stack, [run.iid for run in training])
     wait_until(
         lambda: all(stack.db.runs.get(iid).status.is_final for iid in ending),
         timeout_s=TRAINING_TIMEOUT_S,
         what=stack.programs.output(),
         every_s=0.2,
     )
+    sweep_id = sweep(stack, trials=2 * trained)
+    await_sweep(stack, sweep_id)
     assert stack.db.runs.get(waiting.iid).status is Status.WAITING
     assert stack.db.runs.get(failed.iid).status is Status.FAILED
     return Scenery(
@@ -91,6 +95,7 @@ def fill(stack: Stack, folder: Path, *, trained: int = len(_TRAINED)) -> Scenery
         script=script,
         simulated=simulated,
         model=MODEL,
+        sweep=sweep_id,
     )
 
 

@@ -19,7 +19,8 @@ _DRAWN: Final = """() => {
     const charts = [...document.querySelectorAll('[data-testid^="stBidiComponent"]')];
     return main?.querySelector('h1, h2') && !document.querySelector(busy) && charts.every(root => {
         const own = root.querySelector('.wattle-charts');
-        return root.children.length > 0 && (!own || (own.children.length === own.wattleFigures.length
+        const parts = (root.shadowRoot ?? root).children;
+        return parts.length > 0 && (!own || (own.children.length === own.wattleFigures.length
             && [...own.children].every(chart => chart.querySelector('svg.main-svg'))));
     });
 }"""
