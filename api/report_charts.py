@@ -15,6 +15,8 @@ _LEFT, _RIGHT, _TOP, _BOTTOM = 64, 12, 30, 40
 # Both have a contrast of at least 3:1 with white and with the dark background.
 COLORS: Final = ("#2f7de1", "#c9601a", "#12906f", "#c7509a")
 _MOST_POINTS: Final = 500
+_LARGEST: Final = 1e300
+_SMALLEST: Final = 1e-300
 _ALONE: Final = (
     "<style>svg{color:#333;background:#fcfcfb}"
     "@media(prefers-color-scheme:dark){svg{color:#ddd;background:#0f1114}}</style>"
@@ -121,10 +123,11 @@ def _thinned(line: Line) -> Line:
 
 def _range(values: Sequence[float]) -> tuple[float, float]:
     """Return the lowest and the highest value, a little apart where they are one."""
-    finite = [value for value in values if math.isfinite(value)]
+    # Of more than that no distance is a float any more.
+    finite = [min(_LARGEST, max(-_LARGEST, value)) for value in values if math.isfinite(value)]
     low, high = min(finite, default=0.0), max(finite, default=1.0)
-    if high - low <= 1e-9 * max(abs(low), abs(high)):
-        gap = abs(low) / 2 or 0.5
+    if high - low <= max(_SMALLEST, 1e-9 * max(abs(low), abs(high))):
+        gap = abs(low) / 2 if abs(low) > _SMALLEST else 0.5
         return low - gap, high + gap
     return low, high
 
@@ -135,4 +138,4 @@ def _ticks(low: float, high: float) -> list[float]:
     size = 10.0 ** math.floor(math.log10(raw))
     step = next(factor * size for factor in (1, 2, 2.5, 5, 10) if factor * size >= raw * 0.999)
     first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
-    return [round(place * step, 12) for place in range(first, last + 1)]
+    return [float(f"{place * step:.12g}") for place in range(first, last + 1)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from enum import StrEnum
 from typing import Annotated, Final, Literal, Self
@@ -21,6 +22,8 @@ MAX_PARAMS: Final = 50
 MAX_CHOICES: Final = 100
 MAX_PARALLEL: Final = 256
 MAX_SWEEPS: Final = 1_000
+# As fine as a float can be; Optuna fails where a step is much finer.
+_MOST_STEPS: Final = 2**53
 _OWN_TAGS: Final = 2
 _MOST_TAGS: Final = 32
 
@@ -44,6 +47,8 @@ class FloatRange(Record):
     @model_validator(mode="after")
     def _check(self) -> Self:
         _check_range(self.low, self.high, is_log=self.log, has_step=self.step is not None)
+        if self.step is not None and (self.high - self.low) / self.step > _MOST_STEPS:
+            raise ValueError(f"a step of {self.step:g} is too small for the range: raise it, or leave it out")
         return self
 
 
@@ -82,6 +87,8 @@ Dimension = Annotated[FloatRange | IntRange | Choices, Field(discriminator="type
 def _check_range(low: float, high: float, *, is_log: bool, has_step: bool) -> None:
     if low > high:
         raise ValueError(f"low is {low:g} and high {high:g}: swap them")
+    if not math.isfinite(high - low):
+        raise ValueError("nothing can be drawn from a range of that width: make it narrower")
     if is_log and low <= 0:
         raise ValueError(
             f"a logarithmic range begins above 0, and low is {low:g}: raise it, or set log to false"

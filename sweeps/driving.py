@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
-from errors import Conflict, InvalidInput, NotFound
+from errors import Conflict, InvalidInput, NotFound, WattleError
 from schema import EpochResult, Run, Status, Validate, can_take
 from schema.sweeps import (
     MAX_PARALLEL,
@@ -26,6 +26,7 @@ from schema.sweeps import (
 from sweeps.account import Limit, find_limit, is_hopeless, sum_up
 from sweeps.outcome import end_of_trial, failed, live_trial, value_of_epoch
 from sweeps.ports import Store
+from sweeps.space import first_point
 
 if TYPE_CHECKING:
     from sweeps.study import Asked, Study
@@ -39,11 +40,15 @@ _LATE: Final = "its sweep had reached a limit before a worker began it"
 _DELETED: Final = "its run was deleted before its result was read"
 
 
+class Unfit(WattleError):
+    """This program has not what the trials of a sweep need, such as their trainer; another one may."""
+
+
 def drive(store: Store, study: Study, validate: Validate, is_time_up: Callable[[], bool]) -> None:
     """Do what there is to do about a sweep now.
 
     validate: hyper_params → complete ones; raises InvalidInput. is_time_up: tells when to leave the rest to
-    the next time.
+    the next time. Raises Unfit where validate knows less than that by which the sweep was started.
     """
     sweep = store.sweeps.get(study.sweep.sweep_id)
     if not sweep.state.is_final:
@@ -100,6 +105,7 @@ class _Step:
         try:
             hyper_params = self.validate({**request.hyper_params, **trial.record.params})
         except InvalidInput as error:
+            self._check_fit()
             self.study.tell(failed(trial.record, str(error)))
             return ()
         tags = (*request.options.tags, f"{SWEEP_TAG}{self.sweep.sweep_id}", f"{TRIAL_TAG}{trial.number}")
@@ -107,6 +113,14 @@ class _Step:
         run = self.store.queue.submit(hyper_params, options, run_id=trial.run_id)
         self.study.note_queued(trial.number)
         return [(trial, run)]
+
+    def _check_fit(self) -> None:
+        """Raise Unfit where not even that point can be trained that could be when the sweep was started."""
+        request = self.sweep.request
+        try:
+            self.validate({**request.hyper_params, **first_point(request.space)})
+        except InvalidInput as error:
+            raise Unfit(f"The trials of sweep {self.sweep.sweep_id} are not valid here: {error}") from error
 
     def _tell(self, trial: Asked, run: Run, epochs: Sequence[EpochResult]) -> None:
         self._report(trial, epochs)

@@ -10,12 +10,16 @@ import importlib.util
 import logging
 import threading
 import time
+from collections import Counter
 from typing import TYPE_CHECKING, Final
 from uuid import uuid4
 
+from pydantic import ValidationError
+
 from errors import NotFound, StoreUnavailable, WattleError
 from schema import Validate
-from sweeps.driving import drive
+from schema.sweeps import SweepState
+from sweeps.driving import Unfit, drive
 from sweeps.ports import Store
 
 if TYPE_CHECKING:
@@ -28,6 +32,8 @@ RHYTHM_S: Final = 1.0
 LEAD_S: Final = 10.0
 # Of one sweep, before the next one has its turn.
 _TURN_S: Final = 3.0
+# Of a sweep that fails each time; it could not even be stopped.
+_MOST_FAILURES: Final = 5
 
 
 class SweepRounds:
@@ -38,6 +44,7 @@ class SweepRounds:
         self._validate = validate
         self._owner = uuid4().hex
         self._studies: dict[str, Study] = {}
+        self._failures: Counter[str] = Counter()
         self._thread: threading.Thread | None = None
         self._next_s = 0.0
         # Whether it is there, not what it does: importing it takes a second.
@@ -73,11 +80,35 @@ class SweepRounds:
                 return
 
     def _drive(self, sweep_id: str) -> None:
+        """Drive a sweep; what is wrong with it is no matter of the others."""
         until_s = time.monotonic() + _TURN_S
         try:
             drive(self._store, self._study(sweep_id), self._validate, lambda: time.monotonic() > until_s)
+            self._failures.pop(sweep_id, None)
+        except StoreUnavailable:
+            raise
+        except Unfit as error:
+            log.warning("sweeps are left to another program for a while: %s", error)
+            self._next_s = time.monotonic() + LEAD_S + 2 * RHYTHM_S
         except NotFound as error:
             log.info("a sweep is gone: %s", error)
+        except (WattleError, ValidationError) as error:
+            log.warning(
+                "a sweep could not be driven and will be tried again sweep_id=%s: %s", sweep_id, error
+            )
+        except Exception as error:  # noqa: BLE001 - around Optuna, which may raise anything
+            self._note_failed(sweep_id, error)
+
+    def _note_failed(self, sweep_id: str, error: Exception) -> None:
+        """Have a sweep read anew the next time; end one that fails each time. Its runs go on."""
+        log.error("a sweep could not be driven sweep_id=%s", sweep_id, exc_info=error)
+        self._studies.pop(sweep_id, None)
+        self._failures[sweep_id] += 1
+        if self._failures[sweep_id] >= _MOST_FAILURES:
+            del self._failures[sweep_id]
+            reason = f"it cannot be driven: {type(error).__name__}: {error}"
+            summary = self._store.sweeps.get(sweep_id).summary
+            self._store.sweeps.note(sweep_id, summary, end=SweepState.FAILED, reason=reason)
 
     def _study(self, sweep_id: str) -> Study:
         from sweeps.study import Study

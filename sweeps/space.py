@@ -104,7 +104,7 @@ def _complete_base(request: SweepRequest, validate: Validate) -> dict[str, JsonV
     given = dict(request.hyper_params)
     if any(goal.needs_validation for goal in request.goals) and _VALIDATION not in {**given, **request.space}:
         given[_VALIDATION] = DEFAULT_VALIDATION
-    point = _first(request.space)
+    point = first_point(request.space)
     try:
         complete = validate({**given, **point})
     except InvalidInput as error:
@@ -147,7 +147,7 @@ def _untrainable(
     space: Mapping[str, Dimension], base: Mapping[str, JsonValue], validate: Validate
 ) -> Iterator[FieldError]:
     """Yield why an end of a range, or a choice, cannot be trained."""
-    first = _first(space)
+    first = first_point(space)
     for name, dimension in space.items():
         for value in _probes(dimension):
             try:
@@ -194,7 +194,8 @@ def _endless(space: Mapping[str, Dimension]) -> Iterator[FieldError]:
         )
 
 
-def _first(space: Mapping[str, Dimension]) -> Point:
+def first_point(space: Mapping[str, Dimension]) -> Point:
+    """Return the point of a space by which a request is checked before any other."""
     return {name: _probes(dimension)[0] for name, dimension in space.items()}
 
 

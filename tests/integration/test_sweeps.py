@@ -7,8 +7,9 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from redis import Redis
 
-from errors import Conflict
+from errors import Conflict, InvalidInput
 from redis_db import RedisDB
 from schema import Run, Status
 from schema.sweeps import Sweep, SweepState, Trial, TrialState
@@ -258,3 +259,34 @@ def test_a_program_that_is_not_the_one_to_drive_drives_nothing(db: RedisDB) -> N
     rounds.begin()
     rounds.wait(60)
     assert db.queue.length() == 0
+
+
+def test_a_sweep_that_cannot_be_driven_keeps_no_other_from_it_and_is_ended(db: RedisDB) -> None:
+    broken, sound = sorted((start(db), start(db, seed=1)), key=lambda sweep: sweep.sweep_id)
+    db.sweeps.append_journal(broken.sweep_id, [{"an entry": "of nobody"}])
+    rounds = SweepRounds(db, validate)
+    rounds.run_round()
+    assert len(runs_of(db, sound)) == 2
+    for _ in range(4):
+        rounds.run_round()
+    ended = db.sweeps.get(broken.sweep_id)
+    assert (ended.state, "it cannot be driven: KeyError" in str(ended.reason)) == (SweepState.FAILED, True)
+    assert db.sweeps.list_active() == [sound.sweep_id]
+
+
+def test_a_program_without_the_trainer_of_a_sweep_leaves_it_to_another_one(db: RedisDB, raw: Redis) -> None:
+    def refuse(_: dict[str, Any]) -> dict[str, Any]:
+        raise InvalidInput("hyper_params.trainer: there is no 'cnn'.")
+
+    sweep = start(db)
+    poor = SweepRounds(db, refuse)
+    poor.begin()
+    poor.wait(60)
+    assert [trial.state for trial in trials(db, sweep)] == [TrialState.RUNNING]
+    # When its lead has lapsed, it does not take it again at once.
+    raw.delete("lock:sweeps")
+    poor.begin()
+    poor.wait(60)
+    assert db.sweeps.lead("another", ttl_s=60)
+    step(db, sweep)
+    assert db.queue.length() == 2

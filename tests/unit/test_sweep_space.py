@@ -97,6 +97,11 @@ def test_a_grid_of_too_many_points_is_refused() -> None:
         ({"sampler": "nsga2", "objectives": ["co2_g"]}, "nsga2 weighs two"),
         ({"objectives": ["co2_g", "co2_g"]}, "twice"),
         ({"space": {}}, "at least 1"),
+        (
+            {"space": {"x": {"type": "float", "low": 0.001, "high": 0.1, "step": 1e-40}}},
+            "step of 1e-40 is too small",
+        ),
+        ({"space": {"x": {"type": "float", "low": -1e308, "high": 1e308}}}, "make it narrower"),
         ({"limits": {"trials": 10_001}}, "10000"),
         ({"space": {"x": {"type": "float", "low": 2, "high": 1}}}, "swap them"),
         ({"space": {"x": {"type": "float", "low": 0, "high": 1, "log": True}}}, "begins above 0"),
