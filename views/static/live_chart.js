@@ -24,10 +24,16 @@ function saveButton(Plotly, format, icon) {
   return { name: `save-${format}`, title: `Save as ${format.toUpperCase()}`, icon, click: save };
 }
 
+// One object for all drawings: with another configuration Plotly begins the chart anew, and the zoom is lost.
+let config;
+
 function configured(Plotly) {
   const { camera, disk } = Plotly.Icons;
-  const buttons = [saveButton(Plotly, "png", camera), saveButton(Plotly, "svg", disk)];
-  return { ...CONFIG, modeBarButtonsToAdd: buttons };
+  config ??= {
+    ...CONFIG,
+    modeBarButtonsToAdd: [saveButton(Plotly, "png", camera), saveButton(Plotly, "svg", disk)],
+  };
+  return config;
 }
 
 function loadPlotly() {
