@@ -46,14 +46,22 @@ class Dashboard:
         return self._post(PATH, batch)
 
     def _post(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
-        headers = {"Content-Type": "application/json"}
-        self._connection.request("POST", self._folder + path, json.dumps(body), headers)
-        answer = self._connection.getresponse()
+        try:
+            answer = self._send(path, body)
+        except ConnectionError:
+            # A server ends a connection that was quiet for some seconds. Sent twice, a batch counts once.
+            self._connection.close()
+            answer = self._send(path, body)
         text = answer.read().decode()
         if answer.status != http.client.OK:
             raise RuntimeError(f"{path} answered {answer.status}: {text[:500]}")
         decoded: dict[str, Any] = json.loads(text)
         return decoded
+
+    def _send(self, path: str, body: dict[str, Any]) -> http.client.HTTPResponse:
+        headers = {"Content-Type": "application/json"}
+        self._connection.request("POST", self._folder + path, json.dumps(body), headers)
+        return self._connection.getresponse()
 
 
 def make_batch(iteration: int, total: int, size: int, chance: random.Random) -> dict[str, Any]:

@@ -31,23 +31,26 @@ _MOST_CHARACTERS: Final = 2_000
 _GIT_S: Final = 5.0
 
 
-def describe_surroundings(code: Path) -> dict[str, Fact]:
-    """Return what is known of this machine and of the code in a folder; what is not known is left out."""
+def describe_surroundings(code: Path, *, with_imports: bool = True) -> dict[str, Fact]:
+    """Return what is known of this machine and of the code in a folder; what is not known is left out.
+
+    with_imports: list also the packages that this process has imported for no known reason.
+    """
     found: dict[str, Fact] = {
         "os": _system(),
         "cpu": _cpu(),
         "gpu_driver": _driver(Path("/proc/driver/nvidia/version")),
-        "packages": list_packages(),
+        "packages": list_packages(with_imports=with_imports),
         **_code(code),
     }
     return {name: fact for name, fact in found.items() if fact not in (None, "")}
 
 
-def list_packages() -> str:
+def list_packages(*, with_imports: bool = True) -> str:
     """Return ``name==version, …`` of what matters or is imported: at most 80 packages, 2,000 characters."""
     listed: dict[str, str] = {}
     length = 0
-    for name in _names():
+    for name in _names() if with_imports else _MATTERING:
         version = _version(name)
         if version is None or name in listed:
             continue

@@ -20,7 +20,8 @@ def collect_facts(*, energy_source: str) -> dict[str, Scalar]:
         "python": platform.python_version(),
         "wattle": _version(),
         "energy_source": energy_source,
-        **describe_surroundings(_ROOT),
+        # A store holds many runs: what a worker imports besides has no part in their figures.
+        **describe_surroundings(_ROOT, with_imports=False),
     }
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -15,6 +17,24 @@ from tests.live import LiveBackend
 from tests.programs import Programs
 
 CLIENT = Path(__file__).resolve().parents[2] / "examples" / "training_client.py"
+
+
+class Forgetful(BaseHTTPRequestHandler):
+    """Answers, and ends the connection without a word of it, as a server does with one that was quiet."""
+
+    protocol_version = "HTTP/1.1"
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        text = b'{"tilesReady": false}'
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(text)))
+        self.end_headers()
+        self.wfile.write(text)
+        self.close_connection = True
+
+    def log_message(self, *_: object) -> None:
+        pass
 
 
 def stream(url: str, **variables: str) -> subprocess.CompletedProcess[str]:
@@ -64,3 +84,12 @@ def test_without_a_backend_it_says_so_in_a_sentence() -> None:
     assert ended.returncode == 1
     assert "could not be reached" in ended.stderr
     assert "Traceback" not in ended.stderr
+
+
+def test_a_connection_that_the_server_has_ended_is_made_again() -> None:
+    with ThreadingHTTPServer(("127.0.0.1", 0), Forgetful) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        ended = stream(f"http://127.0.0.1:{server.server_port}", TOTAL_ITERATIONS="5")
+        server.shutdown()
+    assert ended.returncode == 0, ended.stderr
+    assert "sent 5 iterations" in ended.stdout
