@@ -1,4 +1,4 @@
-"""Curves and numbers of a report: whatever a script reports, there is a picture, and a text of some length."""
+"""Curves and numbers of a report: whatever a script reports, it is drawn, and its text has some length."""
 
 from __future__ import annotations
 
@@ -21,7 +21,14 @@ def labels(values: Sequence[float]) -> list[str]:
 
 @pytest.mark.parametrize(
     "values",
-    [(-1.7e308, 1.7e308), (1.6e308, 1.7e308), (-1.7e308, 0.0), (0.0, 5e-324), (0.0, 2e-323), (2e-323, 2e-323)],
+    [
+        (-1.7e308, 1.7e308),
+        (1.6e308, 1.7e308),
+        (-1.7e308, 0.0),
+        (0.0, 5e-324),
+        (0.0, 2e-323),
+        (2e-323, 2e-323),
+    ],
 )
 def test_values_at_the_ends_of_what_a_float_can_be_are_drawn(values: Sequence[float]) -> None:
     assert len(set(labels(values))) > 2
