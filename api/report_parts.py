@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Final, TypeAlias
 
 MISSING: Final = "–"
+_READABLE: Final = 1e15
 
 
 @dataclass(frozen=True)
@@ -78,10 +79,10 @@ def pairs(values: dict[str, str]) -> Table:
 
 
 def number(value: float | None, digits: int = 4) -> str:
-    """Write a number with so many significant digits."""
-    return (
-        MISSING if value is None else f"{value:,.{digits}g}" if abs(value) < 10**digits else f"{value:,.0f}"
-    )
+    """Write a number with so many significant digits, and all those before the point of what people read."""
+    if value is None:
+        return MISSING
+    return f"{value:,.0f}" if 10**digits <= abs(value) < _READABLE else f"{value:,.{digits}g}"
 
 
 def percent(fraction: float | None) -> str:

@@ -168,7 +168,9 @@ class _Step:
             return self.store.sweeps.note(
                 sweep_id, used, end=SweepState.STOPPED, reason=f"stopped on request after {of}"
             )
-        if is_hopeless(used, self.sweep.request.limits):
+        # A budget first: what it has withdrawn has failed as well, and says nothing about the others.
+        is_spent = limit is not None and limit.is_budget
+        if not is_spent and is_hopeless(used, self.sweep.request.limits):
             last = self.study.list_trials()[-1]
             reason = f"all of its first {of} failed; the last one: {last.reason}"
             return self.store.sweeps.note(sweep_id, used, end=SweepState.FAILED, reason=reason)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -15,6 +16,7 @@ from schema import Run, Status
 from schema.sweeps import Sweep, SweepState, Trial, TrialState
 from sweeps import SweepRounds
 from sweeps.study import Study
+from sweeps.views import SweepViews
 from tests.records import claim, epoch
 from tests.sweep_parts import fail, start, step, train, train_all, trials, validate
 
@@ -290,3 +292,28 @@ def test_a_program_without_the_trainer_of_a_sweep_leaves_it_to_another_one(db: R
     assert db.sweeps.lead("another", ttl_s=60)
     step(db, sweep)
     assert db.queue.length() == 2
+
+
+def test_a_sweep_is_drawn_anew_when_another_trial_is_complete_and_not_before(db: RedisDB) -> None:
+    sweep = start(db)
+    views = SweepViews(db)
+    for _ in range(2):
+        step(db, sweep)
+        train(db)
+        step(db, sweep)
+        drawn = views.draw(sweep.sweep_id)
+        assert views.draw(sweep.sweep_id) is drawn
+    assert json.loads(drawn.history[0])["data"][0]["x"] == [0, 1]
+
+
+def test_trials_that_a_limit_has_withdrawn_make_no_sweep_hopeless(db: RedisDB) -> None:
+    sweep = start(db, limits={"trials": 20, "co2_g": 1.0}, parallel=6)
+    step(db, sweep)
+    lease = claim(db)
+    db.runs.record_epoch(lease, epoch(1, energy_kwh=0.001, co2_g=2.0, validation_accuracy=0.3))
+    db.queue.finish(lease, Status.FAILED)
+    for _ in range(2):
+        step(db, sweep)
+    ended = db.sweeps.get(sweep.sweep_id)
+    assert (ended.state, ended.reason) == (SweepState.DONE, "2 g of CO₂ are used, and the limit is 1 g")
+    assert ended.summary.counts[TrialState.FAILED] == 6

@@ -1,4 +1,4 @@
-"""Curves of a report: whatever a script reports, there is a picture."""
+"""Curves and numbers of a report: whatever a script reports, it is drawn, and its text has some length."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import pytest
 
 from api.report_charts import draw
-from api.report_parts import Chart, Line
+from api.report_parts import Chart, Line, number
 
 
 def labels(values: Sequence[float]) -> list[str]:
@@ -37,3 +37,11 @@ def test_values_at_the_ends_of_what_a_float_can_be_are_drawn(values: Sequence[fl
 def test_small_values_have_labels_of_their_own() -> None:
     assert labels((1e-14, 3e-14)) == ["1e-14", "1.5e-14", "2e-14", "2.5e-14", "3e-14"]
     assert labels((0.0, 1.2)) == ["0", "0.5", "1", "1.5"]
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(0.123456, "0.1235"), (1234567.8, "1,234,568"), (-1.7e308, "-1.7e+308"), (None, "–")],
+)
+def test_a_number_is_as_long_as_somebody_reads(value: float | None, text: str) -> None:
+    assert number(value) == text
