@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from itertools import chain
+from textwrap import shorten
 from typing import Final
 
 from api.state import db
@@ -20,6 +21,7 @@ _MOST: Final = 3
 _WAITING_LOOKED_AT: Final = 50
 _ALERTS_LOOKED_AT: Final = 50
 _MOST_CHARACTERS: Final = 300
+_REASON_CHARACTERS: Final = 90
 
 
 def list_notices(now: datetime, workers: Sequence[Worker]) -> list[Notice]:
@@ -52,7 +54,9 @@ def _of_failed(now: datetime) -> Iterator[Notice]:
         return
     newest = max(failed, key=lambda run: run.ended_at_s)
     run = db().runs.find(newest.run_id)
-    reason = f" {run.error.kind}: {run.error.message}" if run is not None and run.error is not None else ""
+    error = run.error if run is not None else None
+    # The page of the run has the whole message, with paths and remedies.
+    reason = f" {error.kind}: {shorten(error.message, _REASON_CHARACTERS, placeholder=' …')}" if error else ""
     text = f"A run has failed in the last 7 days.{reason}"
     if len(failed) > 1:
         text = f"{len(failed)} runs have failed in the last 7 days, last with{reason or ' no reason given'}"

@@ -103,7 +103,7 @@ def compare_figure(
     curves: by run. A value that is not finite is a gap, and so is what has no place on a logarithmic scale.
     """
     zoom = f"compare:{name}:{axis}:{scales.log_x}:{scales.log_y}"
-    figure = blank_figure(zoom, fmt.chart_text(name), "")
+    figure = blank_figure(zoom, fmt.chart_text(name), fmt.chart_text(name))
     unit = _UNITS[axis](x for own in curves.values() for x in own.xs)
     shown = {run_id: cut(own, scales) for run_id, own in curves.items()}
     for run_id, own in shown.items():

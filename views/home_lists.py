@@ -35,7 +35,7 @@ def notices(reply: HomeReply) -> None:
     with st.container(border=True, key="home-notices"):
         st.markdown("**Needs attention**")
         for notice in reply.notices:
-            text, link = st.columns([3.4, 1], vertical_alignment="center")
+            text, link = st.columns([3.2, 1], vertical_alignment="center")
             text.markdown(f":orange[{_ICONS[notice.kind]}] {fmt.plain(notice.text)}")
             with link:
                 _link(notice)
@@ -48,7 +48,7 @@ def _link(notice: Notice) -> None:
         "failed": ("runs", "See what failed", {"status": "failed"}),
         "stuck": ("runs", "See what waits", {"status": "waiting"}),
         "worker": ("workers", "See who works", {}),
-        "alert": ("alerts", "See what was raised", {}),
+        "alert": ("alerts", "See the alerts", {}),
         "store": ("", "", {}),
     }[notice.kind]
     if notice.kind == "failed" and is_one:

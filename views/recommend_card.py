@@ -16,10 +16,10 @@ from views.look import PillColor, short_id
 
 _BEFORE_UNIT: Final = re.compile(r"(?<=\d) (?=%|(?:points?|[km]?g|[km]?Wh|s|min|h)\b)")
 _WIDTHS: Final = {
-    "Configuration": 110,
-    "Against the answer": 330,
-    "Accuracy": 185,
-    "CO₂": 180,
+    "Configuration": 105,
+    "Against the answer": 385,
+    "Accuracy": 160,
+    "CO₂": 150,
     "Energy": 75,
     "Energy is": 85,
     "Duration": 70,

@@ -180,12 +180,16 @@ def _save(name: str, listing: Listing, is_open: bool) -> None:
         )
         commands.save_view(view)
     except ValidationError as error:
-        st.session_state[_PROBLEM] = f"The view was not saved: {error.errors()[0]['msg']}."
+        st.session_state[_PROBLEM] = f"The view was not saved: {_reason(error)}."
     except ApiError as error:
         st.session_state[_PROBLEM] = f"The view was not saved: {error}"
     else:
         st.session_state[_CHOICE] = name
         _link_to(name)
+
+
+def _reason(error: ValidationError) -> str:
+    return str(error.errors()[0]["msg"]).removeprefix("Value error, ")
 
 
 def _delete(name: str) -> None:

@@ -103,10 +103,10 @@ def runs_frame(runs: Sequence[RunReply], face: Face = "figures") -> tuple[pd.Dat
     most_pills = max((len(pills) for pills in first["status"]), default=1)
     columns = {
         "color": kinds.ImageColumn("", width=34, help="The run's colour, the same on every page."),
-        "run": kinds.TextColumn("Run", width=190, help="network · dataset · optimizer"),
-        "id": kinds.TextColumn("Id", width=82),
+        "run": kinds.TextColumn("Run", width=172, help="network · dataset · optimizer"),
+        "id": kinds.TextColumn("Id", width=76),
         "status": kinds.MultiselectColumn(
-            "Status", width=88 + 78 * (most_pills - 1), options=list(_PILLS), color=list(_PILLS.values())
+            "Status", width=84 + 66 * (most_pills - 1), options=list(_PILLS), color=list(_PILLS.values())
         ),
     }
     makers = {"figures": _figures, "queue": _queue, "failures": _failures}
@@ -140,13 +140,13 @@ def _figure_columns(frame: pd.DataFrame, energy: str, co2: str, time: str) -> di
     return {
         "progress": _progress(),
         "curve": kinds.LineChartColumn(
-            "Accuracy", width=78, color="gray", y_min=0, y_max=1, help="Test accuracy by epoch, 0 to 100 %."
+            "Accuracy", width=70, color="gray", y_min=0, y_max=1, help="Test accuracy by epoch, 0 to 100 %."
         ),
         "best": kinds.NumberColumn(
-            "Best %", width=70, format="%.2f", help="Best test accuracy of any epoch."
+            "Best %", width=64, format="%.2f", help="Best test accuracy of any epoch."
         ),
         "last": kinds.NumberColumn(
-            "Last %", width=70, format="%.2f", help="Test accuracy of the last epoch."
+            "Last %", width=64, format="%.2f", help="Test accuracy of the last epoch."
         ),
         "energy": _number(
             f"Energy {energy}",
@@ -157,7 +157,7 @@ def _figure_columns(frame: pd.DataFrame, energy: str, co2: str, time: str) -> di
         ),
         "co2": _number(f"CO₂ {co2}", frame["co2"], "Energy × carbon intensity of the grid.", width=76),
         "duration": _number(
-            f"Duration {time}", frame["duration"], "Training and evaluation, all attempts.", width=98
+            f"Duration {time}", frame["duration"], "Training and evaluation, all attempts.", width=96
         ),
         "added": _added(),
     }
@@ -202,12 +202,12 @@ def _failures(runs: Sequence[RunReply]) -> tuple[pd.DataFrame, dict[str, Any]]:
 
 
 def _added() -> Any:
-    return st.column_config.DatetimeColumn("Added", width=124, format="distance")
+    return st.column_config.DatetimeColumn("Added", width=122, format="distance")
 
 
 def _progress() -> Any:
     return st.column_config.ProgressColumn(
-        "Progress", width=104, format="%d%%", min_value=0, max_value=100, color="primary"
+        "Progress", width=84, format="%d%%", min_value=0, max_value=100, color="primary"
     )
 
 

@@ -38,9 +38,9 @@ _SHARED: Final = ("dataset", "trainer", "image_folder")
 
 def show(*, on_started: Callable[[str], None]) -> None:
     """Show the form; ``on_started`` gets the id of the sweep that was started."""
-    st.title("Start a sweep")
     if st.button("All sweeps", icon=":material/arrow_back:", type="tertiary"):
         parts.go_to("sweeps")
+    st.title("Start a sweep")
     found = source.fetch("trainers", source.list_trainers)
     parts.silence_banner(found.problem)
     if found.value is None:
@@ -78,7 +78,13 @@ def _space(fields: Mapping[str, FormField]) -> dict[str, JsonValue]:
         if field.kind in ("choice", "number", "integer") and name not in (*_SHARED, "num_epochs")
     ]
     default = [name for name in _DEFAULT if name in names]
-    chosen = st.multiselect("Hyperparameters", names, default=default, key="sweep:names")
+    chosen = st.multiselect(
+        "Hyperparameters",
+        names,
+        default=default,
+        format_func=lambda name: fields[name].title,
+        key="sweep:names",
+    )
     space: dict[str, JsonValue] = {}
     for name in chosen:
         dimension = _dimension(fields[name])
@@ -181,7 +187,7 @@ def _search() -> dict[str, JsonValue]:
             value=None,
             placeholder="as many as workers",
             key="sweep:parallel",
-            width=200,
+            width=240,
         )
     return {
         "name": name or "sweep",
@@ -213,7 +219,7 @@ def _start(body: Mapping[str, JsonValue]) -> str | None:
         request = SweepRequest.model_validate(body)
         sweep = source.api().start_sweep(request, idempotency_key=key)
     except ValidationError as error:
-        st.session_state[_PROBLEM] = "; ".join(item["msg"] for item in error.errors())
+        st.session_state[_PROBLEM] = "\n".join(_problems(error))
     except ApiError as error:
         st.session_state[_PROBLEM] = str(error)
     else:
@@ -222,3 +228,14 @@ def _start(body: Mapping[str, JsonValue]) -> str | None:
     # What was refused was no request: the next one is another.
     st.session_state[_KEY] = uuid.uuid4().hex
     return st.rerun()
+
+
+def _problems(error: ValidationError) -> Sequence[str]:
+    """Say what is wrong, and of which hyperparameter."""
+    found = []
+    for item in error.errors():
+        place = [str(part) for part in item["loc"]]
+        name = place[1] if place[:1] == ["space"] and len(place) > 1 else place[-1] if place else ""
+        text = item["msg"].removeprefix("Value error, ")
+        found.append(f"{name.replace('_', ' ').capitalize()}: {text}" if name else text)
+    return found

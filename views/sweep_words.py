@@ -91,7 +91,8 @@ def trials_text(sweep: Sweep) -> str:
         for state in (TrialState.RUNNING, TrialState.PRUNED, TrialState.FAILED)
         if counts.get(state)
     ]
-    return ", ".join([f"{counts.get(TrialState.COMPLETE, 0)} complete", *others])
+    complete = counts.get(TrialState.COMPLETE, 0)
+    return ", ".join([f"{complete} {'trial' if complete == 1 else 'trials'} complete", *others])
 
 
 def limits_used(sweep: Sweep, hours: float) -> Sequence[Used]:

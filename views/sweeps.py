@@ -10,7 +10,7 @@ import streamlit as st
 
 from client.sweeps import SweepAction
 from errors import ApiError, ApiRefused
-from schema.sweeps import Sweep, SweepFigures, SweepsReply, SweepState, Trial, TrialState
+from schema.sweeps import Pruner, Sweep, SweepFigures, SweepsReply, SweepState, Trial, TrialState
 from views import format as fmt
 from views import parts, source, sweep_form
 from views.charts import optuna_figure
@@ -29,6 +29,7 @@ from views.sweep_words import (
 _LIVE_S: Final = 2.0
 _MOST_TRIALS: Final = 500
 _TABLE: Final = "sweeps:table"
+_ROWS_WITHOUT_SCROLLING: Final = 30
 
 
 def show() -> None:
@@ -48,7 +49,11 @@ def _open(sweep_id: str) -> None:
 
 
 def _show_list() -> None:
-    st.title("Sweeps")
+    with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
+        st.title("Sweeps", width="content")
+        if st.button("Start a sweep", type="primary", icon=":material/add:"):
+            st.query_params["new"] = "yes"
+            st.rerun()
     st.caption(
         "Many runs over a search space, chosen one after the other; the best of them, and what it cost."
     )
@@ -63,10 +68,7 @@ def _show_list() -> None:
             "you allow.",
             icon=":material/tune:",
         )
-    if st.button("Start a sweep", type="primary", icon=":material/add:"):
-        st.query_params["new"] = "yes"
-        st.rerun()
-    if found.value.sweeps:
+    else:
         with parts.grey_area(found):
             is_live = any(not sweep.state.is_final for sweep in found.value.sweeps)
             st.fragment(_list_table, run_every=_LIVE_S if is_live else None)()
@@ -77,12 +79,23 @@ def _list_table() -> None:
     sweeps = (found.value or SweepsReply(sweeps=())).sweeps
     rows = [_row(sweep) for sweep in sweeps]
     chosen: Any = st.dataframe(
-        rows, hide_index=True, on_select="rerun", selection_mode="single-row", key=_TABLE, row_height=38
+        rows,
+        hide_index=True,
+        column_config=_right("Best", "Trials", "CO₂ used", "Saved by pruning (estimate)"),
+        on_select="rerun",
+        selection_mode="single-row",
+        key=_TABLE,
+        row_height=38,
     )
     if places := chosen["selection"]["rows"]:
         st.session_state.pop(_TABLE, None)
         parts.go_to("sweeps", {"id": sweeps[places[0]].sweep_id})
     st.caption("Select a row to open the sweep.")
+
+
+def _right(*names: str) -> dict[str, Any]:
+    """Show columns of figures that are written with their units as figures stand."""
+    return {name: st.column_config.TextColumn(name, alignment="right") for name in names}
 
 
 def _row(sweep: Sweep) -> dict[str, str]:
@@ -136,7 +149,7 @@ def _one(sweep_id: str) -> None:
 
 def _head(sweep: Sweep) -> None:
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.subheader(fmt.plain(sweep.request.name), anchor=False, width="content")
+        st.title(fmt.plain(sweep.request.name), width="content")
         st.badge(sweep.state.value, icon=STATE_ICONS[sweep.state], color=STATE_COLORS[sweep.state])
         for action, label, icon in _offered(sweep.state):
             st.button(label, icon=icon, key=f"sweep:{action}", on_click=_steer, args=(sweep.sweep_id, action))
@@ -164,15 +177,16 @@ def _steer(sweep_id: str, action: SweepAction) -> None:
 def _tiles(sweep: Sweep) -> None:
     used = sweep.summary
     best = values_text(sweep, used.best[0]) if used.best else fmt.MISSING
-    figures = (
+    figures = [
         ("Best" if len(sweep.request.goals) < 2 else f"First of {len(used.best)} on the front", best),
         ("Trials", f"{used.trials} of {sweep.request.limits.trials}"),
         ("CO₂ used", fmt.co2(used.co2_g)),
         ("Energy used", fmt.energy(used.energy_kwh)),
-        ("Saved by pruning, estimate", fmt.co2(used.saved_co2_g)),
-    )
+    ]
+    if _is_pruned(sweep):
+        figures.append(("Saved by pruning, estimate", fmt.co2(used.saved_co2_g)))
     for place, (label, text) in zip(parts.tiles(len(figures), "sweep"), figures, strict=True):
-        place.metric(label, text)
+        place.metric(label, text, border=True, height="stretch")
     st.caption(trials_text(sweep))
     if used.unknown:
         st.caption(f":material/help: Of {used.unknown} trials a part of the energy or CO₂ is not known.")
@@ -204,7 +218,9 @@ def _figures(sweep: Sweep) -> None:
     try:
         found = _get_figures(sweep.sweep_id, f"{complete}:{sweep.state}")
     except ApiError as error:
+        # What has ended is not drawn again by itself.
         st.caption(f"The figures cannot be drawn now: {fmt.plain(str(error))}")
+        st.button("Draw them", icon=":material/refresh:", key="sweep:draw")
         return
     goals = sweep.request.goals
     drawn = [
@@ -236,10 +252,35 @@ def _trials(sweep: Sweep, trials: Sequence[Trial]) -> None:
         st.caption(f"The newest {fmt.count(_MOST_TRIALS)} of {fmt.count(len(trials))} trials.")
     rows = [_trial_row(sweep, trial) for trial in trials[::-1][:_MOST_TRIALS]]
     link = st.column_config.LinkColumn("Run", display_text=r"iid=(.{8})")
-    st.dataframe(rows, hide_index=True, column_config={"Run": link}, key="sweep:trials")
-    st.caption(
-        "Saved by pruning is an estimate: the epochs left out, each as much as one of the trial's own."
+    right = _right("Result", *_numbers(trials), "CO₂", "Saved (estimate)")
+    shown = [name for name in rows[0] if name != "Why" or any(row["Why"] for row in rows)]
+    if not _is_pruned(sweep):
+        shown.remove("Saved (estimate)")
+    st.dataframe(
+        rows,
+        hide_index=True,
+        column_order=shown,
+        column_config={**right, "Run": link},
+        height="content" if len(rows) <= _ROWS_WITHOUT_SCROLLING else "auto",
+        key="sweep:trials",
     )
+    if _is_pruned(sweep):
+        st.caption(
+            "Saved by pruning is an estimate: the epochs left out, each as much as one of the trial's own."
+        )
+
+
+def _is_pruned(sweep: Sweep) -> bool:
+    return sweep.request.pruner is not Pruner.NONE
+
+
+def _numbers(trials: Sequence[Trial]) -> Sequence[str]:
+    """Return which hyperparameters are numbers in every trial."""
+    return [
+        name
+        for name in trials[0].params
+        if all(isinstance(trial.params.get(name), int | float) for trial in trials)
+    ]
 
 
 def _trial_row(sweep: Sweep, trial: Trial) -> dict[str, object]:
