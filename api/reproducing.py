@@ -57,7 +57,7 @@ def reproduction_of(run: Run) -> ReproductionReply:
 
 def options_of(run: Run) -> dict[str, JsonValue]:
     """Return the options of a run that are not the defaults, without times that are over."""
-    options = run.options.model_copy(update={"start_at": None})
+    options = run.options.model_copy(update={"start_at": None, "tags": without_trial(run.options.tags)})
     if options.carbon is not None:
         options = options.model_copy(update={"carbon": options.carbon.model_copy(update={"deadline": None})})
     chosen: dict[str, JsonValue] = options.model_dump(mode="json", exclude_defaults=True)

@@ -51,7 +51,8 @@ def submittable(hyper_params: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
 
 def _changed(options: RunOptions, changes: RerunRequest) -> RunOptions:
     try:
-        return RunOptions.model_validate(options.model_dump() | changes.options)
+        kept = options.model_dump() | {"tags": without_trial(options.tags)}
+        return RunOptions.model_validate(kept | changes.options)
     except ValidationError as error:
         details = [
             FieldError(f"options.{'.'.join(str(part) for part in item['loc'])}", item["msg"])

@@ -17,6 +17,13 @@ SWEEP_ID_PATTERN: Final = r"^[0-9a-f]{32}$"
 # The tag that every run of a sweep has begins so, and goes on with the sweep's id.
 SWEEP_TAG: Final = "sweep:"
 TRIAL_TAG: Final = "trial:"
+
+
+def without_trial(tags: Iterable[str]) -> tuple[str, ...]:
+    """Return the tags of a run as they are for one that repeats it: that is no trial of its sweep."""
+    return tuple(tag for tag in tags if not tag.startswith((SWEEP_TAG, TRIAL_TAG)))
+
+
 MAX_TRIALS: Final = 10_000
 MAX_PARAMS: Final = 50
 MAX_CHOICES: Final = 100

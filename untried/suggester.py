@@ -6,7 +6,7 @@ import hashlib
 import threading
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as NotYet
 from dataclasses import dataclass
 from functools import cached_property
@@ -115,7 +115,8 @@ class Suggester:
             return _reply(scope, max_co2_g, wording.too_few(len(scope.known), where))
         try:
             ranked = self._begin(scope, max_co2_g, desk).result(timeout=self._wait_s)
-        except NotYet:
+        except (NotYet, CancelledError):
+            # Cancelled by many newer questions: whoever asks again is the newest.
             return _reply(scope, max_co2_g, wording.WORKING, is_working=True)
         if not ranked.trials:
             return _reply(scope, max_co2_g, wording.why_not(ranked, max_co2_g), ranked)
