@@ -19,7 +19,7 @@ body { background: var(--ground); color: var(--text); max-width: 60rem; margin: 
   font: 16px/1.5 system-ui, sans-serif; font-variant-ligatures: no-contextual; }
 h1 { font-size: 1.6rem; margin: 0; overflow-wrap: anywhere; }
 h2 { font-size: 1.15rem; margin: 2rem 0 .5rem; }
-p { margin: .5rem 0; overflow-wrap: anywhere; }
+p { margin: .5rem 0; overflow-wrap: anywhere; white-space: pre-line; }
 .summary, figcaption { color: var(--quiet); }
 .wide { overflow-x: auto; margin: .5rem 0 1rem; }
 figure { margin: .75rem 0; }
@@ -27,6 +27,7 @@ table { border-collapse: collapse; width: 100%; font-size: .9rem; font-variant-n
 th, td { text-align: left; padding: .3rem .75rem .3rem 0; border-bottom: 1px solid var(--line);
   vertical-align: top; overflow-wrap: anywhere; }
 th { color: var(--quiet); font-weight: 600; white-space: nowrap; }
+td:first-child:not(.number) { min-width: min(12.5rem, 35vw); }
 .number { text-align: right; white-space: nowrap; }
 pre { border: 1px solid var(--line); border-radius: .5rem; padding: .75rem; white-space: pre-wrap;
   overflow-wrap: anywhere; font-size: .85rem; }

@@ -18,6 +18,7 @@ from api.state import db, settings
 from errors import InvalidInput
 from schema import Run, RunOptions, Scalar
 from schema.reproduce import FactChange, ReproductionReply, WorkerNow
+from schema.sweeps import without_trial
 from trainers import validator
 
 reproducing = APIBlueprint("reproducing", __name__, tag="Reproduction")

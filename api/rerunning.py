@@ -11,6 +11,7 @@ from api.state import db, settings
 from errors import Conflict, FieldError, InvalidInput
 from scheduling.zones import name_zones
 from schema import RerunRequest, Run, RunOptions
+from schema.sweeps import without_trial
 from trainers import validator
 
 # Only trainers that simulate have it, and they add it themselves.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from enum import StrEnum
 from typing import Annotated, Final, Literal, Self
 
@@ -17,13 +17,6 @@ SWEEP_ID_PATTERN: Final = r"^[0-9a-f]{32}$"
 # The tag that every run of a sweep has begins so, and goes on with the sweep's id.
 SWEEP_TAG: Final = "sweep:"
 TRIAL_TAG: Final = "trial:"
-
-
-def without_trial(tags: Iterable[str]) -> tuple[str, ...]:
-    """Return the tags of a run as they are for one that repeats it: that is no trial of its sweep."""
-    return tuple(tag for tag in tags if not tag.startswith((SWEEP_TAG, TRIAL_TAG)))
-
-
 MAX_TRIALS: Final = 10_000
 MAX_PARAMS: Final = 50
 MAX_CHOICES: Final = 100
@@ -319,3 +312,8 @@ class SweepFigures(Record):
         None, description="accuracy against CO₂, or of the objectives where they are two or three"
     )
     missing: dict[str, str] = Field(default_factory=dict, description="figure → why it is not there")
+
+
+def without_trial(tags: Iterable[str]) -> tuple[str, ...]:
+    """Return the tags of a run as they are for one that repeats it: that is no trial of its sweep."""
+    return tuple(tag for tag in tags if not tag.startswith((SWEEP_TAG, TRIAL_TAG)))

@@ -108,7 +108,8 @@ def test_the_command_queues_a_run_of_the_same_values_whatever_they_hold(
     api_url: str, db: RedisDB, capsys: pytest.CaptureFixture[str]
 ) -> None:
     options = RunOptions(project="paper", tags=("it's $HOME",))
-    finish(db, options=options)
+    # Whoever repeats a trial of a sweep trains no trial of it.
+    finish(db, options=options.model_copy(update={"tags": (*options.tags, "sweep:a1", "trial:3")}))
     with Client(api_url) as client:
         line = client.get_reproduction("r1").command
     assert line is not None
