@@ -23,6 +23,7 @@ from views import (
     totals,
     workers,
 )
+from views.page_changes import enter
 
 _ICON = str(Path(__file__).parent.with_name("static") / "icon.png")
 
@@ -55,6 +56,7 @@ def show() -> None:
     }
     parts.register_pages(pages)
     page = st.navigation([*pages.values(), _runs_by_name()])
+    enter(page)
     _freeze_imports()
     parts.page_style()
     parts.show_notice()
