@@ -2,53 +2,49 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import weakref
 from functools import cache
 from typing import Final
 
-import streamlit as st
 from streamlit.navigation.page import Page
+from streamlit.proto.ClientState_pb2 import ClientState
+from streamlit.runtime.app_session import AppSession
 from streamlit.runtime.scriptrunner import get_script_run_ctx
-from streamlit.runtime.scriptrunner_utils.script_requests import RerunData, ScriptRequests, ScriptRequestType
+from streamlit.runtime.scriptrunner_utils.script_requests import ScriptRequestType
 
-_SHOWN: Final = "page:shown"
-_fold: Final = ScriptRequests._request_rerun_locked
+_request: Final = AppSession.request_rerun
+# By session: the page that was asked for last, by its hash.
+_wanted: Final[dict[str, str]] = {}
 
 
 @cache
-def protect_page_changes() -> None:
-    """Let what waits to be drawn whole keep its page.
+def refuse_late_timers() -> None:
+    """Have each session refuse what a timer asks for once another page was asked for.
 
-    Streamlit makes one request of those that wait, and takes the page and the address from the newest: a part
-    of the old page that is asked for after a click on a link would bring the old page back.
+    Streamlit makes one request of those that wait, and takes the page from the newest: the old page would
+    come back. After the new page was begun, the browser would take it off for the part of the old one.
     """
-    ScriptRequests._request_rerun_locked = _fold_into_the_page  # type: ignore[method-assign] # as above
+    AppSession.request_rerun = _request_if_wanted  # type: ignore[assignment, method-assign] # on purpose
 
 
-def enter(page: Page) -> None:
-    """Begin to draw a page: parts of another one are not drawn after it."""
-    if st.session_state.get(_SHOWN) != page.url_path:
-        st.session_state[_SHOWN] = page.url_path
-        forget_parts()
-
-
-def forget_parts() -> None:
-    """Have the server refuse what timers ask for until the next page is drawn."""
+def want(page: Page) -> None:
+    """Note that the page is drawn, or goes to be, unless the browser has asked for another one meanwhile."""
     context = get_script_run_ctx()
-    if context is not None:
-        context.fragment_storage.clear()
+    if context is None or context.script_requests is None:
+        return
+    if context.script_requests._state is not ScriptRequestType.STOP:
+        _wanted[context.session_id] = page._script_hash
 
 
-def _fold_into_the_page(requests: ScriptRequests, asked: RerunData) -> bool:
-    """Add a request to the one that waits."""
-    waiting = requests._rerun_data
-    is_whole = requests._state is ScriptRequestType.RERUN and not waiting.fragment_id_queue
-    if is_whole and asked.fragment_id:
-        asked = replace(
-            asked,
-            query_string=waiting.query_string,
-            page_script_hash=waiting.page_script_hash,
-            page_name=waiting.page_name,
-            context_info=waiting.context_info,
-        )
-    return _fold(requests, asked)
+def _request_if_wanted(session: AppSession, asked: ClientState | None) -> None:
+    """Pass on what is asked of a session, but for a late timer."""
+    if asked is not None and asked.page_script_hash:
+        if session.id not in _wanted:
+            weakref.finalize(session, _wanted.pop, session.id, None)
+        if not asked.fragment_id:
+            _wanted[session.id] = asked.page_script_hash
+        elif asked.is_auto_rerun and asked.page_script_hash != _wanted.get(
+            session.id, asked.page_script_hash
+        ):
+            return
+    _request(session, asked)

@@ -10,13 +10,14 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 from streamlit.navigation.page import Page
+from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from errors import ApiError, ApiUnavailable
 from schema import HealthReply, Run
 from views import format as fmt
 from views.actions import doing
 from views.look import SIMULATED, SIMULATED_COLOR, SIMULATED_ICON, STATUS_COLORS, STATUS_ICONS
-from views.page_changes import forget_parts, protect_page_changes
+from views.page_changes import refuse_late_timers, want
 from views.source import Snapshot
 
 _PAGES = "pages"
@@ -51,7 +52,7 @@ def page_style() -> None:
 
 def register_pages(pages: Mapping[str, Page]) -> None:
     """Make the pages known to the links between them."""
-    protect_page_changes()
+    refuse_late_timers()
     st.session_state[_PAGES] = dict(pages)
 
 
@@ -67,7 +68,10 @@ def go_to(name: str, query_params: Mapping[str, str | Sequence[str]] | None = No
     Its timers run on in the browser until that has heard of the new page. What they ask for by then would be
     drawn as a part of the old page, on top of the new one: an empty page.
     """
-    forget_parts()
+    context = get_script_run_ctx()
+    if context is not None:
+        context.fragment_storage.clear()
+    want(page(name))
     st.switch_page(page(name), query_params=query_params)
 
 

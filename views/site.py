@@ -23,7 +23,7 @@ from views import (
     totals,
     workers,
 )
-from views.page_changes import enter
+from views.page_changes import want
 
 _ICON = str(Path(__file__).parent.with_name("static") / "icon.png")
 
@@ -56,7 +56,7 @@ def show() -> None:
     }
     parts.register_pages(pages)
     page = st.navigation([*pages.values(), _runs_by_name()])
-    enter(page)
+    want(page)
     _freeze_imports()
     parts.page_style()
     parts.show_notice()

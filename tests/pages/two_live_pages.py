@@ -7,7 +7,7 @@ import time
 import streamlit as st
 
 from views import parts
-from views.page_changes import enter
+from views.page_changes import want
 
 # As often as it takes for one of a page's last calls to be under way whenever it is left.
 _EVERY_S = 0.03
@@ -48,5 +48,5 @@ def _second_live() -> None:
 pages = {"first": st.Page(_first, default=True), "second": st.Page(_second)}
 parts.register_pages(pages)
 page = st.navigation([*pages.values()])
-enter(page)
+want(page)
 page.run()
