@@ -10,9 +10,9 @@ from cli.redis_server import free_port
 
 # Below the ports that the system gives to whoever connects: such a one may be gone too soon.
 FIRST: Final = 22_000
-SLICE: Final = 100
+SLICE: Final = 50
 # Test runs at once on one machine, and processes of each, that have a slice of their own.
-RUNS: Final = 20
+RUNS: Final = 40
 PROCESSES: Final = 5
 _asked = itertools.count()
 
@@ -23,6 +23,7 @@ def own_port() -> int:
     A program takes a second or two from its start until it listens.
     """
     # The processes of one run are children of one, and numbered: gw0, gw1 and so on.
-    number = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
-    place = os.getppid() % RUNS * PROCESSES + number % PROCESSES
+    name = os.environ.get("PYTEST_XDIST_WORKER")
+    run, number = (os.getppid(), int(name.removeprefix("gw"))) if name else (os.getpid(), 0)
+    place = run % RUNS * PROCESSES + number % PROCESSES
     return free_port(FIRST + place * SLICE + next(_asked) % SLICE)

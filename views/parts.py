@@ -18,6 +18,7 @@ from schema import HealthReply, Run
 from views import format as fmt
 from views.actions import doing
 from views.look import SIMULATED, SIMULATED_COLOR, SIMULATED_ICON, STATUS_COLORS, STATUS_ICONS
+from views.page_changes import refuse_late_timers, want
 from views.source import Snapshot
 
 _PAGES = "pages"
@@ -32,6 +33,7 @@ def page_style() -> None:
 
 def register_pages(pages: Mapping[str, Page]) -> None:
     """Make the pages known to the links between them."""
+    refuse_late_timers()
     st.session_state[_PAGES] = dict(pages)
 
 
@@ -50,6 +52,7 @@ def go_to(name: str, query_params: Mapping[str, str | Sequence[str]] | None = No
     context = get_script_run_ctx()
     if context is not None:
         context.fragment_storage.clear()
+    want(page(name))
     st.switch_page(page(name), query_params=query_params)
 
 

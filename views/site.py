@@ -26,6 +26,7 @@ from views import (
     totals,
     workers,
 )
+from views.page_changes import want
 
 _ICON = str(Path(__file__).parent.with_name("static") / "icon.png")
 
@@ -70,6 +71,7 @@ def show() -> None:
     sections = {title: [pages[name] for name in names] for title, names in _SECTIONS.items()}
     sections[""].append(_home_by_name())
     page = st.navigation(sections)
+    want(page)
     _freeze_imports()
     parts.page_style()
     parts.show_notice()

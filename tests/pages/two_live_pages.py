@@ -7,6 +7,7 @@ import time
 import streamlit as st
 
 from views import parts
+from views.page_changes import want
 
 # As often as it takes for one of a page's last calls to be under way whenever it is left.
 _EVERY_S = 0.03
@@ -24,6 +25,8 @@ def _second() -> None:
 
 def _above(title: str) -> None:
     st.title(title)
+    for name in ("first", "second"):
+        st.page_link(parts.page(name), label=f"Link to {name}", query_params={"of": name})
     # So that there is a time in which the page is drawn.
     time.sleep(0.05)
     st.write("Above what changes.")
@@ -44,4 +47,6 @@ def _second_live() -> None:
 
 pages = {"first": st.Page(_first, default=True), "second": st.Page(_second)}
 parts.register_pages(pages)
-st.navigation([*pages.values()]).run()
+page = st.navigation([*pages.values()])
+want(page)
+page.run()
