@@ -14,9 +14,9 @@ from pydantic import JsonValue
 from errors import ApiError, ApiRefused
 from schema import RerunRequest, RunReply
 from schema.reproduce import FactChange, ReproductionReply, WorkerNow
-from settings import load_settings
-from views import commands, parts, source
+from views import commands, downloads, parts, source
 from views import format as fmt
+from views.download_links import Offer
 from views.look import run_title, short_id
 
 _PANEL: Final = "show"
@@ -40,7 +40,8 @@ def show(run: RunReply) -> None:
         return
     _lead_on(run)
     is_open = st.query_params.get(_PANEL) == _OPEN
-    address = f"{load_settings().effective_live_url.rstrip('/')}/api/runs/{quote(run.run_id)}/report"
+    report = f"/api/runs/{quote(run.run_id)}/report"
+    name = f"report-{short_id(run.run_id)}"
     with st.container(horizontal=True, gap="small", key="reproduce"):
         st.button(
             "Reproduce",
@@ -50,9 +51,12 @@ def show(run: RunReply) -> None:
             on_click=_toggle,
             args=(run.run_id,),
         )
-        # Links, not downloads through the page: this part of it is drawn again and again.
-        st.link_button("Report", address, icon=":material/description:", help="One HTML file with its curves")
-        st.link_button("Report as Markdown", f"{address}?format=md", icon=":material/markdown:")
+        html, markdown = (
+            Offer("api", report, f"{name}.html"),
+            Offer("api", f"{report}?format=md", f"{name}.md"),
+        )
+        downloads.button("Report", html, note="One HTML file with its curves", key=f"report:{run.run_id}")
+        downloads.button("Report as Markdown", markdown, key=f"report-md:{run.run_id}")
     if is_open:
         with st.container(border=True, key="reproduce-panel"):
             _panel(run)
