@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 from pathlib import Path
-from typing import Final
 
 import streamlit as st
 from streamlit.navigation.page import Page
@@ -29,14 +28,6 @@ from views import (
 from views.page_changes import want
 
 _ICON = str(Path(__file__).parent.with_name("static") / "icon.png")
-
-_SECTIONS: Final = {
-    "": ("home",),
-    "Train": ("submit", "runs", "run", "live", "sweeps"),
-    "Decide": ("leaderboard", "recommend", "compare", "models"),
-    "Carbon": ("totals", "carbon"),
-    "Operate": ("workers", "alerts"),
-}
 
 
 def show() -> None:
@@ -68,9 +59,8 @@ def show() -> None:
         "alerts": st.Page(alerts.show, title="Alerts", icon=":material/notifications:", url_path="alerts"),
     }
     parts.register_pages(pages)
-    sections = {title: [pages[name] for name in names] for title, names in _SECTIONS.items()}
-    sections[""].append(_home_by_name())
-    page = st.navigation(sections)
+    # No sections: what Streamlit makes of them is no list to a screen reader.
+    page = st.navigation([*pages.values(), _home_by_name()])
     want(page)
     _freeze_imports()
     parts.page_style()
