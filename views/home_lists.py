@@ -122,13 +122,13 @@ def first_steps(reply: HomeReply) -> None:
             st.markdown(":green[:material/check_circle:] **A worker is alive** and waits for runs.")
         else:
             st.markdown("**1. Start a worker**, on the machine that is to train:")
-            st.code("python worker.py", language="bash")
+            st.code("python worker.py", language=None)
         st.markdown("**2. Submit a run.** The defaults train a small network on `digits` in seconds.")
         st.page_link(parts.page("submit"), label="Open the form", icon=":material/add_circle:")
         st.markdown("**3. Look here again**: what it achieved and what it cost stands on this page.")
     with st.container(border=True):
         st.markdown("**You have a training loop of your own?** Three lines log it here:")
-        st.code(_SDK, language="python")
+        st.code(_SDK, language=None)
     if reply.notices:
         notices(reply)
 

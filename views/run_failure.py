@@ -22,7 +22,7 @@ def show(run: RunReply, epochs: EpochsReply) -> None:
             st.caption(" · ".join(map(fmt.plain, facts)))
         if error.traceback:
             with st.expander("Traceback", icon=":material/bug_report:"):
-                st.code(error.traceback, language="python")
+                st.code(error.traceback, language=None)
         if len(epochs.attempts) > 1:
             with st.expander(f"{len(epochs.attempts)} attempts", icon=":material/history:"):
                 run_details.attempts(epochs)

@@ -143,16 +143,16 @@ def _lines(found: ReproductionReply) -> None:
     body = {"hyper_params": found.hyper_params, **({"options": found.options} if found.options else {})}
     text = json.dumps(body, indent=2, ensure_ascii=False)
     if found.command is None or found.curl is None:
-        st.code(json.dumps(found.hyper_params, indent=2, ensure_ascii=False), language="json", height=240)
+        st.code(json.dumps(found.hyper_params, indent=2, ensure_ascii=False), language=None, height=240)
         return
     command, curl, whole = st.tabs(["Command", "curl", "JSON"], key=f"reproduce:lines:{found.iid}")
     with command:
-        st.code(found.command, language="bash", wrap_lines=True)
+        st.code(found.command, language=None, wrap_lines=True)
         st.caption("In the folder of Wattle; prints the new run's id. `--wait` waits for its end.")
     with curl:
-        st.code(found.curl, language="bash", wrap_lines=True)
+        st.code(found.curl, language=None, wrap_lines=True)
     with whole:
-        st.code(text, language="json", height=240)
+        st.code(text, language=None, height=240)
 
 
 def _toggle(iid: str) -> None:
