@@ -1,4 +1,4 @@
-"""A page that was asked for comes, whatever timers of the page before still ask for: docs/decisions/040."""
+"""A page that was asked for comes, whatever parts of the page before still ask for: docs/decisions/040."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ _wanted: Final[dict[str, str]] = {}
 
 
 @cache
-def refuse_late_timers() -> None:
-    """Have each session refuse what a timer asks for once another page was asked for.
+def refuse_late_parts() -> None:
+    """Have each session refuse what a part of a page asks for once another page was asked for.
 
     Streamlit makes one request of those that wait, and takes the page from the newest: the old page would
     come back. After the new page was begun, the browser would take it off for the part of the old one.
@@ -37,14 +37,12 @@ def want(page: Page) -> None:
 
 
 def _request_if_wanted(session: AppSession, asked: ClientState | None) -> None:
-    """Pass on what is asked of a session, but for a late timer."""
+    """Pass on what is asked of a session, but for a late part."""
     if asked is not None and asked.page_script_hash:
         if session.id not in _wanted:
             weakref.finalize(session, _wanted.pop, session.id, None)
         if not asked.fragment_id:
             _wanted[session.id] = asked.page_script_hash
-        elif asked.is_auto_rerun and asked.page_script_hash != _wanted.get(
-            session.id, asked.page_script_hash
-        ):
+        elif asked.page_script_hash != _wanted.get(session.id, asked.page_script_hash):
             return
     _request(session, asked)

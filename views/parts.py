@@ -18,7 +18,7 @@ from schema import HealthReply, Run
 from views import format as fmt
 from views.actions import doing
 from views.look import SIMULATED, SIMULATED_COLOR, SIMULATED_ICON, STATUS_COLORS, STATUS_ICONS
-from views.page_changes import refuse_late_timers, want
+from views.page_changes import refuse_late_parts, want
 from views.source import Snapshot
 
 _PAGES = "pages"
@@ -33,7 +33,7 @@ def page_style() -> None:
 
 def register_pages(pages: Mapping[str, Page]) -> None:
     """Make the pages known to the links between them."""
-    refuse_late_timers()
+    refuse_late_parts()
     st.session_state[_PAGES] = dict(pages)
 
 

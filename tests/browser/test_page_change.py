@@ -59,11 +59,12 @@ def test_a_page_that_is_left_takes_its_timers_along(browser: Browser, url: str) 
     assert [complaint for complaint in witness.complaints if "/app/static/" not in complaint] == []
 
 
-class LateTimer:
-    """A connection on which a timer of the page that is left speaks once more, as on a busy machine."""
+class LatePart:
+    """A connection on which a part of the page that is left speaks once more, as on a busy machine."""
 
-    def __init__(self, *, is_at_once: bool) -> None:
+    def __init__(self, *, is_at_once: bool, is_timer: bool) -> None:
         self._is_at_once = is_at_once
+        self._is_timer = is_timer
         self._tick: BackMsg | None = None
         self._click: BackMsg | None = None
         self.spoken = 0
@@ -94,6 +95,7 @@ class LateTimer:
             if self._tick is None or self._click is None:
                 return
             late = BackMsg.FromString(self._tick.SerializeToString())
+            late.rerun_script.is_auto_rerun = self._is_timer
             late.rerun_script.query_string = self._click.rerun_script.query_string
             late.rerun_script.context_info.CopyFrom(self._click.rerun_script.context_info)
             server.send(late.SerializeToString())
@@ -104,14 +106,15 @@ class LateTimer:
         server.on_message(from_server)
 
 
+@pytest.mark.parametrize("is_timer", [True, False], ids=["a timer", "a form"])
 @pytest.mark.parametrize("is_at_once", [True, False], ids=["before the page is begun", "while it is drawn"])
-def test_a_timer_that_speaks_after_a_click_on_a_link_does_not_take_the_page_away(
-    browser: Browser, url: str, is_at_once: bool
+def test_a_part_that_speaks_after_a_click_on_a_link_does_not_take_the_page_away(
+    browser: Browser, url: str, is_at_once: bool, is_timer: bool
 ) -> None:
     context = browser.new_context()
     context.set_default_timeout(PATIENCE_MS)
-    tab, timer = context.new_page(), LateTimer(is_at_once=is_at_once)
-    tab.route_web_socket(re.compile("/_stcore/stream"), timer.join)
+    tab, part = context.new_page(), LatePart(is_at_once=is_at_once, is_timer=is_timer)
+    tab.route_web_socket(re.compile("/_stcore/stream"), part.join)
     tab.goto(url)
     for turn in range(1, 9):
         name = "first" if turn % 2 == 0 else "second"
@@ -119,4 +122,4 @@ def test_a_timer_that_speaks_after_a_click_on_a_link_does_not_take_the_page_away
         expect(tab.get_by_role("heading", name=f"Page {name}")).to_be_visible()
         expect(tab.get_by_role("button", name="Go to")).to_be_visible()
     context.close()
-    assert timer.spoken >= 4
+    assert part.spoken >= 4
