@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Locator, Page, expect
 
 from tests.acted_run import ActedRun
 from tests.browser.charts import Curve, drawn_points, figure, wait_for
@@ -47,6 +47,15 @@ def test_marked_runs_are_compared_and_the_address_leads_back(tab: Page, stack: S
     wait_for(tab, lambda: "axis=Wall" in tab.url)
 
 
+def saved_by(tab: Page, button: Locator, folder: Path) -> Path:
+    """Click a button, and return the file that it saves."""
+    with tab.expect_download() as saved:
+        button.click()
+    path = folder / saved.value.suggested_filename
+    saved.value.save_as(path)
+    return path
+
+
 def test_three_runs_are_compared_and_the_link_shows_somebody_else_the_same(
     tab: Page, stack: Stack, browser: Browser, witness: Witness, tmp_path: Path
 ) -> None:
@@ -76,15 +85,10 @@ def test_three_runs_are_compared_and_the_link_shows_somebody_else_the_same(
         timeout_ms=2 * SLOW_MS,
     )
     figure(other, LOSS).hover()
-    with other.expect_download() as saved:
-        figure(other, LOSS).locator('[data-title="Save as SVG"]').click()
-    saved.value.save_as(tmp_path / "chart.svg")
-    assert saved.value.suggested_filename == "train-loss.svg"
-    assert (tmp_path / "chart.svg").read_text().startswith("<svg")
-    with other.expect_download() as saved:
-        other.get_by_role("button", name="Curves as CSV").click()
-    saved.value.save_as(tmp_path / "curves.csv")
-    assert (
-        (tmp_path / "curves.csv").read_text().startswith("run_id,run,simulated,metric,step,energy_used_kwh,")
-    )
+    chart = saved_by(other, figure(other, LOSS).locator('[data-title="Save as SVG"]'), tmp_path)
+    assert chart.name == "train-loss.svg"
+    assert chart.read_text().startswith("<svg")
+    curves = saved_by(other, other.get_by_role("button", name="Curves as CSV"), tmp_path)
+    assert curves.name == "compared-curves.csv"
+    assert curves.read_text().startswith("run_id,run,simulated,metric,step,energy_used_kwh,")
     other.context.close()
