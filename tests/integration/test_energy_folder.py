@@ -126,6 +126,8 @@ def test_a_worker_whose_files_are_cleaned_away_puts_them_back(tmp_path: Path) ->
         lock = tmp_path / "auto" / "lock"
         wait_until(lambda: registration.exists() and lock.exists())
         assert not os.path.samestat(old, lock.stat()) or lock.stat().st_ctime > old.st_ctime
-        wait_until(lambda: (tmp_path / "auto" / "samples.jsonl").exists())
+        samples = tmp_path / "auto" / "samples.jsonl"
+        # What begins before the first sample is not known, also later.
+        wait_until(lambda: samples.exists() and samples.read_text().endswith("\n"))
         start_ns = time.monotonic_ns()
         wait_until(lambda: monitor.reading(start_ns, time.monotonic_ns()).energy_j is not None)
