@@ -132,17 +132,21 @@ class Sweeps:
             if len(stored) < _ENTRIES_PER_CALL:
                 return
 
-    def append_journal(self, sweep_id: str, entries: Entries) -> None:
-        """Add entries to a sweep's journal, all or none. (append_sweep.lua)
+    def append_journal(self, sweep_id: str, after: int, entries: Entries) -> None:
+        """Add entries behind the first ``after``, which are all there are; all or none. (append_sweep.lua)
 
-        Not idempotent: after StoreUnavailable read whether they are there. Raises NotFound when the sweep is
-        gone, and InvalidInput on a value that is not finite.
+        Raises Conflict when there are others, such as another program's: nothing is decided by a journal
+        that has gone on meanwhile. Raises NotFound when the sweep is gone, and InvalidInput on a value that
+        is not finite.
         """
         if not entries:
             return
-        texts: Sequence[Argument] = [to_json(entry) for entry in entries]
-        if self._connection.run("append_sweep", self._places(sweep_id), texts) is None:
+        arguments: Sequence[Argument] = [after, *(to_json(entry) for entry in entries)]
+        reply = self._connection.run("append_sweep", self._places(sweep_id), arguments)
+        if reply is None:
             raise no_sweep(sweep_id)
+        if reply < 0:
+            raise Conflict(f"Another program wrote to the journal of sweep {sweep_id} first.")
 
     def _places(self, sweep_id: str) -> Texts:
         return [self._keys.of("sweep", sweep_id), self._keys.of("sweep_journal", sweep_id)]

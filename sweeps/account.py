@@ -24,7 +24,7 @@ class Limit:
     """True when also trials that wait have to be withdrawn: they would use more of it."""
 
 
-def sum_up(trials: Sequence[Trial], limit: Limit | None) -> SweepSummary:
+def sum_up(trials: Sequence[Trial]) -> SweepSummary:
     """Add up trials, also failed and pruned ones."""
     counts = Counter(trial.state for trial in trials)
     best = [trial for trial in trials if trial.is_best]
@@ -37,7 +37,6 @@ def sum_up(trials: Sequence[Trial], limit: Limit | None) -> SweepSummary:
         saved_co2_g=sum(trial.saved_co2_g or 0.0 for trial in trials),
         saved_energy_kwh=sum(trial.saved_energy_kwh or 0.0 for trial in trials),
         best=tuple(best[:_SHOWN_OF_FRONT]),
-        limit=limit.text if limit else None,
     )
 
 

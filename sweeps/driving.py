@@ -1,7 +1,8 @@
 """One step of a sweep: tell what has ended, prune, steer, and ask for what may be begun.
 
 Safe to be killed at any line, and harmless twice at once: a trial is in the journal before its run is queued
-under an id of its own, so the next one to drive finds what was asked for and queues it, or finds it queued.
+under an id of its own, so the next one to drive finds what was asked for and queues it, or finds it queued;
+and a step that another driver overtakes ends there (Conflict), for the next to look again.
 """
 
 from __future__ import annotations
@@ -48,7 +49,8 @@ def drive(store: Store, study: Study, validate: Validate, is_time_up: Callable[[
     """Do what there is to do about a sweep now.
 
     validate: hyper_params → complete ones; raises InvalidInput. is_time_up: tells when to leave the rest to
-    the next time. Raises Unfit where validate knows less than that by which the sweep was started.
+    the next time. Raises Unfit where validate knows less than that by which the sweep was started, and
+    Conflict where another program drives it too: what was done is done, the next step does the rest.
     """
     sweep = store.sweeps.get(study.sweep.sweep_id)
     if not sweep.state.is_final:
@@ -111,7 +113,9 @@ class _Step:
         tags = (*request.options.tags, f"{SWEEP_TAG}{self.sweep.sweep_id}", f"{TRIAL_TAG}{trial.number}")
         options = request.options.model_copy(update={"tags": tags})
         run = self.store.queue.submit(hyper_params, options, run_id=trial.run_id)
-        self.study.note_queued(trial.number)
+        if not self.study.note_queued(trial.number):
+            self._cancel(run, _STOPPED)
+            raise Conflict(f"Sweep {self.sweep.sweep_id} was stopped by another program.")
         return [(trial, run)]
 
     def _check_fit(self) -> None:
@@ -157,7 +161,7 @@ class _Step:
     def _judge(self, asked: Sequence[Followed]) -> tuple[SweepSummary, Limit | None]:
         live = {trial.number: trial.record for trial, _ in asked}
         trials = [live.get(trial.number, trial) for trial in self.study.list_trials()]
-        used = sum_up(trials, None)
+        used = sum_up(trials)
         limit = find_limit(self.sweep, used, self.store.now(), is_exhausted=self.study.is_exhausted)
         return used.model_copy(update={"limit": limit.text if limit else None}), limit
 

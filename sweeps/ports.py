@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 from pydantic import JsonValue
 
@@ -18,8 +18,8 @@ class Journals(Protocol):
     def read_journal(self, sweep_id: str, after: int) -> Iterable[dict[str, Any]]:
         """Yield the entries behind the first ``after``."""
 
-    def append_journal(self, sweep_id: str, entries: Sequence[dict[str, Any]]) -> None:
-        """Add entries, all or none."""
+    def append_journal(self, sweep_id: str, after: int, entries: Sequence[dict[str, Any]]) -> None:
+        """Add entries behind the first ``after``; raises Conflict when there are more."""
 
 
 class Kept(Journals, Protocol):
@@ -105,6 +105,3 @@ class Store(Protocol):
 
     def now(self) -> datetime:
         """Tell the time by the clock of Redis."""
-
-
-Ending = Literal["complete", "pruned", "failed"]

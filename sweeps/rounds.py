@@ -16,7 +16,7 @@ from uuid import uuid4
 
 from pydantic import ValidationError
 
-from errors import NotFound, StoreUnavailable, WattleError
+from errors import Conflict, NotFound, StoreUnavailable, WattleError
 from schema import Validate
 from schema.sweeps import SweepState
 from sweeps.driving import Unfit, drive
@@ -90,8 +90,8 @@ class SweepRounds:
         except Unfit as error:
             log.warning("sweeps are left to another program for a while: %s", error)
             self._next_s = time.monotonic() + LEAD_S + 2 * RHYTHM_S
-        except NotFound as error:
-            log.info("a sweep is gone: %s", error)
+        except (Conflict, NotFound) as error:
+            log.info("the next round looks at this sweep again: %s", error)
         except (WattleError, ValidationError) as error:
             log.warning(
                 "a sweep could not be driven and will be tried again sweep_id=%s: %s", sweep_id, error

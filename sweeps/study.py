@@ -1,7 +1,7 @@
 """A sweep's trials as an Optuna study, whose journal is in our own store.
 
 Every process sees the same trials: what one asks or tells, the others read from the journal. Two at once do
-no harm: a trial is told once, Optuna refuses the second time.
+no harm: who writes has read all that is there, or its write is refused (Conflict) and decided anew later.
 """
 
 from __future__ import annotations
@@ -69,19 +69,23 @@ _KEPT_OF_RUNG: Final = 3
 
 
 class Journal(BaseJournalBackend):
-    """The journal of one sweep."""
+    """The journal of one sweep, to which is only written by who has read all of it."""
 
     def __init__(self, journals: Journals, sweep_id: str) -> None:
         self._journals = journals
         self._sweep_id = sweep_id
+        self._read = 0
 
     def read_logs(self, log_number_from: int) -> Iterable[dict[str, Any]]:
         """Yield the entries from a number on, which begins at 0."""
-        return self._journals.read_journal(self._sweep_id, log_number_from)
+        self._read = log_number_from
+        for entry in self._journals.read_journal(self._sweep_id, log_number_from):
+            self._read += 1
+            yield entry
 
     def append_logs(self, logs: list[dict[str, Any]]) -> None:
-        """Add entries, all or none."""
-        self._journals.append_journal(self._sweep_id, logs)
+        """Add entries, all or none. Raises Conflict where another program has written meanwhile."""
+        self._journals.append_journal(self._sweep_id, self._read, logs)
 
 
 class _Given(BaseSampler):
@@ -115,7 +119,7 @@ class Asked:
 
     record: Trial
     is_whole: bool
-    """False where who asked for it died before it had all its values."""
+    """False where not all its values are there: who asked for it died, or has only just begun."""
     is_queued: bool
     is_held: bool
     """Its run waits for the sweep to be resumed."""
@@ -133,7 +137,10 @@ class Asked:
 
 
 class Study:
-    """The trials of one sweep. For one thread at a time; raises StoreUnavailable as the store does."""
+    """The trials of one sweep, for one thread at a time.
+
+    Raises StoreUnavailable as the store does, and Conflict where another program wrote to the journal first.
+    """
 
     def __init__(self, journals: Journals, sweep: Sweep) -> None:
         self.sweep = sweep
@@ -171,9 +178,12 @@ class Study:
         """True when every point of the grid has its trial."""
         return self.request.sampler is Sampler.GRID and self._next_point() is None
 
-    def note_queued(self, number: int) -> None:
-        """Note that the run of a trial is queued: where it is gone after that, somebody deleted it."""
-        self._note(number, _QUEUED, True)
+    def note_queued(self, number: int) -> bool:
+        """Note that the run of a trial is queued: where it is gone after that, somebody deleted it.
+
+        Returns False where another program has ended the trial meanwhile.
+        """
+        return self._note(number, _QUEUED, True)
 
     def note_pruned(self, number: int, reason: str) -> None:
         """Note that a trial is to be ended early."""
@@ -208,33 +218,40 @@ class Study:
         self._end(told.number, _ENDINGS[told.state], told.values)
 
     def drop(self, number: int) -> None:
-        """Forget a trial that is not whole; it counts for nothing."""
-        self._note(number, _LOST, True)
-        self._end(number, State.FAIL, None)
+        """Forget a trial that is still not whole; it counts for nothing."""
+        if not self._is_whole(self._all()[number]):
+            self._note(number, _LOST, True)
+            self._end(number, State.FAIL, None)
 
     def _end(self, number: int, state: State, values: Sequence[float] | None) -> None:
         study = self._open(RandomSampler())
         self._write(study.tell, number, values, state, skip_if_finished=True)
 
-    def _note(self, number: int, name: str, value: object) -> None:
+    def _note(self, number: int, name: str, value: object) -> bool:
         trial = self._all()[number]
-        if trial.user_attrs.get(name) != value:
-            self._write(self._storage.set_trial_user_attr, trial, name, value)
+        if trial.user_attrs.get(name) == value:
+            return True
+        return self._write(self._storage.set_trial_user_attr, trial, name, value)
 
     def _write(
         self, write: Callable[..., object], about: FrozenTrial | int, *values: object, **how: bool
-    ) -> None:
-        """Write about a trial; what another program has ended meanwhile stays as it ended it."""
+    ) -> bool:
+        """Write about a trial; what another program has ended meanwhile stays as it ended it: False."""
         try:
             write(about if isinstance(about, int) else about._trial_id, *values, **how)
         except UpdateFinishedTrialError:
             log.info("another program told about a trial first sweep_id=%s", self.sweep.sweep_id)
+            return False
+        return True
+
+    def _is_whole(self, trial: FrozenTrial) -> bool:
+        return trial.params.keys() == self._distributions.keys() and _LOST not in trial.user_attrs
 
     def _asked(self, trial: FrozenTrial) -> Asked:
         noted = trial.user_attrs
         return Asked(
             record=self._record(trial),
-            is_whole=trial.params.keys() == self._distributions.keys(),
+            is_whole=self._is_whole(trial),
             is_queued=noted.get(_QUEUED, False),
             is_held=noted.get(_HELD, False),
             pruned=noted.get(_PRUNED),

@@ -1,8 +1,11 @@
--- append_sweep: add entries to the journal of a sweep, all or none. Returns how many it has; nil when there is no such sweep.
--- Not idempotent: a repeat after a lost reply adds them twice.
+-- append_sweep: add entries to the journal of a sweep, all or none. Returns how many it has; nil when there is no such sweep; -1 when its journal is not as long as who writes believes.
+-- A repeat after a lost reply adds nothing: the first has made the journal longer.
 -- KEYS 1 sweep:<sweep> (hash)  2 sweep:<sweep>:journal (list)
--- ARGV 1.. entries as JSON
+-- ARGV 1 how many entries the writer has read  2.. entries as JSON
 if redis.call("EXISTS", KEYS[1]) == 0 then
   return nil
 end
-return redis.call("RPUSH", KEYS[2], unpack(ARGV))
+if redis.call("LLEN", KEYS[2]) ~= tonumber(ARGV[1]) then
+  return -1
+end
+return redis.call("RPUSH", KEYS[2], unpack(ARGV, 2))

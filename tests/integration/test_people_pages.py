@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import streamlit as st
 from streamlit.testing.v1 import AppTest
 from streamlit.testing.v1.element_tree import Button
 
@@ -82,4 +83,5 @@ def test_a_run_gets_a_star_and_its_note_is_markdown_that_can_be_edited(
     assert "<img" not in body
 
     db.external.edit_note(run_id, note.note_id, "better")
+    st.cache_data.clear()  # a page may be two seconds old
     assert "edited" in texts(open_page("run", api_url, iid=run_id))

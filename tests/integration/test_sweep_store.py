@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import optuna
@@ -55,20 +58,23 @@ def test_a_sweep_that_has_ended_is_not_driven_and_does_not_begin_anew(db: RedisD
 
 def test_a_sweep_is_forgotten_with_its_journal_once_it_has_ended(db: RedisDB, raw: redis.Redis) -> None:
     sweep = start(db)
-    db.sweeps.append_journal(sweep.sweep_id, [{"n": 1}])
+    db.sweeps.append_journal(sweep.sweep_id, 0, [{"n": 1}])
     with pytest.raises(Conflict, match="Stop it first"):
         db.sweeps.delete(sweep.sweep_id)
     db.sweeps.note(sweep.sweep_id, SweepSummary(), end=SweepState.STOPPED)
     db.sweeps.delete(sweep.sweep_id)
     assert raw.keys("sweep*") == []
     with pytest.raises(NotFound):
-        db.sweeps.append_journal(sweep.sweep_id, [{"n": 2}])
+        db.sweeps.append_journal(sweep.sweep_id, 1, [{"n": 2}])
 
 
 def test_a_journal_is_read_from_any_place_on_in_the_order_it_was_written(db: RedisDB) -> None:
     sweep = start(db)
     for first in range(0, 4_500, 500):
-        db.sweeps.append_journal(sweep.sweep_id, [{"n": number} for number in range(first, first + 500)])
+        entries = [{"n": number} for number in range(first, first + 500)]
+        db.sweeps.append_journal(sweep.sweep_id, first, entries)
+        with pytest.raises(Conflict, match="Another program wrote"):
+            db.sweeps.append_journal(sweep.sweep_id, first, entries)
     read = [entry["n"] for entry in db.sweeps.read_journal(sweep.sweep_id, 3)]
     assert read == list(range(3, 4_500))
 
@@ -81,9 +87,19 @@ def test_what_several_write_at_once_all_of_them_read_alike(db: RedisDB) -> None:
         storage = JournalStorage(Journal(db.sweeps, sweep.sweep_id))
         return optuna.create_study(storage=storage, study_name="s", load_if_exists=True)
 
+    def until_first(read: Callable[[], object], write: Callable[[], Any]) -> Any:
+        while True:
+            read()
+            with suppress(Conflict):
+                return write()
+
     def search() -> None:
-        study = opened()
-        study.optimize(lambda trial: trial.suggest_float("x", 0, 1) ** 2, n_trials=10)
+        study = until_first(lambda: None, opened)
+        write = partial(until_first, study.get_trials)
+        for _ in range(10):
+            trial = write(study.ask)
+            x = write(partial(trial.suggest_float, "x", 0, 1))
+            write(partial(study.tell, trial, x**2))
 
     threads = [threading.Thread(target=search) for _ in range(3)]
     for thread in threads:

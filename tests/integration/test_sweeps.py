@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import pytest
@@ -25,31 +27,36 @@ class Died(BaseException):
     """What a SIGKILL looks like from inside: nothing runs after it."""
 
 
-class Mortal:
-    """The store of a program that dies before, or after, its so-manieth write."""
+class Eventful:
+    """The store of a program to which something happens before, or after, its so-manieth write."""
 
     _WRITES = frozenset({"append_journal", "note", "submit", "cancel", "pause", "resume"})
 
-    def __init__(self, part: Any, lives: list[int], *, is_after: bool) -> None:
-        self._part, self._lives, self._is_after = part, lives, is_after
+    def __init__(self, part: Any, lives: list[int], event: Callable[[], object], *, is_after: bool = False):
+        self._part, self._lives, self._event, self._is_after = part, lives, event, is_after
 
     def __getattr__(self, name: str) -> Any:
         found = getattr(self._part, name)
         if name in ("sweeps", "queue", "controls"):
-            return Mortal(found, self._lives, is_after=self._is_after)
+            return Eventful(found, self._lives, self._event, is_after=self._is_after)
         return self._counted(found) if name in self._WRITES else found
 
     def _counted(self, write: Callable[..., Any]) -> Callable[..., Any]:
         def call(*values: Any, **how: Any) -> Any:
             self._lives[0] -= 1
-            if self._lives[0] == 0 and not self._is_after:
-                raise Died
+            is_now = self._lives[0] == 0
+            if is_now and not self._is_after:
+                self._event()
             reply = write(*values, **how)
-            if self._lives[0] == 0:
-                raise Died
+            if is_now and self._is_after:
+                self._event()
             return reply
 
         return call
+
+
+def die() -> None:
+    raise Died
 
 
 def numbers(found: list[Trial] | Any) -> list[int]:
@@ -113,7 +120,7 @@ def test_a_driver_that_dies_at_any_write_loses_and_doubles_no_trial(
         sweep = start(db, sampler=sampler, space=space, limits={"trials": 4}, pruner="median")
         while not db.sweeps.get(sweep.sweep_id).state.is_final:
             try:
-                step(Mortal(db, [lives], is_after=is_after), sweep)
+                step(Eventful(db, [lives], die, is_after=is_after), sweep)
             except Died:
                 deaths += 1
                 step(db, sweep)  # another program goes on
@@ -151,7 +158,42 @@ def test_two_drivers_at_once_tell_each_trial_once(db: RedisDB) -> None:
 def drive_quietly(db: RedisDB, study: Study) -> None:
     from sweeps.driving import drive
 
-    drive(db, study, validate, lambda: False)
+    with suppress(Conflict):
+        drive(db, study, validate, lambda: False)
+
+
+def test_a_driver_that_another_overtakes_at_any_write_queues_no_run_that_is_no_trial(db: RedisDB) -> None:
+    overtaken = 0
+    for lives in range(1, 20):
+        sweep = start(db, limits={"trials": 4}, pruner="median", parallel=2)
+        while not db.sweeps.get(sweep.sweep_id).state.is_final:
+            try:
+                step(Eventful(db, [lives], partial(step, db, sweep)), sweep)
+            except Conflict:
+                overtaken += 1
+            while db.queue.length():
+                train(db)
+        found = trials(db, sweep)
+        assert {trial.state for trial in found} == {TrialState.COMPLETE}, lives
+        assert {trial.run_id for trial in found} == {run.run_id for run in runs_of(db, sweep)}
+    assert overtaken > 20
+
+
+def test_a_run_that_was_queued_while_its_sweep_was_stopped_is_cancelled(db: RedisDB) -> None:
+    sweep = start(db, limits={"trials": 4}, parallel=1)
+
+    def stop() -> None:
+        db.sweeps.steer(sweep.sweep_id, SweepState.STOPPING)
+        step(db, sweep)
+
+    # The journal is begun, a trial opened and given its values; the next write queues its run.
+    writes = 3 + len(sweep.request.space)
+    with pytest.raises(Conflict, match="was stopped by another program"):
+        step(Eventful(db, [writes], stop), sweep)
+    while not db.sweeps.get(sweep.sweep_id).state.is_final:
+        step(db, sweep)
+    (run,) = runs_of(db, sweep)
+    assert run.status is Status.CANCELLED
 
 
 def test_a_trial_that_lags_behind_is_pruned_and_what_that_saved_is_estimated(db: RedisDB) -> None:
@@ -265,7 +307,7 @@ def test_a_program_that_is_not_the_one_to_drive_drives_nothing(db: RedisDB) -> N
 
 def test_a_sweep_that_cannot_be_driven_keeps_no_other_from_it_and_is_ended(db: RedisDB) -> None:
     broken, sound = sorted((start(db), start(db, seed=1)), key=lambda sweep: sweep.sweep_id)
-    db.sweeps.append_journal(broken.sweep_id, [{"an entry": "of nobody"}])
+    db.sweeps.append_journal(broken.sweep_id, 0, [{"an entry": "of nobody"}])
     rounds = SweepRounds(db, validate)
     rounds.run_round()
     assert len(runs_of(db, sound)) == 2
