@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import settle
+from tests.browser.conftest import Stack, settle
+from tests.programs import wait_until
 
 pytestmark = pytest.mark.slow
 MOST_STOPS = 80
@@ -17,10 +18,13 @@ _AT = """() => {
 }"""
 
 
-def test_the_form_is_filled_in_and_sent_with_keys_alone(tab: Page) -> None:
+def test_the_form_is_filled_in_and_sent_with_keys_alone(tab: Page, stack: Stack) -> None:
+    # While no worker can train, the form is that of the simulator.
+    wait_until(lambda: any(worker.torch for worker in stack.db.workers.list_live()))
     tab.goto("/submit")
-    settle(tab)
     expect(tab.get_by_role("button", name="Review")).to_be_visible()
+    expect(tab.get_by_text("Optimizer", exact=True)).to_be_visible()
+    settle(tab)
     stops: list[list[str]] = []
     while "Review" not in [name for name, _ in stops] and len(stops) < MOST_STOPS:
         tab.keyboard.press("Tab")
