@@ -10,8 +10,9 @@ sorted by a metric, through its own client, ``search_runs``: with its database a
 SQLite was told to ANALYZE it, which is many times as fast and which nobody does for a user. It knows no
 fronts. The CPU time is that of our backend, its housekeeping included.
 
-The recommender is asked too: with other limits each time after another run has finished (``recommend_ms``),
-and the same again of an unchanged store (``recommend_unchanged_ms``).
+The recommender, the search and the home page are asked too: each time something else after another run has
+finished (``recommend_ms``, ``search_ms``, ``home_ms``), and the same again of an unchanged store
+(``…_unchanged_ms``).
 """
 
 from __future__ import annotations
@@ -58,6 +59,18 @@ LIMITS: Final[tuple[Query, ...]] = (
     {"target_accuracy": "0.99", "max_co2_g": "0.000001"},
     {"max_duration_s": "30", "max_energy_kwh": "0.0001", "device": "cpu"},
 )
+SEARCHES: Final[tuple[Query, ...]] = (
+    {"q": "network:resnet9 accuracy>0.5"},
+    {"q": "status:done -network:resnet* co2_g<0.2", "sort": "co2_g", "order": "asc"},
+    {"q": "learning_rate<0.001 energy_kwh>0.0001", "sort": "best_accuracy"},
+    {"q": "no such word anywhere"},
+)
+OTHERS: Final[Mapping[str, tuple[str, tuple[Query, ...]]]] = {
+    "recommend": ("/api/recommend", LIMITS),
+    "search": ("/api/runs", SEARCHES),
+    "home": ("/api/home", ({},)),
+}
+LEADERBOARD: Final = "/api/leaderboard"
 NETWORKS: Final = ("small_cnn", "lenet5", "resnet9", "resnet18", "mobilenet_v3_small", "efficientnet_b0")
 WITHOUT_ENERGY: Final = 0.1
 SEEDS: Final = 3
@@ -172,24 +185,27 @@ def _measure_requests(
         "unchanged_ms_p50": percentile(unchanged_ms, 50),
         "unchanged_ms_p99": percentile(unchanged_ms, 99),
         "requests": repeats,
-        **_measure_recommender(ask, runs, max(20, repeats // 4)),
+        **_measure_others(ask, runs, max(20, repeats // 4)),
         "memory_mib": round(sum(each.memory_info().rss for each in _tree(backend)) / 2**20),
     }
 
 
-def _measure_recommender(ask: Callable[[Query], float], runs: Runs, repeats: int) -> dict[str, Any]:
-    changed_ms, unchanged_ms = [], []
-    for number in range(repeats):
-        limits = {**LIMITS[number % len(LIMITS)], "route": "/api/recommend"}
-        runs.add(1)
-        changed_ms.append(ask(limits))
-        unchanged_ms.append(ask(limits))
-    return {
-        "recommend_ms_p50": percentile(changed_ms, 50),
-        "recommend_ms_p99": percentile(changed_ms, 99),
-        "recommend_unchanged_ms_p50": percentile(unchanged_ms, 50),
-        "recommend_unchanged_ms_p99": percentile(unchanged_ms, 99),
-    }
+def _measure_others(ask: Callable[[Query], float], runs: Runs, repeats: int) -> dict[str, Any]:
+    found: dict[str, float] = {}
+    for name, (route, asked) in OTHERS.items():
+        changed_ms, unchanged_ms = [], []
+        for number in range(repeats):
+            query = {**asked[number % len(asked)], "route": route}
+            runs.add(1)
+            changed_ms.append(ask(query))
+            unchanged_ms.append(ask(query))
+        found |= {
+            f"{name}_ms_p50": percentile(changed_ms, 50),
+            f"{name}_ms_p99": percentile(changed_ms, 99),
+            f"{name}_unchanged_ms_p50": percentile(unchanged_ms, 50),
+            f"{name}_unchanged_ms_p99": percentile(unchanged_ms, 99),
+        }
+    return found
 
 
 def _answers(api: httpx.Client) -> bool:
@@ -203,13 +219,15 @@ def _ask(api: httpx.Client, query: Query, runs: int) -> float:
     """Return the milliseconds of an answer, read to its end."""
     began_s = time.perf_counter()
     query = dict(query)
-    answer = api.get(query.pop("route", "/api/leaderboard"), params=query)
+    route = query.pop("route", LEADERBOARD)
+    answer = api.get(route, params=query)
     spent_ms = 1000 * (time.perf_counter() - began_s)
     if not answer.is_success:
         raise SystemExit(f"{query}: {answer.status_code} {answer.text[:300]}")
     found = answer.json()
     expected = len(NETWORKS) if query.get("per") == "network" else runs
-    if "sort" in query and (found["total"] != expected or len(found["rows"]) != min(PAGE, expected)):
+    is_ranking = route == LEADERBOARD and "sort" in query
+    if is_ranking and (found["total"] != expected or len(found["rows"]) != min(PAGE, expected)):
         raise SystemExit(f"{query}: {found['total']} of {expected} runs, {len(found['rows'])} rows")
     return spent_ms
 
