@@ -7,6 +7,7 @@ from typing import Any, cast
 from apiflask import APIBlueprint
 from flask import Response
 
+from api.leaderboard import MIMETYPES
 from schema import ErrorReply
 
 docs = APIBlueprint(
@@ -29,12 +30,35 @@ ERRORS = {
     "404": "No such run, model or worker",
     "409": "The request contradicts what is stored",
     "413": "The body is too large",
+    "414": "The address with its query is too long",
     "415": "The body is not declared as JSON",
     "422": "A value is not valid; details name the field and the reason",
     "503": "Redis cannot be reached; try again after Retry-After",
 }
 OF_BODY = ("400", "409", "413", "415", "422")
 OF_DELETE = ("409", "415")
+# Routes whose body names what may not be there.
+NAMING_BODIES = {
+    ("post", path)
+    for path in ("/api/experiments", "/api/live/tickets", "/api/models", "/rpc/batch_update", "/rpc/reset")
+}
+# Routes that answer 200, not 201, where what is sent is there already.
+REPEATABLE = {
+    ("post", path)
+    for path in (
+        "/api/experiments",
+        "/api/experiments/{iid}/notes",
+        "/api/artifacts/{iid}/{name}",
+        "/api/models",
+    )
+}
+# What is answered where it is not JSON.
+ANSWERS = {
+    ("get", "/"): ("302", ("text/html",)),
+    ("get", "/dashboard"): ("302", ("text/html",)),
+    ("get", "/live"): ("200", ("text/html",)),
+    ("get", "/api/leaderboard/export"): ("200", tuple(MIMETYPES.values())),
+}
 # Routes whose body is a file.
 FILE_BODIES = {("post", "/api/artifacts/{iid}/{name}")}
 FILE = {"type": "string", "format": "binary"}
@@ -69,8 +93,8 @@ def _finish_operation(method: str, path: str, operation: Document) -> None:
             parameter["description"] = text
         if parameter["schema"].get("type") == "array":
             parameter |= {"style": "form", "explode": False}
-    codes = {"403", "503"}
-    if "{" in path:
+    codes = {"403", "414", "503"}
+    if "{" in path or (method, path) in NAMING_BODIES:
         codes.add("404")
     if any(parameter["in"] != "path" for parameter in operation["parameters"]):
         codes.add("422")
@@ -81,6 +105,14 @@ def _finish_operation(method: str, path: str, operation: Document) -> None:
         codes.update(OF_BODY)
     if method == "delete":
         codes.update(OF_DELETE)
+    if (method, path) in REPEATABLE:
+        known = {"description": "It is there already; nothing was added"}
+        operation["responses"]["200"] = {**operation["responses"]["201"], **known}
+    if answer := ANSWERS.get((method, path)):
+        code, kinds = answer
+        # An empty schema: any value, as a file that is JSON has it.
+        contents = {kind: {"schema": {} if kind == MIMETYPES["json"] else FILE} for kind in kinds}
+        operation["responses"][code]["content"] = contents
     schema = {"$ref": "#/components/schemas/ErrorReply"}
     for code in sorted(codes - operation["responses"].keys()):
         operation["responses"][code] = {

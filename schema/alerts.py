@@ -23,7 +23,9 @@ RuleName = Annotated[
     str, StringConstraints(min_length=1, max_length=80, strip_whitespace=True, pattern=r"^[^\x00-\x1f\x7f]*$")
 ]
 Label = Annotated[str, StringConstraints(min_length=1, max_length=128)]
-ForSeconds = Annotated[float, Field(ge=0, le=_MONTH_S, allow_inf_nan=False)]
+# In JSON, true is no number.
+_Fraction = Annotated[Fraction, Field(strict=True)]
+ForSeconds = Annotated[float, Field(ge=0, le=_MONTH_S, allow_inf_nan=False, strict=True)]
 
 
 class RunFinished(Record):
@@ -42,7 +44,7 @@ class RunStalled(Record):
     """A running run has recorded no epoch for a while."""
 
     kind: Literal["run_stalled"]
-    for_s: Annotated[float, Field(ge=10, le=_MONTH_S, allow_inf_nan=False)] = 1800.0
+    for_s: Annotated[float, Field(ge=10, le=_MONTH_S, allow_inf_nan=False, strict=True)] = 1800.0
 
 
 class MetricCrossed(Record):
@@ -51,7 +53,7 @@ class MetricCrossed(Record):
     kind: Literal["metric"]
     metric: Annotated[str, StringConstraints(pattern=METRIC_PATTERN)]
     relation: Literal["above", "below"]
-    threshold: Finite = Field(description="accuracies are 0 to 1")
+    threshold: Finite = Field(strict=True, description="accuracies are 0 to 1")
     points: int = Field(1, ge=1, le=100, description="how many in a row")
 
 
@@ -65,7 +67,7 @@ class GpuIdle(Record):
     """A GPU that has a run computes next to nothing."""
 
     kind: Literal["gpu_idle"]
-    below: Fraction = 0.05
+    below: _Fraction = 0.05
     for_s: ForSeconds = 600.0
 
 
@@ -73,7 +75,7 @@ class GpuHot(Record):
     """A GPU is too hot."""
 
     kind: Literal["gpu_hot"]
-    above_c: Annotated[float, Field(ge=1, le=200, allow_inf_nan=False)] = 85.0
+    above_c: Annotated[float, Field(ge=1, le=200, allow_inf_nan=False, strict=True)] = 85.0
     for_s: ForSeconds = 60.0
 
 
@@ -82,7 +84,7 @@ class MemoryFull(Record):
 
     kind: Literal["memory"]
     of: Literal["host", "gpu"] = "host"
-    above: Fraction = 0.95
+    above: _Fraction = 0.95
     for_s: ForSeconds = 60.0
 
 
@@ -90,7 +92,7 @@ class DiskFull(Record):
     """The disk with a worker's data folder is nearly full."""
 
     kind: Literal["disk"]
-    above: Fraction = 0.9
+    above: _Fraction = 0.9
     for_s: ForSeconds = 60.0
 
 
@@ -101,7 +103,7 @@ class Co2Budget(Record):
     of: Literal["run", "project", "day", "month"] = Field(
         "month", description="one run, one project since its first run, or all runs in a day or month (UTC)"
     )
-    budget_g: Annotated[float, Field(gt=0, le=1e15, allow_inf_nan=False)]
+    budget_g: Annotated[float, Field(gt=0, le=1e15, allow_inf_nan=False, strict=True)]
 
 
 class WorkerLost(Record):

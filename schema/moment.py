@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import Annotated, Final
 
 from pydantic import AfterValidator, AwareDatetime, BeforeValidator
 
+_NUMBER: Final = re.compile(r"[\s+-]*[\d._]+(e[+-]?\d+)?\s*", re.IGNORECASE)
+
 
 def _check_text(value: object) -> object:
-    """Refuse a number, of which nobody can tell whether it is seconds or milliseconds."""
-    if isinstance(value, int | float):
+    """Refuse a number, also as text, of which nobody can tell whether it is seconds or milliseconds."""
+    if isinstance(value, int | float) or (isinstance(value, str) and _NUMBER.fullmatch(value)):
         raise ValueError("should be a text such as 2026-03-01T22:00:00Z")
     return value
 
