@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -32,7 +32,9 @@ def wait_until(
 class Programs:
     """Wattle's processes of one test."""
 
-    def __init__(self, *, redis_url: str, data_dir: Path) -> None:
+    def __init__(self, *, redis_url: str, data_dir: Path, before: Sequence[str] = ()) -> None:
+        """``before`` stands before every command, such as what runs it on another host."""
+        self._before = before
         self._environment = {
             **{name: value for name, value in os.environ.items() if not name.startswith("WATTLE_")},
             "PYTHONPATH": str(PLUGIN),
@@ -54,7 +56,7 @@ class Programs:
         self._data_dir.mkdir(parents=True, exist_ok=True)
         with (self._data_dir / f"program-{len(self._processes)}.log").open("wb") as output:
             process = subprocess.Popen(
-                [sys.executable, *command],
+                [*self._before, sys.executable, *command],
                 cwd=ROOT,
                 env={**self._environment, **extra, **environment},
                 stdout=output,

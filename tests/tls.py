@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import socket
 import ssl
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -20,13 +21,13 @@ from cryptography.x509.oid import NameOID
 
 @dataclass(frozen=True)
 class Certificate:
-    """A certificate for 127.0.0.1 that vouches for itself: the file to trust, and its key."""
+    """A certificate that vouches for itself: the file to trust, and its key."""
 
     file: Path
     key_file: Path
 
 
-def make_certificate(folder: Path) -> Certificate:
+def make_certificate(folder: Path, address: str = "127.0.0.1") -> Certificate:
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "a test")])
     now = datetime.now(UTC)
@@ -40,7 +41,7 @@ def make_certificate(folder: Path) -> Certificate:
         .not_valid_after(now + timedelta(days=1))
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
         .add_extension(
-            x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False
+            x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address(address))]), critical=False
         )
         .sign(key, hashes.SHA256())
     )
@@ -56,17 +57,17 @@ def make_certificate(folder: Path) -> Certificate:
 @contextmanager
 def tls_proxy(certificate: Certificate, unix_socket: Path) -> Iterator[int]:
     """Listen with TLS and pass everything on to ``unix_socket``; yields the port."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate.file, certificate.key_file)
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        threading.Thread(target=_accept, args=(listener, context, unix_socket), daemon=True).start()
+        threading.Thread(target=_accept, args=(listener, certificate, unix_socket), daemon=True).start()
         yield listener.getsockname()[1]
         # Wakes the thread that accepts.
         with suppress(OSError):
             listener.shutdown(socket.SHUT_RDWR)
 
 
-def _accept(listener: socket.socket, context: ssl.SSLContext, unix_socket: Path) -> None:
+def _accept(listener: socket.socket, certificate: Certificate, unix_socket: Path) -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate.file, certificate.key_file)
     while True:
         try:
             plain, _ = listener.accept()
@@ -95,3 +96,13 @@ def _copy(source: socket.socket, target: socket.socket) -> None:
     with suppress(OSError):
         while part := source.recv(65536):
             target.sendall(part)
+
+
+def main(address: str, port: str, file: str, key_file: str, unix_socket: str) -> None:
+    """Be the proxy of a host of its own, until somebody ends it."""
+    with socket.create_server((address, int(port))) as listener:
+        _accept(listener, Certificate(Path(file), Path(key_file)), Path(unix_socket))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
