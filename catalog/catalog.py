@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple, Protocol
@@ -159,7 +158,7 @@ class Catalog:
             self._running_at_s = now_s
 
     def _list_running(self) -> set[str]:
-        is_running = self._table.column("status") == Status.RUNNING
+        is_running = self._table.coded("status").equals(Status.RUNNING)
         return set(self._table.ids(np.flatnonzero(is_running)))
 
     def _read_all(self) -> None:
@@ -187,10 +186,11 @@ def _meets_filters(table: Table, wanted: Wanted) -> Mask:
     met: Mask = np.ones(len(table), dtype=bool)
     for name, value in (("status", wanted.status), ("project", wanted.project), ("name", wanted.name)):
         if value is not None:
-            met &= (table.column(name) == value).astype(bool)
+            met &= table.coded(name).equals(value)
     return met
 
 
 def _count(table: Table) -> dict[Status, int]:
-    counted = Counter(table.column("status").tolist())
-    return {status: counted[status] for status in Status}
+    coded = table.coded("status")
+    counts = np.bincount(coded.numbers, minlength=len(Status)).tolist()
+    return {status: counts[code] if (code := coded.codes.find(status)) >= 0 else 0 for status in Status}

@@ -9,6 +9,7 @@ from typing import Any, Final, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from columns.codes import Coded
 from schema.listed import ListedRun
 from schema.search import FIELDS, PARAM_PREFIX
 
@@ -19,6 +20,7 @@ Places: TypeAlias = NDArray[np.intp]
 _ID_TYPE: Final = "S64"  # as long as a run id may be; its characters are ASCII
 _NUMBERS: Final = frozenset(name for name, kind in FIELDS.items() if kind in ("number", "time"))
 _FLAGS: Final = frozenset(name for name, kind in FIELDS.items() if kind == "flag")
+_FIELD_NAMES: Final = {"id": "run_id", "tag": "tags"}
 # Whoever asks for the hyperparameters of many different names pays for each anew.
 _MOST_COLUMNS: Final = 64
 
@@ -33,6 +35,7 @@ class Table:
     run_ids: NDArray[np.bytes_]
     runs: Column
     _columns: dict[str, Column] = field(default_factory=dict)
+    _coded: dict[str, Coded] = field(default_factory=dict)
 
     @classmethod
     def of(cls, runs: Iterable[ListedRun] = ()) -> Table:
@@ -55,22 +58,39 @@ class Table:
             name: np.insert(column[kept], places, _values(ordered, name))
             for name, column in list(self._columns.items())
         }
+        coded = {
+            name: Coded(
+                np.insert(known.numbers[kept], places, Coded.of(_each(ordered, name), known.codes).numbers),
+                known.codes,
+            )
+            for name, known in list(self._coded.items())
+        }
         return Table(
             np.insert(kept_ids, places, new_ids),
             np.insert(self.runs[kept], places, _objects(ordered)),
             columns,
+            coded,
         )
 
     def column(self, name: str) -> Column:
-        """Return what each run has of a field of a search, of ``text``, or of ``params.<name>``.
+        """Return what each run has of a number, a time or a flag, of ``id`` or of ``text``.
 
-        Numbers are floats, NaN where they are unknown; anything else is as it is in the record.
+        Numbers are floats, NaN where they are unknown.
         """
         known = self._columns.get(name)
         if known is None:
             known = _values(self.runs.tolist(), name)
             if len(self._columns) < _MOST_COLUMNS:
                 self._columns[name] = known
+        return known
+
+    def coded(self, name: str) -> Coded:
+        """Return what each run has of any other field of a search, or of ``params.<name>``."""
+        known = self._coded.get(name)
+        if known is None:
+            known = Coded.of(_each(self.runs.tolist(), name))
+            if len(self._coded) < _MOST_COLUMNS:
+                self._coded[name] = known
         return known
 
     def has_param(self, name: str) -> bool:
@@ -95,17 +115,18 @@ class Table:
 
 
 def _values(runs: Sequence[ListedRun], name: str) -> Column:
-    if name.startswith(PARAM_PREFIX):
-        param = name.removeprefix(PARAM_PREFIX)
-        return _objects([run.params.get(param) for run in runs])
-    if name == "id":
-        return _objects([run.run_id for run in runs])
-    if name == "tag":
-        return _objects([run.tags for run in runs])
-    values = [getattr(run, name) for run in runs]
+    values = _each(runs, name)
     if name in _NUMBERS:
         return np.array(values, dtype=np.float64)
     return np.array(values, dtype=np.bool_) if name in _FLAGS else _objects(values)
+
+
+def _each(runs: Sequence[ListedRun], name: str) -> list[Any]:
+    if name.startswith(PARAM_PREFIX):
+        param = name.removeprefix(PARAM_PREFIX)
+        return [run.params.get(param) for run in runs]
+    field_name = _FIELD_NAMES.get(name, name)
+    return [getattr(run, field_name) for run in runs]
 
 
 def _objects(values: Sequence[object]) -> Column:

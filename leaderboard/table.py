@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count
 from typing import Any, Final, TypeAlias
@@ -10,6 +10,7 @@ from typing import Any, Final, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from columns.codes import Codes
 from schema.leaderboard import FinishedRun
 
 Places: TypeAlias = NDArray[np.intp]
@@ -23,27 +24,6 @@ FLAGS: Final = ("simulated", "is_external")
 CODED: Final = ("name", "network", "dataset", "device", "project", "tags", "energy_quality")
 _ID_TYPE: Final = "S64"  # as long as a run id may be; its characters are ASCII
 _versions = count(1)
-
-
-class Codes:
-    """Numbers for values that many runs share; a value keeps its number, and none is ever taken back."""
-
-    def __init__(self) -> None:
-        self._codes: dict[Hashable, int] = {}
-        self.values: list[Any] = []
-
-    def add(self, value: Hashable) -> int:
-        """Return the number of a value, a new one where it has none yet."""
-        code = self._codes.get(value)
-        if code is None:
-            # In this order: whoever finds a number also finds its value.
-            self.values.append(value)
-            code = self._codes[value] = len(self.values) - 1
-        return code
-
-    def find(self, value: Hashable) -> int:
-        """Return the number of a value; -1, which no run has, where it is not known."""
-        return self._codes.get(value, -1)
 
 
 @dataclass(frozen=True)

@@ -44,7 +44,7 @@ FLOOR = {
         2,
     ),
     **dict.fromkeys(("carbon_aware_trainer", "training_monitor", "client", "leaderboard", "catalog"), 1),
-    **dict.fromkeys(("schema", "settings", "errors"), 0),
+    **dict.fromkeys(("schema", "settings", "errors", "columns"), 0),
 }
 # On floor 2 only redis_db opens the door to store; on floor 1 the SDK's energy.py alone imports a sibling.
 SIBLINGS = {("redis_db", "store"), ("training_monitor", "carbon_aware_trainer")}
@@ -52,8 +52,8 @@ ALLOWED_BELOW = {
     "carbon_aware_trainer": set(),
     "training_monitor": {"carbon_aware_trainer"},
     "client": {"schema", "settings", "errors"},
-    "leaderboard": {"schema", "errors"},
-    "catalog": {"schema", "errors"},
+    "leaderboard": {"schema", "errors", "columns"},
+    "catalog": {"schema", "errors", "columns"},
     "store": {"schema", "settings", "errors"},
     "redis_db": {"schema", "settings", "errors", "store"},
     "trainers": {"schema", "settings", "errors", "carbon_aware_trainer"},
@@ -66,6 +66,7 @@ ALLOWED_BELOW = {
     "frontend": {"client", "carbon_aware_trainer", "schema", "settings", "errors"},
     "cli": {"client", "carbon_aware_trainer", "schema", "settings", "errors"},
     "errors": set(),
+    "columns": {"errors", "schema"},
     "schema": {"errors"},
     "settings": {"errors", "schema"},
 }
