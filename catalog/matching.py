@@ -10,7 +10,9 @@ from typing import Any, Final
 
 import numpy as np
 
-from catalog.table import Column, Mask, Places, Table
+from catalog.table import Table
+from columns.codes import Mask
+from columns.ids import Column, Places
 from schema import Scalar, Status
 from schema.search import PARAM_PREFIX, Search, Term, as_number, refuse_unknown
 

@@ -4,20 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from columns.codes import Coded
+from columns.ids import Column, Ids, Merge, Places, as_ids, as_texts
 from schema.listed import ListedRun
 from schema.search import FIELDS, PARAM_PREFIX
 
-Column: TypeAlias = NDArray[Any]
-Mask: TypeAlias = NDArray[np.bool_]
-Places: TypeAlias = NDArray[np.intp]
-
-_ID_TYPE: Final = "S64"  # as long as a run id may be; its characters are ASCII
 _NUMBERS: Final = frozenset(name for name, kind in FIELDS.items() if kind in ("number", "time"))
 _FLAGS: Final = frozenset(name for name, kind in FIELDS.items() if kind == "flag")
 _FIELD_NAMES: Final = {"id": "run_id", "tag": "tags"}
@@ -32,7 +27,7 @@ class Table:
     A column is made when it is first asked for, and then goes with the table from change to change.
     """
 
-    run_ids: NDArray[np.bytes_]
+    run_ids: Ids
     runs: Column
     _columns: dict[str, Column] = field(default_factory=dict)
     _coded: dict[str, Coded] = field(default_factory=dict)
@@ -40,7 +35,7 @@ class Table:
     @classmethod
     def of(cls, runs: Iterable[ListedRun] = ()) -> Table:
         """Make a table."""
-        return cls(np.zeros(0, dtype=_ID_TYPE), np.zeros(0, dtype=object)).changed(runs)
+        return cls(as_ids(()), np.zeros(0, dtype=object)).changed(runs)
 
     def __len__(self) -> int:
         return len(self.run_ids)
@@ -49,28 +44,17 @@ class Table:
         """Return the table with these runs, in place of those of their ids, and without what is gone."""
         new = {run.run_id: run for run in runs}
         ordered = [new[run_id] for run_id in sorted(new)]
-        new_ids = np.array([run.run_id for run in ordered], dtype=_ID_TYPE)
-        kept = np.ones(len(self), dtype=bool)
-        kept[self._find(np.concatenate([new_ids, np.array(list(gone), dtype=_ID_TYPE)]))] = False
-        kept_ids = self.run_ids[kept]
-        places = np.searchsorted(kept_ids, new_ids)
+        merge = Merge.of(self.run_ids, as_ids(run.run_id for run in ordered), gone)
         columns = {
-            name: np.insert(column[kept], places, _values(ordered, name))
-            for name, column in list(self._columns.items())
+            name: merge.column(column, _values(ordered, name)) for name, column in list(self._columns.items())
         }
         coded = {
             name: Coded(
-                np.insert(known.numbers[kept], places, Coded.of(_each(ordered, name), known.codes).numbers),
-                known.codes,
+                merge.column(known.numbers, Coded.of(_each(ordered, name), known.codes).numbers), known.codes
             )
             for name, known in list(self._coded.items())
         }
-        return Table(
-            np.insert(kept_ids, places, new_ids),
-            np.insert(self.runs[kept], places, _objects(ordered)),
-            columns,
-            coded,
-        )
+        return Table(merge.run_ids, merge.column(self.runs, _objects(ordered)), columns, coded)
 
     def column(self, name: str) -> Column:
         """Return what each run has of a number, a time or a flag, of ``id`` or of ``text``.
@@ -103,15 +87,7 @@ class Table:
 
     def ids(self, places: Places) -> list[str]:
         """Return the ids of runs."""
-        return [run_id.decode("ascii") for run_id in self.run_ids[places].tolist()]
-
-    def _find(self, run_ids: NDArray[np.bytes_]) -> Places:
-        """Return the places of those of the runs that are in the table."""
-        places = np.searchsorted(self.run_ids, run_ids)
-        is_inside = places < len(self)
-        places, run_ids = places[is_inside], run_ids[is_inside]
-        found: Places = places[self.run_ids[places] == run_ids]
-        return found
+        return as_texts(self.run_ids[places])
 
 
 def _values(runs: Sequence[ListedRun], name: str) -> Column:

@@ -15,9 +15,9 @@ from typing import Final, Protocol
 import numpy as np
 from pydantic import JsonValue
 
+from columns.ids import Places
 from errors import InvalidInput
 from leaderboard.configurations import Configurations
-from leaderboard.table import Places
 from schema.next_try import LEAST_CONFIGURATIONS, NextReply, Trial
 from schema.recommend import Candidate
 from untried import wording
