@@ -72,12 +72,11 @@ class Finished:
         )
         return [None if stored is None else from_json(stored) for stored in replies]
 
-    def list_begun(self) -> list[dict[str, JsonValue]]:
-        """Return the hyper_params of runs that are queued, running, or failed: the newest of each kind."""
+    def list_begun(self) -> list[str]:
+        """Return the ids of runs that are queued, running, or failed: the newest of each kind."""
         wanted = [key for status in _BEGUN for key in keys_of_status(self._keys, status)]
         found = self._connection.call_many([("ZRANGE", key, 0, _MOST_BEGUN - 1, "REV") for key in wanted])
-        stored = self.find_params([run_id for run_ids in found for run_id in run_ids])
-        return [params for params in stored if params is not None]
+        return [run_id for run_ids in found for run_id in run_ids]
 
     def list_known(self, run_ids: Sequence[str]) -> set[str]:
         """Return those of the ids that a run has."""
