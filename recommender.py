@@ -10,9 +10,10 @@ from typing import Final, TypeAlias, TypeVar
 
 import numpy as np
 
+from columns.ids import Column, Places
 from leaderboard.configurations import Configurations
 from leaderboard.pareto import Floats, Mask
-from leaderboard.table import Column, Places, Table
+from leaderboard.table import Table
 from leaderboard.wording import (
     because,
     change_text,

@@ -32,7 +32,7 @@ from store.metrics import MetricLimits, Metrics, Span
 from store.models import Models, NewModel
 from store.power import Power
 from store.queue import Queue
-from store.recent import Recent
+from store.recent import Ended, Recent
 from store.retention import Retention
 from store.runs import Runs
 from store.sweeps import Sweeps
@@ -40,7 +40,7 @@ from store.usage import Usage
 from store.views import Views
 from store.workers import Workers
 
-__all__ = ["MetricLimits", "NewFile", "NewModel", "Recorded", "RedisDB", "Span", "check_queue"]
+__all__ = ["Ended", "MetricLimits", "NewFile", "NewModel", "Recorded", "RedisDB", "Span", "check_queue"]
 
 
 class RedisDB:

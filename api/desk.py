@@ -23,8 +23,8 @@ class TrialDesk:
         """Return the hyper_params of each run."""
         return db().finished.find_params(run_ids)
 
-    def list_begun(self) -> Sequence[Mapping[str, JsonValue]]:
-        """Return the hyper_params of runs that are queued, running or failed."""
+    def list_begun(self) -> Sequence[str]:
+        """Return the runs that are queued, running or failed."""
         return db().finished.list_begun()
 
     def find_schema(self, trainer: str) -> Mapping[str, JsonValue] | None:

@@ -14,12 +14,13 @@ from flask import Response
 from pydantic import Field
 
 from api.body import reply
-from api.notices import list_notices
+from api.notices import FAILED_SINCE, list_notices
 from api.replies import show_runs
 from api.state import board, db
 from errors import FieldError, InvalidInput
 from leaderboard.ranking import Ranking, Wish
 from leaderboard.table import Table
+from redis_db import Ended
 from schema import Cost, Record, Run, RunList, SortField, Status
 from schema.home import HomeReply, WeekGrams
 from schema.leaderboard import Choice
@@ -53,8 +54,9 @@ def get_home(query: HomeQuery) -> Response:
     zone, now = _read_zone(query.timezone), db().now()
     since = max(query.since or now - _DAY, now - _LONGEST)
     running = db().runs.list(SortField.TIME_ADDED, status=Status.RUNNING, limit=MOST_SHOWN)
-    table = board().refresh()
-    ended, counts = _list_ended(table, since)
+    ranking = board().rank(Wish())
+    lately = _list_lately(min(since, now - FAILED_SINCE))
+    ended, counts = _list_ended(ranking.table, lately, since)
     workers = db().workers.list_known(max_gone=MOST_SHOWN)
     return reply(
         HomeReply.model_construct(
@@ -67,8 +69,8 @@ def get_home(query: HomeQuery) -> Response:
             ended=tuple(show_runs(ended, epochs={}, sparklines={})),
             ended_counts=counts,
             week=week_of(now.astimezone(zone).date(), now.astimezone(UTC).date(), db().accounts.list_days),
-            notices=tuple(list_notices(now, workers)),
-            datasets=_list_datasets(table),
+            notices=tuple(list_notices(now, workers, lately)),
+            datasets=_list_datasets(ranking),
         )
     )
 
@@ -111,10 +113,16 @@ def _read_zone(name: str) -> tzinfo:
         raise InvalidInput(f"timezone {reason}.", details=[FieldError("timezone", reason)]) from error
 
 
-def _list_ended(table: Table, since: datetime) -> tuple[Sequence[Run], dict[Status, int]]:
+def _list_lately(since: datetime) -> list[Ended]:
+    return [run for status in _ENDS for run in db().recent.list_ended(status, since.timestamp())]
+
+
+def _list_ended(
+    table: Table, lately: Sequence[Ended], since: datetime
+) -> tuple[Sequence[Run], dict[Status, int]]:
     """Return the runs that ended last, the newest end first, and how many of each status did since."""
     since_s = since.timestamp()
-    times = {run.run_id: run for status in _ENDS for run in db().recent.list_ended(status, since_s)}
+    times = {run.run_id: run for run in lately if run.ended_at_s > since_s}
     ended_at = table.columns["ended_at_s"]
     ranked = np.flatnonzero(ended_at > since_s)
     done = set(table.ids(ranked)) | {run.run_id for run in times.values() if run.status is Status.DONE}
@@ -141,8 +149,8 @@ def _list_remaining(running: RunList) -> dict[str, float]:
     return left
 
 
-def _list_datasets(table: Table) -> tuple[Choice, ...]:
-    ranking = Ranking(table, Wish())
+def _list_datasets(ranking: Ranking) -> tuple[Choice, ...]:
+    table = ranking.table
     real = ~table.columns["simulated"] if ranking.has_real else np.ones(len(table), dtype=bool)
     codes, runs = np.unique(table.columns["dataset"][real], return_counts=True)
     names = [table.codes["dataset"].values[code] for code in codes.tolist()]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 from itertools import chain
 from textwrap import shorten
@@ -11,23 +11,31 @@ from typing import Final
 
 from api.state import db
 from api.status_line import obstacle
+from redis_db import Ended
 from schema import SortField, Status, Worker
 from schema.home import Notice
 
-_WEEK: Final = timedelta(days=7)
+FAILED_SINCE: Final = timedelta(days=7)
 _DAY: Final = timedelta(days=1)
 # Of each kind; the page that a notice leads to has all.
 _MOST: Final = 3
 _WAITING_LOOKED_AT: Final = 50
-_ALERTS_LOOKED_AT: Final = 50
+_ALERTS_LOOKED_AT: Final = 200
+# Alerts that say that all went well.
+_GOOD_NEWS: Final = ("run_finished",)
 _MOST_CHARACTERS: Final = 300
 _REASON_CHARACTERS: Final = 90
 
 
-def list_notices(now: datetime, workers: Sequence[Worker]) -> list[Notice]:
-    """List what needs a person, the most urgent first. workers: those that live, and the last that died."""
+def list_notices(now: datetime, workers: Sequence[Worker], lately: Iterable[Ended]) -> list[Notice]:
+    """List what needs a person, the most urgent first.
+
+    workers: those that live, and the last that died. lately: runs that ended, from FAILED_SINCE ago on.
+    """
+    failed_since_s = (now - FAILED_SINCE).timestamp()
+    failed = [run for run in lately if run.status is Status.FAILED and run.ended_at_s > failed_since_s]
     return list(
-        chain(_of_store(), _of_stuck(workers), _of_failed(now), _of_workers(workers), _of_alerts(now))
+        chain(_of_store(), _of_stuck(workers), _of_failed(failed), _of_workers(workers), _of_alerts(now))
     )
 
 
@@ -48,8 +56,7 @@ def _of_stuck(workers: Sequence[Worker]) -> Iterator[Notice]:
         yield Notice(kind="stuck", text=f"{runs}: {_clip(reason)}", count=number)
 
 
-def _of_failed(now: datetime) -> Iterator[Notice]:
-    failed = db().recent.list_ended(Status.FAILED, (now - _WEEK).timestamp())
+def _of_failed(failed: Sequence[Ended]) -> Iterator[Notice]:
     if not failed:
         return
     newest = max(failed, key=lambda run: run.ended_at_s)
@@ -78,7 +85,11 @@ def _of_workers(workers: Sequence[Worker]) -> Iterator[Notice]:
 
 
 def _of_alerts(now: datetime) -> Iterator[Notice]:
-    raised = [alert for alert in db().alerts.list_raised(_ALERTS_LOOKED_AT) if alert.time > now - _DAY]
+    raised = [
+        alert
+        for alert in db().alerts.list_raised(_ALERTS_LOOKED_AT)
+        if alert.time > now - _DAY and alert.kind not in _GOOD_NEWS
+    ]
     counts = Counter(alert.rule_name for alert in raised)
     newest = {alert.rule_name: alert for alert in reversed(raised)}
     for name, alert in sorted(newest.items(), key=lambda pair: pair[1].time, reverse=True)[:_MOST]:

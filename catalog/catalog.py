@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import logging
-import threading
 import time
-from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Final, NamedTuple, Protocol
 
@@ -14,44 +11,22 @@ import numpy as np
 
 from catalog.matching import match
 from catalog.paging import Listing, Order
-from catalog.table import Mask, Table
-from errors import StoreUnavailable
+from catalog.table import Table
+from columns.codes import Mask
+from columns.following import WAIT_S, Following, Source
 from schema import SortField, Status
-from schema.leaderboard import Changes
 from schema.listed import ListedRun
 from schema.search import parse
 
-log = logging.getLogger(__name__)
-
-# As long as a ranking waits for the finished runs: whoever asks has gone after that.
-WAIT_S: Final = 4.0
 # What a running run says between two epochs is no event; so long it may be unknown here.
 RUNNING_S: Final = 1.0
-_RUNS_AT_ONCE: Final = 500
-_RUNS_A_PART: Final = 5_000
-
-
-class ListedRuns(Protocol):
-    """The part of the store that knows all runs."""
-
-    def read_cursor(self) -> str:
-        """Return the place of the newest event."""
-
-    def list_ids(self) -> Iterable[str]:
-        """Return the runs there are, each at least once."""
-
-    def find_many(self, run_ids: Sequence[str]) -> Sequence[ListedRun]:
-        """Return those of the runs that exist."""
-
-    def list_changes(self, cursor: str) -> Changes | None:
-        """Return what happened since; None where nobody knows any more."""
 
 
 class Store(Protocol):
-    """The parts of the store that a catalog needs."""
+    """The part of the store that a catalog needs."""
 
     @property
-    def listed(self) -> ListedRuns:
+    def listed(self) -> Source[ListedRun]:
         """All runs."""
 
 
@@ -81,19 +56,12 @@ class Found(NamedTuple):
 
 
 class Catalog:
-    """All runs as this process knows them. Threads may share it.
-
-    Like the board of the leaderboard it reads all of them once, and then what the stream of events says has
-    changed; where that does not reach back far enough, all of them again.
-    """
+    """All runs as this process knows them. Threads may share it."""
 
     def __init__(self, store: Store, *, clock: Callable[[], float] = time.monotonic) -> None:
-        self._store = store
-        self._clock = clock
-        self._changing = threading.Lock()
-        self._table = Table.of()
-        self._cursor: str | None = None
-        self._running_at_s = -RUNNING_S
+        self._following = Following(
+            store.listed, Table.of, kind="runs", unannounced=_list_running, every_s=RUNNING_S, clock=clock
+        )
 
     def find(
         self,
@@ -131,66 +99,22 @@ class Catalog:
         Raises StoreUnavailable when Redis cannot be reached, and when runs are still being read by another
         thread after ``wait_s``.
         """
-        if not self._changing.acquire(timeout=wait_s):
-            raise StoreUnavailable(
-                "The runs are still being read, which takes some seconds when there are many. Try again in a "
-                "moment."
-            )
-        try:
-            self._refresh()
-            return self._table
-        finally:
-            self._changing.release()
+        return self._following.refresh(wait_s=wait_s)
 
-    def _refresh(self) -> None:
-        listed = self._store.listed
-        changes = listed.list_changes(self._cursor) if self._cursor is not None else None
-        if changes is None:
-            self._read_all()
-            return
-        changed, now_s = set(changes.run_ids), self._clock()
-        is_due = now_s - self._running_at_s >= RUNNING_S
-        if is_due:
-            changed |= self._list_running()
-        if changed:
-            self._table = self._look_at(self._table, changed)
-        self._cursor = changes.cursor
-        if is_due:
-            self._running_at_s = now_s
 
-    def _list_running(self) -> set[str]:
-        is_running = self._table.column("status") == Status.RUNNING
-        return set(self._table.ids(np.flatnonzero(is_running)))
-
-    def _read_all(self) -> None:
-        """Read every run. Whatever changes meanwhile is an event behind the cursor."""
-        listed = self._store.listed
-        cursor = listed.read_cursor()
-        table = Table.of()
-        run_ids = list(dict.fromkeys(listed.list_ids()))
-        for start in range(0, len(run_ids), _RUNS_A_PART):
-            table = table.changed(self._find(run_ids[start : start + _RUNS_A_PART]))
-        self._table, self._cursor = table, cursor
-        log.info("read the runs runs=%d", len(table))
-
-    def _look_at(self, table: Table, run_ids: Collection[str]) -> Table:
-        runs = list(self._find(run_ids))
-        return table.changed(runs, set(run_ids) - {run.run_id for run in runs})
-
-    def _find(self, run_ids: Collection[str]) -> Iterator[ListedRun]:
-        ids = list(run_ids)
-        for start in range(0, len(ids), _RUNS_AT_ONCE):
-            yield from self._store.listed.find_many(ids[start : start + _RUNS_AT_ONCE])
+def _list_running(table: Table) -> list[str]:
+    return table.ids(np.flatnonzero(table.coded("status").equals(Status.RUNNING)))
 
 
 def _meets_filters(table: Table, wanted: Wanted) -> Mask:
     met: Mask = np.ones(len(table), dtype=bool)
     for name, value in (("status", wanted.status), ("project", wanted.project), ("name", wanted.name)):
         if value is not None:
-            met &= (table.column(name) == value).astype(bool)
+            met &= table.coded(name).equals(value)
     return met
 
 
 def _count(table: Table) -> dict[Status, int]:
-    counted = Counter(table.column("status").tolist())
-    return {status: counted[status] for status in Status}
+    coded = table.coded("status")
+    counts = np.bincount(coded.numbers, minlength=len(Status)).tolist()
+    return {status: counts[code] if (code := coded.codes.find(status)) >= 0 else 0 for status in Status}

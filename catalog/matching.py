@@ -5,15 +5,17 @@ from __future__ import annotations
 import operator
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
+from math import isfinite
 from typing import Any, Final
 
 import numpy as np
 
-from catalog.table import Column, Mask, Table
+from catalog.table import Table
+from columns.codes import Mask
+from columns.ids import Column, Places
 from schema import Scalar, Status
 from schema.search import PARAM_PREFIX, Search, Term, as_number, refuse_unknown
 
-Test = Callable[[Any], bool]
 _COMPARED: Final[Mapping[str, Callable[[Any, Any], Any]]] = {
     ":": operator.eq,
     "=": operator.eq,
@@ -34,15 +36,25 @@ def match(table: Table, search: Search, *, params: Iterable[str] = ()) -> Mask:
     if not all(table.has_param(name) for name in asked):
         refuse_unknown(search, table.list_params().union(params))
     met: Mask = np.ones(len(table), dtype=bool)
-    for term in search:
-        is_met = _meets(table, term)
+    # No two runs have the same text, so each run that is left is tried: by then there are fewer.
+    for term in sorted(search, key=lambda term: term.kind in ("word", "id")):
+        left = np.flatnonzero(met)
+        is_met = _has_text(table, left, term) if term.kind in ("word", "id") else _meets(table, term)[left]
         # Whoever has no value is unlike every value.
-        met &= is_met if term.is_negated == (term.operator == "!=") else ~is_met
+        met[left] = is_met if term.is_negated == (term.operator == "!=") else ~is_met
     return met
 
 
+def _has_text(table: Table, places: Places, term: Term) -> Mask:
+    """Tell for each of the runs whether it has a word, or an id that begins so."""
+    wanted = term.value.lower()
+    if term.kind == "word":
+        return _mask([wanted in text for text in table.column("text")[places].tolist()])
+    return _mask([run_id.lower().startswith(wanted) for run_id in table.column("id")[places].tolist()])
+
+
 def _meets(table: Table, term: Term) -> Mask:
-    """Tell for each run whether it has what a term names, minus signs and != aside."""
+    """Tell for each run whether it has what a term names, minus signs and != aside; not of words and ids."""
     if term.kind == "number":
         with np.errstate(invalid="ignore"):
             mask: Mask = _compare(term)(table.column(term.field), term.number)
@@ -52,41 +64,18 @@ def _meets(table: Table, term: Term) -> Mask:
     if term.kind == "flag":
         flags: Mask = table.column(term.field) == term.is_on
         return flags
-    name, test = _test_of(term)
-    column = table.column(name)
-    if term.kind in ("word", "id"):  # no two runs have the same
-        return np.fromiter(map(test, column.tolist()), np.bool_, len(column))
-    return _each(column, test)
-
-
-def _test_of(term: Term) -> tuple[str, Test]:
-    """Return the column a term is about, and how a value of it is tried."""
-    if term.kind == "word":
-        return "text", partial(_contains, term.value.lower())
-    if term.kind == "id":
-        return "id", partial(_begins, term.value.lower())
     if term.kind == "status":
-        return "status", partial(operator.eq, Status(term.value.lower()))
+        return table.coded("status").equals(Status(term.value.lower()))
     if term.kind == "tag":
-        return "tag", partial(_any_is, term)
+        return table.coded("tag").meets(partial(_any_is, term))
     if term.kind == "param":
-        return PARAM_PREFIX + term.field.removeprefix(PARAM_PREFIX), partial(_has_param, term)
-    return term.field, partial(_is_text, term)
+        name = PARAM_PREFIX + term.field.removeprefix(PARAM_PREFIX)
+        return table.coded(name).meets(partial(_has_param, term, term.number))
+    return table.coded(term.field).meets(partial(_is_text, term))
 
 
-def _each(column: Column, test: Test) -> Mask:
-    """Try each value once: many runs share theirs."""
-    tried: dict[object, bool] = {}
-
-    def try_once(value: object) -> bool:
-        # True is 1 for a dict, and 1 is 1.0, which read alike to nobody.
-        key = value if type(value) is str else (type(value), value)
-        known = tried.get(key)
-        if known is None:
-            known = tried[key] = test(value)
-        return known
-
-    return np.fromiter(map(try_once, column.tolist()), np.bool_, len(column))
+def _mask(met: list[bool]) -> Mask:
+    return np.array(met, dtype=np.bool_)
 
 
 def _compare(term: Term) -> Callable[[Any, Any], Any]:
@@ -106,14 +95,6 @@ def _within(column: Column, term: Term) -> Mask:
         }
         mask: Mask = masks.get(term.operator, is_from & is_before)
     return mask
-
-
-def _contains(word: str, text: str) -> bool:
-    return word in text
-
-
-def _begins(start: str, run_id: str) -> bool:
-    return run_id.lower().startswith(start)
 
 
 def _any_is(term: Term, tags: tuple[str, ...]) -> bool:
@@ -142,11 +123,12 @@ def fits(pattern: str, text: str) -> bool:
     return True
 
 
-def _has_param(term: Term, value: Scalar) -> bool:
-    """Compare as numbers where both are, else as texts."""
+def _has_param(term: Term, wanted: float | None, value: Scalar) -> bool:
+    """Compare as numbers where both are, else as texts. wanted: the number of the term."""
     if value is None:
         return False
-    number = None if isinstance(value, bool) else as_number(str(value))
-    if number is not None and term.number is not None and not term.is_literal:
-        return bool(_compare(term)(number, term.number))
+    if wanted is not None and not term.is_literal and not isinstance(value, bool):
+        number = value if type(value) is float and isfinite(value) else as_number(str(value))
+        if number is not None:
+            return bool(_compare(term)(number, wanted))
     return term.operator in (":", "=", "!=") and _is_text(term, str(value))

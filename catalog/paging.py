@@ -13,7 +13,8 @@ from typing import Final, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from catalog.table import Column, Places, Table
+from catalog.table import Table
+from columns.ids import Column, Places
 from errors import FieldError, InvalidInput
 from schema import SortField
 

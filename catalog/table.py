@@ -4,21 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 
 import numpy as np
-from numpy.typing import NDArray
 
+from columns.codes import Coded
+from columns.ids import Column, Ids, Merge, Places, as_ids, as_texts
 from schema.listed import ListedRun
 from schema.search import FIELDS, PARAM_PREFIX
 
-Column: TypeAlias = NDArray[Any]
-Mask: TypeAlias = NDArray[np.bool_]
-Places: TypeAlias = NDArray[np.intp]
-
-_ID_TYPE: Final = "S64"  # as long as a run id may be; its characters are ASCII
 _NUMBERS: Final = frozenset(name for name, kind in FIELDS.items() if kind in ("number", "time"))
 _FLAGS: Final = frozenset(name for name, kind in FIELDS.items() if kind == "flag")
+_FIELD_NAMES: Final = {"id": "run_id", "tag": "tags"}
 # Whoever asks for the hyperparameters of many different names pays for each anew.
 _MOST_COLUMNS: Final = 64
 
@@ -30,14 +27,15 @@ class Table:
     A column is made when it is first asked for, and then goes with the table from change to change.
     """
 
-    run_ids: NDArray[np.bytes_]
+    run_ids: Ids
     runs: Column
     _columns: dict[str, Column] = field(default_factory=dict)
+    _coded: dict[str, Coded] = field(default_factory=dict)
 
     @classmethod
     def of(cls, runs: Iterable[ListedRun] = ()) -> Table:
         """Make a table."""
-        return cls(np.zeros(0, dtype=_ID_TYPE), np.zeros(0, dtype=object)).changed(runs)
+        return cls(as_ids(()), np.zeros(0, dtype=object)).changed(runs)
 
     def __len__(self) -> int:
         return len(self.run_ids)
@@ -46,31 +44,37 @@ class Table:
         """Return the table with these runs, in place of those of their ids, and without what is gone."""
         new = {run.run_id: run for run in runs}
         ordered = [new[run_id] for run_id in sorted(new)]
-        new_ids = np.array([run.run_id for run in ordered], dtype=_ID_TYPE)
-        kept = np.ones(len(self), dtype=bool)
-        kept[self._find(np.concatenate([new_ids, np.array(list(gone), dtype=_ID_TYPE)]))] = False
-        kept_ids = self.run_ids[kept]
-        places = np.searchsorted(kept_ids, new_ids)
+        merge = Merge.of(self.run_ids, as_ids(run.run_id for run in ordered), gone)
         columns = {
-            name: np.insert(column[kept], places, _values(ordered, name))
-            for name, column in list(self._columns.items())
+            name: merge.column(column, _values(ordered, name)) for name, column in list(self._columns.items())
         }
-        return Table(
-            np.insert(kept_ids, places, new_ids),
-            np.insert(self.runs[kept], places, _objects(ordered)),
-            columns,
-        )
+        coded = {
+            name: Coded(
+                merge.column(known.numbers, Coded.of(_each(ordered, name), known.codes).numbers), known.codes
+            )
+            for name, known in list(self._coded.items())
+        }
+        return Table(merge.run_ids, merge.column(self.runs, _objects(ordered)), columns, coded)
 
     def column(self, name: str) -> Column:
-        """Return what each run has of a field of a search, of ``text``, or of ``params.<name>``.
+        """Return what each run has of a number, a time or a flag, of ``id`` or of ``text``.
 
-        Numbers are floats, NaN where they are unknown; anything else is as it is in the record.
+        Numbers are floats, NaN where they are unknown.
         """
         known = self._columns.get(name)
         if known is None:
             known = _values(self.runs.tolist(), name)
             if len(self._columns) < _MOST_COLUMNS:
                 self._columns[name] = known
+        return known
+
+    def coded(self, name: str) -> Coded:
+        """Return what each run has of any other field of a search, or of ``params.<name>``."""
+        known = self._coded.get(name)
+        if known is None:
+            known = Coded.of(_each(self.runs.tolist(), name))
+            if len(self._coded) < _MOST_COLUMNS:
+                self._coded[name] = known
         return known
 
     def has_param(self, name: str) -> bool:
@@ -83,29 +87,22 @@ class Table:
 
     def ids(self, places: Places) -> list[str]:
         """Return the ids of runs."""
-        return [run_id.decode("ascii") for run_id in self.run_ids[places].tolist()]
-
-    def _find(self, run_ids: NDArray[np.bytes_]) -> Places:
-        """Return the places of those of the runs that are in the table."""
-        places = np.searchsorted(self.run_ids, run_ids)
-        is_inside = places < len(self)
-        places, run_ids = places[is_inside], run_ids[is_inside]
-        found: Places = places[self.run_ids[places] == run_ids]
-        return found
+        return as_texts(self.run_ids[places])
 
 
 def _values(runs: Sequence[ListedRun], name: str) -> Column:
-    if name.startswith(PARAM_PREFIX):
-        param = name.removeprefix(PARAM_PREFIX)
-        return _objects([run.params.get(param) for run in runs])
-    if name == "id":
-        return _objects([run.run_id for run in runs])
-    if name == "tag":
-        return _objects([run.tags for run in runs])
-    values = [getattr(run, name) for run in runs]
+    values = _each(runs, name)
     if name in _NUMBERS:
         return np.array(values, dtype=np.float64)
     return np.array(values, dtype=np.bool_) if name in _FLAGS else _objects(values)
+
+
+def _each(runs: Sequence[ListedRun], name: str) -> list[Any]:
+    if name.startswith(PARAM_PREFIX):
+        param = name.removeprefix(PARAM_PREFIX)
+        return [run.params.get(param) for run in runs]
+    field_name = _FIELD_NAMES.get(name, name)
+    return [getattr(run, field_name) for run in runs]
 
 
 def _objects(values: Sequence[object]) -> Column:

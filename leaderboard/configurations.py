@@ -9,8 +9,9 @@ from typing import Any, Final
 
 import numpy as np
 
+from columns.ids import Column, Places
 from leaderboard.pareto import Floats, Mask
-from leaderboard.table import Column, Places, Table
+from leaderboard.table import Table
 
 FIGURES: Final = ("accuracy", "energy_kwh", "co2_g", "duration_s")
 Fields = dict[str, Any]

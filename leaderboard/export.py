@@ -8,10 +8,10 @@ from typing import Any, Final
 
 import numpy as np
 
+from columns.ids import Places
 from leaderboard.ranking import Ranking
 from leaderboard.rows import Fields, rows_of
 from leaderboard.seeds import SeedGroups
-from leaderboard.table import Places
 from schema.cells import write_lines
 from schema.leaderboard import LeaderboardRow
 

@@ -11,8 +11,9 @@ from typing import Final, Literal, TypeAlias
 
 import numpy as np
 
+from columns.ids import Places
 from leaderboard.pareto import Floats, Mask, find_front
-from leaderboard.table import CODED, Places, Table
+from leaderboard.table import CODED, Table
 from schema.leaderboard import CostField, RankField
 
 Order: TypeAlias = Literal["asc", "desc"]

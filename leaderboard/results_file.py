@@ -10,8 +10,9 @@ from typing import Final
 import numpy as np
 from pydantic import ValidationError
 
+from columns.ids import Places
 from errors import FieldError, InvalidInput
-from leaderboard.table import Places, Table
+from leaderboard.table import Table
 from schema.cells import quote, unquote, write_lines
 from schema.leaderboard import StatedResult
 

@@ -11,10 +11,10 @@ from typing import Any, Final
 
 import numpy as np
 
+from columns.ids import Places
 from errors import FieldError, InvalidInput
 from leaderboard.ranking import Ranking
 from leaderboard.seeds import Group, SeedGroups
-from leaderboard.table import Places
 from schema.leaderboard import CostField, LeaderboardReply
 
 MAX_POINTS: Final = 500

@@ -7,7 +7,8 @@ from typing import Any, Final
 
 import numpy as np
 
-from leaderboard.table import Places, Table
+from columns.ids import Places
+from leaderboard.table import Table
 
 _FIGURES: Final = ("accuracy", "energy_kwh", "co2_g", "duration_s")
 # A key is shown without a sign.

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 
 import numpy as np
-from numpy.typing import NDArray
 
+from columns.codes import Codes
+from columns.ids import Column, Ids, Merge, Places, as_ids, as_texts
 from schema.leaderboard import FinishedRun
-
-Places: TypeAlias = NDArray[np.intp]
-Column: TypeAlias = NDArray[Any]
 
 NUMBERS: Final = (
     *("accuracy", "last_loss", "energy_kwh", "co2_g", "duration_s", "parameters", "epochs_done"),
@@ -21,29 +19,7 @@ NUMBERS: Final = (
 )
 FLAGS: Final = ("simulated", "is_external")
 CODED: Final = ("name", "network", "dataset", "device", "project", "tags", "energy_quality")
-_ID_TYPE: Final = "S64"  # as long as a run id may be; its characters are ASCII
 _versions = count(1)
-
-
-class Codes:
-    """Numbers for values that many runs share; a value keeps its number, and none is ever taken back."""
-
-    def __init__(self) -> None:
-        self._codes: dict[Hashable, int] = {}
-        self.values: list[Any] = []
-
-    def add(self, value: Hashable) -> int:
-        """Return the number of a value, a new one where it has none yet."""
-        code = self._codes.get(value)
-        if code is None:
-            # In this order: whoever finds a number also finds its value.
-            self.values.append(value)
-            code = self._codes[value] = len(self.values) - 1
-        return code
-
-    def find(self, value: Hashable) -> int:
-        """Return the number of a value; -1, which no run has, where it is not known."""
-        return self._codes.get(value, -1)
 
 
 @dataclass(frozen=True)
@@ -53,7 +29,7 @@ class Table:
     A change makes another table. The two share their codes, to which only the one thread adds that changes.
     """
 
-    run_ids: NDArray[np.bytes_]
+    run_ids: Ids
     columns: Mapping[str, Column]
     codes: Mapping[str, Codes]
     version: int
@@ -63,7 +39,7 @@ class Table:
     def of(cls, runs: Iterable[FinishedRun] = ()) -> Table:
         """Make a table with codes of its own."""
         empty = cls(
-            np.zeros(0, dtype=_ID_TYPE),
+            as_ids(()),
             {name: np.zeros(0, dtype=kind) for name, kind in _KINDS.items()},
             {name: Codes() for name in CODED},
             next(_versions),
@@ -77,16 +53,10 @@ class Table:
         """Return the table with these runs, in place of those of their ids, and without what is gone."""
         new = {run.run_id: run for run in runs}
         ordered = [new[run_id] for run_id in sorted(new)]
-        new_ids = np.array([run.run_id for run in ordered], dtype=_ID_TYPE)
-        kept = np.ones(len(self), dtype=bool)
-        kept[self._find(np.concatenate([new_ids, np.array(list(gone), dtype=_ID_TYPE)]))] = False
-        kept_ids = self.run_ids[kept]
-        places = np.searchsorted(kept_ids, new_ids)
+        merge = Merge.of(self.run_ids, as_ids(run.run_id for run in ordered), gone)
         added = _columns_of(ordered, self.codes)
-        columns = {
-            name: np.insert(column[kept], places, added[name]) for name, column in self.columns.items()
-        }
-        return Table(np.insert(kept_ids, places, new_ids), columns, self.codes, next(_versions))
+        columns = {name: merge.column(column, added[name]) for name, column in self.columns.items()}
+        return Table(merge.run_ids, columns, self.codes, next(_versions))
 
     def values(self, name: str, places: Places) -> list[Any]:
         """Return what runs have in a column; None where it is not known."""
@@ -103,17 +73,9 @@ class Table:
         """Return the ids of all runs, in their order."""
         return self.ids(np.arange(len(self)))
 
-    def _find(self, run_ids: NDArray[np.bytes_]) -> Places:
-        """Return the places of those of the runs that are in the table."""
-        places = np.searchsorted(self.run_ids, run_ids)
-        is_inside = places < len(self)
-        places, run_ids = places[is_inside], run_ids[is_inside]
-        found: Places = places[self.run_ids[places] == run_ids]
-        return found
-
     def ids(self, places: Places) -> list[str]:
         """Return the ids of runs."""
-        return [run_id.decode("ascii") for run_id in self.run_ids[places].tolist()]
+        return as_texts(self.run_ids[places])
 
 
 _KINDS: Final = {

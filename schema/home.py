@@ -20,7 +20,8 @@ class Notice(Record):
 
     kind: NoticeKind = Field(
         description="failed: runs, in the last 7 days; stuck: runs that wait and no live worker takes; "
-        "worker: gone since yesterday; alert: raised since yesterday; store: how Redis is set up, or full"
+        "worker: gone since yesterday; alert: raised since yesterday, but not that a run is done; "
+        "store: how Redis is set up, or full"
     )
     text: str = Field(description="a sentence for a person")
     count: int = Field(1, ge=1, description="how many of them there are")

@@ -26,6 +26,7 @@ BLOCK_MARGIN_S: Final = 5.0
 REPLICA_WAIT_MS: Final = 100
 # How long what is known about replicas is taken for true.
 REPLICAS_KNOWN_S: Final = 5.0
+_MEMBERS_AT_ONCE: Final = 1_000
 
 Entry = tuple[str, dict[str, str]]
 
@@ -110,6 +111,15 @@ class Connection:
         _entry_id("after", after)
         entries: list[Entry] = self.call("XRANGE", key, f"({after}", "+", "COUNT", limit)
         return entries
+
+    def list_members(self, key: str) -> Iterator[str]:
+        """Yield what a sorted set has, in parts: what is there all the while once at least."""
+        place = "0"
+        while True:
+            place, found = self.call("ZSCAN", key, place, "COUNT", _MEMBERS_AT_ONCE)
+            yield from (member for member, _ in found)
+            if str(place) == "0":
+                return
 
     def pop_blocking(self, keys: Sequence[str], *, timeout_s: float) -> bool:
         """Pop from the first of the lists that has an entry; False when ``timeout_s`` passed first.

@@ -19,7 +19,6 @@ from store.paging import keys_of_status, name_key
 
 # What is said of a run that may be done, was, or is from now on. The others are of runs that are not.
 CHANGING: Final = frozenset({"done", "deleted", "recomputed", "reopened", "amended", "imported"})
-_IDS_AT_ONCE: Final = 1_000
 _FIELDS: Final = (
     *("status", "simulated", "is_external", "name", "hyper_params", "options", "environment"),
     *("best_accuracy", "last_loss", "energy_kwh", "energy_quality", "co2_g", "duration_s", "epochs_done"),
@@ -52,13 +51,7 @@ class Finished:
 
         In parts: those that are done all the while are among them once at least; of others there are events.
         """
-        key = self._keys.of("by", SortField.TIME_ADDED, Status.DONE)
-        place = "0"
-        while True:
-            place, found = self._connection.call("ZSCAN", key, place, "COUNT", _IDS_AT_ONCE)
-            yield from (member for member, _ in found)
-            if str(place) == "0":
-                return
+        return self._connection.list_members(self._keys.of("by", SortField.TIME_ADDED, Status.DONE))
 
     def find_many(self, run_ids: Sequence[str]) -> Sequence[FinishedRun]:
         """Return those of the runs that are done and reached an accuracy, in one round trip."""
@@ -79,12 +72,11 @@ class Finished:
         )
         return [None if stored is None else from_json(stored) for stored in replies]
 
-    def list_begun(self) -> list[dict[str, JsonValue]]:
-        """Return the hyper_params of runs that are queued, running, or failed: the newest of each kind."""
+    def list_begun(self) -> list[str]:
+        """Return the ids of runs that are queued, running, or failed: the newest of each kind."""
         wanted = [key for status in _BEGUN for key in keys_of_status(self._keys, status)]
         found = self._connection.call_many([("ZRANGE", key, 0, _MOST_BEGUN - 1, "REV") for key in wanted])
-        stored = self.find_params([run_id for run_ids in found for run_id in run_ids])
-        return [params for params in stored if params is not None]
+        return [run_id for run_ids in found for run_id in run_ids]
 
     def list_known(self, run_ids: Sequence[str]) -> set[str]:
         """Return those of the ids that a run has."""
@@ -150,14 +142,14 @@ def _decode(run_id: str, stored: Mapping[str, str | None]) -> FinishedRun:
             simulated=simulated,
             script=(stored["name"], project) if is_external else None,
         ),
-        seed=_number(hyper_params.get("seed")),
+        seed=whole_number(hyper_params.get("seed")),
         accuracy=float(stored["best_accuracy"] or 0),
         last_loss=stored_number(stored["last_loss"]),
         energy_kwh=stored_number(stored["energy_kwh"]),
         energy_quality=stored["energy_quality"],
         co2_g=stored_number(stored["co2_g"]),
         duration_s=stored_number(stored["duration_s"]),
-        parameters=_number(environment.get("parameters")),
+        parameters=whole_number(environment.get("parameters")),
         epochs_done=float(stored["epochs_done"] or 0),
         ended_at_s=stored_number(stored["ended_at"]),
         simulated=simulated,
@@ -170,7 +162,7 @@ def network_of(hyper_params: Mapping[str, Any]) -> str | None:
     return next((text for name in _NETWORKS if (text := text_of(hyper_params.get(name)))), None)
 
 
-def _number(value: object) -> float | None:
+def whole_number(value: object) -> float | None:
     """Return a whole number that a float holds exactly."""
     return float(value) if type(value) is int and abs(value) <= _LARGEST else None
 

@@ -13,10 +13,9 @@ from schema.leaderboard import Changes
 from schema.listed import ListedRun
 from store.connection import Connection
 from store.events import Events
-from store.finished import network_of, stored_number
+from store.finished import network_of, stored_number, whole_number
 from store.keys import Keys
 
-_IDS_AT_ONCE: Final = 1_000
 _MAX_PARAMS: Final = 200
 _NUMBERS: Final = (
     *("best_accuracy", "last_accuracy", "last_loss", "energy_kwh", "co2_g", "duration_s"),
@@ -45,14 +44,7 @@ class Listed:
 
     def list_ids(self) -> Iterator[str]:
         """Yield the runs there are, in parts: those that are there all the while once at least."""
-        place = "0"
-        while True:
-            place, found = self._connection.call(
-                "ZSCAN", self._keys.of("by_time"), place, "COUNT", _IDS_AT_ONCE
-            )
-            yield from (member for member, _ in found)
-            if str(place) == "0":
-                return
+        return self._connection.list_members(self._keys.of("by_time"))
 
     def find_many(self, run_ids: Sequence[str]) -> Sequence[ListedRun]:
         """Return those of the runs that exist, in one round trip."""
@@ -97,7 +89,7 @@ def _decode(run_id: str, stored: Mapping[str, str | None]) -> ListedRun:
         starred=bool(stored["starred"]),
         simulated=bool(stored["simulated"]),
         external=bool(stored["is_external"]),
-        parameters=_parameters(environment),
+        parameters=whole_number(environment.get("parameters")),
         added=float(stored["time_added"] or 0),
         started=stored_number(stored["started_at"] or None),
         ended=stored_number(stored["ended_at"] or None),
@@ -110,11 +102,6 @@ def _numbers(stored: Mapping[str, str | None]) -> dict[str, Any]:
         **{name: stored_number(stored[name] or None) for name in _NUMBERS},
         **{name: float(stored[name] or 0) for name in _COUNTS},
     }
-
-
-def _parameters(environment: Mapping[str, Any]) -> float | None:
-    value = environment.get("parameters")
-    return float(value) if type(value) is int and abs(value) <= 2**53 else None
 
 
 def _flat(params: dict[str, Any]) -> dict[str, Scalar]:

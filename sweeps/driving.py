@@ -81,7 +81,7 @@ class _Step:
     def _look_after(self, asked: Sequence[Asked]) -> Sequence[Followed]:
         """Queue, prune and tell what is to be; returns the trials that go on, with their runs."""
         runs = self.store.runs.find_many([trial.run_id for trial in asked])
-        epochs = self.store.runs.list_epochs_of(list(runs))
+        epochs = self.study.epochs.read(self.store.runs, runs)
         going_on: list[Followed] = []
         for trial in asked:
             run = runs.get(trial.run_id)

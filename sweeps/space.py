@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from fractions import Fraction
 from typing import Final
 
 from pydantic import JsonValue
@@ -41,7 +42,7 @@ def complete_request(request: SweepRequest, validate: Validate) -> SweepRequest:
     validate: hyper_params as somebody wrote them → complete ones. Raises InvalidInput, which names each field
     and the remedy, where not all of the space can be trained.
     """
-    _refuse(_misplaced(request))
+    _refuse(itertools.chain(_misplaced(request), _unreached(request.space)))
     base = _complete_base(request, validate)
     _refuse(_untrainable(request.space, base, validate))
     limits = request.limits
@@ -97,6 +98,23 @@ def _misplaced(request: SweepRequest) -> Iterator[FieldError]:
         else:
             continue
         yield FieldError(f"space.{name}", reason)
+
+
+def _unreached(space: Mapping[str, Dimension]) -> Iterator[FieldError]:
+    """Yield what ends between two steps: Optuna would lower it, and the ends are to be both included."""
+    for name, dimension in space.items():
+        if isinstance(dimension, Choices) or dimension.step is None:
+            continue
+        # As they are written: of floats, 0.3 would be no multiple of 0.1.
+        low, high, step = (Fraction(str(value)) for value in (dimension.low, dimension.high, dimension.step))
+        if over := (high - low) % step:
+            around = sorted((high - over, high - over + step), key=lambda value: abs(value - high))
+            near, other = (f"{float(value):.12g}" for value in around)
+            reason = (
+                f"{dimension.high:.12g} is not reached from {dimension.low:.12g} in steps of "
+                f"{dimension.step:.12g}: set high to {near} or {other}, or choose another step"
+            )
+            yield FieldError(f"space.{name}.high", reason)
 
 
 def _complete_base(request: SweepRequest, validate: Validate) -> dict[str, JsonValue]:

@@ -38,6 +38,7 @@ from schema.sweeps import (
     Trial,
     TrialState,
 )
+from sweeps.known_epochs import KnownEpochs
 from sweeps.ports import Journals
 from sweeps.space import Point, list_grid
 
@@ -145,6 +146,7 @@ class Study:
     def __init__(self, journals: Journals, sweep: Sweep) -> None:
         self.sweep = sweep
         self.request = sweep.request
+        self.epochs = KnownEpochs()
         self._storage = JournalStorage(Journal(journals, sweep.sweep_id))
         self._distributions = distributions_of(self.request)
         self._told: dict[int, Trial] = {}

@@ -15,14 +15,15 @@ from typing import Final, Protocol
 import numpy as np
 from pydantic import JsonValue
 
+from columns.ids import Places
 from errors import InvalidInput
 from leaderboard.configurations import Configurations
-from leaderboard.table import Places
 from schema.next_try import LEAST_CONFIGURATIONS, NextReply, Trial
 from schema.recommend import Candidate
 from untried import wording
+from untried.begun import Begun, digest_of
 from untried.ranking import Known, Ranked, rank_untried
-from untried.space import Params, key_of
+from untried.space import Params
 
 # A fit takes the third power of it.
 MOST_LEARNT: Final = 100
@@ -36,8 +37,8 @@ class Desk(Protocol):
     def find_params(self, run_ids: Sequence[str]) -> Sequence[Mapping[str, JsonValue] | None]:
         """Return the hyper_params of each run."""
 
-    def list_begun(self) -> Sequence[Mapping[str, JsonValue]]:
-        """Return the hyper_params of runs that are queued, running or failed."""
+    def list_begun(self) -> Sequence[str]:
+        """Return the runs that are queued, running or failed."""
 
     def find_schema(self, trainer: str) -> Mapping[str, JsonValue] | None:
         """Return the JSON schema of a trainer's hyper_params; None where it is not installed."""
@@ -104,6 +105,7 @@ class Suggester:
         self._changing = threading.Lock()
         self._working = ThreadPoolExecutor(max_workers=1, thread_name_prefix="untried")
         self._kept: dict[tuple[object, ...], Future[Ranked]] = {}
+        self._begun = Begun()
 
     def suggest(self, scope: Scope, max_co2_g: float | None, desk: Desk) -> NextReply:
         """Return the untried configuration of the best expected improvement per gram, or the reason for none.
@@ -120,7 +122,7 @@ class Suggester:
             return _reply(scope, max_co2_g, wording.WORKING, is_working=True)
         if not ranked.trials:
             return _reply(scope, max_co2_g, wording.why_not(ranked, max_co2_g), ranked)
-        trial = _first_untried(ranked.trials, scope, desk)
+        trial = _first_untried(ranked.trials, scope, desk, self._begun.digests(desk))
         reason = wording.all_begun(ranked) if trial is None else wording.why(trial, ranked)
         return _reply(scope, max_co2_g, reason, ranked, trial)
 
@@ -159,8 +161,9 @@ def _read(scope: Scope, desk: Desk) -> tuple[list[Known], Params]:
     return known, desk.find_schema(name) or {}
 
 
-def _first_untried(trials: Sequence[Trial], scope: Scope, desk: Desk) -> Trial | None:
-    begun = {key_of(params) for params in desk.list_begun()}
+def _first_untried(
+    trials: Sequence[Trial], scope: Scope, desk: Desk, begun: frozenset[bytes]
+) -> Trial | None:
     finished = set(scope.configurations.keys.tolist())
     for trial in trials:
         try:
@@ -169,7 +172,7 @@ def _first_untried(trials: Sequence[Trial], scope: Scope, desk: Desk) -> Trial |
             # Two values that may not stand together.
             continue
         is_finished = desk.configuration_of(params, device=scope.device) in finished
-        if key_of(params) not in begun and not is_finished:
+        if digest_of(params) not in begun and not is_finished:
             return trial.model_copy(update={"hyper_params": params})
     return None
 

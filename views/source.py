@@ -212,6 +212,12 @@ def read_metrics(
     cost: CostName | None = None,
 ) -> Mapping[str, Series]:
     """Return points of metrics, so many as a chart can show."""
+    return _read_series(iid, names, points, cost)
+
+
+def _read_series(
+    iid: str, names: tuple[str, ...], points: int, cost: CostName | None
+) -> Mapping[str, Series]:
     return api().read_metrics(iid, names, points=points, cost=cost).metrics or {}
 
 
@@ -226,7 +232,7 @@ def read_ended_metrics(
     cost: CostName | None = None,
 ) -> Mapping[str, Series]:
     """Return points of metrics of a run that has ended; they are kept for an hour."""
-    return api().read_metrics(iid, names, points=points, cost=cost).metrics or {}
+    return _read_series(iid, names, points, cost)
 
 
 @st.cache_data(ttl=_YOUNG_S, show_spinner=False)

@@ -152,6 +152,26 @@ def test_what_needs_a_person_is_told(api: FlaskClient, db: RedisDB, raw: redis.R
     assert texts["alert"] == "Disk is full"
 
 
+def test_that_a_run_is_done_needs_nobody(api: FlaskClient, db: RedisDB, raw: redis.Redis) -> None:
+    done = Alert(
+        alert_id="1",
+        rule_id="r",
+        rule_name="done",
+        kind="run_finished",
+        time=db.now(),
+        title="Run done",
+        text="t",
+    )
+    raw.xadd("alerts:raised", {"alert": done.model_dump_json()})
+    assert kinds(get(api)) == []
+
+
+def test_a_failure_before_the_last_visit_still_needs_a_person(api: FlaskClient, db: RedisDB) -> None:
+    end(db, "f", Status.FAILED)
+    found = get(api, since=db.now().isoformat())
+    assert (kinds(found), found["ended"], found["ended_counts"]["failed"]) == (["failed"], [], 0)
+
+
 def test_a_failure_of_long_ago_needs_nobody(api: FlaskClient, db: RedisDB, raw: redis.Redis) -> None:
     end(db, "f", Status.FAILED)
     wind(raw, "f", 8 * 24 * HOUR)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import warnings
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from errors import InvalidInput
@@ -20,8 +23,10 @@ from schema.sweeps import (
     SweepSummary,
     TrialState,
 )
+from sweeps import complete_request
 from sweeps.account import find_limit, is_hopeless
 from sweeps.space import grid_size, list_grid, steps
+from sweeps.study import distributions_of
 from tests.sweep_parts import request
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
@@ -51,8 +56,6 @@ def test_a_trainer_without_a_validation_part_is_searched_by_test_accuracy() -> N
             raise InvalidInput("no", details=[FieldError(field, "there is no such field")])
         return {**raw, "num_epochs": 2}
 
-    from sweeps import complete_request
-
     asked = SweepRequest.model_validate({"space": {"x": {"type": "int", "low": 1, "high": 2}}})
     assert complete_request(asked, validate).objectives == (Objective.TEST_ACCURACY,)
 
@@ -76,6 +79,11 @@ def test_a_trainer_without_a_validation_part_is_searched_by_test_accuracy() -> N
         ({"hyper_params": {"optimizer": "lbfgs"}}, "hyper_params.optimizer", "Input should be"),
         ({"hyper_params": {"validation_fraction": 0.0}}, "hyper_params.validation_fraction", "set it to 0.1"),
         ({"sampler": "grid"}, "space.learning_rate", "give it a step"),
+        ({"space": {"batch_size": {"type": "int", "low": 16, "high": 120, "step": 16}}},
+         "space.batch_size.high",
+         "120 is not reached from 16 in steps of 16: set high to 112 or 128, or choose another step"),
+        ({"space": {"dropout": {"type": "float", "low": 0.1, "high": 0.29, "step": 0.1}}},
+         "space.dropout.high", "set high to 0.3 or 0.2"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_trained_is_refused_by_name(changes: dict[str, Any], field: str, reason: str) -> None:
@@ -114,6 +122,22 @@ def test_a_grid_of_too_many_points_is_refused() -> None:
 def test_a_request_that_contradicts_itself_is_refused(changes: dict[str, Any], reason: str) -> None:
     with pytest.raises(ValidationError, match=reason):
         request(**changes)
+
+
+@given(st.integers(-50, 50), st.integers(0, 60), st.integers(1, 30), st.sampled_from([1, 0.1, 0.001, 1e-7]))
+def test_what_is_not_refused_is_searched_up_to_its_end(low: int, width: int, step: int, unit: float) -> None:
+    low_, high_, step_ = (float(f"{value * unit:.12g}") for value in (low, low + width, step))
+    axis = FloatRange(type="float", low=low_, high=high_, step=step_)
+    asked = SweepRequest.model_validate({"space": {"x": axis}, "objectives": ["test_accuracy"]})
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        end = distributions_of(asked)["x"].high  # type: ignore[attr-defined] # of a range
+    if end == high_:
+        complete_request(asked, lambda raw: dict(raw))
+        return
+    with pytest.raises(InvalidInput) as error:
+        complete_request(asked, lambda raw: dict(raw))
+    assert [detail.field for detail in error.value.details] == ["space.x.high"]
 
 
 def test_a_grid_has_every_point_once_and_no_noise_of_arithmetic() -> None:

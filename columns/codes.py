@@ -1,0 +1,65 @@
+"""Numbers in place of values: a column is filtered by trying each value once, however many runs share it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterable
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+Mask: TypeAlias = NDArray[np.bool_]
+
+
+class Codes:
+    """Numbers for values that many runs share; a value keeps its number, and none is ever taken back."""
+
+    def __init__(self) -> None:
+        self._codes: dict[Hashable, int] = {}
+        self.values: list[Any] = []
+
+    def add(self, value: Hashable) -> int:
+        """Return the number of a value, a new one where it has none yet."""
+        key = _key(value)
+        code = self._codes.get(key)
+        if code is None:
+            # In this order: whoever finds a number also finds its value.
+            self.values.append(value)
+            code = self._codes[key] = len(self.values) - 1
+        return code
+
+    def find(self, value: Hashable) -> int:
+        """Return the number of a value; -1, which no run has, where it is not known."""
+        return self._codes.get(_key(value), -1)
+
+
+@dataclass(frozen=True)
+class Coded:
+    """What each run has in a column, by the numbers of the values."""
+
+    numbers: NDArray[np.int32]
+    codes: Codes
+
+    @classmethod
+    def of(cls, values: Iterable[Hashable], codes: Codes | None = None) -> Coded:
+        """Make a column, with numbers of its own where there are none yet."""
+        codes = codes or Codes()
+        return cls(np.array([codes.add(value) for value in values], dtype=np.int32), codes)
+
+    def meets(self, test: Callable[[Any], bool]) -> Mask:
+        """Tell for each run whether its value passes, which is tried once for all that have it."""
+        # Another table may add values meanwhile; no run of this one has them.
+        tried = np.fromiter(map(test, self.codes.values), dtype=bool)
+        met: Mask = tried[self.numbers]
+        return met
+
+    def equals(self, value: Hashable) -> Mask:
+        """Tell for each run whether it has that very value."""
+        met: Mask = self.numbers == self.codes.find(value)
+        return met
+
+
+def _key(value: Hashable) -> Hashable:
+    # True is 1 for a dict, and 1 is 1.0, which read alike to nobody.
+    return value if type(value) is str else (type(value), value)
