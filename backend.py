@@ -14,12 +14,13 @@ from apiflask import APIFlask
 from gunicorn.http.errors import ParseException
 
 from alerts import Alerting
+from api import access, guard
 from api import errors as error_replies
-from api import guard
 from api.accounts import accounts
 from api.alerts import alerts
 from api.artifact_keeping import ArtifactKeeper
 from api.artifacts import artifacts
+from api.audit import auditing
 from api.body import StrictJSONProvider
 from api.bulk import bulk
 from api.carbon import carbon
@@ -44,6 +45,7 @@ from api.runs import runs
 from api.search import searching
 from api.state import State, attach, state_of
 from api.sweeps import sweeps
+from api.tokens import tokens
 from api.totals import totals
 from api.trainers import trainers
 from api.workers import workers
@@ -86,6 +88,8 @@ BLUEPRINTS = (
     alerts,
     trainers,
     workers,
+    tokens,
+    auditing,
     health,
     home,
     live,
@@ -119,7 +123,7 @@ def create_app(settings: Settings | None = None, db: RedisDB | None = None) -> A
     advice = (Board(store), Recommender(), Suggester())
     seen = (Catalog(store), SweepViews(store))
     attach(app, State(settings, store, intensities, planner, stage, alerting, *advice, *seen))
-    guard.install(app, settings)
+    guard.install(app, settings, access.install(app, access.Access(settings, store)))
     error_replies.install(app)
     # What gunicorn raises while a view reads on, where the sender's chunks are none.
     app.register_error_handler(ParseException, error_replies.answer_broken_body)

@@ -52,6 +52,31 @@ class InvalidInput(WattleError):
     code = "invalid_input"
 
 
+class TokenNeeded(WattleError):
+    """Who asks has shown no API token, or none that is valid; the message says how to make one."""
+
+    http_status = HTTPStatus.UNAUTHORIZED
+    code = "token_needed"
+
+
+class NotAllowed(WattleError):
+    """The token that was shown does not reach so far; the message names what it lacks."""
+
+    http_status = HTTPStatus.FORBIDDEN
+    code = "not_allowed"
+
+
+class TooMany(WattleError):
+    """A limit is used up; the message names it, and when to come again."""
+
+    http_status = HTTPStatus.TOO_MANY_REQUESTS
+    code = "too_many"
+
+    def __init__(self, message: str, *, retry_after_s: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
 class NotFound(WattleError):
     """What was asked for by name does not exist."""
 

@@ -11,6 +11,7 @@ from store.accounts import Accounts
 from store.address import parse_address
 from store.alerts import Alerts
 from store.artifacts import Artifacts, NewFile, Recorded
+from store.audit import Audit
 from store.cache import Cache
 from store.carbon import Carbon
 from store.connection import Connection
@@ -36,6 +37,8 @@ from store.recent import Ended, Recent
 from store.retention import Retention
 from store.runs import Runs
 from store.sweeps import Sweeps
+from store.tokens import Tokens
+from store.turns import Turns
 from store.usage import Usage
 from store.views import Views
 from store.workers import Workers
@@ -87,6 +90,9 @@ class RedisDB:
         self.alerts = Alerts(self._connection, keys)
         self.sweeps = Sweeps(self._connection, keys)
         self.locks = Locks(self._connection, keys)
+        self.tokens = Tokens(self._connection, keys)
+        self.audit = Audit(self._connection, keys)
+        self.turns = Turns(self._connection, keys)
         self.fitness = Fitness(self._connection)
 
     def ping(self) -> None:

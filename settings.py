@@ -185,6 +185,23 @@ class Settings(BaseSettings):
         ge=1,
         description="a run whose own script is not heard of for so long has failed; it goes on once it is",
     )
+    require_token: bool = Field(
+        False, description="whether requests from this machine itself need an API token, too"
+    )
+    admin_token: SecretStr | None = Field(
+        None,
+        min_length=32,
+        description="an API token with the scope admin that no store has to know: to make the first one with",
+    )
+    api_token: SecretStr | None = Field(
+        None, description="the API token that this program shows, where the API wants one"
+    )
+    requests_per_minute: int = Field(
+        60_000, ge=60, description="requests of one API token, and of one address; more are refused with 429"
+    )
+    refusals_per_minute: int = Field(
+        60, ge=1, description="requests without a valid API token that one address is told 401"
+    )
     page_url: str = Field(
         "http://127.0.0.1:8501",
         description="where browsers find the page; / of the API and links in alerts lead there, and it "
@@ -202,7 +219,9 @@ class Settings(BaseSettings):
         return value
 
     @field_validator(
-        "alert_channels", "slack_webhook_url", "email_notifications", "smtp_url", "quiet_hours", mode="before"
+        *("alert_channels", "slack_webhook_url", "email_notifications", "smtp_url", "quiet_hours"),
+        *("admin_token", "api_token"),
+        mode="before",
     )
     @classmethod
     def _blank_is_none(cls, value: object) -> object:
@@ -237,6 +256,11 @@ class Settings(BaseSettings):
     def effective_live_url(self) -> str:
         """Where browsers reach the live page, with the default filled in."""
         return self.live_url or self.api_url
+
+    @property
+    def shown_token(self) -> str | None:
+        """The API token this program shows."""
+        return self.api_token.get_secret_value() if self.api_token else None
 
     @property
     def effective_zone(self) -> str:

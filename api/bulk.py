@@ -14,6 +14,7 @@ from flask import Response
 from pydantic import model_validator
 
 from api.body import reply
+from api.callers import check_scope, note_detail
 from api.deleting import FILES_LIMIT_S, delete_run_and_files
 from api.rerunning import rerun
 from api.resuming import resume
@@ -31,6 +32,7 @@ from schema import (
     SortField,
     Status,
 )
+from schema.access import Scope
 
 bulk = APIBlueprint("bulk", __name__, tag="Control of many runs")
 
@@ -76,6 +78,8 @@ def act_on_runs(body: BulkBody, headers: TrainHeaders) -> Response:
     and ``succeeded`` too. Runs for which there was no time are counted in ``not_tried``. 503 only when Redis
     was away before the first run.
     """
+    if body.action == "delete":
+        check_scope(Scope.ADMIN, "Deleting runs")
     act = _action(body, headers.idempotency_key)
     if body.run_ids is not None:
         run_ids = list(dict.fromkeys(body.run_ids))
@@ -90,6 +94,7 @@ def act_on_runs(body: BulkBody, headers: TrainHeaders) -> Response:
         )
         run_ids = [run.run_id for run in oldest.runs]
     outcomes = list(act_on_each(run_ids, act, clock=time.monotonic))
+    note_detail(f"{body.action} of {len(run_ids)} runs: {' '.join(run_ids[:10])}")
     return reply(
         BulkReply(
             action=body.action,

@@ -11,6 +11,7 @@ from flask import Response
 from pydantic import Field
 
 from api.body import reply
+from api.callers import own_project
 from api.state import db, intensities, planner
 from carbon_aware_trainer.errors import CarbonError, NoFeasibleStart, UnknownZone
 from carbon_aware_trainer.plans import Plan
@@ -177,7 +178,7 @@ def list_savings(query: SavingsQuery) -> Response:
 
     Realised: their energy times the intensities that were recorded. Simulated runs count nowhere.
     """
-    weeks = db().carbon.list_savings(db().now().date(), query.weeks, project=query.project)
+    weeks = db().carbon.list_savings(db().now().date(), query.weeks, project=own_project(query.project))
     return reply(SavingsReply(weeks=weeks, saved_g=sum(week.saved_g for week in weeks)))
 
 

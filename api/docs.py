@@ -26,13 +26,15 @@ PAGE_POLICY = (
 )
 ERRORS = {
     "400": "Not JSON",
-    "403": "A host or origin that is not allowed",
+    "401": "An API token is needed, or the one shown is not valid",
+    "403": "A host or origin that is not allowed, or a token that does not reach so far",
     "404": "No such run, model or worker",
     "409": "The request contradicts what is stored",
     "413": "The body is too large",
     "414": "The address with its query is too long",
     "415": "The body is not declared as JSON",
     "422": "A value is not valid; details name the field and the reason",
+    "429": "A limit is used up; the message names it, Retry-After says when to come again",
     "503": "Redis cannot be reached; try again after Retry-After",
 }
 OF_BODY = ("400", "409", "413", "415", "422")
@@ -93,7 +95,7 @@ def _finish_operation(method: str, path: str, operation: Document) -> None:
             parameter["description"] = text
         if parameter["schema"].get("type") == "array":
             parameter |= {"style": "form", "explode": False}
-    codes = {"403", "414", "503"}
+    codes = {"401", "403", "414", "429", "503"}
     if "{" in path or (method, path) in NAMING_BODIES:
         codes.add("404")
     if any(parameter["in"] != "path" for parameter in operation["parameters"]):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Iterable, Mapping
 from http import HTTPStatus
 
@@ -12,7 +13,15 @@ from werkzeug.exceptions import ClientDisconnected, HTTPException, RequestTimeou
 
 from api.body import reply
 from api.guard import limit_name
-from errors import FieldError, LiveUnavailable, PlaceUnavailable, StoreUnavailable, WattleError
+from errors import (
+    FieldError,
+    LiveUnavailable,
+    PlaceUnavailable,
+    StoreUnavailable,
+    TokenNeeded,
+    TooMany,
+    WattleError,
+)
 from schema import ErrorBody, ErrorDetail, ErrorReply
 
 log = logging.getLogger(__name__)
@@ -23,6 +32,7 @@ MAX_TEXT = 500  # a reply never echoes a whole oversized input
 
 CODES = {
     HTTPStatus.BAD_REQUEST: "malformed",
+    HTTPStatus.UNAUTHORIZED: "token_needed",
     HTTPStatus.FORBIDDEN: "forbidden",
     HTTPStatus.NOT_FOUND: "not_found",
     HTTPStatus.METHOD_NOT_ALLOWED: "method_not_allowed",
@@ -65,6 +75,10 @@ def _answer_wattle_error(error: WattleError) -> Response:
     response = _answer(error.http_status, error.code, error.message, error.details)
     if isinstance(error, StoreUnavailable | LiveUnavailable | PlaceUnavailable):
         response.headers["Retry-After"] = str(RETRY_AFTER_S)
+    if isinstance(error, TooMany) and error.retry_after_s is not None:
+        response.headers["Retry-After"] = str(max(1, math.ceil(error.retry_after_s)))
+    if isinstance(error, TokenNeeded):
+        response.headers["WWW-Authenticate"] = 'Bearer realm="wattle"'
     return response
 
 

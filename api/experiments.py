@@ -8,11 +8,13 @@ from apiflask import APIBlueprint
 from flask import Response
 
 from api.body import reply
+from api.callers import bound_project, own_key, own_project
 from api.replies import show_run
 from api.runs import TrainHeaders, check_run_id, get_known_run
 from api.state import db
-from errors import NotFound
+from errors import NotAllowed, NotFound
 from schema import (
+    DEFAULT_PROJECT,
     ExperimentRequest,
     Note,
     NoteRequest,
@@ -40,9 +42,11 @@ def begin_experiment(body: ExperimentRequest, headers: TrainHeaders) -> Response
     ``resume``, which also lets a run go on that has ended and adds the params and tags to what it has. 404
     for a ``resume`` of no run, 409 for one of a run of the queue.
     """
+    if bound_project() is not None:
+        body = _kept_to_project(body)
     if body.resume is not None:
         return reply(show_run(_resume(check_run_id(body.resume), body)))
-    begun = db().external.begin(body, idempotency_key=headers.idempotency_key)
+    begun = db().external.begin(body, idempotency_key=own_key(headers.idempotency_key))
     return reply(show_run(begun.run), HTTPStatus.CREATED if begun.is_new else HTTPStatus.OK)
 
 
@@ -115,6 +119,19 @@ def set_status(iid: str, body: StatusRequest) -> Response:
     run_id = check_run_id(iid)
     run = db().external.end(run_id, body.end, reason=body.reason, error=error, session=body.session)
     return reply(show_run(run))
+
+
+def _kept_to_project(body: ExperimentRequest) -> ExperimentRequest:
+    """Return a request of a token of one project as a run of that project.
+
+    Raises NotAllowed for another project, and for models, which are of all; NotFound for a run of another.
+    """
+    if body.from_models:
+        raise NotAllowed("Models are of all projects, and this token is of one. Leave from_models out.")
+    if body.resume is not None:
+        get_known_run(body.resume)
+    asked = None if body.project == DEFAULT_PROJECT else body.project
+    return body.model_copy(update={"project": own_project(asked)})
 
 
 def _resume(run_id: str, body: ExperimentRequest) -> Run:

@@ -7,6 +7,7 @@ Writes also need a content type that a plain HTML form cannot send, JSON but for
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from urllib.parse import urlsplit
 
 from flask import Flask, Response, request
@@ -34,11 +35,21 @@ _MEDIA_TYPE = re.compile(r"[a-z0-9!#$&^_.+-]{1,64}/[a-z0-9!#$&^_.+-]{1,64}")
 ANY_ADDRESS = frozenset({"", "0.0.0.0", "::"})  # noqa: S104 - compared with, never bound to
 # What a page of another site may not open either: CORS does not cover WebSockets, and each takes a place.
 STREAMS = frozenset({"live.open_socket", "live.open_events"})
-API_POLICY = "default-src 'none'; frame-ancestors 'none'"
+# What every answer says unless its view says otherwise.
+HARDENED = {
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
+}
 
 
-def install(app: Flask, settings: Settings) -> None:
-    """Guard every route of ``app``, unknown ones included."""
+def install(app: Flask, settings: Settings, admit: Callable[[], None]) -> None:
+    """Guard every route of ``app``, unknown ones included.
+
+    admit: refuses who may not call; asked once Host and Origin are known to be good, before any body is read.
+    """
     names = _allowed_names(settings)
     shapes = {endpoint: shape_of(settings) for endpoint, shape_of in SHAPES.items()}
     origins = frozenset(origin.lower().rstrip("/") for origin in settings.allowed_origins)
@@ -50,6 +61,7 @@ def install(app: Flask, settings: Settings) -> None:
             return Response(status=204)
         if request.method in WRITES or request.endpoint in STREAMS:
             _check_origin(origins)
+        admit()
         if request.method in WRITES and request.routing_exception is None:
             if request.endpoint in UPLOADS:
                 _check_upload()
@@ -65,9 +77,10 @@ def install(app: Flask, settings: Settings) -> None:
 
     @app.after_request
     def harden(response: Response) -> Response:
-        response.headers.setdefault("X-Content-Type-Options", "nosniff")
-        response.headers.setdefault("Referrer-Policy", "no-referrer")
-        response.headers.setdefault("Content-Security-Policy", API_POLICY)
+        for name, text in HARDENED.items():
+            response.headers.setdefault(name, text)
+        if request.headers.get("Authorization"):
+            response.headers.setdefault("Cache-Control", "no-store")
         if origins:
             _answer_cors(response.headers, origins)
         return response
@@ -159,4 +172,4 @@ def _answer_cors(headers: Headers, origins: frozenset[str]) -> None:
     if _origin() in origins:
         headers["Access-Control-Allow-Origin"] = request.headers["Origin"]
         headers["Access-Control-Allow-Methods"] = "GET, POST, PUT, DELETE"
-        headers["Access-Control-Allow-Headers"] = "Content-Type, Idempotency-Key"
+        headers["Access-Control-Allow-Headers"] = "Authorization, Content-Type, Idempotency-Key"

@@ -12,6 +12,7 @@ from flask import Response, redirect
 from werkzeug.wrappers import Response as WerkzeugResponse
 
 from api.body import reply
+from api.callers import find_caller
 from api.state import db, live_stage, settings
 from errors import StoreUnavailable
 from schema import HealthReply, PageReply
@@ -40,18 +41,21 @@ UNAVAILABLE: dict[int | str, dict[str, str | dict[str, dict[str, Any]]]] = {
 @health.output(HealthReply)
 @health.doc(responses=UNAVAILABLE)
 def get_health() -> Response:
-    """Say whether Redis can be reached and could lose runs, and who works. 200 if it can be, 503 if not."""
+    """Say whether Redis can be reached and could lose runs, and who works. 200 if it can be, 503 if not.
+
+    Who needs a token and shows none is told only that.
+    """
     try:
-        return reply(_measure())
+        return reply(_measure() if find_caller() else _show_stranger())
     except StoreUnavailable:
         absent = HealthReply(
             status="unavailable",
             redis="unreachable",
-            version=VERSION,
+            version=VERSION if find_caller() else "",
             workers=[],
             waiting=None,
             time=datetime.now(UTC),
-            live_viewers=live_stage().viewer_count,
+            live_viewers=live_stage().viewer_count if find_caller() else 0,
         )
         return reply(absent, HTTPStatus.SERVICE_UNAVAILABLE)
 
@@ -68,6 +72,13 @@ def lead_to_page() -> WerkzeugResponse:
 def get_page() -> Response:
     """Answer where people find the page, for programs that print links to it."""
     return reply(PageReply(page_url=settings().page_url.rstrip("/")))
+
+
+def _show_stranger() -> HealthReply:
+    """Tell who needs a token and shows none that the API works, and nothing else."""
+    return HealthReply(
+        status="ok", redis="reachable", version="", workers=[], waiting=None, time=db().now(), warnings=[]
+    )
 
 
 def _measure() -> HealthReply:

@@ -15,10 +15,12 @@ from werkzeug.exceptions import Forbidden
 from werkzeug.wrappers import Response as AnyResponse
 
 from api.body import reply
+from api.callers import bound_project
 from api.images import make_tiles
 from api.live_viewers import EventStreamWire, WebSocketWire, Wire, take_over
 from api.runs import get_known_run
 from api.state import db, live_stage, settings
+from errors import NotAllowed
 from schema import RUN_ID_PATTERN, Record
 from schema.live import (
     DEFAULT_VIEW,
@@ -157,8 +159,15 @@ def send_font() -> AnyResponse:
 
 
 def _view_of(run_id: str | None) -> str:
-    """Return the view of a run, or the default one. Raises NotFound when there is no such run."""
-    return DEFAULT_VIEW if run_id is None else get_known_run(run_id).run_id
+    """Return the view of a run, or the default one.
+
+    Raises NotFound when there is no such run, NotAllowed for the default one with a token of one project.
+    """
+    if run_id is not None:
+        return get_known_run(run_id).run_id
+    if bound_project() is not None:
+        raise NotAllowed("The live view of all scripts is of no project. Name a run_id of yours.")
+    return DEFAULT_VIEW
 
 
 def _hand_over(wire: Wire, view: str) -> Response:

@@ -6,7 +6,7 @@ import contextlib
 import os
 import socket
 import ssl
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from http import HTTPStatus
 from typing import Any, Final, Protocol
 
@@ -16,10 +16,13 @@ from websockets.http11 import Request
 from websockets.protocol import Protocol as Peer
 from websockets.protocol import Side, State
 from websockets.server import ServerProtocol
+from websockets.typing import Subprotocol
 from werkzeug.exceptions import BadRequest
 
 from errors import LiveUnavailable
 
+# What a WebSocket asks for beside its token, and is answered: a token is never repeated.
+PROTOCOL: Final = Subprotocol("wattle")
 # Who takes nothing for so long is not there any more.
 STUCK_S: Final = 15.0
 # A viewer says next to nothing: pings, and that it closes.
@@ -75,7 +78,8 @@ class WebSocketWire:
     """
 
     def __init__(self, path: str, headers: Iterable[tuple[str, str]]) -> None:
-        response = ServerProtocol().accept(Request(path, Headers(headers)))
+        protocol = ServerProtocol(select_subprotocol=_select_protocol)
+        response = protocol.accept(Request(path, Headers(headers)))
         if response.status_code != HTTPStatus.SWITCHING_PROTOCOLS:
             raise BadRequest("Open this address as a WebSocket, version 13; /live/events is the same as SSE.")
         self.greeting = response.serialize()
@@ -98,6 +102,10 @@ class WebSocketWire:
             return b""
         self._peer.send_close(CloseCode.GOING_AWAY, "the server stops")
         return b"".join(self._peer.data_to_send())
+
+
+def _select_protocol(_: ServerProtocol, offered: Sequence[Subprotocol]) -> Subprotocol | None:
+    return PROTOCOL if PROTOCOL in offered else None
 
 
 class EventStreamWire:

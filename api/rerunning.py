@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from pydantic import JsonValue, ValidationError
 
+from api.callers import own_key, own_options
 from api.planning import plan_once
 from api.state import db, settings
 from errors import Conflict, FieldError, InvalidInput
@@ -29,14 +30,15 @@ def rerun(run: Run, changes: RerunRequest, *, idempotency_key: str | None) -> Ru
             f"Run {run.run_id} is reported by its own script and cannot be rerun: start that script again."
         )
     hyper_params = validator(settings())(params_of(run) | changes.hyper_params)
-    options = name_zones(_changed(run.options, changes))
+    options = name_zones(own_options(_changed(run.options, changes)))
+    key = own_key(idempotency_key)
     return db().queue.submit(
         hyper_params,
         options,
-        idempotency_key=idempotency_key,
+        idempotency_key=key,
         body={"rerun_of": run.run_id, **changes.model_dump(mode="json")},
         rerun_of=run.run_id,
-        plan=plan_once(hyper_params, options, idempotency_key),
+        plan=plan_once(hyper_params, options, key),
     )
 
 

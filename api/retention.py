@@ -9,6 +9,7 @@ from flask import Response
 from pydantic import TypeAdapter, ValidationError
 
 from api.body import reply
+from api.callers import own_project
 from api.deleting import FILES_LIMIT_S
 from api.file_work import wait_for_any
 from api.retaining import Applied, Retaining
@@ -71,6 +72,8 @@ def apply_retention(project: str, body: ApplyRequest) -> Response:
 
 def _check_project(project: str) -> str:
     try:
-        return _PROJECT.validate_python(project)
+        name = _PROJECT.validate_python(project)
     except ValidationError as error:
         raise NotFound(f"There is no project {project[:80]!r}: none can be called that.") from error
+    own_project(name)
+    return name

@@ -12,6 +12,7 @@ from flask import Response, request
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from api.body import reply
+from api.callers import bound_project, check_own, own_key, own_options, own_project
 from api.planning import plan_once
 from api.replies import show_run, show_runs
 from api.search import find_runs
@@ -139,7 +140,7 @@ def check_run_id(iid: str) -> str:
 
 def get_known_run(iid: str) -> Run:
     """Return the run of a path. Raises NotFound, also for what is no run id at all."""
-    return db().runs.get(check_run_id(iid))
+    return check_own(db().runs.get(check_run_id(iid)))
 
 
 @runs.post("/train")
@@ -157,13 +158,14 @@ def submit_run(body: TrainBody, headers: TrainHeaders) -> Response:
     hyper_params = validator(settings())(
         {**body.hyper_params, "demo": True} if body.demo else body.hyper_params
     )
-    options = name_zones(body.options)
+    options = name_zones(own_options(body.options))
+    key = own_key(headers.idempotency_key)
     run = db().queue.submit(
         hyper_params,
         options,
-        idempotency_key=headers.idempotency_key,
+        idempotency_key=key,
         body=request.get_json(),
-        plan=plan_once(hyper_params, options, headers.idempotency_key),
+        plan=plan_once(hyper_params, options, key),
     )
     return reply(TrainReply(iid=run.run_id, plan=run.carbon), HTTPStatus.CREATED)
 
@@ -205,15 +207,16 @@ def list_runs(query: RunsQuery) -> Response:
 
 def _find_page(query: RunsQuery) -> RunList:
     """Return what the sorted list has, or where there is a search, what the catalog finds."""
-    if query.q.strip():
-        wanted = Wanted(query.q, query.status, query.project, query.name)
+    project = own_project(query.project)
+    if query.q.strip() or bound_project() is not None:
+        wanted = Wanted(query.q, query.status, project, query.name)
         return find_runs(wanted, query.sort, order=query.order, limit=query.limit, cursor=query.cursor)
     return db().runs.list(
         query.sort,
         order=query.order,
         status=query.status,
         name=query.name,
-        project=query.project,
+        project=project,
         limit=query.limit,
         cursor=query.cursor,
     )

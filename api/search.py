@@ -9,6 +9,7 @@ from flask import Response
 from pydantic import Field
 
 from api.body import reply
+from api.callers import bound_project, own_project
 from api.state import catalog, db, settings
 from catalog.catalog import Wanted
 from catalog.paging import Order
@@ -37,7 +38,8 @@ def search_runs(query: SearchQuery) -> Response:
 
     Of more than 10,000 the newest, and how many there are in ``total``.
     """
-    found = catalog().find(Wanted(query=query.q, status=query.status), limit=MAX_FOUND, params=known_params())
+    wanted = Wanted(query=query.q, status=query.status, project=own_project(None))
+    found = catalog().find(wanted, limit=MAX_FOUND, params=known_params())
     return reply(SearchReply(run_ids=found.run_ids, total=found.total))
 
 
@@ -51,7 +53,16 @@ def find_runs(
     found = catalog().find(wanted, sort, order=order, limit=limit, cursor=cursor, params=known_params())
     runs = db().runs.find_many(found.run_ids)
     listed: Iterable[Run] = (runs[run_id] for run_id in found.run_ids if run_id in runs)
-    return RunList(runs=tuple(listed), cursor=found.cursor, total=found.total, counts=found.counts)
+    bound = bound_project()
+    counts = found.counts if bound is None else _count_own(bound)
+    return RunList(runs=tuple(listed), cursor=found.cursor, total=found.total, counts=counts)
+
+
+def _count_own(project: str) -> dict[Status, int]:
+    """Count the runs of one project by status: a token of it is told of no others."""
+    return {
+        status: catalog().find(Wanted(status=status, project=project), limit=1).total for status in Status
+    }
 
 
 def known_params() -> frozenset[str]:

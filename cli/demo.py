@@ -123,7 +123,9 @@ def _address_of(host: str) -> str:
 def _run(options: argparse.Namespace, environment: Mapping[str, str]) -> int:
     honcho.manager.KILL_WAIT = KILL_WAIT_S
     page_url = f"http://127.0.0.1:{environment['WATTLE_PAGE_PORT']}"
-    showcase = Showcase(Client(environment["WATTLE_API_URL"]), page_url=page_url, say=_say)
+    showcase = Showcase(
+        Client(environment["WATTLE_API_URL"], token=load_settings().shown_token), page_url=page_url, say=_say
+    )
     manager = Programs(QuietPrinter(sys.stdout), before_end=showcase.cancel)
     for name, command in parse_procfile((ROOT / "Procfile").read_text()).processes.items():
         manager.add_process(name, command, env=dict(environment), cwd=str(ROOT))

@@ -27,7 +27,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     imported = known = 0
     try:
         text = path.read_text("utf-8-sig")
-        with Client(load_settings().api_url, timeout_s=60) as api:
+        settings = load_settings()
+        with Client(settings.api_url, token=settings.shown_token, timeout_s=60) as api:
             for part in parts_of(text):
                 reply = api.import_results(part)
                 imported += reply.imported

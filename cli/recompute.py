@@ -22,7 +22,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.parse_args(arguments)
     try:
-        with Client(load_settings().api_url) as api:
+        settings = load_settings()
+        with Client(settings.api_url, token=settings.shown_token) as api:
             return recompute_all(api)
     except ApiError as error:
         sys.stderr.write(f"recompute: {error}\n")

@@ -23,9 +23,9 @@ _LOOK_S: Final = 1.0
 def main(arguments: Sequence[str] | None = None, *, sleep: Callable[[float], None] = time.sleep) -> int:
     """Queue a run and print its id; with --wait, return 1 where it does not end as done."""
     given = _parser().parse_args(arguments)
-    address = given.api or load_settings().api_url
+    settings = load_settings()
     try:
-        with Client(address, timeout_s=30) as api:
+        with Client(given.api or settings.api_url, token=settings.shown_token, timeout_s=30) as api:
             iid = _queue(api, given)
             print(iid, flush=True)
             if not given.wait:

@@ -24,6 +24,7 @@ from client.models import ModelCalls
 from client.reproduce import ReproduceCalls
 from client.retention import RetentionCalls
 from client.sweeps import SweepCalls
+from client.tokens import TokenCalls
 from schema import (
     AccountReply,
     Action,
@@ -76,6 +77,7 @@ class Client(
     ReproduceCalls,
     RetentionCalls,
     SweepCalls,
+    TokenCalls,
     WordCalls,
 ):
     """The API at one address. Safe to share between threads; nothing is retried.

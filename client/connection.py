@@ -19,13 +19,19 @@ class Connection:
     """Sends requests and reads answers."""
 
     def __init__(
-        self, api_url: str, *, transport: httpx.BaseTransport | None = None, timeout_s: float = 5.0
+        self,
+        api_url: str,
+        *,
+        token: str | None = None,
+        transport: httpx.BaseTransport | None = None,
+        timeout_s: float = 5.0,
     ) -> None:
         self.api_url = api_url.rstrip("/")
         # A transport of our own keeps the API's address from going through HTTP_PROXY. It drops idle
         # connections before the server does (gunicorn.conf.py), so that no request meets a closing one.
         transport = transport or httpx.HTTPTransport(limits=httpx.Limits(keepalive_expiry=0.5))
-        self._http = httpx.Client(transport=transport, timeout=timeout_s)
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        self._http = httpx.Client(transport=transport, timeout=timeout_s, headers=headers)
 
     def close(self) -> None:
         """Close the connections."""

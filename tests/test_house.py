@@ -99,6 +99,7 @@ OWNERS = {
         "views/leaderboard_charts.py",
         "views/media_charts.py",
     ),
+    "typer": ("cli/",),
     "honcho": ("cli/",),
     "markdown_it": ("views/markdown.py",),
     "apprise": ("alerts/",),

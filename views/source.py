@@ -120,7 +120,8 @@ def list_views() -> list[SavedView]:
 @st.cache_resource(show_spinner=False)
 def api() -> Client:
     """Return the client that all sessions share."""
-    return Client(load_settings().api_url)
+    settings = load_settings()
+    return Client(settings.api_url, token=settings.shown_token)
 
 
 @st.cache_data(ttl=_YOUNG_S, show_spinner=False)

@@ -12,12 +12,16 @@ from redis_db import RedisDB
 from settings import Settings
 
 FRIEND = "https://dash.lab"
+SECRET = "of whoever calls it by another name"  # noqa: S105 - of a test
 
 
 @pytest.fixture
 def api(db: RedisDB, tmp_path: Path) -> FlaskClient:
-    settings = Settings(data_dir=tmp_path, host="10.1.2.3", allowed_hosts=("localhost", "::1", "wattle.lab"))
-    return create_app(settings, db).test_client()
+    names = ("localhost", "::1", "wattle.lab")
+    settings = Settings(data_dir=tmp_path, host="10.1.2.3", allowed_hosts=names, admin_token=SECRET)
+    client = create_app(settings, db).test_client()
+    client.environ_base["HTTP_AUTHORIZATION"] = f"Bearer {SECRET}"
+    return client
 
 
 @pytest.fixture
@@ -133,7 +137,7 @@ def test_an_allowed_origin_may_ask_and_write(friendly_api: FlaskClient) -> None:
     )
     assert (asked.status_code, wrote.status_code) == (204, 201)
     assert asked.headers["Access-Control-Allow-Methods"] == "GET, POST, PUT, DELETE"
-    assert asked.headers["Access-Control-Allow-Headers"] == "Content-Type, Idempotency-Key"
+    assert asked.headers["Access-Control-Allow-Headers"] == "Authorization, Content-Type, Idempotency-Key"
     assert wrote.headers["Access-Control-Allow-Origin"] == FRIEND
     assert "Origin" in wrote.headers["Vary"]
 

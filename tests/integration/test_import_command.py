@@ -21,8 +21,8 @@ HEADER = "run_id,accuracy,training_time_sec,network\n"
 def over_wsgi(db: RedisDB, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     transport = httpx.WSGITransport(create_app(Settings(data_dir=tmp_path), db))
 
-    def open_client(url: str, *, timeout_s: float) -> Client:
-        return Client(url, transport=transport, timeout_s=timeout_s)
+    def open_client(url: str, *, token: str | None, timeout_s: float) -> Client:
+        return Client(url, token=token, transport=transport, timeout_s=timeout_s)
 
     monkeypatch.setattr("cli.import_results.Client", open_client)
 

@@ -63,6 +63,11 @@ VALUES = {
     "max_metric_points": "30",
     "silent_s": "60",
     "page_url": "https://wattle.example.org",
+    "require_token": "true",
+    "admin_token": "a" * 32,
+    "api_token": "wattle_x",
+    "requests_per_minute": "100",
+    "refusals_per_minute": "5",
     "request_timeout_s": "2.5",
 }
 

@@ -1,0 +1,142 @@
+"""The second door: which token a request shows, and whether it may do what it asks for.
+
+Off for requests that can only come from this machine, unless WATTLE_REQUIRE_TOKEN is set; docs/security.md.
+"""
+
+from __future__ import annotations
+
+import hmac
+import logging
+from collections.abc import Callable
+from typing import Final
+
+from flask import Flask, Response, request
+
+from api.callers import ADMIN, LOOPBACK, Caller, check_own, check_scope, find_caller, noted_detail, set_caller
+from api.limits import Limits
+from api.live_viewers import PROTOCOL
+from api.runs import check_run_id
+from api.scopes import Reach, Rule, is_audited, rule_of
+from api.state import db
+from api.strangers import reason_for_token
+from errors import NotAllowed, StoreUnavailable, TokenNeeded
+from redis_db import RedisDB
+from settings import Settings
+
+log = logging.getLogger(__name__)
+
+_PROTOCOL_TOKEN: Final = f"{PROTOCOL}.token."
+_HOW: Final = (
+    "On the backend's machine make one with: python -m cli.token_commands create NAME --scope read (or "
+    "submit, or admin), and send it as the header Authorization: Bearer TOKEN; Wattle's own programs take it "
+    "from WATTLE_API_TOKEN. docs/security.md has more."
+)
+
+
+class Access:
+    """The guard of one app."""
+
+    def __init__(self, settings: Settings, store: RedisDB) -> None:
+        self._settings = settings
+        self._store = store
+        self._limits = Limits(settings, store.turns)
+
+    def admit(self) -> None:
+        """Find out who asks, and refuse what they may not do.
+
+        Raises TokenNeeded, NotAllowed, TooMany, or StoreUnavailable while tokens cannot be looked up.
+        """
+        rule = rule_of(request.endpoint)
+        secret = shown_secret()
+        reason = "WATTLE_REQUIRE_TOKEN is set" if self._settings.require_token else reason_for_token(request)
+        if secret is None and reason is None:
+            set_caller(LOOPBACK)
+            return
+        address = request.remote_addr or "a socket"
+        caller = None if secret is None else self._look_up(secret, is_open=rule.scope is None)
+        set_caller(caller)
+        if caller is None and rule.scope is not None:
+            self._limits.take_refusal(address)
+            raise TokenNeeded(_refusal(secret, reason))
+        self._limits.take(address, caller)
+        if caller is not None:
+            _check(caller, rule)
+
+    def record(self, response: Response) -> Response:
+        """Tell the audit log what was done, and by whom."""
+        caller = find_caller()
+        if caller is None or not is_audited(request.endpoint, request.method):
+            return response
+        try:
+            self._store.audit.record(
+                who=caller.name,
+                address=request.remote_addr or "",
+                action=request.endpoint or "",
+                target=f"{request.method} {request.path}",
+                status=response.status_code,
+                detail=noted_detail(),
+            )
+        except StoreUnavailable as error:
+            log.warning(
+                "the audit log misses who=%r action=%s path=%s status=%d: %s",
+                *(caller.name, request.endpoint, request.path, response.status_code, error),
+            )
+        return response
+
+    def _look_up(self, secret: str, *, is_open: bool) -> Caller | None:
+        admin = self._settings.admin_token
+        if admin and hmac.compare_digest(admin.get_secret_value().encode(), secret.encode()):
+            return ADMIN
+        try:
+            found = self._store.tokens.find(secret)
+        except StoreUnavailable:
+            if is_open:  # /healthz has to tell that Redis is away
+                return None
+            raise
+        if found is None or found[0].is_expired(found[1]):
+            return None
+        return Caller.of(found[0])
+
+
+def install(app: Flask, access: Access) -> Callable[[], None]:
+    """Let ``app`` keep an audit log; returns the check for the first door to call."""
+    app.after_request(access.record)
+    return access.admit
+
+
+def shown_secret() -> str | None:
+    """Return the token of the present request: of its header, or of the protocols a WebSocket asks for."""
+    kind, _, secret = request.headers.get("Authorization", "").strip().partition(" ")
+    if kind.lower() == "bearer":
+        return secret.strip()
+    if request.headers.get("Upgrade", "").lower() == "websocket":
+        for asked in request.headers.get("Sec-WebSocket-Protocol", "").split(","):
+            if asked.strip().startswith(_PROTOCOL_TOKEN):
+                return asked.strip().removeprefix(_PROTOCOL_TOKEN)
+    return None
+
+
+def _refusal(secret: str | None, reason: str | None) -> str:
+    if secret is not None:
+        return (
+            f"The API token of this request is not known: it was revoked, has expired or is another's. {_HOW}"
+        )
+    return f"This request needs an API token, because {reason}. {_HOW}"
+
+
+def _check(caller: Caller, rule: Rule) -> None:
+    if rule.scope is not None:
+        check_scope(rule.scope, f"{request.method} {request.path[:80]}")
+    if caller.project is None or rule.reach in (Reach.ANY, Reach.VIEW):
+        return
+    if rule.reach is Reach.NONE:
+        raise NotAllowed(
+            f"{request.path[:80]} is about all projects, and this token is of the project {caller.project!r} "
+            "alone. Use a token of all projects."
+        )
+    _check_run()
+
+
+def _check_run() -> None:
+    """Raise NotFound unless the run of the path is of the caller's project."""
+    check_own(db().runs.get(check_run_id((request.view_args or {})["iid"])))

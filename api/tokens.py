@@ -1,0 +1,48 @@
+"""API tokens: who may call."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+
+from apiflask import APIBlueprint
+from flask import Response
+
+from api.body import reply
+from api.callers import note_detail
+from api.state import db
+from schema.access import NewToken, Token, TokenRequest, TokensReply
+
+tokens = APIBlueprint("tokens", __name__, tag="Access")
+
+
+@tokens.get("/api/tokens")
+@tokens.output(TokensReply)
+def list_tokens() -> Response:
+    """Answer the API tokens, the newest first, without their secrets."""
+    return reply(TokensReply(tokens=db().tokens.list()))
+
+
+@tokens.post("/api/tokens")
+@tokens.input(TokenRequest, arg_name="body")
+@tokens.output(NewToken, status_code=201)
+def create_token(body: TokenRequest) -> Response:
+    """Make an API token. Its secret is in this answer and is never shown again: only a hash of it is kept."""
+    made = db().tokens.create(body)
+    _note(made)
+    response = reply(made, HTTPStatus.CREATED)
+    response.headers["Cache-Control"] = "no-store"
+    return response
+
+
+@tokens.delete("/api/tokens/<token_id>")
+@tokens.output(Token)
+def revoke_token(token_id: str) -> Response:
+    """Revoke a token: it is refused from now on. Answers what it was; 404 when there is none of that id."""
+    found = db().tokens.get(token_id)
+    db().tokens.revoke(token_id)
+    _note(found)
+    return reply(found)
+
+
+def _note(token: Token) -> None:
+    note_detail(f"{token.name} ({token.token_id}) {token.scope} of {token.project or 'all projects'}")

@@ -1,0 +1,22 @@
+"""The users of Redis, as docs/security.md has them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+PAGE: Final = Path(__file__).parents[1] / "docs" / "security.md"
+
+
+def worker_rights() -> Sequence[str]:
+    """What comes after the name in ACL SETUSER, without the password."""
+    block = PAGE.read_text("utf-8").split("```acl\n")[1].split("```")[0]
+    words = block.split()
+    assert words[:3] == ["ACL", "SETUSER", "wattle-worker"]
+    return [word for word in words[3:] if word != ">PASSWORD"]
+
+
+def backend_rights() -> Sequence[str]:
+    """The same with all keys."""
+    return [*(word for word in worker_rights() if not word.startswith("~")), "~*"]
