@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 from apiflask import APIFlask
@@ -48,7 +49,7 @@ from api.totals import totals
 from api.trainers import trainers
 from api.workers import workers
 from catalog.catalog import Catalog
-from errors import InvalidInput
+from errors import InvalidInput, StoreTooNew, StoreUnavailable
 from housekeeping import Housekeeper, Silence
 from leaderboard.board import Board
 from leaderboard.writer import ResultsWriter
@@ -162,11 +163,18 @@ def configure_logging(settings: Settings) -> None:
     logging.getLogger("httpx").setLevel(logging.WARNING)
 
 
+def _look_at_layout(app: APIFlask) -> None:
+    """Raise StoreTooNew where a newer version wrote the store; Redis may still be away."""
+    with state_of(app).db as db, suppress(StoreUnavailable):
+        db.layout.read()
+
+
 def main() -> None:
     """Serve the API with gunicorn until SIGTERM or SIGINT."""
     try:
-        create_app(load_settings())  # so that a wrong setting is a sentence here, not a traceback of gunicorn
-    except InvalidInput as error:
+        app = create_app(load_settings())  # so that what is wrong is a sentence here, not a traceback
+        _look_at_layout(app)
+    except (InvalidInput, StoreTooNew) as error:
         sys.exit(str(error))
     gunicorn = [sys.executable, "-m", "gunicorn", "--config", str(CONFIG), "backend:create_app()"]
     os.execv(sys.executable, gunicorn)  # noqa: S606 - the same process goes on as gunicorn, no shell wanted

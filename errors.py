@@ -7,6 +7,7 @@ WattleError
 │   └── LeaseLost           409  a worker's write came after another attempt began
 ├── TooLarge                413  more than a setting allows; the sentence names it
 ├── StoreUnavailable        503  Redis cannot be reached, or refuses commands
+├── StoreTooNew             503  a newer version of Wattle wrote the store; this one is to be upgraded
 ├── LiveUnavailable         503  no more live connections are taken here, or none at all
 ├── PlaceUnavailable        503  a place for files cannot take or give one now
 ├── DatasetUnavailable      422  files that are neither on disk nor downloadable
@@ -84,6 +85,13 @@ class StoreUnavailable(WattleError):
 
     http_status = HTTPStatus.SERVICE_UNAVAILABLE
     code = "store_unavailable"
+
+
+class StoreTooNew(WattleError):
+    """The store has a layout that this version does not know; the message names both and the remedy."""
+
+    http_status = HTTPStatus.SERVICE_UNAVAILABLE
+    code = "store_too_new"
 
 
 class LiveUnavailable(WattleError):

@@ -23,6 +23,7 @@ from store.fitness import Fitness
 from store.histograms import Histograms
 from store.intensities import Intensities
 from store.keys import Keys, check_queue
+from store.layout import Layout
 from store.line import Line
 from store.listed import Listed
 from store.live import Live
@@ -60,6 +61,7 @@ class RedisDB:
             raise InvalidInput(f"In a Redis Cluster the prefix of all keys is {address.prefix} and no other.")
         keys = Keys(prefix or address.prefix)
         self._connection = Connection(address, key_formats=keys.formats)
+        self.layout = Layout(self._connection, keys)
         self.queue = Queue(self._connection, keys)
         self.line = Line(self._connection, keys)
         self.controls = Controls(self._connection, keys)

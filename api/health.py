@@ -13,7 +13,7 @@ from werkzeug.wrappers import Response as WerkzeugResponse
 
 from api.body import reply
 from api.state import db, live_stage, settings
-from errors import StoreUnavailable
+from errors import StoreTooNew, StoreUnavailable
 from schema import HealthReply, PageReply
 
 health = APIBlueprint("health", __name__, tag="Health")
@@ -30,7 +30,7 @@ def installed_version() -> str:
 VERSION = installed_version()
 UNAVAILABLE: dict[int | str, dict[str, str | dict[str, dict[str, Any]]]] = {
     503: {
-        "description": "Redis cannot be reached",
+        "description": "Redis cannot be reached, or a newer version of Wattle wrote the store",
         "content": {"application/json": {"schema": {"$ref": "#/components/schemas/HealthReply"}}},
     }
 }
@@ -40,13 +40,18 @@ UNAVAILABLE: dict[int | str, dict[str, str | dict[str, dict[str, Any]]]] = {
 @health.output(HealthReply)
 @health.doc(responses=UNAVAILABLE)
 def get_health() -> Response:
-    """Say whether Redis can be reached and could lose runs, and who works. 200 if it can be, 503 if not."""
+    """Say whether Redis can be reached and could lose runs, and who works. 200 if it can be, 503 if not.
+
+    503 also where a newer version of Wattle wrote the store; ``warnings`` says which.
+    """
     try:
         return reply(_measure())
-    except StoreUnavailable:
+    except (StoreTooNew, StoreUnavailable) as error:
+        is_newer = isinstance(error, StoreTooNew)
         absent = HealthReply(
             status="unavailable",
-            redis="unreachable",
+            redis="reachable" if is_newer else "unreachable",
+            warnings=[error.message] if is_newer else [],
             version=VERSION,
             workers=[],
             waiting=None,

@@ -94,6 +94,9 @@ TEMPLATES: Final = {
     "lock": "lock:<job>",
     "worker": "worker:<id>",
     "workers": "workers",
+    "layout": "store:layout",
+    "archived": "runs:archived",
+    "warm": "run:<id>:warm",
     "idempotency": "idempotency:<key>",
     "events": "events",
 }
