@@ -19,6 +19,7 @@ from api import errors as error_replies
 from api import guard
 from api.accounts import accounts
 from api.alerts import alerts
+from api.archive import archiving
 from api.artifact_keeping import ArtifactKeeper
 from api.artifacts import artifacts
 from api.body import StrictJSONProvider
@@ -48,6 +49,8 @@ from api.sweeps import sweeps
 from api.totals import totals
 from api.trainers import trainers
 from api.workers import workers
+from archive.opening import open_archive
+from archive.rounds import ArchiveRounds
 from catalog.catalog import Catalog
 from errors import InvalidInput, StoreTooNew, StoreUnavailable
 from housekeeping import Housekeeper, Silence
@@ -81,6 +84,7 @@ BLUEPRINTS = (
     models,
     registry,
     retention,
+    archiving,
     accounts,
     totals,
     sweeps,
@@ -119,7 +123,10 @@ def create_app(settings: Settings | None = None, db: RedisDB | None = None) -> A
     planner, alerting = Planner(store, settings, intensities), Alerting(store, settings)
     advice = (Board(store), Recommender(), Suggester())
     seen = (Catalog(store), SweepViews(store))
-    attach(app, State(settings, store, intensities, planner, stage, alerting, *advice, *seen))
+    archive = open_archive(settings, layout=store.layout.newest)
+    store.read_archived(archive)
+    kept = (archive, ArchiveRounds(store, archive, settings))
+    attach(app, State(settings, store, intensities, planner, stage, alerting, *advice, *seen, *kept))
     guard.install(app, settings)
     error_replies.install(app)
     # What gunicorn raises while a view reads on, where the sender's chunks are none.
@@ -144,6 +151,7 @@ def start_housekeeping(app: APIFlask) -> Housekeeper:
         silence=Silence(settings.silent_s),
         keeping=ArtifactKeeper(state.db, settings),
         sweeping=SweepRounds(state.db, validator(settings)),
+        archiving=state.archive_rounds,
         writing=ResultsWriter(state.board, settings.data_dir / "results"),
     )
     housekeeper.start()

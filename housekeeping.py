@@ -118,6 +118,13 @@ class Keeping(Protocol):
         """Begin a round if one is due, without waiting for it."""
 
 
+class Archiving(Protocol):
+    """What moves runs to the archive."""
+
+    def begin(self) -> None:
+        """Begin a round if one is due, without waiting for it."""
+
+
 class Writing(Protocol):
     """What keeps a file of results up to date."""
 
@@ -214,11 +221,13 @@ class Housekeeper:
         silence: Silence,
         keeping: Keeping,
         sweeping: Sweeping,
+        archiving: Archiving,
         writing: Writing,
     ) -> None:
         self._stop = threading.Event()
         self._layout = db.layout
         self._writing = writing
+        self._archiving = archiving
         self._rhythm_s = rhythm_s(lease_s)
         self._tick = partial(
             tick,
@@ -253,6 +262,7 @@ class Housekeeper:
                     self._layout.prepare()
                     is_prepared = True
                 self._tick()
+                self._archiving.begin()
                 is_away = False
             except StoreUnavailable as error:
                 if not is_away:

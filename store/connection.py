@@ -149,8 +149,8 @@ class Connection:
     def _check_layout(self) -> None:
         """Raise StoreTooNew once a newer program has written the store; asked every LAYOUT_KNOWN_S.
 
-        Here, because everything passes here: a program that goes on beside a newer one, as in an upgrade of one
-        host after the other, would write what that one does not expect.
+        Here, because everything passes here: a program that goes on beside a newer one, as in an upgrade of
+        one host after the other, would write what that one does not expect.
         """
         if time.monotonic() < self._layout_known_until_s:
             return

@@ -96,6 +96,7 @@ TEMPLATES: Final = {
     "workers": "workers",
     "layout": "store:layout",
     "archived": "runs:archived",
+    "archive_facts": "archive:facts",
     "warm": "run:<id>:warm",
     "idempotency": "idempotency:<key>",
     "events": "events",

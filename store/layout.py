@@ -44,8 +44,8 @@ def check_layout(stored: str | bytes | None, *, known: int | None = None) -> int
     version = FIRST_LAYOUT if stored is None else int(stored)
     if version > known:
         raise StoreTooNew(
-            f"The store in Redis has layout {version}, and this version of Wattle knows layouts up to {known}: a "
-            "newer one has written it. Upgrade this program to the version of the others, or set "
+            f"The store in Redis has layout {version}, and this version of Wattle knows those up to "
+            f"{known}: a newer one has written it. Upgrade this program to the version of the others, or set "
             "WATTLE_REDIS_URL to another store; nothing was changed."
         )
     return version

@@ -1,4 +1,4 @@
-"""A store as a text of commands, one JSON array a line: what an earlier version wrote, kept for upgrade tests."""
+"""A store as a text of commands, one JSON array a line: what an earlier version wrote."""
 
 from __future__ import annotations
 

@@ -131,7 +131,8 @@ def test_the_api_says_why_it_cannot_work_on_a_newer_store(redis_url: str, raw: r
     with RedisDB(redis_url) as store:
         asker = create_app(Settings(_env_file=None), store).test_client()
         health, runs = asker.get("/healthz"), asker.get("/api/runs?limit=1")
-    assert (health.status_code, health.json["status"]) == (503, "unavailable")
-    assert "layout 7" in health.json["warnings"][0]
-    assert "Upgrade" in health.json["warnings"][0]
-    assert (runs.status_code, runs.json["error"]["code"]) == (503, "store_too_new")
+    said = health.get_json()
+    assert (health.status_code, said["status"]) == (503, "unavailable")
+    assert "layout 7" in said["warnings"][0]
+    assert "Upgrade" in said["warnings"][0]
+    assert (runs.status_code, runs.get_json()["error"]["code"]) == (503, "store_too_new")
