@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 from apiflask import APIFlask
@@ -18,6 +19,7 @@ from api import access, guard
 from api import errors as error_replies
 from api.accounts import accounts
 from api.alerts import alerts
+from api.archive import archiving
 from api.artifact_keeping import ArtifactKeeper
 from api.artifacts import artifacts
 from api.audit import auditing
@@ -49,8 +51,10 @@ from api.tokens import tokens
 from api.totals import totals
 from api.trainers import trainers
 from api.workers import workers
+from archive.opening import open_archive
+from archive.rounds import ArchiveRounds
 from catalog.catalog import Catalog
-from errors import InvalidInput
+from errors import InvalidInput, StoreTooNew, StoreUnavailable
 from housekeeping import Housekeeper, Silence
 from leaderboard.board import Board
 from leaderboard.writer import ResultsWriter
@@ -82,6 +86,7 @@ BLUEPRINTS = (
     models,
     registry,
     retention,
+    archiving,
     accounts,
     totals,
     sweeps,
@@ -122,7 +127,10 @@ def create_app(settings: Settings | None = None, db: RedisDB | None = None) -> A
     planner, alerting = Planner(store, settings, intensities), Alerting(store, settings)
     advice = (Board(store), Recommender(), Suggester())
     seen = (Catalog(store), SweepViews(store))
-    attach(app, State(settings, store, intensities, planner, stage, alerting, *advice, *seen))
+    archive = open_archive(settings, layout=store.layout.newest)
+    store.read_archived(archive)
+    kept = (archive, ArchiveRounds(store, archive, settings))
+    attach(app, State(settings, store, intensities, planner, stage, alerting, *advice, *seen, *kept))
     guard.install(app, settings, access.install(app, access.Access(settings, store)))
     error_replies.install(app)
     # What gunicorn raises while a view reads on, where the sender's chunks are none.
@@ -147,6 +155,7 @@ def start_housekeeping(app: APIFlask) -> Housekeeper:
         silence=Silence(settings.silent_s),
         keeping=ArtifactKeeper(state.db, settings),
         sweeping=SweepRounds(state.db, validator(settings)),
+        archiving=state.archive_rounds,
         writing=ResultsWriter(state.board, settings.data_dir / "results"),
     )
     housekeeper.start()
@@ -166,11 +175,18 @@ def configure_logging(settings: Settings) -> None:
     logging.getLogger("httpx").setLevel(logging.WARNING)
 
 
+def _look_at_layout(app: APIFlask) -> None:
+    """Raise StoreTooNew where a newer version wrote the store; Redis may still be away."""
+    with state_of(app).db as db, suppress(StoreUnavailable):
+        db.layout.read()
+
+
 def main() -> None:
     """Serve the API with gunicorn until SIGTERM or SIGINT."""
     try:
-        create_app(load_settings())  # so that a wrong setting is a sentence here, not a traceback of gunicorn
-    except InvalidInput as error:
+        app = create_app(load_settings())  # so that what is wrong is a sentence here, not a traceback
+        _look_at_layout(app)
+    except (InvalidInput, StoreTooNew) as error:
         sys.exit(str(error))
     gunicorn = [sys.executable, "-m", "gunicorn", "--config", str(CONFIG), "backend:create_app()"]
     os.execv(sys.executable, gunicorn)  # noqa: S606 - the same process goes on as gunicorn, no shell wanted

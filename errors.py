@@ -7,6 +7,9 @@ WattleError
 │   └── LeaseLost           409  a worker's write came after another attempt began
 ├── TooLarge                413  more than a setting allows; the sentence names it
 ├── StoreUnavailable        503  Redis cannot be reached, or refuses commands
+├── StoreTooNew             503  a newer version of Wattle wrote the store; this one is to be upgraded
+├── StoreFull               503  Redis has room for runs alone, not for step metrics
+├── ArchiveUnavailable      503  the archive of old runs cannot be reached
 ├── LiveUnavailable         503  no more live connections are taken here, or none at all
 ├── PlaceUnavailable        503  a place for files cannot take or give one now
 ├── DatasetUnavailable      422  files that are neither on disk nor downloadable
@@ -109,6 +112,27 @@ class StoreUnavailable(WattleError):
 
     http_status = HTTPStatus.SERVICE_UNAVAILABLE
     code = "store_unavailable"
+
+
+class StoreTooNew(WattleError):
+    """The store has a layout that this version does not know; the message names both and the remedy."""
+
+    http_status = HTTPStatus.SERVICE_UNAVAILABLE
+    code = "store_too_new"
+
+
+class StoreFull(WattleError):
+    """Redis is so full that what is left is for runs; the message says what to do."""
+
+    http_status = HTTPStatus.SERVICE_UNAVAILABLE
+    code = "store_full"
+
+
+class ArchiveUnavailable(WattleError):
+    """The database or the files of archived runs cannot be reached; runs in Redis are not concerned."""
+
+    http_status = HTTPStatus.SERVICE_UNAVAILABLE
+    code = "archive_unavailable"
 
 
 class LiveUnavailable(WattleError):

@@ -56,8 +56,19 @@ class Fitness(Protocol):
         """Log what was not logged before."""
 
 
+class Layout(Protocol):
+    """Which version the store has."""
+
+    def prepare(self) -> int:
+        """Bring it up to date."""
+
+
 class Store(Protocol):
     """The parts of the store that housekeeping needs."""
+
+    @property
+    def layout(self) -> Layout:
+        """Which version it has."""
 
     @property
     def fitness(self) -> Fitness:
@@ -102,6 +113,13 @@ class Sweeping(Protocol):
 
 class Keeping(Protocol):
     """What deletes files that nobody needs any more."""
+
+    def begin(self) -> None:
+        """Begin a round if one is due, without waiting for it."""
+
+
+class Archiving(Protocol):
+    """What moves runs to the archive."""
 
     def begin(self) -> None:
         """Begin a round if one is due, without waiting for it."""
@@ -203,10 +221,13 @@ class Housekeeper:
         silence: Silence,
         keeping: Keeping,
         sweeping: Sweeping,
+        archiving: Archiving,
         writing: Writing,
     ) -> None:
         self._stop = threading.Event()
+        self._layout = db.layout
         self._writing = writing
+        self._archiving = archiving
         self._rhythm_s = rhythm_s(lease_s)
         self._tick = partial(
             tick,
@@ -232,12 +253,16 @@ class Housekeeper:
         self._writing.close()
 
     def _run(self) -> None:
-        is_away = False
+        is_away = is_prepared = False
         while not self._stop.wait(self._rhythm_s):
             # It meets an outage by itself, in its own thread.
             self._writing.begin()
             try:
+                if not is_prepared:
+                    self._layout.prepare()
+                    is_prepared = True
                 self._tick()
+                self._archiving.begin()
                 is_away = False
             except StoreUnavailable as error:
                 if not is_away:

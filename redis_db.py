@@ -7,13 +7,16 @@ from types import TracebackType
 from typing import Self
 
 from errors import InvalidInput
+from schema.archive import ColdRuns
 from store.accounts import Accounts
 from store.address import parse_address
 from store.alerts import Alerts
+from store.archiving import Archiving
 from store.artifacts import Artifacts, NewFile, Recorded
 from store.audit import Audit
 from store.cache import Cache
 from store.carbon import Carbon
+from store.cold import RunHashes
 from store.connection import Connection
 from store.controls import Controls
 from store.encoding import to_time
@@ -24,11 +27,13 @@ from store.fitness import Fitness
 from store.histograms import Histograms
 from store.intensities import Intensities
 from store.keys import Keys, check_queue
+from store.layout import Layout
 from store.line import Line
 from store.listed import Listed
 from store.live import Live
 from store.locks import Locks
 from store.log import Log
+from store.memory import Memory
 from store.metrics import MetricLimits, Metrics, Span
 from store.models import Models, NewModel
 from store.power import Power
@@ -63,14 +68,18 @@ class RedisDB:
             raise InvalidInput(f"In a Redis Cluster the prefix of all keys is {address.prefix} and no other.")
         keys = Keys(prefix or address.prefix)
         self._connection = Connection(address, key_formats=keys.formats)
+        self.layout = Layout(self._connection, keys)
         self.queue = Queue(self._connection, keys)
         self.line = Line(self._connection, keys)
         self.controls = Controls(self._connection, keys)
-        self.runs = Runs(self._connection, keys)
+        self._hashes = RunHashes(self._connection, keys)
+        self.runs = Runs(self._connection, keys, self._hashes)
+        self.archiving = Archiving(self._connection, keys, self._hashes)
         self.external = External(self._connection, keys)
-        self.finished = Finished(self._connection, keys)
+        self.finished = Finished(self._connection, keys, self._hashes)
         self.recent = Recent(self._connection, keys)
-        self.listed = Listed(self._connection, keys)
+        self.listed = Listed(self._connection, keys, self._hashes)
+        self.memory = Memory(self._connection)
         self.metrics = Metrics(self._connection, keys)
         self.models = Models(self._connection, keys)
         self.retention = Retention(self._connection, keys)
@@ -94,6 +103,10 @@ class RedisDB:
         self.audit = Audit(self._connection, keys)
         self.turns = Turns(self._connection, keys)
         self.fitness = Fitness(self._connection)
+
+    def read_archived(self, archive: ColdRuns) -> None:
+        """Find runs that were archived there from now on, as if they were here."""
+        self._hashes.archive = archive
 
     def ping(self) -> None:
         """Ask Redis for a sign of life. Raises StoreUnavailable when there is none."""

@@ -165,6 +165,31 @@ class Settings(BaseSettings):
     scripts_dir: Path | None = Field(
         None, description="folder whose Python scripts runs may start; without it the trainer script is off"
     )
+    database_url: SecretStr | None = Field(
+        None,
+        validation_alias=_plain("DATABASE_URL"),
+        description="where archived runs are: postgresql://user:password@host/name, mysql://… or "
+        "sqlite:///…; else archive.db under data_dir",
+    )
+    archive_url: str | None = Field(
+        None,
+        description="where the points of archived runs are, a path or an fsspec URL; else under data_dir",
+    )
+    archive_after_days: int = Field(
+        30, ge=1, le=36_500, description="runs that ended so long ago are moved to the archive"
+    )
+    archive_at: str = Field(
+        "03:00",
+        pattern=r"^([01]\d|2[0-3]):[0-5]\d( \S{1,64})?$",
+        description="when that happens each day, as 03:00 Europe/Berlin; UTC without a zone",
+    )
+    metrics_retention_days: str | None = Field(
+        None,
+        validation_alias=_plain("METRICS_RETENTION_DAYS"),
+        pattern=r"^(\S+=)?\d{1,5}( \S+=\d{1,5})*$",
+        description="the points of archived runs that ended so many days ago are deleted: 365, or with "
+        "projects of their own 365 research=1000; unset for never",
+    )
     allowed_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
         ("127.0.0.1", "localhost", "::1"), description="names the API may be called by, comma-separated"
     )
@@ -227,6 +252,11 @@ class Settings(BaseSettings):
     def _blank_is_none(cls, value: object) -> object:
         return None if isinstance(value, str) and not value.strip() else value
 
+    @field_validator("database_url", "archive_url", "metrics_retention_days", mode="before")
+    @classmethod
+    def _blank_is_unset(cls, value: object) -> object:
+        return None if isinstance(value, str) and not value.strip() else value
+
     @field_validator("alert_channels")
     @classmethod
     def _check_channels(cls, value: SecretStr | None) -> SecretStr | None:
@@ -251,6 +281,18 @@ class Settings(BaseSettings):
     def effective_artifact_url(self) -> str:
         """Where artifacts are, with the default filled in."""
         return self.artifact_url or str(self.data_dir.resolve() / "experiments")
+
+    @property
+    def effective_database_url(self) -> str:
+        """Where archived runs are, with the default filled in; it may hold a password."""
+        if self.database_url is not None:
+            return self.database_url.get_secret_value()
+        return f"sqlite:///{self.data_dir.resolve() / 'archive.db'}"
+
+    @property
+    def effective_archive_url(self) -> str:
+        """Where the points of archived runs are, with the default filled in."""
+        return self.archive_url or str(self.data_dir.resolve() / "archive")
 
     @property
     def effective_live_url(self) -> str:

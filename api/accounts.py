@@ -8,10 +8,11 @@ from collections.abc import Sequence
 from apiflask import APIBlueprint
 from flask import Response
 
+from api.archived import get_whole_run
 from api.body import reply
 from api.power import list_points
 from api.predicting import Past, predict_running, predict_submission
-from api.runs import TrainBody, get_known_run
+from api.runs import TrainBody
 from api.state import db, planner, settings
 from api.totals import show_equivalents
 from carbon_aware_trainer.errors import IntensityUnavailable
@@ -40,7 +41,7 @@ MAX_PAST_RUNS = 300
 @accounts.output(AccountReply)
 def get_account(iid: str) -> Response:
     """Answer what a run's energy and CO₂ come to, how sure they are, and while it runs what it will take."""
-    run = get_known_run(iid)
+    run = get_whole_run(iid)
     return reply(account_of(run, db().runs.list_epochs(run.run_id)))
 
 
@@ -72,7 +73,7 @@ def account_of(run: Run, epochs: Sequence[EpochResult]) -> AccountReply:
 @accounts.output(PowerReply)
 def get_power(iid: str) -> Response:
     """Answer the power of each source over the run's time, oldest first; [] when none was logged."""
-    return reply(PowerReply(points=tuple(list_points(get_known_run(iid).run_id))))
+    return reply(PowerReply(points=tuple(list_points(get_whole_run(iid).run_id))))
 
 
 @accounts.post("/api/predict")

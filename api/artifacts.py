@@ -11,6 +11,7 @@ from flask import Response, request
 from pydantic import Field, TypeAdapter, ValidationError
 from werkzeug.wsgi import FileWrapper
 
+from api.archived import get_whole_run, warm
 from api.artifact_checks import Check, check_of, type_of_image
 from api.body import reply
 from api.downloads import open_download
@@ -79,7 +80,7 @@ def store_artifact(iid: str, name: str, query: ArtifactQuery) -> Response:
 @artifacts.output(ArtifactsReply)
 def list_artifacts(iid: str, query: ListQuery) -> Response:
     """Answer the artifacts of a run, newest first."""
-    run = get_known_run(iid)
+    run = get_whole_run(iid)
     kinds = () if query.kind is None else (query.kind,)
     page = db().artifacts.list(
         run.run_id, kinds=kinds, name=query.name, limit=query.limit, cursor=query.cursor
@@ -92,7 +93,9 @@ def list_artifacts(iid: str, query: ListQuery) -> Response:
 @artifacts.output(FileSchema(type="string", format="binary"), content_type="application/octet-stream")
 def download_artifact(iid: str, name: str, query: VersionQuery) -> Response:
     """Answer the bytes of an artifact as an attachment, or the part of them that a Range asks for."""
-    kept = db().artifacts.get(check_run_id(iid), _check_name(name), query.version)
+    run_id, name = check_run_id(iid), _check_name(name)
+    warm(run_id)
+    kept = db().artifacts.get(run_id, name, query.version)
     return send_artifact(kept.artifact, kept.file)
 
 

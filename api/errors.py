@@ -14,15 +14,20 @@ from werkzeug.exceptions import ClientDisconnected, HTTPException, RequestTimeou
 from api.body import reply
 from api.guard import limit_name
 from errors import (
+    ArchiveUnavailable,
     FieldError,
     LiveUnavailable,
     PlaceUnavailable,
+    StoreFull,
     StoreUnavailable,
     TokenNeeded,
     TooMany,
     WattleError,
 )
 from schema import ErrorBody, ErrorDetail, ErrorReply
+
+# What passes by itself, or soon will.
+_TRY_AGAIN = (ArchiveUnavailable, LiveUnavailable, PlaceUnavailable, StoreFull, StoreUnavailable)
 
 log = logging.getLogger(__name__)
 
@@ -73,7 +78,7 @@ def _clip(text: str) -> str:
 
 def _answer_wattle_error(error: WattleError) -> Response:
     response = _answer(error.http_status, error.code, error.message, error.details)
-    if isinstance(error, StoreUnavailable | LiveUnavailable | PlaceUnavailable):
+    if isinstance(error, _TRY_AGAIN):
         response.headers["Retry-After"] = str(RETRY_AFTER_S)
     if isinstance(error, TooMany) and error.retry_after_s is not None:
         response.headers["Retry-After"] = str(max(1, math.ceil(error.retry_after_s)))

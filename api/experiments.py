@@ -7,6 +7,7 @@ from http import HTTPStatus
 from apiflask import APIBlueprint
 from flask import Response
 
+from api.archived import get_whole_run
 from api.body import reply
 from api.callers import bound_project, own_key, own_project
 from api.replies import show_run
@@ -91,7 +92,7 @@ def add_note(iid: str, body: NoteRequest, headers: TrainHeaders) -> Response:
 @experiments.output(NotesReply)
 def list_notes(iid: str) -> Response:
     """Answer the notes of a run, oldest first."""
-    return reply(NotesReply(db().external.list_notes(get_known_run(iid).run_id)))
+    return reply(NotesReply(db().external.list_notes(get_whole_run(iid).run_id)))
 
 
 @experiments.delete("/api/experiments/<iid>/notes/<note_id>")

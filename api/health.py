@@ -14,7 +14,7 @@ from werkzeug.wrappers import Response as WerkzeugResponse
 from api.body import reply
 from api.callers import find_caller
 from api.state import db, live_stage, settings
-from errors import StoreUnavailable
+from errors import StoreTooNew, StoreUnavailable
 from schema import HealthReply, PageReply
 
 health = APIBlueprint("health", __name__, tag="Health")
@@ -31,7 +31,7 @@ def installed_version() -> str:
 VERSION = installed_version()
 UNAVAILABLE: dict[int | str, dict[str, str | dict[str, dict[str, Any]]]] = {
     503: {
-        "description": "Redis cannot be reached",
+        "description": "Redis cannot be reached, or a newer version of Wattle wrote the store",
         "content": {"application/json": {"schema": {"$ref": "#/components/schemas/HealthReply"}}},
     }
 }
@@ -43,15 +43,18 @@ UNAVAILABLE: dict[int | str, dict[str, str | dict[str, dict[str, Any]]]] = {
 def get_health() -> Response:
     """Say whether Redis can be reached and could lose runs, and who works. 200 if it can be, 503 if not.
 
-    Who needs a token and shows none is told only that.
+    Who needs a token and shows none is told only that. 503 also where a newer version of Wattle wrote the
+    store; ``warnings`` says which.
     """
     try:
         return reply(_measure() if find_caller() else _show_stranger())
-    except StoreUnavailable:
+    except (StoreTooNew, StoreUnavailable) as error:
+        is_newer, is_known = isinstance(error, StoreTooNew), find_caller() is not None
         absent = HealthReply(
             status="unavailable",
-            redis="unreachable",
-            version=VERSION if find_caller() else "",
+            redis="reachable" if is_newer else "unreachable",
+            warnings=[error.message] if is_newer and is_known else [],
+            version=VERSION if is_known else "",
             workers=[],
             waiting=None,
             time=datetime.now(UTC),

@@ -8,9 +8,10 @@ from apiflask import APIBlueprint
 from flask import Response
 from pydantic import Field
 
+from api.archived import get_whole_run
 from api.body import reply
 from api.metrics import read_names
-from api.runs import check_run_id, get_known_run
+from api.runs import check_run_id
 from api.state import db
 from errors import FieldError, InvalidInput
 from schema import BatchReply, HistogramsReply, HistogramsRequest, Record
@@ -36,6 +37,7 @@ def record_histograms(iid: str, body: HistogramsRequest) -> Response:
     Batches are counted as those of points are, and apart from them. Of a name 300 steps are kept, spread
     evenly over all that came.
     """
+    db().memory.refuse_points()
     return reply(db().histograms.record(check_run_id(iid), body))
 
 
@@ -47,7 +49,7 @@ def list_histograms(iid: str, query: NamesQuery) -> Response:
 
     Who has some of a name asks for what came ``after``, and leaves out what ``stride`` no longer keeps.
     """
-    run_id = get_known_run(iid).run_id
+    run_id = get_whole_run(iid).run_id
     names = read_names()
     if not names:
         counts = db().histograms.count(run_id)

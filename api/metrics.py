@@ -8,8 +8,9 @@ from apiflask import APIBlueprint
 from flask import Response, request
 from pydantic import Field
 
+from api.archived import get_whole_run
 from api.body import reply
-from api.runs import check_run_id, get_known_run
+from api.runs import check_run_id
 from api.state import db, settings
 from errors import FieldError, InvalidInput
 from redis_db import MetricLimits, Span
@@ -45,8 +46,10 @@ def record_points(iid: str, body: PointsRequest) -> Response:
     """Take in a batch of points of a run that its own script reports.
 
     The batches of a session are counted from 1; one that came before, or was left out, is answered and
-    changes nothing. 409 for a run of the queue, 422 where a limit would be passed; nothing is stored then.
+    changes nothing. 409 for a run of the queue, 422 where a limit would be passed, 503
+    where Redis has room for runs alone; nothing is stored then.
     """
+    db().memory.refuse_points()
     found = settings()
     limits = MetricLimits(found.max_metrics, found.max_metric_points, found.max_batch_points)
     return reply(db().metrics.record(check_run_id(iid), body, at=datetime.now(UTC), limits=limits))
@@ -71,8 +74,8 @@ def list_metrics(iid: str, query: PointsQuery) -> Response:
 
     Of a run of the queue they are its epochs. 404 for a metric that the run does not have.
     """
-    run = get_known_run(iid)
     names = read_names()
+    run = get_whole_run(iid, has_points=bool(names))
     if not names:
         return reply(MetricsReply(names=list(db().metrics.list(run))))
     span = Span(query.first_step, query.last_step, query.points, query.method)

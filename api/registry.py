@@ -11,6 +11,7 @@ from apiflask.schemas import FileSchema
 from flask import Response
 from pydantic import Field, model_validator
 
+from api.archived import get_whole_run
 from api.artifacts import send_artifact
 from api.body import reply
 from api.models import find_saved, list_saved, send_saved
@@ -94,7 +95,7 @@ def list_versions(query: VersionsQuery) -> Response:
 @registry.output(RunModelsReply)
 def list_run_models(iid: str) -> Response:
     """Answer the weights of a run, and what was registered of them."""
-    run = get_known_run(iid)
+    run = get_whole_run(iid)
     checkpoints = db().artifacts.list(run.run_id, kinds=("checkpoint",), limit=_LISTED).artifacts
     sent = db().artifacts.list(run.run_id, kinds=("model",), limit=_LISTED).artifacts
     return reply(

@@ -30,6 +30,7 @@ def show_run(run: Run, *, epochs: Sequence[EpochResult] | None = None) -> RunRep
         line=list_status_lines([run])[run.run_id],
         in_update=None if epochs is None else InUpdate.of(epochs),
         is_alone=True,
+        archived=bool(_list_archived([run])),
     )
 
 
@@ -40,11 +41,12 @@ def show_runs(
     sparklines: Mapping[str, list[float]],
 ) -> list[RunReply]:
     """Show a list of runs; in_update and sparkline are null where they are not given."""
-    lines = list_status_lines(runs)
+    lines, archived = list_status_lines(runs), _list_archived(runs)
     return [
         _show(
             run,
             line=lines[run.run_id],
+            archived=run.run_id in archived,
             in_update=InUpdate.of(epochs[run.run_id]) if run.run_id in epochs else None,
             sparkline=sparklines.get(run.run_id),
         )
@@ -61,6 +63,10 @@ def list_status_lines(runs: Sequence[Run]) -> dict[str, str]:
     return {run.run_id: status_line(run, workers=workers, ahead=ahead.get(run.run_id)) for run in runs}
 
 
+def _list_archived(runs: Sequence[Run]) -> frozenset[str]:
+    return db().archiving.list_archived([run.run_id for run in runs if run.status.is_final])
+
+
 def _progress(run: Run) -> float | None:
     """Return the share of the epochs that are done; None where a script does not say how many, or which."""
     if run.num_epochs is None or (run.is_external and not run.epochs_done):
@@ -75,6 +81,7 @@ def _show(
     in_update: InUpdate | tuple[()] | None,
     sparkline: list[float] | None = None,
     is_alone: bool = False,
+    archived: bool = False,
 ) -> RunReply:
     """Show a run, whose record was validated when it was read: it is not validated a second time."""
     values = dict(vars(run))  # iterating over a record takes forty times as long
@@ -86,6 +93,7 @@ def _show(
         "progress": _progress(run),
         "status_line": line,
         "failure": explain(run, has_traceback=is_alone),
+        "archived": archived,
         "in_update": in_update,
         "sparkline": sparkline,
     }

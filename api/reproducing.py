@@ -11,9 +11,9 @@ from apiflask import APIBlueprint
 from flask import Response, request
 from pydantic import JsonValue
 
+from api.archived import get_whole_run
 from api.body import reply
 from api.rerunning import params_of
-from api.runs import get_known_run
 from api.state import db, settings
 from errors import InvalidInput
 from schema import Run, RunOptions, Scalar
@@ -33,7 +33,7 @@ _COMPARED: Final = ("python", "os", "cpu", "gpu_driver", *_CODE)
 @reproducing.output(ReproductionReply)
 def get_reproduction(iid: str) -> Response:
     """Answer how a run is trained again as it was, and what has changed on the live workers since."""
-    return reply(reproduction_of(get_known_run(iid)))
+    return reply(reproduction_of(get_whole_run(iid)))
 
 
 def reproduction_of(run: Run) -> ReproductionReply:

@@ -8,6 +8,8 @@ from flask import Flask, current_app
 
 from alerts import Alerting
 from api.live_stage import LiveStage
+from archive.rounds import ArchiveRounds
+from archive.vault import Archive
 from catalog.catalog import Catalog
 from leaderboard.board import Board
 from recommender import Recommender
@@ -35,6 +37,8 @@ class State:
     suggester: Suggester
     catalog: Catalog
     sweep_views: SweepViews
+    archive: Archive
+    archive_rounds: ArchiveRounds
 
 
 def attach(app: Flask, state: State) -> None:
@@ -101,3 +105,13 @@ def catalog() -> Catalog:
 def sweep_views() -> SweepViews:
     """Return what shows sweeps in the app that handles this request."""
     return state_of(current_app).sweep_views
+
+
+def archive() -> Archive:
+    """Return the archive of the app that handles this request."""
+    return state_of(current_app).archive
+
+
+def archive_rounds() -> ArchiveRounds:
+    """Return what moves runs to the archive in the app that handles this request."""
+    return state_of(current_app).archive_rounds

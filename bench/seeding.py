@@ -9,6 +9,7 @@ from pydantic import JsonValue
 
 from schema import EpochResult, ExtraCost, Lease, Run, RunError, Scalar, Status
 from store.address import parse_address
+from store.cold import RunHashes
 from store.connection import Argument, Connection, Reply
 from store.keys import Keys
 from store.queue import Queue
@@ -65,7 +66,7 @@ class Seeder:
         keys = self._keys = Keys()
         self._connection = LateConnection(url, db, keys)
         self._queue = Queue(self._connection, keys)
-        self._runs = Runs(self._connection, keys)
+        self._runs = Runs(self._connection, keys, RunHashes(self._connection, keys))
 
     def submit(self, run_id: str, hyper_params: Mapping[str, JsonValue]) -> Run:
         """Submit a run; only its id is true of what is returned."""

@@ -78,6 +78,7 @@ class RunReply(Run):
     )
     status_line: str = Field("", description="where the run stands and why, in one sentence")
     failure: Failure | None = Field(None, description="why it failed; null unless it has")
+    archived: bool = Field(False, description="moved to the archive: read-only until it is restored")
     in_update: InUpdate | tuple[()] | None = Field(
         None, description="null where it was not asked for, [] until the first epoch is recorded"
     )

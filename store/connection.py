@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -12,6 +13,7 @@ from redis.exceptions import MovedError, NoScriptError, RedisClusterException, R
 
 from errors import FieldError, InvalidInput
 from store.address import Address
+from store.layout import check_layout
 from store.refusals import is_demoted, translated
 from store.scripts import load_scripts
 from store.servers import Argument, Driver, Reply, Server, open_server
@@ -27,6 +29,8 @@ REPLICA_WAIT_MS: Final = 100
 # How long what is known about replicas is taken for true.
 REPLICAS_KNOWN_S: Final = 5.0
 _MEMBERS_AT_ONCE: Final = 1_000
+# For how long the version of the store's layout is taken for what it was.
+LAYOUT_KNOWN_S: Final = 5.0
 
 Entry = tuple[str, dict[str, str]]
 
@@ -42,6 +46,8 @@ class Connection:
         self._has_replica = False
         self._replicas_known_until_s = 0.0
         self._is_replicated = True
+        self._layout_key = key_formats["layout"]
+        self._layout_known_until_s = -math.inf
 
     def call(self, *command: Argument) -> Reply:
         """Send one command and return its reply."""
@@ -139,6 +145,7 @@ class Connection:
         """Send to the primary; what a Cluster has moved is sent once more, for it was not done."""
         with translated(self._address):
             try:
+                self._check_layout()
                 try:
                     return send(server.find_primary())
                 except MovedError as moved:
@@ -148,6 +155,21 @@ class Connection:
                 if is_demoted(error):
                     server.forget()
                 raise
+
+    def _check_layout(self) -> None:
+        """Raise StoreTooNew once a newer program has written the store; asked every LAYOUT_KNOWN_S.
+
+        Here, because everything passes here: a program that goes on beside a newer one, as in an upgrade of
+        one host after the other, would write what that one does not expect.
+        """
+        if time.monotonic() < self._layout_known_until_s:
+            return
+        try:
+            stored = self._server.find_primary().execute_command("GET", self._layout_key)
+        except MovedError:
+            return  # the command itself finds the way, and this is asked again with the next one
+        check_layout(stored)
+        self._layout_known_until_s = time.monotonic() + LAYOUT_KNOWN_S
 
     def _knows_replica(self) -> bool:
         """Whether a replica that keeps up is connected; asked again every REPLICAS_KNOWN_S."""

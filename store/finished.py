@@ -11,6 +11,7 @@ from pydantic_core import from_json
 from schema import DEFAULT_PROJECT, SortField, Status
 from schema.configurations import configuration_of, device_of, text_of
 from schema.leaderboard import Changes, FinishedRun, StatedResult
+from store.cold import RunHashes
 from store.connection import Connection
 from store.events import Events
 from store.external import encode_params
@@ -37,8 +38,9 @@ _REASON: Final = "imported from a file of results"
 class Finished:
     """The runs that are done and reached an accuracy."""
 
-    def __init__(self, connection: Connection, keys: Keys) -> None:
+    def __init__(self, connection: Connection, keys: Keys, hashes: RunHashes) -> None:
         self._connection = connection
+        self._hashes = hashes
         self._keys = keys
         self._events = Events(connection, keys)
 
@@ -55,10 +57,7 @@ class Finished:
 
     def find_many(self, run_ids: Sequence[str]) -> Sequence[FinishedRun]:
         """Return those of the runs that are done and reached an accuracy, in one round trip."""
-        replies = self._connection.call_many(
-            [("HMGET", self._keys.of("run", run_id), *_FIELDS) for run_id in run_ids]
-        )
-        stored = (dict(zip(_FIELDS, reply, strict=True)) for reply in replies)
+        stored = self._hashes.fetch_fields(run_ids, _FIELDS)
         return [
             _decode(run_id, fields)
             for run_id, fields in zip(run_ids, stored, strict=True)
@@ -67,10 +66,9 @@ class Finished:
 
     def find_params(self, run_ids: Sequence[str]) -> list[dict[str, JsonValue] | None]:
         """Return the hyper_params of each run, None where there is none of that id, in one round trip."""
-        replies = self._connection.call_many(
-            [("HGET", self._keys.of("run", run_id), "hyper_params") for run_id in run_ids]
-        )
-        return [None if stored is None else from_json(stored) for stored in replies]
+        found = self._hashes.fetch_fields(run_ids, ("status", "hyper_params"))
+        params = (stored["hyper_params"] for stored in found)
+        return [None if text is None else from_json(text) for text in params]
 
     def list_begun(self) -> list[str]:
         """Return the ids of runs that are queued, running, or failed: the newest of each kind."""
@@ -81,7 +79,8 @@ class Finished:
     def list_known(self, run_ids: Sequence[str]) -> set[str]:
         """Return those of the ids that a run has."""
         replies = self._connection.call_many([("EXISTS", self._keys.of("run", run_id)) for run_id in run_ids])
-        return {run_id for run_id, is_known in zip(run_ids, replies, strict=True) if is_known}
+        here = {run_id for run_id, is_known in zip(run_ids, replies, strict=True) if is_known}
+        return here | self._hashes.list_archived(run_ids)
 
     def configuration_of(
         self, hyper_params: Mapping[str, JsonValue], *, device: str | None, simulated: bool

@@ -9,12 +9,12 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from store.connection import Connection, Reply
+from store.memory import FULL_SHARE, WARN_SHARE
 
 log = logging.getLogger(__name__)
 
 OLDEST_VERSION: Final = (6, 2)
 CHECK_EVERY_S: Final = 60.0
-_FULL_SHARE: Final = 0.85
 
 
 class Fitness:
@@ -68,10 +68,12 @@ def warnings_about(info: Mapping[str, Reply]) -> list[str]:
             "Set maxmemory-policy noeviction."
         )
     most, used = _bytes(info, "maxmemory"), _bytes(info, "used_memory")
-    if most and used > _FULL_SHARE * most:
+    if most and used > WARN_SHARE * most:
         found.append(
-            f"Redis has used more than {_FULL_SHARE:.0%} of its maxmemory of {most / 2**20:,.0f} MiB: once "
-            "it is full nothing can be queued or recorded. Raise maxmemory, or delete old runs."
+            f"Redis has used more than {WARN_SHARE:.0%} of its maxmemory of {most / 2**20:,.0f} MiB: from "
+            f"{FULL_SHARE:.0%} on step metrics are refused and old runs archived early, and once it is full "
+            "nothing can be queued or recorded. Raise maxmemory, or archive runs sooner: "
+            "WATTLE_ARCHIVE_AFTER_DAYS."
         )
     if info.get("aof_enabled") == 0:
         found.append(

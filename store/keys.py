@@ -98,6 +98,10 @@ TEMPLATES: Final = {
     "lock": "lock:<job>",
     "worker": "worker:<id>",
     "workers": "workers",
+    "layout": "store:layout",
+    "archived": "runs:archived",
+    "archive_facts": "archive:facts",
+    "warm": "run:<id>:warm",
     "idempotency": "idempotency:<key>",
     "events": "events",
 }

@@ -11,6 +11,7 @@ from schema import DEFAULT_PROJECT, DEFAULT_QUEUE, Scalar, Status
 from schema.configurations import device_of, text_of
 from schema.leaderboard import Changes
 from schema.listed import ListedRun
+from store.cold import RunHashes
 from store.connection import Connection
 from store.events import Events
 from store.finished import network_of, stored_number, whole_number
@@ -33,8 +34,9 @@ _FIELDS: Final = (
 class Listed:
     """Every run there is."""
 
-    def __init__(self, connection: Connection, keys: Keys) -> None:
+    def __init__(self, connection: Connection, keys: Keys, hashes: RunHashes) -> None:
         self._connection = connection
+        self._hashes = hashes
         self._keys = keys
         self._events = Events(connection, keys)
 
@@ -48,10 +50,7 @@ class Listed:
 
     def find_many(self, run_ids: Sequence[str]) -> Sequence[ListedRun]:
         """Return those of the runs that exist, in one round trip."""
-        replies = self._connection.call_many(
-            [("HMGET", self._keys.of("run", run_id), *_FIELDS) for run_id in run_ids]
-        )
-        stored = (dict(zip(_FIELDS, reply, strict=True)) for reply in replies)
+        stored = self._hashes.fetch_fields(run_ids, _FIELDS)
         return [
             _decode(run_id, fields)
             for run_id, fields in zip(run_ids, stored, strict=True)

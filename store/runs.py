@@ -7,6 +7,7 @@ from typing import Final
 
 from errors import FieldError, InvalidInput, NotFound
 from schema import Attempt, EpochResult, ExtraCost, Lease, Run, RunList, Scalar, SortField, Status, day_of
+from store.cold import RunHashes
 from store.connection import Connection
 from store.encoding import (
     decode_accuracies,
@@ -30,9 +31,10 @@ AttemptList = list[Attempt]
 class Runs:
     """Everything known about runs."""
 
-    def __init__(self, connection: Connection, keys: Keys) -> None:
+    def __init__(self, connection: Connection, keys: Keys, hashes: RunHashes) -> None:
         self._connection = connection
         self._keys = keys
+        self._hashes = hashes
 
     def get(self, run_id: str) -> Run:
         """Return a run. Raises NotFound when there is none of that id."""
@@ -54,7 +56,7 @@ class Runs:
 
     def list_epochs_of(self, run_ids: Sequence[str]) -> dict[str, EpochList]:
         """Return the epochs of many runs in one round trip, oldest first."""
-        replies = self._connection.call_many([("HGETALL", self._keys.of("epochs", key)) for key in run_ids])
+        replies = self._hashes.fetch_part(run_ids, "epochs")
         return {run_id: decode_epochs(stored) for run_id, stored in zip(run_ids, replies, strict=True)}
 
     def list_last_epochs(self, run_id: str, count: int) -> EpochList:
@@ -73,12 +75,12 @@ class Runs:
 
     def list_attempts_of(self, run_ids: Sequence[str]) -> dict[str, AttemptList]:
         """Return the attempts at many runs in one round trip, oldest first."""
-        replies = self._connection.call_many([("HGETALL", self._keys.of("attempts", key)) for key in run_ids])
+        replies = self._hashes.fetch_part(run_ids, "attempts")
         return {run_id: decode_attempts(stored) for run_id, stored in zip(run_ids, replies, strict=True)}
 
     def list_sparklines(self, run_ids: Sequence[str], points: int = 24) -> dict[str, list[float]]:
         """Return the test accuracies of many runs, each thinned out evenly to at most ``points``."""
-        replies = self._connection.call_many([("HGETALL", self._keys.of("epochs", key)) for key in run_ids])
+        replies = self._hashes.fetch_part(run_ids, "epochs")
         return {
             run_id: decode_accuracies(stored, points) for run_id, stored in zip(run_ids, replies, strict=True)
         }
@@ -200,7 +202,7 @@ class Runs:
 
     def _fetch(self, run_ids: Sequence[str]) -> Sequence[Run]:
         """Return those of the runs that exist, in their order."""
-        replies = self._connection.call_many([("HGETALL", self._keys.of("run", key)) for key in run_ids])
+        replies = self._hashes.fetch(run_ids)
         return [decode_run(key, stored) for key, stored in zip(run_ids, replies, strict=True) if stored]
 
 

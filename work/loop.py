@@ -28,9 +28,12 @@ def work(place: Workplace, *, is_burst: bool = False, max_runs: int | None = Non
     tries again without limit.
     """
     back_off_s = FIRST_BACK_OFF_S
-    executed = 0
+    executed, is_prepared = 0, False
     while not place.stop.is_set() and executed != max_runs:
         try:
+            if not is_prepared:
+                place.db.layout.prepare()
+                is_prepared = True
             _replay_left(place)
             if place.on_beat(None, None):
                 log.info("drained: the worker takes no more runs and ends")

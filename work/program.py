@@ -16,7 +16,7 @@ from functools import partial
 from alerts import Alerting
 from carbon_aware_trainer.energy import EnergyMonitor, MeterOptions, check_meters, default_folder
 from carbon_aware_trainer.errors import CarbonError, MeterUnavailable
-from errors import InvalidInput, StoreUnavailable, TrainingFailed, WattleError
+from errors import InvalidInput, StoreTooNew, StoreUnavailable, TrainingFailed, WattleError
 from housekeeping import tick
 from redis_db import RedisDB
 from scheduling import InForce, Rounds, open_rounds, yearly_intensity
@@ -94,7 +94,7 @@ def _work(options: Arguments) -> int:
         )
         try:
             work(place, is_burst=options.burst, max_runs=options.max_runs)
-        except (InvalidInput, TrainingFailed) as error:
+        except (InvalidInput, StoreTooNew, TrainingFailed) as error:
             sys.stderr.write(f"worker: {error}\n")
             return choose_exit_code(error)
         finally:

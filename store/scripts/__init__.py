@@ -14,6 +14,16 @@ from store.metric_arrays import ACCURACIES, LOSSES, METRIC_FIELDS
 
 _FOLDER: Final = Path(__file__).parent
 _SHARED: Final = "lib"
+# What moves runs to the archive and back, reads what is here of them, or leaves alone what exists.
+_OF_ARCHIVED: Final = frozenset(
+    {"adopt_archived", "archive", "fingerprint", "import_run", "read_histograms", "restore", "thaw"}
+)
+_GUARD: Final = """
+local archived = refuse_archived()
+if archived then
+  return archived
+end
+"""
 
 
 @dataclass(frozen=True)
@@ -30,10 +40,15 @@ class Script:
 
 
 def load_scripts(key_formats: Mapping[str, str]) -> dict[str, Script]:
-    """Read every script, each after the shared part and the tables that Python owns."""
+    """Read every script, each after the shared part and the tables that Python owns.
+
+    All but those that say otherwise refuse a run that was moved to the archive.
+    """
     prelude = _tables(key_formats) + (_FOLDER / f"{_SHARED}.lua").read_text("utf-8")
     return {
-        path.stem: Script.of(prelude + path.read_text("utf-8"))
+        path.stem: Script.of(
+            prelude + ("" if path.stem in _OF_ARCHIVED else _GUARD) + path.read_text("utf-8")
+        )
         for path in sorted(_FOLDER.glob("*.lua"))
         if path.stem != _SHARED
     }

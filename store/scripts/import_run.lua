@@ -3,7 +3,7 @@
 -- ARGV 1 run_id  2 "1" where it is simulated, or ""; then fields of the hash, names and values in turn
 -- Also: runs:* (zsets), events (stream)
 local run_id, simulated = ARGV[1], ARGV[2] ~= ""
-if redis.call("EXISTS", KEYS[1]) == 1 then
+if redis.call("EXISTS", KEYS[1]) == 1 or redis.call("HEXISTS", key("archived"), run_id) == 1 then
   return 0
 end
 local time = now()

@@ -565,3 +565,55 @@ local function refuse_artifact(run_id, size, most, most_bytes)
       .. string.format("%.0f", most_bytes / 1048576) .. " MiB, the limit set by WATTLE_MAX_RUN_ARTIFACTS_MIB. Delete some.")
   end
 end
+
+-- A run that was moved to the archive is not changed here: refuses every script that is given one of its keys, but for those
+-- that Python excepts. Of all keys of a script that are of runs, all are of the same one.
+local function refuse_archived()
+  local place = string.find(KEY.run, "%s", 1, true)
+  local start = string.sub(KEY.run, 1, place - 1)
+  for _, name in ipairs(KEYS) do
+    if string.sub(name, 1, #start) == start then
+      local run_id = string.match(string.sub(name, #start + 1), "^[0-9A-Za-z]+")
+      if run_id and redis.call("HEXISTS", key("archived"), run_id) == 1 then
+        return redis.error_reply("CONFLICT Run " .. run_id .. " was moved to the archive and cannot be changed there. Restore "
+          .. "it first: POST /api/runs/" .. run_id .. "/restore.")
+      end
+      return nil
+    end
+  end
+end
+
+-- What all that is kept of a run comes to: another text once anything of it has changed. Of points, which are appended to and
+-- never changed, the length. keys: run:<id> and those of its parts.
+local function fingerprint(run_id, keys)
+  local parts = {}
+  -- A hash may tell its fields in another order at each reading, while it makes itself larger.
+  local function read(name)
+    if redis.call("TYPE", name).ok ~= "hash" then
+      return redis.call("DUMP", name)
+    end
+    local flat, pairs_of = redis.call("HGETALL", name), {}
+    for i = 1, #flat, 2 do
+      pairs_of[#pairs_of + 1] = flat[i] .. "\0" .. flat[i + 1]
+    end
+    table.sort(pairs_of)
+    return table.concat(pairs_of, "\0\0")
+  end
+  local function add(name)
+    local stored = read(name)
+    parts[#parts + 1] = stored and redis.sha1hex(stored) or ""
+  end
+  for _, name in ipairs(keys) do
+    add(name)
+  end
+  local metrics, histograms = redis.call("HKEYS", key("metrics", run_id)), redis.call("HKEYS", key("histograms", run_id))
+  table.sort(metrics)
+  table.sort(histograms)
+  for _, metric in ipairs(metrics) do
+    parts[#parts + 1] = metric .. redis.call("STRLEN", key("points", run_id, metric))
+  end
+  for _, name in ipairs(histograms) do
+    add(key("histogram", run_id, name))
+  end
+  return redis.sha1hex(table.concat(parts, "\0"))
+end

@@ -39,6 +39,11 @@ VALUES = {
     "artifact_url": "memory://elsewhere",
     "max_artifact_mib": "7",
     "max_run_artifacts_mib": "70",
+    "database_url": "postgresql://someone:hidden@example/runs",
+    "archive_url": "memory://elsewhere",
+    "archive_after_days": "7",
+    "archive_at": "04:30 Europe/Berlin",
+    "metrics_retention_days": "365 research=1000",
     "lease_s": "3.5",
     "country": "DEU",
     "zone": "US-CA",
@@ -92,6 +97,7 @@ def test_every_setting_is_read_from_the_environment(field: str, monkeypatch: pyt
     [
         *("HOST", "PORT", "DEBUG", "LOG_LEVEL", "FRAME_DELAY_MS"),
         *("ENABLE_NOTIFICATIONS", "SLACK_WEBHOOK_URL", "EMAIL_NOTIFICATIONS"),
+        *("DATABASE_URL", "METRICS_RETENTION_DAYS"),
     ],
 )
 def test_plain_names_work_and_the_prefixed_one_wins(name: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,61 @@
+"""The archive: what is in it, and how a run comes back."""
+
+from __future__ import annotations
+
+import time
+from http import HTTPStatus
+
+from apiflask import APIBlueprint
+from flask import Response
+
+from api.body import reply
+from api.replies import show_run
+from api.runs import check_run_id
+from api.state import archive, archive_rounds, db, settings
+from archive.rounds import read_round
+from errors import NotFound
+from schema import RunReply
+from schema.archive import ArchiveReply
+
+archiving = APIBlueprint("archive", __name__, tag="Archive")
+
+
+@archiving.get("/api/archive")
+@archiving.output(ArchiveReply)
+def get_archive() -> Response:
+    """Answer how many runs were moved to the archive, what they take there, and when more will be."""
+    store = db().archiving
+    runs = store.count()
+    size = archive().measure() if runs else None
+    return reply(
+        ArchiveReply(
+            runs=runs,
+            points=size.points if size else 0,
+            bytes=size.bytes if size else 0,
+            after_days=settings().archive_after_days,
+            next_at=archive_rounds().next_at(time.time()),
+            last=read_round(store.read_facts()),
+            memory_share=db().memory.share(),
+        )
+    )
+
+
+@archiving.post("/api/runs/<iid>/restore")
+@archiving.output(RunReply)
+def restore_run(iid: str) -> Response:
+    """Bring a run back from the archive, whole, so that it can be changed again.
+
+    The body is {}. A run that is not archived is answered as it is. Points of metrics that were
+    deleted for their age do not come back.
+    """
+    run_id = check_run_id(iid)
+    place = db().archiving.find_place(run_id)
+    if place is not None:
+        try:
+            bundle = archive().load(place)
+        except NotFound:
+            if db().archiving.find_place(run_id) == place:
+                raise
+        else:
+            db().archiving.restore(bundle)
+    return reply(show_run(db().runs.get(run_id)), HTTPStatus.OK)

@@ -1,0 +1,134 @@
+"""The SQL database of the archive: opened when it is first used, and brought up to date then."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
+
+from errors import ArchiveUnavailable, InvalidInput
+
+_MIGRATIONS: Final = Path(__file__).with_name("migrations")
+_BUSY_S: Final = 30
+# Any number, the same in every process: who has it migrates.
+_LOCK: Final = 8_141_207
+# What people write, and the drivers we ship for it.
+_DRIVERS: Final = {
+    "postgres": "postgresql+psycopg",
+    "postgresql": "postgresql+psycopg",
+    "mysql": "mysql+pymysql",
+    "mariadb": "mariadb+pymysql",
+}
+
+
+class Database:
+    """One database, by its URL. Threads may share it.
+
+    Whatever fails in it is ArchiveUnavailable, in whose sentence there is no password.
+    """
+
+    def __init__(self, url: str) -> None:
+        try:
+            parsed = make_url(url)
+        except ArgumentError as error:
+            raise InvalidInput(
+                "WATTLE_DATABASE_URL is no URL of a database. Write it as "
+                "postgresql://user:password@host/name, mysql://… or sqlite:////path/archive.db."
+            ) from error
+        self._url = parsed.set(drivername=_DRIVERS.get(parsed.drivername, parsed.drivername))
+        self._opening = threading.Lock()
+        self._engine: Engine | None = None
+
+    @property
+    def place(self) -> str:
+        """Where it is, without a password."""
+        return self._url.render_as_string(hide_password=True)
+
+    @contextmanager
+    def begin(self) -> Iterator[Connection]:
+        """Open a transaction, which is committed when the block ends, and undone when that raises."""
+        try:
+            with self._open().begin() as connection:
+                yield connection
+        except SQLAlchemyError as error:
+            raise self._unavailable(error) from error
+
+    def close(self) -> None:
+        """Close every connection."""
+        if self._engine is not None:
+            self._engine.dispose()
+
+    def _open(self) -> Engine:
+        with self._opening:
+            if self._engine is None:
+                engine = self._create()
+                _upgrade(engine)
+                self._engine = engine
+            return self._engine
+
+    def _create(self) -> Engine:
+        is_sqlite = self._url.get_backend_name() == "sqlite"
+        if is_sqlite and self._url.database:
+            try:
+                Path(self._url.database).parent.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise self._unavailable(error) from error
+        try:
+            engine = create_engine(
+                self._url,
+                pool_pre_ping=not is_sqlite,
+                connect_args={"timeout": _BUSY_S} if is_sqlite else {"connect_timeout": 5},
+            )
+        except (ImportError, NoSuchModuleError) as error:
+            raise InvalidInput(
+                f"WATTLE_DATABASE_URL asks for {self._url.drivername}, whose driver is not installed. "
+                "Install wattle[server] for PostgreSQL and SQLite, wattle[mysql] for MySQL and MariaDB."
+            ) from error
+        if is_sqlite:
+            event.listen(engine, "connect", _set_up_sqlite)
+            event.listen(engine, "begin", _begin_sqlite)
+        return engine
+
+    def _unavailable(self, error: Exception) -> ArchiveUnavailable:
+        words = str(getattr(error, "orig", None) or error).strip().splitlines() or [type(error).__name__]
+        return ArchiveUnavailable(
+            f"The archive at {self.place} cannot be used: {words[0][:300]}. Start it, or correct "
+            "WATTLE_DATABASE_URL."
+        )
+
+
+def _upgrade(engine: Engine) -> None:
+    """Run the steps that were not run yet: one process does, and others that start with it wait for it."""
+    config = Config()
+    config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
+    with engine.connect() as connection:
+        name = engine.dialect.name
+        if name == "postgresql":
+            connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
+        elif name in ("mysql", "mariadb"):
+            connection.execute(text("SELECT GET_LOCK('wattle_archive', 60)"))
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
+        connection.commit()
+
+
+def _set_up_sqlite(connection: Any, _: object) -> None:
+    # SQLAlchemy begins transactions itself, see below: the driver's own way leaves CREATE TABLE out of them.
+    connection.isolation_level = None
+    cursor = connection.cursor()
+    cursor.execute("PRAGMA journal_mode=WAL")
+    cursor.execute("PRAGMA synchronous=FULL")
+    cursor.execute("PRAGMA foreign_keys=ON")
+    cursor.close()
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    # Taken at once, so that two processes that open it at the same time migrate it one after the other.
+    connection.exec_driver_sql("BEGIN IMMEDIATE")

@@ -1,0 +1,192 @@
+"""Moves runs to the archive: once a day, and before Redis is full."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import Final, Protocol
+
+from archive.times import EachDay
+from archive.vault import Archive
+from errors import ArchiveUnavailable, StoreUnavailable
+from schema.archive import ArchiveRound, ArchivingRuns
+from settings import Settings
+
+log = logging.getLogger(__name__)
+
+DAY_S: Final = 86_400.0
+LOOK_EVERY_S: Final = 60.0
+# Whoever archives says so after every run; so long after it was killed somebody else goes on.
+LOCK_S: Final = 600.0
+RETRY_S: Final = 3_600.0
+_AT_ONCE: Final = 200
+# Above this share of Redis' memory runs go before their time, the oldest first, until it is below the other
+# one; none that ended within a day, for who repeats a submission is answered with its run for so long.
+EARLY_SHARE: Final = 0.9
+ENOUGH_SHARE: Final = 0.8
+EARLY_S: Final = DAY_S + 3_600.0
+_JOB: Final = "archive"
+
+
+class Locks(Protocol):
+    """Locks that expire."""
+
+    def acquire(self, job: str, ttl_s: float) -> bool:
+        """Take the lock of a job; False while it is held."""
+
+    def hold(self, job: str, ttl_s: float) -> None:
+        """Keep it until then."""
+
+
+class Memory(Protocol):
+    """How full the store is."""
+
+    def share(self) -> float | None:
+        """Return the share of its memory that is used; None where it has no limit."""
+
+
+class Store(Protocol):
+    """The parts of the store that archiving needs."""
+
+    @property
+    def archiving(self) -> ArchivingRuns:
+        """Gives runs away."""
+
+    @property
+    def locks(self) -> Locks:
+        """The locks."""
+
+    @property
+    def memory(self) -> Memory:
+        """How full it is."""
+
+
+class ArchiveRounds:
+    """Looks once a minute, and works in a thread of its own: a database may hang."""
+
+    def __init__(
+        self,
+        db: Store,
+        archive: Archive,
+        settings: Settings,
+        *,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._db = db
+        self._archive = archive
+        self._after_s = settings.archive_after_days * DAY_S
+        self._keep_points_s = parse_retention(settings.metrics_retention_days)
+        self._each_day = EachDay.parse(settings.archive_at)
+        self._clock = clock
+        self._next_look_s = 0.0
+        self._thread: threading.Thread | None = None
+
+    def begin(self) -> None:
+        """Begin a round if one is due and nobody else does it, without waiting for it."""
+        now_s = self._clock()
+        if 0 <= self._next_look_s - now_s <= LOOK_EVERY_S or self.is_busy:
+            return
+        self._next_look_s = now_s + LOOK_EVERY_S
+        is_early = (self._db.memory.share() or 0) >= EARLY_SHARE
+        if (is_early or self.is_due(now_s)) and self._db.locks.acquire(_JOB, ttl_s=LOCK_S):
+            self._thread = threading.Thread(target=self._round, args=(is_early,), name="archive", daemon=True)
+            self._thread.start()
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether a round is under way here."""
+        return self._thread is not None and self._thread.is_alive()
+
+    def is_due(self, now_s: float) -> bool:
+        """Whether the time of the day has come since the last round, or since this was asked first."""
+        facts = self._db.archiving.read_facts()
+        if "since" not in facts:
+            self._db.archiving.note_facts({"since": repr(now_s)})
+            return False
+        last = read_round(facts)
+        last_s = last.begun_at.timestamp() if last and last.problem is None else float(facts["since"])
+        return last_s < self._each_day.latest(_time(now_s)).timestamp()
+
+    def next_at(self, now_s: float) -> datetime:
+        """Return when the next round of the day begins."""
+        return self._each_day.next(_time(now_s))
+
+    def move_all(self, *, older_than_s: float, is_early: bool = False) -> ArchiveRound:
+        """Move what ended so long ago; what is in the way is left for the next time.
+
+        Whoever is killed here at any line loses and doubles nothing. is_early: stop once Redis has room.
+        """
+        begun_s = self._clock()
+        moved, left, problem = 0, set[str](), None
+        try:
+            while run_ids := self._due(begun_s - older_than_s, left):
+                for run_id in run_ids:
+                    if is_early and (self._db.memory.share() or 0) < ENOUGH_SHARE:
+                        return ArchiveRound(begun_at=_time(begun_s), moved=moved, left=len(left))
+                    self._db.locks.hold(_JOB, ttl_s=LOCK_S)
+                    if self.move(run_id):
+                        moved += 1
+                    else:
+                        left.add(run_id)
+            self._clean(begun_s)
+        except (ArchiveUnavailable, StoreUnavailable) as error:
+            problem = error.message
+            log.warning("archiving goes on later moved=%d: %s", moved, error)
+        return ArchiveRound(begun_at=_time(begun_s), moved=moved, left=len(left), problem=problem)
+
+    def move(self, run_id: str) -> bool:
+        """Move a run: write it, read it back, compare, and only then take it away from the store.
+
+        False for one that changed meanwhile, is still needed, or is not the same when it is read back.
+        """
+        bundle = self._db.archiving.read(run_id)
+        if bundle is None:
+            return False
+        self._archive.write(bundle, now_s=self._clock())
+        if self._archive.load(bundle.place) != bundle:
+            log.error("a run is not the same in the archive and stays where it is run_id=%s", run_id)
+            return False
+        return self._db.archiving.move(bundle)
+
+    def _due(self, ended_before_s: float, left: set[str]) -> list[str]:
+        limit = _AT_ONCE + len(left)
+        found = self._db.archiving.list_due(ended_before_s, limit=limit)
+        return [run_id for run_id in found if run_id not in left]
+
+    def _clean(self, now_s: float) -> None:
+        """Delete points that are old, and what is in the archive though it counts no more."""
+        projects = {name: now_s - age_s for name, age_s in self._keep_points_s.items() if name}
+        default_s = self._keep_points_s.get("")
+        self._archive.delete_points(projects, None if default_s is None else now_s - default_s)
+        # Younger ones may be about to be moved by somebody who is slow.
+        written_before_s = now_s - DAY_S
+        self._archive.drop_others(self._db.archiving.list_places(), before_s=written_before_s)
+
+    def _round(self, is_early: bool) -> None:
+        try:
+            done = self.move_all(older_than_s=EARLY_S if is_early else self._after_s, is_early=is_early)
+            self._db.archiving.note_facts({"last": done.model_dump_json()})
+            # Free at once, for the next round; after a problem somebody tries again in an hour.
+            self._db.locks.hold(_JOB, ttl_s=RETRY_S if done.problem else 0.001)
+        except StoreUnavailable as error:
+            log.warning("archiving goes on later: %s", error)
+            return
+        log.info("archived runs moved=%d left=%d", done.moved, done.left)
+
+
+def read_round(facts: Mapping[str, str]) -> ArchiveRound | None:
+    """Return the last round, of what is noted; None before the first one."""
+    return ArchiveRound.model_validate_json(facts["last"]) if "last" in facts else None
+
+
+def parse_retention(text: str | None) -> dict[str, float]:
+    """Return how long points are kept, in seconds, by project; that of all others under ""."""
+    words = (word.rpartition("=") for word in (text or "").split())
+    return {project: int(days) * DAY_S for project, _, days in words}
+
+
+def _time(now_s: float) -> datetime:
+    return datetime.fromtimestamp(now_s, UTC)
