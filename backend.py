@@ -15,7 +15,7 @@ from gunicorn.http.errors import ParseException
 
 from alerts import Alerting
 from api import errors as error_replies
-from api import guard
+from api import guard, prometheus
 from api.accounts import accounts
 from api.alerts import alerts
 from api.artifact_keeping import ArtifactKeeper
@@ -35,6 +35,7 @@ from api.live_stage import LiveStage
 from api.marks import marks
 from api.metrics import metrics
 from api.models import models
+from api.prometheus import observing
 from api.recommend import recommending
 from api.registry import registry
 from api.report import reports
@@ -87,6 +88,7 @@ BLUEPRINTS = (
     trainers,
     workers,
     health,
+    observing,
     home,
     live,
     docs,
@@ -114,7 +116,13 @@ def create_app(settings: Settings | None = None, db: RedisDB | None = None) -> A
     app.json = StrictJSONProvider(app)
     store = db or RedisDB(settings.redis_url)
     intensities = open_intensities(settings, store.intensities, store.cache)
-    stage = LiveStage(store, most_viewers=settings.live_viewers, delay_s=settings.frame_delay_ms / 1000)
+    served = prometheus.install(app, store)
+    stage = LiveStage(
+        store,
+        most_viewers=settings.live_viewers,
+        delay_s=settings.frame_delay_ms / 1000,
+        tell_count=served.note_viewers,
+    )
     planner, alerting = Planner(store, settings, intensities), Alerting(store, settings)
     advice = (Board(store), Recommender(), Suggester())
     seen = (Catalog(store), SweepViews(store))

@@ -6,7 +6,10 @@ One process with 64 threads: the work is in Redis, and one process has one house
 from __future__ import annotations
 
 import gc
+import os
+import shutil
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +22,11 @@ from api.deadline import DeadlineSocket
 from settings import load_settings
 
 _settings = load_settings()
+# Where the web processes of one server count together, for /metrics. Set before anything imports
+# prometheus_client, which asks once; a folder that is given has to be empty.
+_own_figures = None
+if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
+    _own_figures = os.environ["PROMETHEUS_MULTIPROC_DIR"] = tempfile.mkdtemp(prefix="wattle-figures-")
 _host = f"[{_settings.host}]" if ":" in _settings.host else _settings.host
 
 
@@ -58,6 +66,19 @@ def post_worker_init(worker: Any) -> None:
     # What is loaded now stays. Looked through for garbage, it would hold up one page of a thousand for 50 ms.
     gc.collect()
     gc.freeze()
+
+
+def child_exit(server: Any, worker: Any) -> None:  # noqa: ARG001 - gunicorn has no types
+    """Forget the connections of a web process that has ended, which others would go on counting."""
+    from prometheus_client.multiprocess import mark_process_dead
+
+    mark_process_dead(worker.pid)  # type: ignore[no-untyped-call]
+
+
+def on_exit(server: Any) -> None:  # noqa: ARG001 - gunicorn has no types
+    """Delete the folder of figures, where it is our own."""
+    if _own_figures is not None:
+        shutil.rmtree(_own_figures, ignore_errors=True)
 
 
 def worker_exit(server: Any, worker: Any) -> None:  # noqa: ARG001 - gunicorn has no types

@@ -18,6 +18,7 @@ from store.controls import Controls
 from store.encoding import to_time
 from store.events import Events
 from store.external import External
+from store.figures import Figures
 from store.finished import Finished
 from store.fitness import Fitness
 from store.histograms import Histograms
@@ -88,6 +89,7 @@ class RedisDB:
         self.sweeps = Sweeps(self._connection, keys)
         self.locks = Locks(self._connection, keys)
         self.fitness = Fitness(self._connection)
+        self.figures = Figures(self._connection, keys)
 
     def ping(self) -> None:
         """Ask Redis for a sign of life. Raises StoreUnavailable when there is none."""

@@ -101,6 +101,7 @@ OWNERS = {
     "honcho": ("cli/",),
     "markdown_it": ("views/markdown.py",),
     "apprise": ("alerts/",),
+    "prometheus_client": ("api/prometheus", "gunicorn.conf.py"),
 }
 NOT_NAMES = {"utils", "util", "helpers", "helper", "common", "base", "manager", "handler"}
 

@@ -216,7 +216,9 @@ def _beat(
             "is_draining": is_draining,
             "intensity_source": grid.describe(now),
         }
-        is_draining = db.workers.beat(worker.model_copy(update=live), ttl_s=BEAT_TTL_S, facts=facts)
+        is_draining = db.workers.beat(
+            worker.model_copy(update=live), ttl_s=BEAT_TTL_S, facts=facts, spool_bytes=gauge.spool_bytes
+        )
         _keep_house(keep_house)
         grid.refresh(now)
         return is_draining
