@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import sys
 from pathlib import Path
@@ -15,7 +14,7 @@ from gunicorn.http.errors import ParseException
 
 from alerts import Alerting
 from api import errors as error_replies
-from api import guard, prometheus
+from api import guard, near_limits, prometheus
 from api.accounts import accounts
 from api.alerts import alerts
 from api.artifact_keeping import ArtifactKeeper
@@ -35,7 +34,7 @@ from api.live_stage import LiveStage
 from api.marks import marks
 from api.metrics import metrics
 from api.models import models
-from api.prometheus import observing
+from api.prometheus import Served, observing
 from api.recommend import recommending
 from api.registry import registry
 from api.report import reports
@@ -53,6 +52,7 @@ from errors import InvalidInput
 from housekeeping import Housekeeper, Silence
 from leaderboard.board import Board
 from leaderboard.writer import ResultsWriter
+from logs import configure
 from recommender import Recommender
 from redis_db import RedisDB
 from scheduling import Planner, Rounds, open_intensities
@@ -114,19 +114,14 @@ def create_app(settings: Settings | None = None, db: RedisDB | None = None) -> A
         DESCRIPTION="Queue trainings, watch them, compare what they achieved and what they cost.",
     )
     app.json = StrictJSONProvider(app)
-    store = db or RedisDB(settings.redis_url)
+    store = db or RedisDB(settings.redis_url).warn_of_slow_calls(settings.slow_ms / 1000)
     intensities = open_intensities(settings, store.intensities, store.cache)
-    served = prometheus.install(app, store)
-    stage = LiveStage(
-        store,
-        most_viewers=settings.live_viewers,
-        delay_s=settings.frame_delay_ms / 1000,
-        tell_count=served.note_viewers,
-    )
+    stage = _open_stage(store, settings, prometheus.install(app, store))
     planner, alerting = Planner(store, settings, intensities), Alerting(store, settings)
     advice = (Board(store), Recommender(), Suggester())
     seen = (Catalog(store), SweepViews(store))
     attach(app, State(settings, store, intensities, planner, stage, alerting, *advice, *seen))
+    near_limits.install(app, settings, stage)
     guard.install(app, settings)
     error_replies.install(app)
     # What gunicorn raises while a view reads on, where the sender's chunks are none.
@@ -135,6 +130,15 @@ def create_app(settings: Settings | None = None, db: RedisDB | None = None) -> A
         app.register_blueprint(blueprint)
     app.spec_processor(finish_openapi)
     return app
+
+
+def _open_stage(store: RedisDB, settings: Settings, served: Served) -> LiveStage:
+    return LiveStage(
+        store,
+        most_viewers=settings.live_viewers,
+        delay_s=settings.frame_delay_ms / 1000,
+        tell_count=served.note_viewers,
+    )
 
 
 def start_housekeeping(app: APIFlask) -> Housekeeper:
@@ -162,18 +166,11 @@ def stop_live(app: APIFlask) -> None:
     state_of(app).live.stop()
 
 
-def configure_logging(settings: Settings) -> None:
-    """Send the log of this process to stderr."""
-    logging.basicConfig(
-        level=settings.effective_log_level, format="%(asctime)s %(levelname)s %(name)s %(message)s"
-    )
-    logging.getLogger("httpx").setLevel(logging.WARNING)
-
-
 def main() -> None:
     """Serve the API with gunicorn until SIGTERM or SIGINT."""
     try:
-        create_app(load_settings())  # so that a wrong setting is a sentence here, not a traceback of gunicorn
+        configure(settings := load_settings(), "backend")
+        create_app(settings)  # so that a wrong setting is a sentence here, not a traceback of gunicorn
     except InvalidInput as error:
         sys.exit(str(error))
     gunicorn = [sys.executable, "-m", "gunicorn", "--config", str(CONFIG), "backend:create_app()"]

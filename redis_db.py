@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from datetime import datetime
 from types import TracebackType
 from typing import Self
@@ -90,6 +91,11 @@ class RedisDB:
         self.locks = Locks(self._connection, keys)
         self.fitness = Fitness(self._connection)
         self.figures = Figures(self._connection, keys)
+
+    def warn_of_slow_calls(self, slow_s: float) -> Self:
+        """Log calls that take longer, by their name; none for 0."""
+        self._connection.slow_s = slow_s or math.inf
+        return self
 
     def ping(self) -> None:
         """Ask Redis for a sign of life. Raises StoreUnavailable when there is none."""

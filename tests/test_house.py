@@ -44,7 +44,7 @@ FLOOR = {
         2,
     ),
     **dict.fromkeys(("carbon_aware_trainer", "training_monitor", "client", "leaderboard", "catalog"), 1),
-    **dict.fromkeys(("schema", "settings", "errors"), 0),
+    **dict.fromkeys(("schema", "settings", "errors", "logs"), 0),
 }
 # On floor 2 only redis_db opens the door to store; on floor 1 the SDK's energy.py alone imports a sibling.
 SIBLINGS = {("redis_db", "store"), ("training_monitor", "carbon_aware_trainer")}
@@ -63,11 +63,12 @@ ALLOWED_BELOW = {
     "recommender": {"schema", "errors", "leaderboard"},
     "untried": {"schema", "errors", "leaderboard"},
     "views": {"client", "carbon_aware_trainer", "schema", "settings", "errors"},
-    "frontend": {"client", "carbon_aware_trainer", "schema", "settings", "errors"},
+    "frontend": {"client", "carbon_aware_trainer", "schema", "settings", "errors", "logs"},
     "cli": {"client", "carbon_aware_trainer", "schema", "settings", "errors"},
     "errors": set(),
     "schema": {"errors"},
     "settings": {"errors", "schema"},
+    "logs": {"errors", "settings"},
 }
 OWNERS = {
     "torch": ("trainers/", "carbon_aware_trainer/integrations/"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -30,10 +31,14 @@ class Server:
         self.folder.mkdir()
         self.url = f"http://127.0.0.1:{(port := own_port())}"
         ours = {"WATTLE_REDIS_URL": redis_url, "WATTLE_PORT": str(port), "TMPDIR": str(self.folder)}
+        ours["WATTLE_LOG_FORMAT"] = "json"
+        self.log = folder / "stderr.jsonl"
         command = [sys.executable, "-m", "gunicorn", "--config", str(ROOT / "gunicorn.conf.py")]
-        self.process = subprocess.Popen(
-            [*command, "--workers", "2", "backend:create_app()"], cwd=folder, env=os.environ | ours
-        )
+        with self.log.open("w") as stderr:
+            self.process = subprocess.Popen(
+                [*command, "--workers", "2", "backend:create_app()"],
+                cwd=folder, env=os.environ | ours, stderr=stderr,
+            )  # fmt: skip
 
     def get(self, path: str) -> httpx.Response | None:
         """Ask on a connection of its own, which any of the two may take."""
@@ -89,3 +94,8 @@ def test_web_processes_count_as_one_and_outlive_their_deaths(server: Server, db:
     server.process.terminate()
     assert server.process.wait(60) == 0
     assert not figures.exists()
+    lines = [json.loads(line) for line in server.log.read_text().splitlines()]
+    assert {(line["component"], line["level"]) for line in lines} >= {
+        ("backend", "INFO"),
+        ("backend", "ERROR"),
+    }
