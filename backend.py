@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import sys
 from contextlib import suppress
@@ -15,7 +14,7 @@ from apiflask import APIFlask
 from gunicorn.http.errors import ParseException
 
 from alerts import Alerting
-from api import access, guard
+from api import access, guard, near_limits, prometheus
 from api import errors as error_replies
 from api.accounts import accounts
 from api.alerts import alerts
@@ -38,6 +37,7 @@ from api.live_stage import LiveStage
 from api.marks import marks
 from api.metrics import metrics
 from api.models import models
+from api.prometheus import Served, observing
 from api.recommend import recommending
 from api.registry import registry
 from api.report import reports
@@ -58,6 +58,7 @@ from errors import InvalidInput, StoreTooNew, StoreUnavailable
 from housekeeping import Housekeeper, Silence
 from leaderboard.board import Board
 from leaderboard.writer import ResultsWriter
+from logs import configure
 from recommender import Recommender
 from redis_db import RedisDB
 from scheduling import Planner, Rounds, open_intensities
@@ -96,6 +97,7 @@ BLUEPRINTS = (
     tokens,
     auditing,
     health,
+    observing,
     home,
     live,
     docs,
@@ -121,9 +123,9 @@ def create_app(settings: Settings | None = None, db: RedisDB | None = None) -> A
         DESCRIPTION="Queue trainings, watch them, compare what they achieved and what they cost.",
     )
     app.json = StrictJSONProvider(app)
-    store = db or RedisDB(settings.redis_url)
+    store = db or RedisDB(settings.redis_url).warn_of_slow_calls(settings.slow_ms / 1000)
     intensities = open_intensities(settings, store.intensities, store.cache)
-    stage = LiveStage(store, most_viewers=settings.live_viewers, delay_s=settings.frame_delay_ms / 1000)
+    stage = _open_stage(store, settings, prometheus.install(app, store))
     planner, alerting = Planner(store, settings, intensities), Alerting(store, settings)
     advice = (Board(store), Recommender(), Suggester())
     seen = (Catalog(store), SweepViews(store))
@@ -131,6 +133,7 @@ def create_app(settings: Settings | None = None, db: RedisDB | None = None) -> A
     store.read_archived(archive)
     kept = (archive, ArchiveRounds(store, archive, settings))
     attach(app, State(settings, store, intensities, planner, stage, alerting, *advice, *seen, *kept))
+    near_limits.install(app, settings, stage)
     guard.install(app, settings, access.install(app, access.Access(settings, store)))
     error_replies.install(app)
     # What gunicorn raises while a view reads on, where the sender's chunks are none.
@@ -139,6 +142,15 @@ def create_app(settings: Settings | None = None, db: RedisDB | None = None) -> A
         app.register_blueprint(blueprint)
     app.spec_processor(finish_openapi)
     return app
+
+
+def _open_stage(store: RedisDB, settings: Settings, served: Served) -> LiveStage:
+    return LiveStage(
+        store,
+        most_viewers=settings.live_viewers,
+        delay_s=settings.frame_delay_ms / 1000,
+        tell_count=served.note_viewers,
+    )
 
 
 def start_housekeeping(app: APIFlask) -> Housekeeper:
@@ -167,14 +179,6 @@ def stop_live(app: APIFlask) -> None:
     state_of(app).live.stop()
 
 
-def configure_logging(settings: Settings) -> None:
-    """Send the log of this process to stderr."""
-    logging.basicConfig(
-        level=settings.effective_log_level, format="%(asctime)s %(levelname)s %(name)s %(message)s"
-    )
-    logging.getLogger("httpx").setLevel(logging.WARNING)
-
-
 def _look_at_layout(app: APIFlask) -> None:
     """Raise StoreTooNew where a newer version wrote the store; Redis may still be away."""
     with state_of(app).db as db, suppress(StoreUnavailable):
@@ -184,7 +188,8 @@ def _look_at_layout(app: APIFlask) -> None:
 def main() -> None:
     """Serve the API with gunicorn until SIGTERM or SIGINT."""
     try:
-        app = create_app(load_settings())  # so that what is wrong is a sentence here, not a traceback
+        configure(settings := load_settings(), "backend")
+        app = create_app(settings)  # so that what is wrong is a sentence here, not a traceback
         _look_at_layout(app)
     except (InvalidInput, StoreTooNew) as error:
         sys.exit(str(error))

@@ -6,19 +6,29 @@ One process with 64 threads: the work is in Redis, and one process has one house
 from __future__ import annotations
 
 import gc
+import os
+import shutil
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
 # gunicorn's own script knows nothing of this folder, nor does a start from another one.
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
+from gunicorn.glogging import Logger
 from gunicorn.workers.gthread import ThreadWorker
 
 from api.deadline import DeadlineSocket
+from logs import choose_formatter
 from settings import load_settings
 
 _settings = load_settings()
+# Where the web processes of one server count together, for /metrics. Set before anything imports
+# prometheus_client, which asks once; a folder that is given has to be empty.
+_own_figures = None
+if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
+    _own_figures = os.environ["PROMETHEUS_MULTIPROC_DIR"] = tempfile.mkdtemp(prefix="wattle-figures-")
 _host = f"[{_settings.host}]" if ":" in _settings.host else _settings.host
 
 
@@ -34,6 +44,17 @@ class DeadlineWorker(ThreadWorker):  # type: ignore[misc] # gunicorn has no type
         return super().handle(conn)
 
 
+class OwnLogger(Logger):  # type: ignore[misc] # gunicorn has no types
+    """gunicorn's own lines, as JSON where all lines are."""
+
+    def setup(self, cfg: Any) -> None:
+        """Set up the log as gunicorn does, and then how its lines are written."""
+        super().setup(cfg)
+        if _settings.log_format == "json":
+            for handler in self.error_log.handlers:
+                handler.setFormatter(choose_formatter(_settings, "backend"))
+
+
 bind = f"{_host}:{_settings.port}"
 worker_class = DeadlineWorker
 workers = 1
@@ -44,6 +65,7 @@ graceful_timeout = 2  # a silent connection, such as a browser opens ahead, hold
 keepalive = 1  # stopping waits this long for idle connections
 control_socket_disable = True  # one file in the home directory, for every instance
 loglevel = _settings.effective_log_level.lower()
+logger_class = OwnLogger
 accesslog = None  # a page that polls would write a line each second
 reload = _settings.debug
 
@@ -51,13 +73,27 @@ reload = _settings.debug
 def post_worker_init(worker: Any) -> None:
     """Start what create_app leaves out: the log of this process, and housekeeping."""
     # Imported here, in the worker, so that reload sees changes.
-    from backend import configure_logging, start_housekeeping
+    from backend import start_housekeeping
+    from logs import configure
 
-    configure_logging(_settings)
+    configure(_settings, "backend")
     worker.housekeeping = start_housekeeping(worker.wsgi)
     # What is loaded now stays. Looked through for garbage, it would hold up one page of a thousand for 50 ms.
     gc.collect()
     gc.freeze()
+
+
+def child_exit(server: Any, worker: Any) -> None:  # noqa: ARG001 - gunicorn has no types
+    """Forget the connections of a web process that has ended, which others would go on counting."""
+    from prometheus_client.multiprocess import mark_process_dead
+
+    mark_process_dead(worker.pid)  # type: ignore[no-untyped-call]
+
+
+def on_exit(server: Any) -> None:  # noqa: ARG001 - gunicorn has no types
+    """Delete the folder of figures, where it is our own."""
+    if _own_figures is not None:
+        shutil.rmtree(_own_figures, ignore_errors=True)
 
 
 def worker_exit(server: Any, worker: Any) -> None:  # noqa: ARG001 - gunicorn has no types

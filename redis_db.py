@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from datetime import datetime
 from types import TracebackType
 from typing import Self
@@ -22,6 +23,7 @@ from store.controls import Controls
 from store.encoding import to_time
 from store.events import Events
 from store.external import External
+from store.figures import Figures
 from store.finished import Finished
 from store.fitness import Fitness
 from store.histograms import Histograms
@@ -103,6 +105,12 @@ class RedisDB:
         self.audit = Audit(self._connection, keys)
         self.turns = Turns(self._connection, keys)
         self.fitness = Fitness(self._connection)
+        self.figures = Figures(self._connection, keys)
+
+    def warn_of_slow_calls(self, slow_s: float) -> Self:
+        """Log calls that take longer, by their name; none for 0."""
+        self._connection.slow_s = slow_s or math.inf
+        return self
 
     def read_archived(self, archive: ColdRuns) -> None:
         """Find runs that were archived there from now on, as if they were here."""

@@ -65,6 +65,20 @@ class Settings(BaseSettings):
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         "INFO", validation_alias=_plain("LOG_LEVEL"), description="what the programs log"
     )
+    log_format: Literal["text", "json"] = Field(
+        "text", description="how: lines for people, or one JSON object per line"
+    )
+    log_file: Path | None = Field(
+        None, description="a file they log to, besides stderr; processes of one host may share it"
+    )
+    log_file_mib: int = Field(100, ge=1, le=100_000, description="that file begins anew at this size")
+    log_files: int = Field(5, ge=1, le=1_000, description="how many full ones are kept beside it")
+    slow_ms: float = Field(
+        1_000.0,
+        ge=0,
+        le=600_000,
+        description="requests and calls of Redis that take longer are logged as warnings; 0 for none",
+    )
     checkpoint_url: str | None = Field(
         None, description="where workers share checkpoints, a path or an fsspec URL; else under data_dir"
     )

@@ -8,6 +8,7 @@ import socket
 import threading
 import time
 from collections import deque
+from collections.abc import Callable
 from typing import Final
 
 from api.live_source import LiveSource
@@ -31,11 +32,20 @@ _STOP_S: Final = 1.0
 class LiveStage:
     """All live connections of one process. They take no thread of the server: ``admit`` returns at once.
 
-    delay_s: how long updates are held back. The thread starts with the first viewer; it sleeps while there
+    delay_s: how long updates are held back. tell_count: told how many are connected whenever that changes.
+    The thread starts with the first viewer; it sleeps while there
     is none.
     """
 
-    def __init__(self, db: RedisDB, *, most_viewers: int, delay_s: float = 0.0) -> None:
+    def __init__(
+        self,
+        db: RedisDB,
+        *,
+        most_viewers: int,
+        delay_s: float = 0.0,
+        tell_count: Callable[[int], None] | None = None,
+    ) -> None:
+        self._tell_count = tell_count
         self._most_viewers = most_viewers
         self._source = LiveSource(db, delay_s=delay_s)
         self._lock = threading.Lock()
@@ -66,6 +76,7 @@ class LiveStage:
         """Show a view to a connection from now on."""
         with self._lock:
             self._arrivals.append(Viewer(connection, wire, view, now_s=time.monotonic()))
+            self._count()
             # Not is_alive: a thread that has failed is alive while its error is reported, and shows nothing.
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="live", daemon=True)
@@ -82,6 +93,11 @@ class LiveStage:
             viewer.close()
         self._viewers.clear()
         self._arrivals.clear()
+        self._count()
+
+    def _count(self) -> None:
+        if self._tell_count is not None:
+            self._tell_count(self.viewer_count)
 
     def _run(self) -> None:
         try:
@@ -96,6 +112,7 @@ class LiveStage:
                     viewer.close()
                 self._viewers.clear()
                 self._arrivals.clear()
+                self._count()
 
     def _show_frame(self, selector: selectors.BaseSelector) -> None:
         started_s = time.monotonic()
@@ -125,6 +142,7 @@ class LiveStage:
             self._viewers.remove(viewer)
             selector.unregister(viewer.connection)
             viewer.close()
+            self._count()
 
     def _refresh(self, now_s: float) -> None:
         if now_s < self._retry_at_s:

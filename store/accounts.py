@@ -91,13 +91,13 @@ class Accounts:
         replies = self._connection.call_many([("HGETALL", key) for key in keys])
         return Totals(
             {
-                name: (_cost(stored, ""), _cost(stored, "simulated_"))
+                name: (read_cost(stored, ""), read_cost(stored, "simulated_"))
                 for name, stored in zip(names, replies, strict=True)
             }
         )
 
 
-def _cost(stored: Mapping[str, str], prefix: str) -> Cost:
+def read_cost(stored: Mapping[str, str], prefix: str) -> Cost:
     """Read one half of a total; a sum of which no epoch is known is None, not 0."""
     sums = {name: float(stored.get(prefix + name, 0)) for name in Cost.model_fields}
     parts = sums["epochs"] + sums["extras"]

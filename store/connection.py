@@ -31,6 +31,8 @@ REPLICAS_KNOWN_S: Final = 5.0
 _MEMBERS_AT_ONCE: Final = 1_000
 # For how long the version of the store's layout is taken for what it was.
 LAYOUT_KNOWN_S: Final = 5.0
+# What waits for something to come, as long as it was told to.
+_WAITS: Final = "XREAD"
 
 Entry = tuple[str, dict[str, str]]
 
@@ -39,6 +41,8 @@ class Connection:
     """Typed calls to one Redis database; no driver retry, so that nothing runs twice unseen."""
 
     def __init__(self, address: Address, *, key_formats: Mapping[str, str]) -> None:
+        self.slow_s = math.inf
+        """What takes longer is logged."""
         self._address = address
         self._server = open_server(address, timeout_s=CALL_TIMEOUT_S)
         self._blocking_server = open_server(address, timeout_s=BLOCK_SLICE_S + BLOCK_MARGIN_S)
@@ -51,7 +55,9 @@ class Connection:
 
     def call(self, *command: Argument) -> Reply:
         """Send one command and return its reply."""
-        return self._send(self._server, lambda driver: driver.execute_command(*_packed(command)))
+        return self._send(
+            self._server, lambda driver: driver.execute_command(*_packed(command)), str(command[0])
+        )
 
     def read_bytes(self, key: str, *, last: int | None = None) -> bytes | None:
         """Return the bytes of a string as they are, or its last ones; None when there is none.
@@ -60,7 +66,9 @@ class Connection:
         """
         command: list[Argument] = ["GET", key] if last is None else ["GETRANGE", key, -last, -1]
         reply: bytes | None = self._send(
-            self._server, lambda driver: driver.execute_command(*_packed(command), NEVER_DECODE=True)
+            self._server,
+            lambda driver: driver.execute_command(*_packed(command), NEVER_DECODE=True),
+            str(command[0]),
         )
         return reply
 
@@ -75,7 +83,8 @@ class Connection:
                 pipeline.execute_command(*_packed(command))
             return pipeline.execute()
 
-        replies: list[Reply] = self._send(self._server, send)
+        others = f" and {len(commands) - 1} more" if len(commands) > 1 else ""
+        replies: list[Reply] = self._send(self._server, send, str(commands[0][0]) + others)
         return replies
 
     def run(
@@ -96,7 +105,7 @@ class Connection:
             except NoScriptError:
                 return send(driver, ("EVAL", script.text, *rest))
 
-        reply, replicas = self._send(self._server, evaluate)
+        reply, replicas = self._send(self._server, evaluate, f"{name}.lua")
         if replicas is not None:
             self._note_replication(is_done=replicas > 0)
         return reply
@@ -141,7 +150,17 @@ class Connection:
         self._server.close()
         self._blocking_server.close()
 
-    def _send(self, server: Server, send: Callable[[Driver], Reply]) -> Reply:
+    def _send(self, server: Server, send: Callable[[Driver], Reply], name: str = _WAITS) -> Reply:
+        """Send to the primary, and log what takes long. name: of the command, without its arguments."""
+        began_s = time.monotonic()
+        try:
+            return self._ask(server, send)
+        finally:
+            took_s = time.monotonic() - began_s
+            if took_s > self.slow_s and name != _WAITS:
+                log.warning("a slow call of Redis name=%r took_ms=%.0f", name, 1000 * took_s)
+
+    def _ask(self, server: Server, send: Callable[[Driver], Reply]) -> Reply:
         """Send to the primary; what a Cluster has moved is sent once more, for it was not done."""
         with translated(self._address):
             try:

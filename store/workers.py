@@ -21,6 +21,7 @@ WorkerList = list[Worker]
 
 _JSON_FIELDS: Final = ("queues", "gpu")
 _FACTS: Final = "facts"
+SPOOL_BYTES: Final = "spool_bytes"
 _SET_BY_THE_STORE: Final = {"seen_at", "gone_at"}
 
 
@@ -32,16 +33,26 @@ class Workers:
         self._keys = keys
         self._unreadable: set[str] = set()
 
-    def beat(self, worker: Worker, *, ttl_s: float, facts: Mapping[str, Scalar] | None = None) -> bool:
+    def beat(
+        self,
+        worker: Worker,
+        *,
+        ttl_s: float,
+        facts: Mapping[str, Scalar] | None = None,
+        spool_bytes: int | None = None,
+    ) -> bool:
         """Say that a worker lives; it counts as gone when ``ttl_s`` passes without another beat.
 
-        ``seen_at`` is set by the clock of Redis. ``facts`` are what it records of its runs' environment.
+        ``seen_at`` is set by the clock of Redis. ``facts`` are what it records of its runs' environment,
+        ``spool_bytes`` what its host keeps on disk for Redis.
         Returns True when somebody asked the worker to drain.
         """
         known = worker.model_dump(mode="json", exclude=_SET_BY_THE_STORE, exclude_none=True)
         known |= {name: to_json(known[name]) for name in _JSON_FIELDS if name in known}
         if facts:
             known[_FACTS] = to_json(dict(facts))
+        if spool_bytes is not None:
+            known[SPOOL_BYTES] = spool_bytes
         fields = [to_text(str(cell)) for pair in known.items() for cell in pair]
         asked: int = self._connection.run(
             "beat", self._own_keys(worker.worker_id), [worker.worker_id, ttl_s, KEPT_S, *fields]

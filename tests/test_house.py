@@ -45,7 +45,7 @@ FLOOR = {
         2,
     ),
     **dict.fromkeys(("carbon_aware_trainer", "training_monitor", "client", "leaderboard", "catalog"), 1),
-    **dict.fromkeys(("schema", "settings", "errors", "columns"), 0),
+    **dict.fromkeys(("schema", "settings", "errors", "columns", "logs"), 0),
 }
 # On floor 2 only redis_db opens the door to store; on floor 1 the SDK's energy.py alone imports a sibling.
 SIBLINGS = {("redis_db", "store"), ("training_monitor", "carbon_aware_trainer")}
@@ -65,12 +65,13 @@ ALLOWED_BELOW = {
     "recommender": {"schema", "errors", "columns", "leaderboard"},
     "untried": {"schema", "errors", "columns", "leaderboard"},
     "views": {"client", "carbon_aware_trainer", "schema", "settings", "errors"},
-    "frontend": {"client", "carbon_aware_trainer", "schema", "settings", "errors"},
+    "frontend": {"client", "carbon_aware_trainer", "schema", "settings", "errors", "logs"},
     "cli": {"client", "carbon_aware_trainer", "schema", "settings", "errors"},
     "errors": set(),
     "columns": {"errors", "schema"},
     "schema": {"errors"},
     "settings": {"errors", "schema"},
+    "logs": {"errors", "settings"},
 }
 OWNERS = {
     "torch": ("trainers/", "carbon_aware_trainer/integrations/"),
@@ -107,6 +108,7 @@ OWNERS = {
     "honcho": ("cli/",),
     "markdown_it": ("views/markdown.py",),
     "apprise": ("alerts/",),
+    "prometheus_client": ("api/prometheus", "gunicorn.conf.py"),
 }
 NOT_NAMES = {"utils", "util", "helpers", "helper", "common", "base", "manager", "handler"}
 

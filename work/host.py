@@ -1,7 +1,8 @@
-"""How full the memory and the disk of this host are."""
+"""How full the memory and the disk of this host are, and what waits on it for Redis."""
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import shutil
 import threading
@@ -10,6 +11,8 @@ from pathlib import Path
 from typing import Final
 
 import psutil
+
+from work.spool import FOLDER
 
 log = logging.getLogger(__name__)
 
@@ -24,6 +27,8 @@ class HostGauge:
     def __init__(self, folder: Path) -> None:
         self._folder = folder.resolve()
         self._disk: tuple[float, float] | None = None
+        self.spool_bytes: int | None = None
+        """Of all files in its spool folder, also of dead workers; None before the first look."""
         threading.Thread(target=self._run, name="host gauge", daemon=True).start()
 
     @property
@@ -43,12 +48,24 @@ class HostGauge:
         while True:
             try:
                 self._disk = (used_share(self._folder), time.monotonic())
+                self.spool_bytes = total_bytes(self._folder / FOLDER)
                 is_known = True
             except OSError as error:
                 if is_known:
                     log.warning("it is not known how full the disk is: %s", error)
                 is_known = False
             time.sleep(_EVERY_S)
+
+
+def total_bytes(folder: Path) -> int:
+    """Return the size of the files in a folder; 0 where there is none. Raises OSError."""
+    if not folder.exists():
+        return 0
+    total = 0
+    for path in folder.iterdir():
+        with contextlib.suppress(FileNotFoundError):  # written, and deleted meanwhile
+            total += path.stat().st_size
+    return total
 
 
 def used_share(folder: Path) -> float:

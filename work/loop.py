@@ -6,6 +6,7 @@ import logging
 
 from errors import StoreUnavailable
 from housekeeping import rhythm_s
+from logs import about_run
 from schema import Lease
 from trainers import validator
 from work.execution import execute
@@ -48,7 +49,8 @@ def work(place: Workplace, *, is_burst: bool = False, max_runs: int | None = Non
         back_off_s = FIRST_BACK_OFF_S
         if lease is not None:
             log.info("run starts run_id=%s attempt=%d", lease.run_id, lease.attempt)
-            execute(place, lease)
+            with about_run(lease.run_id):
+                execute(place, lease)
             executed += 1
             log.info("run ends run_id=%s attempt=%d", lease.run_id, lease.attempt)
         elif is_burst:

@@ -18,6 +18,7 @@ from carbon_aware_trainer.energy import EnergyMonitor, MeterOptions, check_meter
 from carbon_aware_trainer.errors import CarbonError, MeterUnavailable
 from errors import InvalidInput, StoreTooNew, StoreUnavailable, TrainingFailed, WattleError
 from housekeeping import tick
+from logs import configure
 from redis_db import RedisDB
 from scheduling import InForce, Rounds, open_rounds, yearly_intensity
 from schema import GpuState, Scalar, Worker
@@ -50,16 +51,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not options.is_supervisor:
         return _work(options)
     try:
-        _set_up_logging(load_settings())
+        configure(load_settings(), "worker")
         return supervise(options)
     except InvalidInput as error:
         sys.stderr.write(f"worker: {error}\n")
         return EXIT_USAGE
-
-
-def _set_up_logging(settings: Settings) -> None:
-    form = "%(asctime)s %(levelname)s %(name)s: %(message)s"
-    logging.basicConfig(level=settings.effective_log_level, format=form)
 
 
 def _work(options: Arguments) -> int:
@@ -69,13 +65,13 @@ def _work(options: Arguments) -> int:
         die_with_parent(int(supervisor), by=signal.SIGTERM)
     try:
         settings = load_settings()
-        _set_up_logging(settings)
+        configure(settings, "worker")
         _check_places(settings)
         start_forkserver()
         machine = probe_machine(options.device)
         check_meters(settings.meter, machine.device)
         yearly = yearly_intensity(settings)
-        store = RedisDB(settings.redis_url)
+        store = RedisDB(settings.redis_url).warn_of_slow_calls(settings.slow_ms / 1000)
         planning, alerting = open_rounds(settings, store), Alerting(store, settings)
         grid = planning.look_at(settings.effective_zone, yearly)
     except (WattleError, CarbonError) as error:
@@ -216,7 +212,9 @@ def _beat(
             "is_draining": is_draining,
             "intensity_source": grid.describe(now),
         }
-        is_draining = db.workers.beat(worker.model_copy(update=live), ttl_s=BEAT_TTL_S, facts=facts)
+        is_draining = db.workers.beat(
+            worker.model_copy(update=live), ttl_s=BEAT_TTL_S, facts=facts, spool_bytes=gauge.spool_bytes
+        )
         _keep_house(keep_house)
         grid.refresh(now)
         return is_draining

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from schema import DEFAULT_PROJECT, DEFAULT_QUEUE, SortField
+from store.buckets import BOUNDS
 from store.encoding import EPOCH_FIELDS, EXTRA_FIELDS, QUALITIES
 from store.metric_arrays import ACCURACIES, LOSSES, METRIC_FIELDS
 
@@ -61,6 +62,7 @@ def _tables(key_formats: Mapping[str, str]) -> str:
         f"local EPOCH = {_places(EPOCH_FIELDS)}\nlocal EXTRA = {_places(EXTRA_FIELDS)}\n"
         f"local METRIC, METRIC_WIDTH = {_places(METRIC_FIELDS)}, {len(METRIC_FIELDS)}\n"
         f"local ACCURACIES, LOSSES = {_list(ACCURACIES)}, {_list(LOSSES)}\n"
+        f"local BOUNDS = {{{', '.join(f'{name} = {_list(bounds)}' for name, bounds in BOUNDS.items())}}}\n"
         f'local QUALITY = {_texts(QUALITIES)}\nlocal DEFAULT_QUEUE = "{DEFAULT_QUEUE}"\n'
         f'local DEFAULT_PROJECT = "{DEFAULT_PROJECT}"\n'
     )

@@ -8,4 +8,5 @@ end
 for i = 5, #ARGV do
   redis.call("XADD", KEYS[1], "MAXLEN", "~", ARGV[4], "*", "text", ARGV[i])
 end
+tally("log_lines", #ARGV - 4)
 return #ARGV - 4

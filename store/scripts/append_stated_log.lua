@@ -21,4 +21,5 @@ for i = 6, #ARGV, 2 do
   redis.call("XADD", KEYS[1], "MAXLEN", "~", ARGV[4], "*", "text", ARGV[i + 1], "time", ARGV[i])
 end
 hear(run_id, state, now())
+tally("log_lines", (#ARGV - 5) / 2)
 return {(#ARGV - 5) / 2, state.request}

@@ -23,6 +23,9 @@ local function start(run_id, known)
   local record = {worker = worker, host = place[1] or nil, zone = place[2] or nil, started_at = tonumber(time)}
   write_attempt(run_id, attempt, record)
   redis.call("HSET", key("holders"), worker, run_id)
+  if attempt == 1 then
+    observe("start_seconds", time - (known[5] or time))
+  end
   publish("claimed", run_id, "worker", worker, "attempt", attempt)
 end
 
@@ -37,7 +40,7 @@ end
 -- What is known of the run an entry names; its first field, the status, is missing when it names none.
 local function look_up(entry)
   if string.find(entry, "^[0-9A-Za-z][0-9A-Za-z_-]*$") then
-    return redis.call("HMGET", key("run", entry), "status", "attempt", "status_reason", "error")
+    return redis.call("HMGET", key("run", entry), "status", "attempt", "status_reason", "error", "time_added")
   end
   return {}
 end

@@ -1,5 +1,5 @@
--- Shared by every script, put before it when it is loaded. KEY, SORT_FIELDS, EPOCH, EXTRA, QUALITY, DEFAULT_QUEUE and
--- DEFAULT_PROJECT come from Python.
+-- Shared by every script, put before it when it is loaded. KEY, SORT_FIELDS, EPOCH, EXTRA, QUALITY, BOUNDS, DEFAULT_QUEUE
+-- and DEFAULT_PROJECT come from Python.
 -- The keys a script cannot know beforehand are built from KEY; all of them lie in one slot by the prefix.
 
 local function key(name, ...)
@@ -29,7 +29,28 @@ local function present(value)
   end
 end
 
+-- Counts for good: what is deleted later stays counted.
+local function tally(name, by)
+  redis.call("HINCRBY", key("counters"), name, by or 1)
+end
+
+-- Counts a time in the first bucket that it fits, and in the sum of all. No clock and nobody's absurd figure may
+-- make the sum infinite.
+local function observe(name, seconds)
+  local fitting = "inf"
+  seconds = math.max(0, math.min(seconds, 1e9))
+  for _, bound in ipairs(BOUNDS[name]) do
+    if seconds <= tonumber(bound) then
+      fitting = bound
+      break
+    end
+  end
+  tally(name .. ":" .. fitting)
+  redis.call("HINCRBYFLOAT", key("counters"), name .. ":sum", digits(seconds))
+end
+
 local function publish(kind, run_id, ...)
+  tally("events:" .. kind)
   redis.call("XADD", key("events"), "MAXLEN", "~", 10000, "*", "kind", kind, "run_id", run_id, ...)
 end
 
@@ -257,6 +278,7 @@ local function enqueue(run_id, push)
   local place = redis.call("HMGET", key("run", run_id), "queue", "priority", "requirement")
   redis.call(push, list_of(place[1], place[2]), run_id)
   redis.call("SADD", key("demand"), run_id)
+  redis.call("SADD", key("queue_names"), place[1] or DEFAULT_QUEUE)
   ring(place[1] or DEFAULT_QUEUE)
   if place[3] then
     redis.call("HSET", key("requirements"), place[1], place[3])
@@ -334,9 +356,9 @@ end
 local function await(run_id, from, push, reason)
   redis.call("HDEL", key("run", run_id), "worker", "status_reason")
   if reason then
-    set_status(run_id, from, "waiting", "status_reason", reason)
+    set_status(run_id, from, "waiting", "waiting_since", now(), "status_reason", reason)
   else
-    set_status(run_id, from, "waiting")
+    set_status(run_id, from, "waiting", "waiting_since", now())
   end
   enqueue(run_id, push)
 end
@@ -410,17 +432,20 @@ local function conflict(run_id, state, advice)
   return redis.error_reply("CONFLICT Run " .. run_id .. " is " .. state .. ": " .. advice)
 end
 
--- Adds to the totals of a day and of a project; what simulated runs made up in fields of its own.
+-- Adds to the totals of a day, of a project and, unless it is a correction, of all there ever was; what simulated runs
+-- made up in fields of its own.
 -- Not by HINCRBYFLOAT: it keeps 17 decimals, which is few digits of a mWh in kWh. A total that would not be finite
 -- stays at the largest number there is, so that nobody's absurd epoch keeps others from being recorded.
-local function add_totals(run_id, day, project, part)
+local function add_totals(run_id, day, project, part, is_correction)
   local prefix = redis.call("HEXISTS", key("run", run_id), "simulated") == 1 and "simulated_" or ""
   local names, fields = {}, {}
   for name in pairs(part) do
     names[#names + 1] = name
     fields[#fields + 1] = prefix .. name
   end
-  for _, total in ipairs({key("total_day", day), key("total_project", project)}) do
+  -- The last one only grows, as a counter has to.
+  local totals = {key("total_day", day), key("total_project", project), not is_correction and key("total_all") or nil}
+  for _, total in ipairs(totals) do
     local sums = {}
     for place, known in ipairs(redis.call("HMGET", total, unpack(fields))) do
       local sum = tonumber(known or 0) + part[names[place]]

@@ -1,8 +1,9 @@
 -- promote: let deferred runs wait whose time has come, the earliest to be claimed first. Returns run ids.
--- Also forgets requirements of which no run waits, and their bells; they are noted again when one is pushed.
+-- Also forgets requirements of which no run waits, and their bells, and names of queues in which none does; they are
+-- noted again when one is pushed.
 -- KEYS 1 queue:deferred (zset, score = due_s)  2 queue:requirements (hash)
 -- ARGV 1 most runs at once  2 seconds to wait for a plan that is due, too: a slot ends where the next one starts
--- Also: queue:carbon (zset), waiting lists, queue:wake:<queue> (lists), queue:demand (set), run:<id> (hash), runs:* (zsets), events (stream)
+-- Also: queue:carbon (zset), waiting lists, queue:wake:<queue> (lists), queue:demand, queue:names (sets), run:<id> (hash), runs:* (zsets), events (stream)
 local time = tonumber(now())
 local due = {}
 for _, run_id in ipairs(redis.call("ZRANGEBYSCORE", KEYS[1], "-inf", time, "LIMIT", 0, ARGV[1])) do
@@ -25,6 +26,11 @@ for _, queue in ipairs(redis.call("HKEYS", KEYS[2])) do
   if redis.call("EXISTS", list_of(queue), list_of(queue, "high")) == 0 then
     redis.call("HDEL", KEYS[2], queue)
     redis.call("DEL", key("wake", queue))
+  end
+end
+for _, queue in ipairs(redis.call("SMEMBERS", key("queue_names"))) do
+  if redis.call("EXISTS", list_of(queue), list_of(queue, "high")) == 0 then
+    redis.call("SREM", key("queue_names"), queue)
   end
 end
 return due

@@ -32,6 +32,7 @@ for _, run_id in ipairs(expired) do
     local ended_at = math.min(time, redis.call("ZSCORE", KEYS[1], run_id))
     local more = not held[5] and {energy_reason = ARGV[6]} or nil
     end_attempt(run_id, held[2], held[3], request, "lease_lost", ended_at, more)
+    tally("lease_losses")
     local losses = redis.call("HINCRBY", run, "lease_losses", 1)
     if losses > tonumber(ARGV[3]) and request ~= "cancel" then
       close_run(run_id, "running", "failed", "", ARGV[5], time)

@@ -54,7 +54,7 @@ end
 for _ = 1, ARGV[12] do
   local day = take()
   local change = {co2_g = tonumber(take()), unknown_co2_epochs = tonumber(take())}
-  add_totals(run_id, day, ARGV[7], change)
+  add_totals(run_id, day, ARGV[7], change, true)
 end
 if ARGV[4] == "" then
   redis.call("HDEL", KEYS[1], "co2_g")

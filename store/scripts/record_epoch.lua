@@ -73,6 +73,7 @@ write_attempt(run_id, attempt, this)
 write_values(run_id, values, "epochs_done", redis.call("HLEN", KEYS[2]), "last_epoch", last_epoch)
 index_values(run_id, values, SORT_FIELDS)
 note_quality(run_id, result[EPOCH.energy_quality], summary[3])
+observe(kind_of(redis.call("HEXISTS", KEYS[1], "simulated") == 1) .. "epoch_seconds", result[EPOCH.duration_s])
 cost.epochs = 1
 cost.unknown_co2_epochs = cost.co2_g and 0 or 1
 add_totals(run_id, ARGV[6], ARGV[7], cost)

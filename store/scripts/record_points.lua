@@ -80,6 +80,7 @@ if redis.call("HEXISTS", KEYS[3], session) == 0 and redis.call("HLEN", KEYS[3]) 
 end
 
 take_number(run_id, session, number)
+tally("metric_points", added)
 for _, metric in ipairs(metrics) do
   redis.call("APPEND", key("points", run_id, metric.name), metric.points)
   redis.call("HSET", KEYS[2], metric.name, cjson.encode(metric.merged))

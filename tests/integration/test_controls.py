@@ -306,7 +306,8 @@ def test_a_run_that_was_never_trained_leaves_no_index_entry(
     db.queue.submit({**PARAMS, "simulated": is_simulated}, run_id="a")
     db.controls.cancel("a")
     db.controls.delete("a")
-    raw.delete("queue:wake:default", "events")
+    db.queue.promote_due()
+    raw.delete("queue:wake:default", "events", "counters")
     assert raw.dbsize() == 0
 
 

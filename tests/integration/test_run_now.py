@@ -125,7 +125,7 @@ def test_a_deleted_run_is_settled_no_more(db: RedisDB, raw: redis.Redis) -> None
     db.controls.cancel("a")
     assert [run.run_id for run in db.carbon.list_unsettled()] == ["a"]
     db.controls.delete("a")
-    assert set(raw.scan_iter()) == {"events"}
+    assert set(raw.scan_iter()) == {"counters", "events"}
 
 
 def test_a_run_that_changed_since_is_led_to_no_other_zone(db: RedisDB, raw: redis.Redis) -> None:

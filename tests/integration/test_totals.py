@@ -359,6 +359,10 @@ def check_totals(db: RedisDB, raw: redis.Redis) -> None:
                 total[f"{half}unknown_energy_epochs"] += result.energy_kwh is None
                 total[f"{half}unknown_co2_epochs"] += result.co2_g is None
     found = {key: raw.hgetall(key) for key in raw.keys("totals:*") if raw.type(key) == "hash"}
+    ever = found.pop("totals:all", {})
+    for field in set(ever) - {"co2_g", "unknown_co2_epochs"}:  # no counter takes part in corrections
+        parts = [float(found[key].get(field, 0)) for key in found if "project" in str(key)]
+        assert float(ever[field]) == pytest.approx(sum(parts)), field
     assert found.keys() == expected.keys()
     for key, total in expected.items():
         stored = {field: float(text) for field, text in found[key].items()}

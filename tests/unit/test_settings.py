@@ -31,6 +31,11 @@ VALUES = {
     "quiet_hours": "22:00-07:00 Europe/Berlin",
     "debug": "true",
     "log_level": "WARNING",
+    "log_format": "json",
+    "log_file": "/tmp/log",  # noqa: S108 - never opened
+    "log_file_mib": "3",
+    "log_files": "2",
+    "slow_ms": "20",
     "checkpoint_url": "memory://elsewhere",
     "checkpoint_every_s": "1.5",
     "stall_s": "45",
