@@ -99,6 +99,8 @@ OWNERS = {
         "views/media_charts.py",
     ),
     "honcho": ("cli/",),
+    "typer": ("cli/",),
+    "rich": ("cli/",),
     "markdown_it": ("views/markdown.py",),
     "apprise": ("alerts/",),
 }
