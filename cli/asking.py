@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable
 from typing import Annotated
 
 import typer
-from pydantic import JsonValue
 
 from client import Client
 from errors import ApiRefused, InvalidInput, NotFound, WattleError
@@ -48,22 +46,11 @@ def _the_one(kind: str, remedy: str, text: str, found: list[str]) -> str:
     if not found:
         raise NotFound(f"No {kind} begins with {text!r}. '{remedy}' lists them.")
     if len(found) > 1:
-        names = ", ".join(found[:_NAMES_SHOWN]) + (", …" if len(found) > _NAMES_SHOWN else "")
+        names = ", ".join(sorted(found)[:_NAMES_SHOWN]) + (", …" if len(found) > _NAMES_SHOWN else "")
         raise InvalidInput(
             f"{len(found)} {kind}s begin with {text!r}: {names}. Give more characters of the id."
         )
     return found[0]
-
-
-def read_value(text: str) -> tuple[str, JsonValue]:
-    """Read NAME=VALUE, the value as JSON where it is such, else as a text."""
-    name, is_pair, value = text.partition("=")
-    if not (name and is_pair):
-        raise typer.BadParameter(f"give NAME=VALUE, as in learning_rate=0.01, not {text!r}")
-    try:
-        return name, json.loads(value)
-    except ValueError:
-        return name, value
 
 
 def _complete(ask: Callable[[Client], Iterable[str]], beginning: str) -> list[str]:
@@ -75,7 +62,8 @@ def _complete(ask: Callable[[Client], Iterable[str]], beginning: str) -> list[st
         return []
 
 
-def _complete_run(incomplete: str) -> list[str]:
+def complete_run(incomplete: str) -> list[str]:
+    """Return the ids of new runs that begin so."""
     return _complete(lambda client: (run.run_id for run in client.list_runs(limit=100).results), incomplete)
 
 
@@ -98,15 +86,15 @@ Params = Annotated[
     typer.Option("--param", "-p", "--set", metavar="NAME=VALUE", help="A hyperparameter: JSON, or a text."),
 ]
 RunText = Annotated[
-    str, typer.Argument(metavar="RUN", autocompletion=_complete_run, help="Its id, or the beginning of it.")
+    str, typer.Argument(metavar="RUN", autocompletion=complete_run, help="Its id, or the beginning of it.")
 ]
 RunTexts = Annotated[
     list[str],
-    typer.Argument(metavar="RUN...", autocompletion=_complete_run, help="Their ids, or beginnings of them."),
+    typer.Argument(metavar="RUN...", autocompletion=complete_run, help="Their ids, or beginnings of them."),
 ]
 Like = Annotated[
     str | None,
-    typer.Option("--like", metavar="RUN", autocompletion=_complete_run, help="Queue this run again."),
+    typer.Option("--like", metavar="RUN", autocompletion=complete_run, help="Queue this run again."),
 ]
 SweepText = Annotated[
     str,

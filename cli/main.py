@@ -11,7 +11,16 @@ from collections.abc import Sequence
 
 import typer
 
-from cli import program_commands, run_commands, submit_commands
+from cli import (
+    data_commands,
+    program_commands,
+    ranking_commands,
+    result_commands,
+    run_commands,
+    submit_commands,
+    sweep_commands,
+    watch_commands,
+)
 from cli.showing import tell
 from errors import ApiUnavailable, WattleError
 
@@ -24,8 +33,17 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-for group in (submit_commands, run_commands, program_commands):
+for group in (
+    submit_commands,
+    watch_commands,
+    run_commands,
+    result_commands,
+    ranking_commands,
+    data_commands,
+    program_commands,
+):
     app.add_typer(group.app)
+app.add_typer(sweep_commands.app, name="sweep")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

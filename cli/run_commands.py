@@ -7,29 +7,17 @@ from typing import Annotated
 
 import typer
 
-from cli.asking import Api, AsJson, Key, Params, RunText, RunTexts, Yes, connect, find_run, read_value
-from cli.showing import (
-    RUN_COLUMNS,
-    UNKNOWN,
-    amount,
-    duration,
-    moment,
-    percent,
-    print_json,
-    run_row,
-    say,
-    show_fields,
-    show_table,
-    tell,
-    title_of,
-)
+from cli.asking import Api, AsJson, Key, Params, RunText, RunTexts, Yes, connect, find_run
+from cli.given import read_value
+from cli.run_texts import RUN_COLUMNS, fields_of, run_row
+from cli.showing import print_json, say, show_fields, show_table, tell
 from client import Client
 from errors import ApiRefused
 from schema import RunReply, Status
 
 app = typer.Typer()
 
-SomeRun = Annotated[str | None, typer.Argument(metavar="[RUN]", help="Its id, or the beginning of it.")]
+SomeRun = Annotated[str | None, typer.Argument(metavar="RUN", help="Its id, or the beginning of it.")]
 Search = Annotated[
     str | None, typer.Option("--search", "-q", help="Such as 'network:resnet9 accuracy>0.95'.")
 ]
@@ -61,34 +49,6 @@ def show_status(
     say(f"{counts or 'No runs yet'}; {len(workers)} live worker{'s' if len(workers) != 1 else ''}")
     if listed.results:
         show_table(RUN_COLUMNS, map(run_row, listed.results))
-
-
-def fields_of(run: RunReply) -> list[tuple[str, str]]:
-    """Return what is known of a run, by name; what is not known is left out."""
-    known = [
-        ("run", run.run_id),
-        ("what", title_of(run)),
-        ("status", run.status_line or run.status.value),
-        ("epochs", f"{run.epochs_done} of {run.num_epochs or 'an unknown number'}"),
-        ("best accuracy", percent(run.best_accuracy)),
-        ("last loss", amount(run.last_loss)),
-        (
-            "energy",
-            f"{amount(run.energy_kwh, 1000)} Wh, {run.energy_quality}" if run.energy_quality else UNKNOWN,
-        ),
-        ("CO₂", f"{amount(run.co2_g)} g" if run.co2_g is not None else UNKNOWN),
-        ("training time", duration(run.duration_s)),
-        ("worker", run.worker or UNKNOWN),
-        ("queue", run.options.queue),
-        ("project", run.options.project),
-        ("tags", ", ".join(run.options.tags) or UNKNOWN),
-        ("added", moment(run.time_added)),
-        ("started", moment(run.started_at)),
-        ("ended", moment(run.ended_at)),
-        ("failure", run.error.message if run.error else UNKNOWN),
-        ("hyperparameters", ", ".join(f"{name}={value}" for name, value in run.hyper_params.items())),
-    ]
-    return [(name, value) for name, value in known if value != UNKNOWN]
 
 
 @app.command("cancel")

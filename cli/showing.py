@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 
-from pydantic import BaseModel
+from pydantic import BaseModel, JsonValue
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
-
-from schema import RunReply
 
 UNKNOWN = "–"
 # Where nobody said how wide lines may be, as in a pipe; ids stay whole there.
 _WIDE = 200
 ID_LENGTH = 8
-RUN_COLUMNS = ("run", "status", "epochs", "accuracy", "loss", "Wh", "g CO₂", "time", "what")
 
 
 def console() -> Console:
@@ -40,6 +38,11 @@ def tell(text: str) -> None:
 def print_json(reply: BaseModel) -> None:
     """Print an answer of the API on one line."""
     say(reply.model_dump_json(by_alias=True))
+
+
+def show_json(value: JsonValue) -> None:
+    """Print a value on one line."""
+    say(json.dumps(value, ensure_ascii=False))
 
 
 def show_table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, title: str | None = None) -> None:
@@ -74,31 +77,6 @@ def show_fields(fields: Iterable[tuple[str, str]]) -> None:
 def plain(text: str) -> str:
     """Return a text without what would steer a terminal, such as the escape sequences of a log."""
     return "".join(char if char.isprintable() or char == "\t" else "\ufffd" for char in text)
-
-
-def run_row(run: RunReply) -> tuple[str, ...]:
-    """Return the cells of a run under RUN_COLUMNS."""
-    estimated = "~" if run.energy_quality == "estimated" else ""
-    return (
-        run.run_id[:ID_LENGTH] if sys.stdout.isatty() else run.run_id,
-        run.status.value,
-        f"{run.epochs_done}/{run.num_epochs or '?'}",
-        percent(run.best_accuracy),
-        amount(run.last_loss),
-        estimated + amount(run.energy_kwh, 1000),
-        estimated + amount(run.co2_g),
-        duration(run.duration_s),
-        title_of(run),
-    )
-
-
-def title_of(run: RunReply) -> str:
-    """Return what people tell a run by: its name, else what it trains."""
-    params = run.hyper_params
-    words = [params.get(name) for name in ("network", "dataset", "optimizer")]
-    said = " ".join(str(word) for word in words if word is not None)
-    simulated = " (simulated)" if run.simulated else ""
-    return (run.name or said or str(params.get("trainer", UNKNOWN))) + simulated
 
 
 def amount(value: float | None, factor: float = 1.0) -> str:

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import json
-import sys
 from collections.abc import Mapping
-from pathlib import Path
 from time import sleep
 from typing import Annotated, Any, Final
 
 import typer
-from pydantic import JsonValue, ValidationError
+from pydantic import JsonValue
 
-from cli.asking import Api, AsJson, Key, Like, Params, Trainer, connect, find_run, read_value
+from cli.asking import Api, AsJson, Key, Like, Params, Trainer, connect, find_run
+from cli.given import make_record, read_object, read_value
 from cli.showing import print_json, say, tell
 from client import Client
 from errors import InvalidInput
@@ -75,41 +73,16 @@ def _submit(
     more: Mapping[str, Any],
     key: str | None,
 ) -> TrainReply:
-    body = {} if text is None else _read_body(text)
+    body = {} if text is None else read_object(text)
     is_flat = "hyper_params" not in body
     params: JsonValue = dict(body) if is_flat else body["hyper_params"]
     if not isinstance(params, dict):
         raise InvalidInput('hyper_params has to be a JSON object, such as {"num_epochs": 5}.')
-    given = None if is_flat else body.get("options")
-    return client.submit({**params, **changes}, _read_options(given or {}, more), idempotency_key=key)
-
-
-def _read_options(given: JsonValue, more: Mapping[str, Any]) -> RunOptions:
+    given: JsonValue = {} if is_flat else body.get("options") or {}
     if not isinstance(given, dict):
         raise InvalidInput('options has to be a JSON object, such as {"queue": "default"}.')
-    try:
-        return RunOptions.model_validate({**given, **more})
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        place = ".".join(map(str, first["loc"]))
-        raise InvalidInput(f"options.{place}: {first['msg']}. Correct it, or leave it out.") from error
-
-
-def _read_body(text: str) -> Mapping[str, JsonValue]:
-    """Return what is to be queued. Raises OSError for a file, InvalidInput for what is no JSON object."""
-    if text == "-":
-        text = sys.stdin.read()
-    elif text.startswith("@"):
-        text = Path(text[1:]).read_text("utf-8")
-    try:
-        body = json.loads(text)
-    except ValueError as error:
-        raise InvalidInput(
-            f'The body is no JSON: {error}. Send an object such as {{"num_epochs": 5}}.'
-        ) from error
-    if not isinstance(body, dict):
-        raise InvalidInput('The body is no JSON object. Send one such as {"num_epochs": 5}.')
-    return body
+    options = make_record(RunOptions, {**given, **more}, place="options")
+    return client.submit({**params, **changes}, options, idempotency_key=key)
 
 
 def _wait_for(client: Client, iid: str, *, as_json: bool) -> bool:
