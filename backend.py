@@ -25,6 +25,7 @@ from api.bulk import bulk
 from api.carbon import carbon
 from api.controls import controls
 from api.docs import docs, finish_openapi
+from api.doctor import doctor
 from api.experiments import experiments
 from api.health import VERSION, health
 from api.histograms import histograms
@@ -87,6 +88,7 @@ BLUEPRINTS = (
     trainers,
     workers,
     health,
+    doctor,
     home,
     live,
     docs,

@@ -13,6 +13,7 @@ import typer
 
 from cli import (
     data_commands,
+    doctor_commands,
     program_commands,
     ranking_commands,
     result_commands,
@@ -40,6 +41,7 @@ for group in (
     result_commands,
     ranking_commands,
     data_commands,
+    doctor_commands,
     program_commands,
 ):
     app.add_typer(group.app)
