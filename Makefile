@@ -29,11 +29,11 @@ seed-demo: $(STAMP)
 
 # All done runs, through the API at WATTLE_API_URL, with the present intensity of its WATTLE_COUNTRY.
 recompute: $(STAMP)
-	@$(BIN)/python -m cli.recompute
+	@$(BIN)/python -m cli.main recompute
 
 # The runs of a leaderboard.csv, through the API at WATTLE_API_URL: make import FILE=leaderboard.csv
 import: $(STAMP)
-	@$(BIN)/python -m cli.import_results $(FILE)
+	@$(BIN)/python -m cli.main import-results $(FILE)
 
 browser: $(STAMP)
 	@$(BIN)/python -m tests.provide_browser

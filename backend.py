@@ -27,6 +27,7 @@ from api.bulk import bulk
 from api.carbon import carbon
 from api.controls import controls
 from api.docs import docs, finish_openapi
+from api.doctor import doctor
 from api.experiments import experiments
 from api.health import VERSION, health
 from api.histograms import histograms
@@ -98,6 +99,7 @@ BLUEPRINTS = (
     auditing,
     health,
     observing,
+    doctor,
     home,
     live,
     docs,

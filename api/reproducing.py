@@ -67,7 +67,7 @@ def options_of(run: Run) -> dict[str, JsonValue]:
 
 def command_line(body: Mapping[str, JsonValue], address: str) -> str:
     """Return a line for a POSIX shell; whatever a text holds, the shell takes it as it is."""
-    return f"python -m cli.submit --api {shlex.quote(address)} {shlex.quote(_compact(body))}"
+    return f"wattle submit --api {shlex.quote(address)} {shlex.quote(_compact(body))}"
 
 
 def curl_line(body: Mapping[str, JsonValue], address: str) -> str:

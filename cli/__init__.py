@@ -1,1 +1,1 @@
-"""Command-line programs: the launcher of ``make demo`` and ``make up``."""
+"""The command ``wattle``, and the launcher of ``make demo`` and ``make up``."""

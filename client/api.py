@@ -13,6 +13,7 @@ from pydantic import JsonValue
 from client.alerts import AlertCalls
 from client.artifacts import ArtifactCalls
 from client.connection import segment
+from client.doctor import DoctorCalls
 from client.experiments import WordCalls
 from client.files import FileCalls
 from client.histograms import HistogramCalls
@@ -67,6 +68,7 @@ ExtraField = Literal["in_update", "sparkline"]
 class Client(
     AlertCalls,
     ArtifactCalls,
+    DoctorCalls,
     FileCalls,
     HistogramCalls,
     HomeCalls,

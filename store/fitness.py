@@ -30,6 +30,12 @@ class Fitness:
         """Return a sentence for each thing that could lose runs, with its remedy; none when all is well."""
         return warnings_about(self._connection.call("INFO"))
 
+    def version(self) -> str:
+        """Return which server it is, in words."""
+        info = self._connection.call("INFO")
+        kind = info.get("redis_mode", "standalone")
+        return f"Redis {info.get('redis_version', 'of an unknown version')}, {kind}"
+
     def log_warnings(self) -> None:
         """Log the warnings that were not there before; looks every CHECK_EVERY_S at most.
 

@@ -106,6 +106,7 @@ OWNERS = {
     ),
     "typer": ("cli/",),
     "honcho": ("cli/",),
+    "rich": ("cli/",),
     "markdown_it": ("views/markdown.py",),
     "apprise": ("alerts/",),
     "prometheus_client": ("api/prometheus", "gunicorn.conf.py"),

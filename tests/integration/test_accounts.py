@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from backend import create_app
-from cli.recompute import recompute_all
+from cli.data_commands import list_done, recompute_all
 from client import Client
 from errors import ApiRefused
 from redis_db import RedisDB
@@ -196,9 +196,9 @@ def test_all_done_runs_are_recomputed_once(
         done(db)
     running = ActedRun(db)
     record(db, running, 1)
-    assert recompute_all(client) == 0
+    assert recompute_all(client, list_done(client)) == 0
     assert "3 done runs: 3 changed, 0 as they were, 0 refused" in capsys.readouterr().out
-    assert recompute_all(client) == 0
+    assert recompute_all(client, list_done(client)) == 0
     assert "3 done runs: 0 changed, 3 as they were, 0 refused" in capsys.readouterr().out
     runs = db.runs.list(status=Status.DONE).runs
     assert [run.co2_g for run in runs] == [pytest.approx(0.0432 * 369.473, rel=1e-4)] * 3
@@ -213,7 +213,7 @@ def test_a_run_that_cannot_be_recomputed_does_not_stop_the_others(
     db.runs.describe(marginal.lease, {"intensity_basis": "marginal direct"})
     marginal.finish()
     done(db)
-    assert recompute_all(client) == 1
-    out = capsys.readouterr().out
-    assert "not recomputed" in out
-    assert "2 done runs: 1 changed, 0 as they were, 1 refused" in out
+    assert recompute_all(client, list_done(client)) == 1
+    printed = capsys.readouterr()
+    assert "not recomputed" in printed.err
+    assert "2 done runs: 1 changed, 0 as they were, 1 refused" in printed.out

@@ -8,7 +8,8 @@ import httpx
 import pytest
 
 from backend import create_app
-from cli.import_results import main, parts_of
+from cli.data_commands import parts_of
+from cli.main import main
 from client import Client
 from leaderboard.results_file import MAX_ROWS, read_results
 from redis_db import RedisDB
@@ -24,7 +25,7 @@ def over_wsgi(db: RedisDB, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     def open_client(url: str, *, token: str | None, timeout_s: float) -> Client:
         return Client(url, token=token, transport=transport, timeout_s=timeout_s)
 
-    monkeypatch.setattr("cli.import_results.Client", open_client)
+    monkeypatch.setattr("cli.asking.Client", open_client)
 
 
 @pytest.mark.usefixtures("over_wsgi")
@@ -33,9 +34,9 @@ def test_a_long_file_is_imported_in_parts_and_once(
 ) -> None:
     path = tmp_path / "leaderboard.csv"
     path.write_text(HEADER + "".join(f"r{number},0.5,1,lenet5\n" for number in range(MAX_ROWS + 1)))
-    assert main([str(path)]) == 0
+    assert main(["import-results", str(path)]) == 0
     assert capsys.readouterr().out == "2001 runs imported, 0 were known\n"
-    assert main([str(path)]) == 0
+    assert main(["import-results", str(path)]) == 0
     assert capsys.readouterr().out == "0 runs imported, 2001 were known\n"
     assert len(list(db.finished.list_ids())) == MAX_ROWS + 1
 
@@ -43,9 +44,9 @@ def test_a_long_file_is_imported_in_parts_and_once(
 @pytest.mark.usefixtures("over_wsgi")
 def test_what_cannot_be_imported_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "leaderboard.csv"
-    assert main([str(path)]) == 1
+    assert main(["import-results", str(path)]) == 2
     path.write_text(HEADER + "a,97,1,\n")
-    assert main([str(path)]) == 1
+    assert main(["import-results", str(path)]) == 1
     assert "line 2, accuracy" in capsys.readouterr().err
 
 

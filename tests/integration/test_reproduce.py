@@ -16,7 +16,7 @@ import pytest
 from flask.testing import FlaskClient
 
 from backend import create_app
-from cli.submit import main
+from cli.main import main
 from client import Client
 from redis_db import RedisDB
 from schema import RunOptions, Scalar, Status, TrainingContext
@@ -113,9 +113,9 @@ def test_the_command_queues_a_run_of_the_same_values_whatever_they_hold(
     with Client(api_url) as client:
         line = client.get_reproduction("r1").command
     assert line is not None
-    python, _, module, *arguments = shlex.split(line)
-    assert (python, module) == ("python", "cli.submit")
-    assert arguments[:2] == ["--api", api_url]
+    program, *arguments = shlex.split(line)
+    assert program == "wattle"
+    assert arguments[:3] == ["submit", "--api", api_url]
     assert main(arguments) == 0
     queued = db.runs.get(capsys.readouterr().out.strip())
     assert queued.hyper_params.items() >= db.runs.get("r1").hyper_params.items()
@@ -126,35 +126,40 @@ def test_a_command_for_a_run_that_is_there_changes_only_what_it_says(
     api_url: str, db: RedisDB, capsys: pytest.CaptureFixture[str]
 ) -> None:
     finish(db)
-    assert main(["--api", api_url, "--like", "r1", "--set", "seed=8"]) == 0
+    assert main(["submit", "--api", api_url, "--like", "r1", "--set", "seed=8"]) == 0
     queued = db.runs.get(capsys.readouterr().out.strip())
     assert queued.hyper_params.items() >= {**db.runs.get("r1").hyper_params, "seed": 8}.items()
     assert queued.rerun_of == "r1"
 
 
 @pytest.mark.parametrize(
-    ("arguments", "reason"),
+    ("arguments", "code", "reason"),
     [
-        (["{"], "no JSON"),
-        (["[1]"], "JSON object"),
-        ([], "either a body or --like"),
-        (["{}", "--like", "r1"], "either a body or --like"),
-        (["@/nowhere/at/all.json"], "No such file"),
-        (['{"hyper_params": {}, "options": {"priority": "x"}}'], "options.priority"),
-        (['{"num_epochs": -1}'], "num_epochs"),
-        (["{}", "--set", "seed"], "NAME=VALUE"),
+        (["{"], 1, "no JSON"),
+        (["[1]"], 1, "JSON object"),
+        ([], 2, "give a body"),
+        (["{}", "--like", "r1"], 2, "give a body"),
+        (["@/nowhere/at/all.json"], 1, "No such file"),
+        (['{"hyper_params": {}, "options": {"priority": "x"}}'], 1, "options.priority"),
+        (['{"num_epochs": -1}'], 1, "num_epochs"),
+        (["{}", "--set", "seed"], 2, "NAME=VALUE"),
     ],
 )
 def test_a_command_that_cannot_be_obeyed_says_why(
-    arguments: list[str], reason: str, api_url: str, db: RedisDB, capsys: pytest.CaptureFixture[str]
+    arguments: list[str],
+    code: int,
+    reason: str,
+    api_url: str,
+    db: RedisDB,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    assert main(["--api", api_url, *arguments]) == 1
+    assert main(["submit", "--api", api_url, *arguments]) == code
     assert reason in capsys.readouterr().err
     assert db.runs.list().total == 0
 
 
 def test_a_command_that_waits_ends_with_the_run(
-    api_url: str, db: RedisDB, capsys: pytest.CaptureFixture[str]
+    api_url: str, db: RedisDB, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def train(_seconds: float) -> None:
         (run,) = db.runs.list().runs
@@ -163,7 +168,8 @@ def test_a_command_that_waits_ends_with_the_run(
             assert lease is not None
             db.queue.finish(lease, Status.FAILED)
 
-    assert main(["--api", api_url, "--wait", json.dumps(HYPER_PARAMS)], sleep=train) == 1
+    monkeypatch.setattr("cli.submit_commands.sleep", train)
+    assert main(["submit", "--api", api_url, "--wait", json.dumps(HYPER_PARAMS)]) == 1
     assert "is failed" in capsys.readouterr().err
 
 
@@ -208,7 +214,14 @@ def test_a_report_in_html_needs_nothing_else_and_runs_nothing(api: FlaskClient, 
     assert "&lt;script&gt;" in reply.text
     titles = [picture.get("aria-label") for picture in svgs(reply.text)]
     assert titles == ["Loss", "Accuracy %", "Energy Wh per epoch", "CO₂ g per epoch"]
-    for part in ("3 Wh, measured", "1.2 g", "NVML counter, measured", "seed", "torch==2.12.0", "cli.submit"):
+    for part in (
+        "3 Wh, measured",
+        "1.2 g",
+        "NVML counter, measured",
+        "seed",
+        "torch==2.12.0",
+        "wattle submit",
+    ):
         assert part in reply.text, part
 
 

@@ -30,7 +30,7 @@ def test_the_same_run_is_queued_again_with_one_press(open_page: Open, api_url: s
     app = opened(open_page, api_url)
     assert str(app.query_params["show"]) == "reproduce"
     assert "seed 7" in texts(app)
-    assert any("cli.submit" in code.value for code in app.code)
+    assert any("wattle submit" in code.value for code in app.code)
     button(app, "Queue it again").click().run()
     new = db.runs.get(str(app.query_params["iid"]))
     assert new.rerun_of == "r1"
