@@ -8,11 +8,13 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from carbon_aware_trainer.integrations.slurm import JobOptions, WorkerJobs
 from cli.redis_server import RedisServer
 from redis_db import RedisDB
 from schema import RunOptions, Status
@@ -125,6 +127,23 @@ def test_jobs_come_for_the_runs_of_a_queue_up_to_the_most_train_them_and_end(
     assert slurm("status")["demand"] == 0
     assert "SLURM_JOB_ID" in slurm.environments()
     assert SECRET not in slurm.environments()
+
+
+def test_each_job_that_is_held_until_a_time_counts_though_slurm_shows_them_as_one(
+    cluster: SlurmCluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in cluster.environment.items():
+        monkeypatch.setenv(name, value)
+    jobs = WorkerJobs("held")
+
+    jobs.submit(
+        3, ["true"], folder=tmp_path, options=JobOptions(), begin=datetime.now(UTC) + timedelta(hours=2)
+    )
+
+    assert [job.state for job in jobs.list_live()] == ["PENDING"] * 3
+    assert WorkerJobs("held", name="another").list_live() == []
+    assert jobs.cancel() == 3
+    wait_until(lambda: not jobs.list_live(), every_s=0.2)
 
 
 def test_ahead_of_its_time_limit_a_job_puts_its_run_back_and_waits_again_until_it_is_taken_down(
