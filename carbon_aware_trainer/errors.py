@@ -11,6 +11,7 @@ CarbonError
 │   └── AnswerRefused       an answer that cannot be true: another zone, an absurd value, stale data
 ├── UnknownModel            there is no such provider; the near ones are named
 ├── ExtraMissing            an optional part is not installed; the message says which to install
+├── SlurmRefused            Slurm is not there, or refused what it was asked
 ├── NoFeasibleStart         the work does not fit before its deadline
 └── BasesMixed              average and marginal, or life-cycle and direct, figures in one sum
 """
@@ -60,6 +61,10 @@ class UnknownModel(CarbonError):
 
 class ExtraMissing(CarbonError):
     """An optional part is not installed; the message says which to install."""
+
+
+class SlurmRefused(CarbonError):
+    """Slurm is not there, does not answer, or refused; the message has what it said."""
 
 
 class NoFeasibleStart(CarbonError):
