@@ -18,8 +18,10 @@ from cli import (
     ranking_commands,
     result_commands,
     run_commands,
+    slurm_commands,
     submit_commands,
     sweep_commands,
+    token_commands,
     watch_commands,
 )
 from cli.showing import tell
@@ -46,6 +48,8 @@ for group in (
 ):
     app.add_typer(group.app)
 app.add_typer(sweep_commands.app, name="sweep")
+app.add_typer(slurm_commands.app, name="slurm")
+app.add_typer(token_commands.app, name="token")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
