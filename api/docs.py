@@ -39,6 +39,7 @@ ERRORS = {
 }
 OF_BODY = ("400", "409", "413", "415", "422")
 OF_DELETE = ("409", "415")
+WRITES = frozenset({"post", "put", "patch"})
 # Routes whose body names what may not be there.
 NAMING_BODIES = {
     ("post", path)
@@ -105,6 +106,8 @@ def _finish_operation(method: str, path: str, operation: Document) -> None:
     if "requestBody" in operation:
         operation["requestBody"]["required"] = True
         codes.update(OF_BODY)
+    elif method in WRITES:
+        codes.add("415")
     if method == "delete":
         codes.update(OF_DELETE)
     if (method, path) in REPEATABLE:
