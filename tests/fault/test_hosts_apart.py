@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -16,19 +17,15 @@ from redis_db import RedisDB
 from schema import Status
 from tests.fault.acts import epochs_of, reasons_of, wait_for
 from tests.hosts import Hosts, hosts_named
-from tests.programs import Programs, wait_until
+from tests.programs import ROOT, Programs, wait_until
+from tests.redis_users import backend_rights, worker_rights
 from tests.tls import make_certificate
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 TLS_PORT, API_PORT = 6380, 5000
 NUM_EPOCHS = 30
+TOKEN = "a-token-of-a-test-and-of-nobody-else"  # noqa: S105 - of this test's own backend
 PASSWORDS = {"api": "a-pass", "worker": "w-pass"}
-RIGHTS = ("~*", "&*", "+@all", "-@admin", "+info", "+config|get")
-_SUBMIT = """
-import sys, urllib.request
-request = urllib.request.Request(sys.argv[1], sys.argv[2].encode(), {"Content-Type": "application/json"})
-print(urllib.request.urlopen(request, timeout=60).read().decode())
-"""
 
 
 class Site:
@@ -41,8 +38,9 @@ class Site:
         self._programs: list[Programs] = []
         with redis.Redis.from_url(redis_server.url) as admin:
             for user, password in PASSWORDS.items():
-                admin.execute_command("ACL", "SETUSER", user, "on", f">{password}", *RIGHTS)
-            admin.execute_command("ACL", "SETUSER", "looker", "on", ">look", *RIGHTS)
+                rights = worker_rights() if user == "worker" else backend_rights()
+                admin.execute_command("ACL", "SETUSER", user, f">{password}", *rights)
+            admin.execute_command("ACL", "SETUSER", "looker", "on", ">look", "~*", "&*", "+@all")
             admin.execute_command("ACL", "SETUSER", "default", "off")
         files = (str(self._certificate.file), str(self._certificate.key_file), str(self._socket))
         self.programs("store", "api").start(
@@ -63,7 +61,7 @@ class Site:
     def start_api(self) -> None:
         address = self.hosts.addresses["api"]
         self.programs("api", "api").start(
-            "backend.py", host=address, port=API_PORT, allowed_hosts=json.dumps([address])
+            "backend.py", host=address, port=API_PORT, allowed_hosts=json.dumps([address]), admin_token=TOKEN
         )
 
     def start_worker(self, host: str) -> Programs:
@@ -73,22 +71,18 @@ class Site:
 
     def submit(self, **hyper_params: object) -> str:
         """Queue a run through the API, from a worker's host; returns its id."""
-        body = json.dumps({"hyper_params": {"trainer": "saving", "seed": 0, **hyper_params}})
-        command = (
-            sys.executable,
-            "-c",
-            _SUBMIT,
-            f"http://{self.hosts.addresses['api']}:{API_PORT}/train",
-            body,
-        )
+        wanted = json.dumps({"trainer": "saving", "seed": 0, **hyper_params})
+        address = f"http://{self.hosts.addresses['api']}:{API_PORT}"
+        command = (sys.executable, "-m", "cli.main", "submit", wanted, "--api", address)
         found: list[str] = []
 
         def is_accepted() -> bool:
             ran = subprocess.run(
-                [*self.hosts.on("one"), *command], capture_output=True, text=True, check=False
-            )
-            if ran.returncode == 0:
-                found.append(json.loads(ran.stdout)["iid"])
+                [*self.hosts.on("one"), *command],
+                cwd=ROOT, env={**os.environ, "WATTLE_API_TOKEN": TOKEN},
+                capture_output=True, text=True, check=False,
+            )  # fmt: skip
+            found.extend(ran.stdout.split() if ran.returncode == 0 else ())
             return bool(found)
 
         wait_until(is_accepted, every_s=1, what=self.output())
