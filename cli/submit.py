@@ -46,7 +46,7 @@ def _parser() -> argparse.ArgumentParser:
         help='JSON: the hyper_params, or {"hyper_params": …, "options": …}; @file reads it from a file, '
         "- from the standard input",
     )
-    parser.add_argument("--like", metavar="RUN", help="queue the same run again, instead of a body")
+    parser.add_argument("--like", metavar="RUN", help="rerun that run, instead of a body")
     parser.add_argument(
         "--set",
         action="append",
