@@ -5,14 +5,22 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping, Sequence
 from decimal import ROUND_CEILING, Decimal
-from typing import Final
+from typing import Final, NamedTuple
 
 from schema.leaderboard import Spread
 from schema.recommend import Candidate, Change, Goal, Limit
 
-_GRAMS: Final = ((1e3, "kg CO₂"), (1.0, "g CO₂"), (1e-3, "mg CO₂"))
-_HOURS: Final = ((1.0, "kWh"), (1e-3, "Wh"), (1e-6, "mWh"))
-_TIMES: Final = ((3_600.0, "h"), (60.0, "min"), (1.0, "s"))
+
+class _Unit(NamedTuple):
+    size: float
+    least: float
+    """The lowest value that is written in it, so that texts and tiles of a page have the same unit."""
+    name: str
+
+
+_GRAMS: Final = (_Unit(1e3, 1e3, "kg CO₂"), _Unit(1.0, 0.01, "g CO₂"), _Unit(1e-3, 0.0, "mg CO₂"))
+_HOURS: Final = (_Unit(1.0, 1.0, "kWh"), _Unit(1e-3, 1e-5, "Wh"), _Unit(1e-6, 0.0, "mWh"))
+_TIMES: Final = (_Unit(3_600.0, 3_600.0, "h"), _Unit(60.0, 60.0, "min"), _Unit(1.0, 0.0, "s"))
 _UNITS: Final = {Limit.MAX_CO2_G: _GRAMS, Limit.MAX_ENERGY_KWH: _HOURS, Limit.MAX_DURATION_S: _TIMES}
 _ASKED_ABOUT: Final = {
     Limit.MAX_CO2_G: "CO₂",
@@ -162,13 +170,11 @@ def points_text(difference: float) -> str:
     return f"{text} {'point' if text == '1' else 'points'}"
 
 
-def _text(value: float, units: Sequence[tuple[float, str]], *, is_up: bool = False) -> str:
-    factor, unit = next(((size, name) for size, name in units if value >= size), units[-1])
-    if not value:
-        factor, unit = units[len(units) // 2]
+def _text(value: float, units: Sequence[_Unit], *, is_up: bool = False) -> str:
+    unit = next(unit for unit in units if value >= unit.least) if value else units[len(units) // 2]
     # In hours, what was rounded up in seconds could be rounded down.
-    shown = round_up(round(value / factor, 9)) if is_up else value / factor
-    return f"{_digits(shown)} {unit}"
+    shown = round_up(round(value / unit.size, 9)) if is_up else value / unit.size
+    return f"{_digits(shown)} {unit.name}"
 
 
 def _digits(value: float) -> str:

@@ -21,6 +21,9 @@ _ABREAST: Final = 3
 _REFUSED: Final = "alerts:refused"
 _TESTED: Final = "alerts:tested"
 _TABLE_PX: Final = 420
+# Three lines of text.
+_LINES_PX: Final = 72
+_DETAILS_PX: Final = 440
 _OUTCOME_COLORS: Final = {"sent": "green", "tried again": "orange", "given up": "red", "failed": "red"}
 
 
@@ -214,8 +217,13 @@ def _alerts(alerts: Sequence[Alert], *, has_rules: bool) -> None:
             "Details": [" ".join(alert.text.split()) for alert in alerts],
         }
     )
-    told = st.column_config.TextColumn(width=110)
-    _table(frame, {"Told": told, "Run": st.column_config.LinkColumn(display_text="open", width=60)})
+    text, link = st.column_config.TextColumn, st.column_config.LinkColumn(display_text="open", width=60)
+    _table(
+        frame,
+        {"What": text(width=200), "Rule": text(width=120), "Told": text(width=90), "Run": link,
+         "Details": text(width=_DETAILS_PX)},
+        row_px=_LINES_PX,
+    )  # fmt: skip
 
 
 def _deliveries(deliveries: Sequence[Delivery]) -> None:
@@ -240,8 +248,8 @@ def _deliveries(deliveries: Sequence[Delivery]) -> None:
     _table(frame, {"Outcome": pills, "Next try": next_try, "Try": st.column_config.NumberColumn(width=50)})
 
 
-def _table(frame: pd.DataFrame, columns: Mapping[str, Any]) -> None:
-    """Draw a table whose times are the reader's."""
+def _table(frame: pd.DataFrame, columns: Mapping[str, Any], *, row_px: int | None = None) -> None:
+    """Draw a table whose times are the reader's; in higher rows texts go on in a second line."""
     zone = parts.reader_zone()
     for name in ("When", "Next try"):
         if name in frame:
@@ -254,4 +262,5 @@ def _table(frame: pd.DataFrame, columns: Mapping[str, Any]) -> None:
         placeholder=fmt.MISSING,
         column_config={"When": when, **columns},
         height=height,
+        row_height=row_px,
     )

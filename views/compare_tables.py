@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -29,13 +29,20 @@ _HIGHER_IS_BETTER: Final = re.compile(
 # Fractions, or per cent: a name does not tell which.
 _FRACTION: Final = re.compile(r"acc(uracy)?|auc|auroc|f1|precision|recall|iou|dice|m?ap")
 _COST: Final = re.compile(r"duration|energy|co2|latency", re.IGNORECASE)
-_TOTALS: Final[Mapping[str, Direction]] = {
-    "best_accuracy": "highest",
-    "energy_kwh": "lowest",
-    "co2_g": "lowest",
-    "duration_s": "lowest",
-    "accuracy_per_kwh": "highest",
+_PERCENT: Final = fmt.Unit("%", 100.0)
+_NO_UNIT: Final = fmt.Unit("", 1.0)
+# Of a run's own record, by the names that they have on the axes of the page.
+_TOTALS: Final[Mapping[str, tuple[str, Direction, Callable[[Iterable[float]], fmt.Unit]]]] = {
+    "best_accuracy": ("best accuracy", "highest", lambda _: _PERCENT),
+    "energy_kwh": ("energy", "lowest", fmt.energy_unit),
+    "co2_g": ("CO₂", "lowest", fmt.co2_unit),
+    "duration_s": ("duration", "lowest", fmt.time_unit),
+    "accuracy_per_kwh": ("accuracy per kWh", "highest", lambda _: _NO_UNIT),
 }
+_LARGEST_WHOLE: Final = 1e9
+# Below it, metrics have as many decimals as losses have elsewhere.
+_LARGE: Final = 100.0
+_SMALLEST_FIXED: Final = 1e-3
 _WORD: Final = re.compile(r"[A-Za-z0-9]+")
 _ID_LENGTHS: Final = (4, 8, 32)
 
@@ -48,6 +55,7 @@ class Row:
     what: str
     values: Mapping[str, float]
     best: frozenset[str] = frozenset()
+    unit: fmt.Unit = _NO_UNIT
 
 
 def direction_of(name: str) -> Direction | None:
@@ -136,10 +144,11 @@ def total_rows(runs: Sequence[RunReply]) -> list[Row]:
     """Return a line of each figure of runs as wholes that any of them knows."""
     may_win = {run.run_id for run in runs if not run.simulated} or {run.run_id for run in runs}
     rows = []
-    for name, direction in _TOTALS.items():
-        known = {run.run_id: getattr(run, name) for run in runs if getattr(run, name) is not None}
+    for attribute, (name, direction, unit_of) in _TOTALS.items():
+        known = {run.run_id: getattr(run, attribute) for run in runs if getattr(run, attribute) is not None}
         if known:
-            rows.append(Row(name, "whole run", known, _best_of(known, direction, may_win)))
+            best = _best_of(known, direction, may_win)
+            rows.append(Row(name, "whole run", known, best, unit_of(known.values())))
     return rows
 
 
@@ -182,21 +191,34 @@ def params_frame(params: Mapping[str, Mapping[str, JsonValue]], labels: Mapping[
 
 def metrics_frame(rows: Sequence[Row], labels: Mapping[str, str]) -> pd.DataFrame:
     """Turn lines into texts, with a column for each run; a star marks the best."""
-    return pd.DataFrame(
-        [
-            {"Metric": row.name, "Value": row.what}
-            | {label: _cell(row, run_id) for run_id, label in labels.items()}
-            for row in rows
-        ],
-        columns=["Metric", "Value", *labels.values()],
-    )
+    lines = []
+    for row in rows:
+        cells = _cells(row)
+        own = {label: cells.get(run_id, fmt.MISSING) for run_id, label in labels.items()}
+        lines.append({"Metric": row.name, "Value": row.what, **own})
+    return pd.DataFrame(lines, columns=["Metric", "Value", *labels.values()])
 
 
-def _cell(row: Row, run_id: str) -> str:
-    value = row.values.get(run_id)
-    if value is None:
-        return fmt.MISSING
-    return f"★ {value:.6g}" if run_id in row.best else f"{value:.6g}"
+def _cells(row: Row) -> dict[str, str]:
+    """Write the values of a line in one unit, and with as many decimals."""
+    shown = {run_id: value * row.unit.factor for run_id, value in row.values.items()}
+    how = _format_of([value for value in shown.values() if math.isfinite(value)], row.unit)
+    label = f"\u00a0{row.unit.label}" if row.unit.label else ""
+    return {
+        run_id: f"{'★ ' if run_id in row.best else ''}{value:{how}}{label}" for run_id, value in shown.items()
+    }
+
+
+def _format_of(values: Sequence[float], unit: fmt.Unit) -> str:
+    """Return how to write the values of a line: whole ones as such, tiny ones as powers of ten."""
+    if unit.label:
+        return f".{2 if unit is _PERCENT else fmt.decimals(values)}f"
+    sizes = [abs(value) for value in values if value]
+    if all(float(value).is_integer() for value in values) and max(sizes, default=0.0) < _LARGEST_WHOLE:
+        return ".0f"
+    if min(sizes) < _SMALLEST_FIXED or max(sizes) >= _LARGEST_WHOLE:
+        return ".4g"
+    return ".4f" if max(sizes) < _LARGE else ".2f"
 
 
 def warnings_of(

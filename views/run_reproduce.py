@@ -84,7 +84,7 @@ def _panel(run: RunReply) -> None:
     if found.is_possible:
         _differences(found)
         st.button(
-            "Queue it again",
+            "Rerun as it was",
             type="primary",
             icon=":material/send:",
             key=f"reproduce:queue:{run.run_id}",
@@ -190,7 +190,7 @@ def _lead_on(run: RunReply) -> None:
     old, new = st.session_state.get(_NEW, (None, ""))
     if old == run.run_id:
         del st.session_state[_NEW]
-        parts.give_notice(f"Run {short_id(new)} is queued: {short_id(run.run_id)} again.")
+        parts.give_notice(f"Run {short_id(new)} is queued, made from {short_id(run.run_id)}.")
         parts.go_to("run", {"iid": new})
 
 

@@ -81,7 +81,12 @@ def _list_table() -> None:
     chosen: Any = st.dataframe(
         rows,
         hide_index=True,
-        column_config=_right("Best", "Trials", "CO₂ used", "Saved by pruning (estimate)"),
+        column_config={
+            "State": st.column_config.MultiselectColumn(
+                options=[state.value for state in STATE_COLORS], color=list(STATE_COLORS.values()), width=96
+            ),
+            **_right("Best", "Trials", "CO₂ used", "Saved by pruning (estimate)"),
+        },
         on_select="rerun",
         selection_mode="single-row",
         key=_TABLE,
@@ -98,11 +103,11 @@ def _right(*names: str) -> dict[str, Any]:
     return {name: st.column_config.TextColumn(name, alignment="right") for name in names}
 
 
-def _row(sweep: Sweep) -> dict[str, str]:
+def _row(sweep: Sweep) -> dict[str, Any]:
     best = sweep.summary.best
     return {
         "Name": sweep.request.name,
-        "State": sweep.state.value,
+        "State": [sweep.state.value],
         "Best": values_text(sweep, best[0]) if best else fmt.MISSING,
         "Trials": f"{sweep.summary.trials} of {sweep.request.limits.trials}",
         "CO₂ used": fmt.co2(sweep.summary.co2_g),
@@ -210,7 +215,7 @@ def _best(sweep: Sweep) -> None:
                 target = {"iid": trial.run_id}
                 st.page_link(parts.page("run"), label="Open the run", query_params=target)
                 again = {"from": trial.run_id}
-                st.page_link(parts.page("submit"), label="Submit again", query_params=again)
+                st.page_link(parts.page("submit"), label="Submit this", query_params=again)
 
 
 def _figures(sweep: Sweep) -> None:

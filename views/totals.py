@@ -47,7 +47,9 @@ def _days(totals: Sequence[Total], span: str) -> None:
     if real.epochs + real.extras == 0:
         simulated = sum(total.simulated.epochs for total in totals)
         also = f" {fmt.count(simulated)} simulated ones do not count." if simulated else ""
-        st.info(f"No real epoch in this span ({span}).{also} Submit a run.", icon=":material/eco:")
+        st.info(f"No real epoch in this span ({span}).{also}", icon=":material/eco:")
+        if st.button("Submit a run", type="primary", icon=":material/add:"):
+            parts.go_to("submit")
         return
     equivalents = source.equivalents(real.co2_g)
     figures = (

@@ -64,7 +64,7 @@ def test_a_sweep_is_started_outlives_a_killed_worker_and_shows_its_front(
     expect(badge(tab, "done")).to_be_visible(timeout=1000 * SWEEP_TIMEOUT_S)
     expect(tab.get_by_role("figure", name="Pareto front").locator("svg.main-svg").first).to_be_visible()
     expect(tab.get_by_role("figure", name="History: validation accuracy")).to_be_visible()
-    expect(tab.get_by_role("link", name="Submit again").first).to_be_visible()
+    expect(tab.get_by_role("link", name="Submit this").first).to_be_visible()
     sweep, trials = stack.api.get_sweep(sweep_id), stack.api.list_trials(sweep_id).trials
     assert [trial.number for trial in trials] == list(range(TRIALS))
     assert {trial.state for trial in trials} == {TrialState.COMPLETE}

@@ -61,7 +61,7 @@ def test_runs_of_the_queue_and_of_a_script_stand_beside_each_other(
     assert list(params.columns) == ["Parameter", *labels]
     assert cells(params, "learning_rate") == ["0.001", "0.01", "0.01"]
     assert cells(params, "depth") == ["–", "–", "50"]
-    assert cells(metrics, "train_loss", "last")[2] == "★ 0.125"
+    assert cells(metrics, "train_loss", "last")[2] == "★ 0.1250"
     assert cells(metrics, "test_accuracy", "last")[0].startswith("★ 0.")
     assert "system/cpu_percent" not in set(metrics["Metric"])
     drawn = charts(app)

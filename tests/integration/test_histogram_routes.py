@@ -103,6 +103,14 @@ def test_who_asks_for_what_came_since_has_the_same_as_who_asks_for_all(api: Flas
     assert (refused.status_code, refused.get_json()["error"]["details"][0]["field"]) == (422, "after")
 
 
+@pytest.mark.parametrize("after", [-1, 2**53 + 1, "1.5", "x"])
+def test_a_number_that_none_has_is_refused(api: FlaskClient, iid: str, after: object) -> None:
+    assert send(api, iid, 1, histogram(1)).status_code == 200
+    refused = api.get(f"/api/histograms/{iid}?name=w&after={after}")
+    assert (refused.status_code, refused.get_json()["error"]["details"][0]["field"]) == (422, "after")
+    assert fetch(api, iid, 2**53).steps == []
+
+
 def fetch(api: FlaskClient, iid: str, after: int) -> HistogramSeries:
     reply = api.get(f"/api/histograms/{iid}?name=w&after={after}").get_json()
     return HistogramSeries.model_validate(reply["histograms"]["w"])

@@ -73,7 +73,7 @@ def test_following_the_advice_for_an_impossible_budget_finds_a_configuration(
 ) -> None:
     finish(db, "a", accuracy=0.97)
     app = open_page("recommend", url, co2="0.001", wh="0.5")
-    assert "The only configuration does not keep to at most 1 mg CO₂ and 500 mWh" in plain(app)
+    assert "The only configuration does not keep to at most 1 mg CO₂ and 0.5 Wh" in plain(app)
     button(app, "Allow this").click().run()
     assert not app.exception
     assert number(app, "co2").value == 1.0

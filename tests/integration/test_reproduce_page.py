@@ -31,7 +31,7 @@ def test_the_same_run_is_queued_again_with_one_press(open_page: Open, api_url: s
     assert str(app.query_params["show"]) == "reproduce"
     assert "seed 7" in texts(app)
     assert any("wattle submit" in code.value for code in app.code)
-    button(app, "Queue it again").click().run()
+    button(app, "Rerun as it was").click().run()
     new = db.runs.get(str(app.query_params["iid"]))
     assert new.rerun_of == "r1"
     assert new.hyper_params.items() >= db.runs.get("r1").hyper_params.items()
@@ -63,9 +63,9 @@ def test_a_run_whose_repetition_was_not_answered_is_queued_once(
 
     with monkeypatch.context() as patched:
         patched.setattr(Client, "rerun_run", lost)
-        button(app, "Queue it again").click().run()
+        button(app, "Rerun as it was").click().run()
     assert "not known whether it was queued" in texts(app)
-    button(app, "Queue it again").click().run()
+    button(app, "Rerun as it was").click().run()
     assert not app.exception
     assert db.runs.list().total == 2
 

@@ -136,6 +136,19 @@ def test_weights_of_a_run_that_is_only_silent_stay(api: FlaskClient, db: RedisDB
     assert len(plan(api)["deletes"]) == 3
 
 
+def test_a_saved_model_of_a_silent_run_is_dropped_after_30_days_and_not_before(
+    api: FlaskClient, db: RedisDB, raw: redis.Redis
+) -> None:
+    iid = run_with_weights(api)
+    assert list(db.external.end_silent(-1)) == [iid]
+    raw.hset(f"run:{iid}", "heard_at", str(db.now().timestamp() - 29.9 * 86_400))
+    with pytest.raises(Conflict, match="silent"):
+        db.models.drop_saved(iid, "best")
+    raw.hset(f"run:{iid}", "heard_at", str(db.now().timestamp() - 30.1 * 86_400))
+    db.models.drop_saved(iid, "best")
+    assert raw.hget(f"run:{iid}:artifacts:facts", "dropped:best") == "1"
+
+
 def test_after_30_days_of_silence_weights_go_and_a_script_that_comes_back_goes_on(
     api: FlaskClient, db: RedisDB, raw: redis.Redis
 ) -> None:

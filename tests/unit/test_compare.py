@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -104,7 +105,7 @@ def test_the_best_of_each_line_has_a_star() -> None:
     ]  # fmt: skip
     assert [row.best for row in rows] == [{TWO.run_id}, {ONE.run_id}, set(), set()]
     frame = metrics_frame(rows, labels_of(runs))
-    assert list(frame.loc[0])[2:] == ["0.5", "★ 0.25", "–"]
+    assert list(frame.loc[0])[2:] == ["0.5000", "★ 0.2500", "–"]
     assert list(frame.loc[2])[2:] == ["1", "2", "–"]
 
 
@@ -165,7 +166,30 @@ def test_measured_and_estimated_energy_are_compared_with_a_warning() -> None:
 def test_figures_of_whole_runs_have_their_best_too() -> None:
     runs = [own.model_copy(update={"co2_g": co2}) for own, co2 in ((ONE, 2.0), (TWO, 1.0), (THREE, None))]
     (row,) = total_rows(runs)
-    assert (row.name, row.what, row.best) == ("co2_g", "whole run", frozenset({TWO.run_id}))
+    assert (row.name, row.what, row.best) == ("CO₂", "whole run", frozenset({TWO.run_id}))
+    frame = metrics_frame([row], labels_of(runs))
+    assert list(frame.loc[0])[2:] == ["2.00\u00a0g", "★ 1.00\u00a0g", "–"]
+
+
+@pytest.mark.parametrize(
+    ("values", "texts"),
+    [
+        ((0.6666666, 12.0), ["0.6667", "★ 12.0000"]),
+        ((1e-5, 0.25), ["1e-05", "★ 0.25"]),
+        ((3.0, 12_000.0), ["3", "★ 12000"]),
+        ((0.5, 123.456), ["0.50", "★ 123.46"]),
+        ((0.0, 0.5), ["0.0000", "★ 0.5000"]),
+        ((float("nan"), 0.5), ["nan", "0.5000"]),
+    ],
+)
+def test_the_values_of_a_line_are_written_alike(values: Sequence[float], texts: Sequence[str]) -> None:
+    runs = [ONE, TWO]
+    metrics = {
+        own.run_id: {"reward": metric("reward", 0, value, value)}
+        for own, value in zip(runs, values, strict=True)
+    }
+    _, last = list_rows(runs, metrics, ["reward"])
+    assert list(metrics_frame([last], labels_of(runs)).loc[0])[2:] == texts
 
 
 def test_runs_on_different_datasets_are_compared_with_a_warning() -> None:

@@ -12,12 +12,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from leaderboard import wording
 from leaderboard.table import Table
-from leaderboard.wording import round_up
+from leaderboard.wording import grams_text, round_up
 from recommender import Recommender, recommend
 from schema.leaderboard import FinishedRun
 from schema.recommend import Goal, Limit, Limits, RecommendReply
 from tests.finished_runs import FEW, RUNS, finished
+from views import format as fmt
 
 # As they come, and many of few configurations: else hardly one has several runs.
 ALIKE = st.lists(
@@ -248,7 +250,7 @@ def test_the_reason_names_the_goal_the_limits_and_the_figures() -> None:
     found = advise(SMALL, LARGE, HUGE, target_accuracy=0.98, tolerance=0.01, max_co2_g=3)
     assert found.reason == (
         "resnet9 takes the fewest grams of 2 configurations that keep to within 1 point of 98.00 %, at most "
-        "3 g CO₂: 98.00 %, 400 mg CO₂, 1 Wh (measured), 10 min. One run stands behind it; how far another "
+        "3 g CO₂: 98.00 %, 0.4 g CO₂, 1 Wh (measured), 10 min. One run stands behind it; how far another "
         "seed comes out differently is not known."
     )
     assert found.answer is not None
@@ -257,20 +259,27 @@ def test_the_reason_names_the_goal_the_limits_and_the_figures() -> None:
     ]
 
 
+@given(st.floats(1e-9, 1e5))
+def test_a_sentence_has_the_units_of_the_tiles_beside_it(value: float) -> None:
+    for text, unit in (
+        (grams_text(value), fmt.co2_unit([value])),
+        (wording._text(value, wording._HOURS), fmt.energy_unit([value])),
+    ):
+        assert text.split()[1] == unit.label
+
+
 def test_an_impossible_budget_is_answered_with_what_to_allow() -> None:
     found = advise(SMALL, LARGE, HUGE, target_accuracy=0.98, max_co2_g=0.1)
     assert found.answer is None
-    assert found.reason == (
-        "None of 3 configurations keeps to within 1 point of 98.00 %, at most 100 mg CO₂."
-    )
+    assert found.reason == ("None of 3 configurations keeps to within 1 point of 98.00 %, at most 0.1 g CO₂.")
     assert [relaxation.reason for relaxation in found.relaxations] == [
         (
-            "Allow 3 points instead of 1 point (2 points more): then it is small_cnn, 95.00 %, 100 mg CO₂, "
+            "Allow 3 points instead of 1 point (2 points more): then it is small_cnn, 95.00 %, 0.1 g CO₂, "
             "1 Wh (measured), 1 min."
         ),
         (
-            "Allow 400 mg CO₂ instead of 100 mg CO₂ (300 mg CO₂ more): then it is resnet9, 98.00 %, "
-            "400 mg CO₂, 1 Wh (measured), 10 min."
+            "Allow 0.4 g CO₂ instead of 0.1 g CO₂ (0.3 g CO₂ more): then it is resnet9, 98.00 %, "
+            "0.4 g CO₂, 1 Wh (measured), 10 min."
         ),
     ]
 
