@@ -36,6 +36,7 @@ from api.live_stage import LiveStage
 from api.marks import marks
 from api.metrics import metrics
 from api.models import models
+from api.quotas import quotas
 from api.recommend import recommending
 from api.registry import registry
 from api.report import reports
@@ -90,6 +91,7 @@ BLUEPRINTS = (
     workers,
     tokens,
     auditing,
+    quotas,
     health,
     home,
     live,

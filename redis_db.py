@@ -33,6 +33,7 @@ from store.metrics import MetricLimits, Metrics, Span
 from store.models import Models, NewModel
 from store.power import Power
 from store.queue import Queue
+from store.quotas import Quotas
 from store.recent import Recent
 from store.retention import Retention
 from store.runs import Runs
@@ -93,6 +94,7 @@ class RedisDB:
         self.tokens = Tokens(self._connection, keys)
         self.audit = Audit(self._connection, keys)
         self.turns = Turns(self._connection, keys)
+        self.quotas = Quotas(self._connection, keys)
         self.fitness = Fitness(self._connection)
 
     def ping(self) -> None:

@@ -62,6 +62,12 @@ def bound_project() -> str | None:
     return caller.project if caller else None
 
 
+def token_id() -> str | None:
+    """Return the id of the token that the caller has shown; None without one."""
+    caller = find_caller()
+    return caller.token_id if caller else None
+
+
 def own_project(asked: str | None) -> str | None:
     """Return the project to look at: the one asked for, or for a token of one project that one.
 

@@ -21,6 +21,7 @@ from client.leaderboard import LeaderboardCalls
 from client.logs import LogCalls
 from client.marks import MarkCalls
 from client.models import ModelCalls
+from client.quotas import QuotaCalls
 from client.reproduce import ReproduceCalls
 from client.retention import RetentionCalls
 from client.sweeps import SweepCalls
@@ -74,6 +75,7 @@ class Client(
     LogCalls,
     MarkCalls,
     ModelCalls,
+    QuotaCalls,
     ReproduceCalls,
     RetentionCalls,
     SweepCalls,
