@@ -31,6 +31,7 @@ class Caller:
         return cls(f"{token.name} ({token.token_id})", token.scope, token.project, token.token_id)
 
 
+LIVE_PAGE: Final = Caller("a live page", Scope.READ)
 LOOPBACK: Final = Caller("loopback", Scope.ADMIN)
 ADMIN: Final = Caller("WATTLE_ADMIN_TOKEN", Scope.ADMIN)
 

@@ -37,6 +37,9 @@ from schema.live import (
 live = APIBlueprint("live", __name__, tag="Live", static_folder="static/live", static_url_path="/live/static")
 
 TICKET_S: Final = 60
+PASS_S: Final = 12 * 3600
+_HEAD: Final = b"<head>\n"
+_PASS: Final = b'<meta name="wattle-pass" content="%b">\n'
 _FONTS: Final = Path(__file__).resolve().parent.parent / "static"
 _FONT: Final = "inter-latin.woff2"
 
@@ -139,6 +142,11 @@ def show_page(query: PageQuery) -> AnyResponse:
         page = urlsplit(settings().page_url)
         frame = f"{page.scheme}://{page.netloc}"
     response = live.send_static_file("live.html")
+    if query.ticket is not None:
+        response.direct_passthrough = False
+        made = db().live.issue_pass(query.run_id or DEFAULT_VIEW, ttl_s=PASS_S)
+        response.set_data(response.get_data().replace(_HEAD, _HEAD + _PASS % made.encode(), 1))
+        response.headers.pop("ETag", None)
     response.headers["Content-Security-Policy"] = _page_policy(frame)
     response.headers["Cache-Control"] = "no-store"
     return response

@@ -79,6 +79,7 @@ TEMPLATES: Final = {
     "live_mosaic": "live:<view>:mosaic",
     "live_watched": "live:watched",
     "live_ticket": "live:ticket:<ticket>",
+    "live_pass": "live:pass:<pass>",
     "alert_rules": "alerts:rules",
     "alert_progress": "alerts:progress",
     "alert_states": "alerts:states",
