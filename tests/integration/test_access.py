@@ -167,6 +167,16 @@ def test_the_guard_asks_whether_a_token_has_expired(api: FlaskClient, db: RedisD
     assert who.get("/api/runs").status_code == 401
 
 
+def test_a_secret_whose_hash_only_begins_like_a_token_s_is_none(db: RedisDB, raw: redis.Redis) -> None:
+    token = made(db)
+    stored = str(raw.hget("access:tokens", token.token_id))
+    assert db.tokens.find(token.secret) is not None
+    place = stored.index(token.token_id) + 40
+    changed = stored[:place] + ("0" if stored[place] != "0" else "1") + stored[place + 1 :]
+    raw.hset("access:tokens", token.token_id, changed)
+    assert db.tokens.find(token.secret) is None
+
+
 def test_the_use_of_a_token_is_noted_once_a_minute(db: RedisDB, raw: redis.Redis) -> None:
     token = made(db)
     assert db.tokens.get(token.token_id).last_used_at is None
