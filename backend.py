@@ -39,6 +39,7 @@ from api.marks import marks
 from api.metrics import metrics
 from api.models import models
 from api.prometheus import Served, observing
+from api.quotas import quotas
 from api.recommend import recommending
 from api.registry import registry
 from api.report import reports
@@ -97,6 +98,7 @@ BLUEPRINTS = (
     workers,
     tokens,
     auditing,
+    quotas,
     health,
     observing,
     doctor,

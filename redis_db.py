@@ -40,6 +40,7 @@ from store.metrics import MetricLimits, Metrics, Span
 from store.models import Models, NewModel
 from store.power import Power
 from store.queue import Queue
+from store.quotas import Quotas
 from store.recent import Ended, Recent
 from store.retention import Retention
 from store.runs import Runs
@@ -83,6 +84,7 @@ class RedisDB:
         self.locks = Locks(own, keys)
         self.workers = Workers(own, keys)
         self.turns = Turns(own, keys)
+        self.quotas = Quotas(own, keys)
         self.events = Events(own, keys)
         self.sweeps = Sweeps(own, keys)
 

@@ -241,6 +241,10 @@ class Settings(BaseSettings):
     refusals_per_minute: int = Field(
         60, ge=1, description="requests without a valid API token that one address is told 401"
     )
+    page_users: Annotated[tuple[str, ...], NoDecode] = Field(
+        (),
+        description="who is let in to the page after a login: mail addresses and @domains, comma-separated",
+    )
     page_url: str = Field(
         "http://127.0.0.1:8501",
         description="where browsers find the page; / of the API and links in alerts lead there, and it "
@@ -250,7 +254,7 @@ class Settings(BaseSettings):
         10.0, ge=0.1, le=600, description="a client that needs longer to send a request is cut off with 408"
     )
 
-    @field_validator("allowed_hosts", "allowed_origins", mode="before")
+    @field_validator("allowed_hosts", "allowed_origins", "page_users", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         if isinstance(value, str):

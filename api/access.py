@@ -12,7 +12,17 @@ from typing import Final
 
 from flask import Flask, Response, request
 
-from api.callers import ADMIN, LOOPBACK, Caller, check_own, check_scope, find_caller, noted_detail, set_caller
+from api.callers import (
+    ADMIN,
+    LIVE_PAGE,
+    LOOPBACK,
+    Caller,
+    check_own,
+    check_scope,
+    find_caller,
+    noted_detail,
+    set_caller,
+)
 from api.limits import Limits
 from api.live_viewers import PROTOCOL
 from api.runs import check_run_id
@@ -21,13 +31,15 @@ from api.state import db
 from api.strangers import reason_for_token
 from errors import NotAllowed, StoreUnavailable, TokenNeeded
 from redis_db import RedisDB
+from schema.live import DEFAULT_VIEW
 from settings import Settings
 
 log = logging.getLogger(__name__)
 
 _PROTOCOL_TOKEN: Final = f"{PROTOCOL}.token."
+_PROTOCOL_PASS: Final = f"{PROTOCOL}.pass."
 _HOW: Final = (
-    "On the backend's machine make one with: python -m cli.token_commands create NAME --scope read (or "
+    "On the backend's machine make one with: wattle token create NAME --scope read (or "
     "submit, or admin), and send it as the header Authorization: Bearer TOKEN; Wattle's own programs take it "
     "from WATTLE_API_TOKEN. docs/security.md has more."
 )
@@ -51,6 +63,9 @@ class Access:
         reason = "WATTLE_REQUIRE_TOKEN is set" if self._settings.require_token else reason_for_token(request)
         if secret is None and reason is None:
             set_caller(LOOPBACK)
+            return
+        if secret is None and self._has_pass():
+            set_caller(LIVE_PAGE)
             return
         address = request.remote_addr or "a socket"
         caller = None if secret is None else self._look_up(secret, is_open=rule.scope is None)
@@ -83,6 +98,13 @@ class Access:
             )
         return response
 
+    def _has_pass(self) -> bool:
+        """Whether a WebSocket shows the pass of a live page, for the very view it asks for."""
+        shown = _asked_protocol(_PROTOCOL_PASS)
+        if shown is None or request.endpoint != "live.open_socket":
+            return False
+        return self._store.live.find_pass(shown) == request.args.get("run_id", DEFAULT_VIEW)
+
     def _look_up(self, secret: str, *, is_open: bool) -> Caller | None:
         admin = self._settings.admin_token
         if admin and hmac.compare_digest(admin.get_secret_value().encode(), secret.encode()):
@@ -109,10 +131,15 @@ def shown_secret() -> str | None:
     kind, _, secret = request.headers.get("Authorization", "").strip().partition(" ")
     if kind.lower() == "bearer":
         return secret.strip()
+    return _asked_protocol(_PROTOCOL_TOKEN)
+
+
+def _asked_protocol(start: str) -> str | None:
+    """Return what follows ``start`` in one of the protocols that a WebSocket asks for."""
     if request.headers.get("Upgrade", "").lower() == "websocket":
         for asked in request.headers.get("Sec-WebSocket-Protocol", "").split(","):
-            if asked.strip().startswith(_PROTOCOL_TOKEN):
-                return asked.strip().removeprefix(_PROTOCOL_TOKEN)
+            if asked.strip().startswith(start):
+                return asked.strip().removeprefix(start)
     return None
 
 

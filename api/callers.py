@@ -31,6 +31,7 @@ class Caller:
         return cls(f"{token.name} ({token.token_id})", token.scope, token.project, token.token_id)
 
 
+LIVE_PAGE: Final = Caller("a live page", Scope.READ)
 LOOPBACK: Final = Caller("loopback", Scope.ADMIN)
 ADMIN: Final = Caller("WATTLE_ADMIN_TOKEN", Scope.ADMIN)
 
@@ -60,6 +61,12 @@ def bound_project() -> str | None:
     """Return the project that the caller is kept to; None for one who reaches all."""
     caller = find_caller() if has_request_context() else None
     return caller.project if caller else None
+
+
+def token_id() -> str | None:
+    """Return the id of the token that the caller has shown; None without one."""
+    caller = find_caller()
+    return caller.token_id if caller else None
 
 
 def own_project(asked: str | None) -> str | None:
@@ -109,5 +116,5 @@ def check_scope(needed: Scope, what: str) -> None:
     if caller is not None and not caller.scope.covers(needed):
         raise NotAllowed(
             f"{what} needs a token with the scope {needed}, and this one has {caller.scope}. An admin makes "
-            f"one with: python -m cli.token_commands create NAME --scope {needed}"
+            f"one with: wattle token create NAME --scope {needed}"
         )

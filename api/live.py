@@ -37,7 +37,9 @@ from schema.live import (
 live = APIBlueprint("live", __name__, tag="Live", static_folder="static/live", static_url_path="/live/static")
 
 TICKET_S: Final = 60
+PASS_S: Final = 12 * 3600
 _FONTS: Final = Path(__file__).resolve().parent.parent / "static"
+_PAGE: Final = Path(__file__).resolve().parent / "static" / "live" / "live.html"
 _FONT: Final = "inter-latin.woff2"
 
 
@@ -138,7 +140,7 @@ def show_page(query: PageQuery) -> AnyResponse:
             raise Forbidden("The ticket is used up, too old or for another run. Open the Live page again.")
         page = urlsplit(settings().page_url)
         frame = f"{page.scheme}://{page.netloc}"
-    response = live.send_static_file("live.html")
+    response = live.send_static_file("live.html") if query.ticket is None else _page_with_pass(query.run_id)
     response.headers["Content-Security-Policy"] = _page_policy(frame)
     response.headers["Cache-Control"] = "no-store"
     return response
@@ -156,6 +158,15 @@ def show_dashboard() -> AnyResponse:
 def send_font() -> AnyResponse:
     """Send the dashboard's font."""
     return send_from_directory(_FONTS, _FONT)
+
+
+def _page_with_pass(run_id: str | None) -> Response:
+    """Return the live page with a pass for its view: a browser shows no token."""
+    made = db().live.issue_pass(run_id or DEFAULT_VIEW, ttl_s=PASS_S)
+    page = _PAGE.read_text("utf-8").replace(
+        "<head>\n", f'<head>\n<meta name="wattle-pass" content="{made}">\n', 1
+    )
+    return Response(page, mimetype="text/html")
 
 
 def _view_of(run_id: str | None) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from pydantic import JsonValue, ValidationError
 
-from api.callers import own_key, own_options
+from api.callers import own_key, own_options, token_id
 from api.planning import plan_once
 from api.state import db, settings
 from errors import Conflict, FieldError, InvalidInput
@@ -39,6 +39,7 @@ def rerun(run: Run, changes: RerunRequest, *, idempotency_key: str | None) -> Ru
         body={"rerun_of": run.run_id, **changes.model_dump(mode="json")},
         rerun_of=run.run_id,
         plan=plan_once(hyper_params, options, key),
+        token_id=token_id(),
     )
 
 

@@ -28,7 +28,7 @@ _PROJECT: Final[TypeAdapter[str]] = TypeAdapter(Project)
 @retention.output(RetentionPolicy)
 def get_retention(project: str) -> Response:
     """Answer the policy of a project; one that deletes nothing where nobody set one."""
-    return reply(db().retention.get(_check_project(project)))
+    return reply(db().retention.get(check_project(project)))
 
 
 @retention.put("/api/projects/<project>/retention")
@@ -36,7 +36,7 @@ def get_retention(project: str) -> Response:
 @retention.output(RetentionPolicy)
 def set_retention(project: str, body: RetentionPolicy) -> Response:
     """Replace the policy of a project. It deletes nothing until it is applied, by hand or once a day."""
-    db().retention.put(_check_project(project), body)
+    db().retention.put(check_project(project), body)
     return reply(body)
 
 
@@ -45,7 +45,7 @@ def set_retention(project: str, body: RetentionPolicy) -> Response:
 @retention.output(RetentionPlan)
 def plan_retention(project: str, body: NoBody) -> Response:  # noqa: ARG001 - it is empty
     """Answer what the policy of a project would delete now, and delete nothing."""
-    name = _check_project(project)
+    name = check_project(project)
     return reply(Retaining(db(), settings()).plan(name, db().retention.get(name)))
 
 
@@ -57,7 +57,7 @@ def apply_retention(project: str, body: ApplyRequest) -> Response:
 
     What is not deleted within 2 s is told under ``left``; its deletion goes on.
     """
-    name = _check_project(project)
+    name = check_project(project)
     retaining = Retaining(db(), settings())
     plan = retaining.plan(name, db().retention.get(name))
     if plan.token != body.token:
@@ -70,7 +70,8 @@ def apply_retention(project: str, body: ApplyRequest) -> Response:
     return reply(wait_for_any(key, lambda: retaining.apply(plan, done), limit_s=FILES_LIMIT_S) or done.show())
 
 
-def _check_project(project: str) -> str:
+def check_project(project: str) -> str:
+    """Return the name of a project that a path has. Raises NotFound for what none can be called."""
     try:
         name = _PROJECT.validate_python(project)
     except ValidationError as error:

@@ -12,7 +12,7 @@ from flask import Response, request
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from api.body import reply
-from api.callers import bound_project, check_own, own_key, own_options, own_project
+from api.callers import bound_project, check_own, own_key, own_options, own_project, token_id
 from api.planning import plan_once
 from api.replies import show_run, show_runs
 from api.search import find_runs
@@ -166,6 +166,7 @@ def submit_run(body: TrainBody, headers: TrainHeaders) -> Response:
         idempotency_key=key,
         body=request.get_json(),
         plan=plan_once(hyper_params, options, key),
+        token_id=token_id(),
     )
     return reply(TrainReply(iid=run.run_id, plan=run.carbon), HTTPStatus.CREATED)
 

@@ -78,6 +78,7 @@ _ADMIN_ONE_RUN = "artifacts.delete_artifact controls.delete_run"
 _ADMIN_OWN = "retention.apply_retention retention.plan_retention retention.set_retention"
 _ADMIN_ALL = """
     alerts.add_rule alerts.change_rule alerts.check_channel alerts.delete_rule audit.list_audit
+    quotas.list_quotas quotas.set_project_quota quotas.set_token_quota
     registry.delete_version sweeps.delete_sweep
     tokens.create_token tokens.list_tokens tokens.revoke_token workers.drain_worker
 """

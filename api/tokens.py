@@ -11,6 +11,7 @@ from api.body import reply
 from api.callers import note_detail
 from api.state import db
 from schema.access import NewToken, Token, TokenRequest, TokensReply
+from schema.quotas import QuotaLimits
 
 tokens = APIBlueprint("tokens", __name__, tag="Access")
 
@@ -40,6 +41,7 @@ def revoke_token(token_id: str) -> Response:
     """Revoke a token: it is refused from now on. Answers what it was; 404 when there is none of that id."""
     found = db().tokens.get(token_id)
     db().tokens.revoke(token_id)
+    db().quotas.put("token", token_id, QuotaLimits())
     _note(found)
     return reply(found)
 

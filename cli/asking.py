@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 import typer
+from pydantic import ValidationError
 
 from client import Client
 from errors import ApiRefused, InvalidInput, NotFound, WattleError
 from settings import load_settings
 
+Answer = TypeVar("Answer")
 _PATIENCE_S = 30.0
 # A shell that waits for a completion longer than this feels broken.
 _COMPLETION_S = 1.0
@@ -21,6 +23,16 @@ def connect(api: str | None, *, timeout_s: float = _PATIENCE_S) -> Client:
     """Return a client of the API at ``api``, or where the settings say; the one place that makes one."""
     settings = load_settings()
     return Client(api or settings.api_url, token=settings.shown_token, timeout_s=timeout_s)
+
+
+def ask(question: Callable[[Client], Answer]) -> Answer:
+    """Ask the API one thing. Raises InvalidInput for what it would not take, before it is sent."""
+    with connect(None) as client:
+        try:
+            return question(client)
+        except ValidationError as error:
+            first = error.errors(include_url=False, include_input=False)[0]
+            raise InvalidInput(f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from error
 
 
 def find_run(client: Client, text: str) -> str:
@@ -95,7 +107,7 @@ RunTexts = Annotated[
 ]
 Like = Annotated[
     str | None,
-    typer.Option("--like", metavar="RUN", autocompletion=complete_run, help="Queue this run again."),
+    typer.Option("--like", metavar="RUN", autocompletion=complete_run, help="Rerun that run."),
 ]
 SweepText = Annotated[
     str,

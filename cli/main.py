@@ -15,6 +15,7 @@ from cli import (
     data_commands,
     doctor_commands,
     program_commands,
+    quota_commands,
     ranking_commands,
     result_commands,
     run_commands,
@@ -50,6 +51,7 @@ for group in (
 app.add_typer(sweep_commands.app, name="sweep")
 app.add_typer(slurm_commands.app, name="slurm")
 app.add_typer(token_commands.app, name="token")
+app.add_typer(quota_commands.app, name="quota")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

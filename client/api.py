@@ -22,6 +22,7 @@ from client.leaderboard import LeaderboardCalls
 from client.logs import LogCalls
 from client.marks import MarkCalls
 from client.models import ModelCalls
+from client.quotas import QuotaCalls
 from client.reproduce import ReproduceCalls
 from client.retention import RetentionCalls
 from client.sweeps import SweepCalls
@@ -76,6 +77,7 @@ class Client(
     LogCalls,
     MarkCalls,
     ModelCalls,
+    QuotaCalls,
     ReproduceCalls,
     RetentionCalls,
     SweepCalls,

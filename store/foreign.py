@@ -8,7 +8,7 @@ from typing import Final, Protocol
 
 from pydantic import JsonValue, ValidationError
 
-from errors import InvalidInput
+from errors import InvalidInput, TooMany
 from schema import Record, Run, Validate
 from store.connection import Connection
 from store.keys import Keys
@@ -47,6 +47,9 @@ def adopt(connection: Connection, keys: Keys, submit: Submit, validate: Validate
         try:
             adopted.append(_submit(entry, submit, validate))
             connection.call("LREM", foreign, -1, entry)
+        except TooMany as error:
+            log.info("entries of a waiting list are adopted later: %s", error)
+            break
         except InvalidInput as error:
             connection.run("reject", [foreign, keys.of("rejected")], [entry])
             log.warning("entry of a waiting list rejected entry=%.200r reason=%s", entry, error)

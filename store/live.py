@@ -129,6 +129,17 @@ class Live:
         view: str | None = self._connection.call("GETDEL", self._keys.of("live_ticket", ticket))
         return view
 
+    def issue_pass(self, view: str, *, ttl_s: int) -> str:
+        """Return a pass that lets a page watch a view, as often as it comes back within ``ttl_s``."""
+        made = secrets.token_urlsafe(24)
+        self._connection.call("SET", self._keys.of("live_pass", made), view, "EX", ttl_s)
+        return made
+
+    def find_pass(self, shown: str) -> str | None:
+        """Return the view a pass is for; None when it is not, or no more, valid."""
+        view: str | None = self._connection.call("GET", self._keys.of("live_pass", shown))
+        return view
+
     def _walk_back(self, key: str, page: Sequence[tuple[str, Mapping[str, str]]]) -> Iterator[LiveEntry]:
         """Yield a page of updates, newest first, and those before it."""
         while page:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from itertools import groupby
 from typing import Final, Literal
 from uuid import uuid4
@@ -29,6 +30,7 @@ from store.encoding import decode_requirement, decode_run, encode_error, shorten
 from store.foreign import adopt
 from store.keys import Keys, check_queue, general_queue
 from store.paging import keys_of_status
+from store.quotas import quota_used_up
 from store.submission import Submission, hashed_key
 
 MAX_LEASE_LOSSES: Final = 5
@@ -69,6 +71,7 @@ class Queue:
         body: JsonValue = None,
         rerun_of: str | None = None,
         plan: CarbonPlan | None = None,
+        token_id: str | None = None,
     ) -> Run:
         """Queue a run with validated, complete hyper_params; it is deferred until its ``start_at``.
 
@@ -79,7 +82,7 @@ class Queue:
         Atomic (submit.lua). A run_id that exists is a no-op that returns its run, and so is an
         idempotency_key of the last 24 h. Raises Conflict when the key was used for another ``body``, by which
         is meant what the caller wrote, before defaults were filled in; InvalidInput on a value that cannot be
-        stored.
+        stored; TooMany where a quota of the project, or of the API token that queues it, is used up.
         """
         check_queue(options.queue)
         submission = Submission.of(
@@ -90,13 +93,21 @@ class Queue:
             body=body,
             rerun_of=rerun_of,
             plan=plan,
+            token_id=token_id,
         )
+        return self._add(submission)
+
+    def _add(self, submission: Submission) -> Run:
         keys = [self._keys.of("run", submission.run_id)]
         if submission.idempotency_hash:
             keys.append(self._keys.of("idempotency", submission.idempotency_hash))
         times: list[Argument] = [_IDEMPOTENCY_TTL_S, submission.due_s, submission.planned_s]
-        arguments = [submission.run_id, submission.digest, *times, submission.log_line, *submission.fields]
-        stored_id, stored = self._connection.run("submit", keys, arguments, is_replicated=True)
+        texts = [submission.log_line, submission.project, submission.token_id]
+        arguments = [submission.run_id, submission.digest, *times, *texts, *submission.fields]
+        stored_id, *rest = self._connection.run("submit", keys, arguments, is_replicated=True)
+        if not stored_id:
+            raise quota_used_up(*rest, now=datetime.now(UTC))
+        (stored,) = rest
         return decode_run(stored_id, to_pairs(stored))
 
     def is_submitted(self, idempotency_key: str | None) -> bool:

@@ -34,6 +34,9 @@ class Submission:
     planned_s: float | str
     """When it is planned again for clean electricity; empty for never."""
     log_line: str
+    project: str
+    token_id: str = ""
+    """The API token that queues it; empty without one."""
 
     @classmethod
     def of(
@@ -46,6 +49,7 @@ class Submission:
         body: JsonValue,
         rerun_of: str | None,
         plan: CarbonPlan | None = None,
+        token_id: str | None = None,
     ) -> Self:
         """Prepare a submission. Raises InvalidInput on a value that cannot be stored.
 
@@ -61,6 +65,8 @@ class Submission:
         # A field of the trainer's own model, so that no way into the queue can leave the label out.
         if hyper_params.get("simulated") is True:
             fields["simulated"] = "1"
+        if isinstance(gpus := hyper_params.get("gpus"), int) and gpus > 1:
+            fields["gpus"] = str(gpus)  # for quotas
         return cls(
             run_id=_checked_run_id(run_id) if run_id else uuid4().hex,
             fields=tuple(cell for pair in fields.items() for cell in pair),
@@ -69,6 +75,8 @@ class Submission:
             due_s=max(_seconds(options.start_at), _seconds(plan.start_at if plan else None)),
             planned_s="" if options.carbon is None else _seconds(plan.next_at if plan else None),
             log_line="" if plan is None else plan.reason,
+            project=options.project,
+            token_id=token_id or "",
         )
 
 

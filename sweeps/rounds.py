@@ -16,7 +16,7 @@ from uuid import uuid4
 
 from pydantic import ValidationError
 
-from errors import Conflict, NotFound, StoreUnavailable, WattleError
+from errors import Conflict, NotFound, StoreUnavailable, TooMany, WattleError
 from schema import Validate
 from schema.sweeps import SweepState
 from sweeps.driving import Unfit, drive
@@ -90,6 +90,8 @@ class SweepRounds:
         except Unfit as error:
             log.warning("sweeps are left to another program for a while: %s", error)
             self._next_s = time.monotonic() + LEAD_S + 2 * RHYTHM_S
+        except TooMany as error:
+            log.info("a sweep waits for its quota sweep_id=%s: %s", sweep_id, error)
         except (Conflict, NotFound) as error:
             log.info("the next round looks at this sweep again: %s", error)
         except (WattleError, ValidationError) as error:

@@ -15,6 +15,7 @@ from views import (
     home,
     leaderboard,
     live,
+    login,
     models,
     parts,
     recommend,
@@ -34,6 +35,8 @@ def show() -> None:
     """Configure the site and show the page that was asked for."""
     st.set_page_config("Wattle", page_icon=_ICON, layout="wide", initial_sidebar_state=200)
     st.logo(_ICON, size="large")
+    if not login.admit():
+        return
     pages = {
         "home": st.Page(home.show, title="Home", icon=":material/home:", default=True),
         "runs": st.Page(runs.show, title="Runs", icon=":material/table_rows:", url_path="runs"),
@@ -64,6 +67,7 @@ def show() -> None:
     want(page)
     _freeze_imports()
     parts.page_style()
+    login.show_account()
     parts.show_notice()
     page.run()
 

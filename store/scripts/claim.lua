@@ -1,9 +1,10 @@
 -- claim: move the oldest waiting run of the first non-empty list under a lease. Returns {run_id, its hash} or nil.
+-- A run whose project or token has as many running as its quota allows is passed over, and stays where it is.
 -- First of all, a run this worker still holds is returned again: the reply to its claim may have been lost.
 -- KEYS waiting lists, most urgent first, then the bells of their queues
 -- ARGV 1 lease_s  2 worker_id  3 how many of KEYS are waiting lists
 -- Also: queue:leases (zset, score = expiry_s), queue:holders (hash), queue:foreign (list),
---       run:<id> (hash), run:<id>:attempts (hash), worker:<id> (hash), runs:* (zsets), events (stream)
+--       quotas:* (hash, sets), run:<id> (hash), run:<id>:attempts (hash), worker:<id> (hash), runs:* (zsets), events (stream)
 local time = now()
 local worker = ARGV[2]
 
@@ -45,6 +46,14 @@ local function look_up(entry)
   return {}
 end
 
+-- Runs that are passed over, each with its list: put back in their order.
+local passed = {}
+local function put_back()
+  for i = #passed, 1, -1 do
+    redis.call("RPUSH", passed[i][1], passed[i][2])
+  end
+end
+
 -- Bounded, so that a list somebody filled with anything else cannot stop Redis for long.
 local drops_left = 1000
 for i = 1, tonumber(ARGV[3]) do
@@ -52,19 +61,25 @@ for i = 1, tonumber(ARGV[3]) do
   while run_id do
     local known = look_up(run_id)
     if known[1] == "waiting" then
-      start(run_id, known)
-      return hold(run_id)
+      if not is_held_back(run_id) then
+        start(run_id, known)
+        put_back()
+        return hold(run_id)
+      end
+      passed[#passed + 1] = {KEYS[i], run_id}
     end
     if not known[1] then
       redis.call("LPUSH", key("foreign"), run_id)
     end
     drops_left = drops_left - 1
     if drops_left == 0 then
+      put_back()
       return nil
     end
     run_id = redis.call("RPOP", KEYS[i])
   end
 end
--- Every list is empty, so what is left of the bells announces nothing.
+put_back()
+-- No list has a run to claim, so what is left of the bells announces nothing.
 redis.call("DEL", unpack(KEYS, ARGV[3] + 1))
 return nil

@@ -87,6 +87,116 @@ local function kind_of(simulated)
   return simulated and "simulated_" or ""
 end
 
+-- The day of a time in UTC, YYYY-MM-DD. Of a year that begins in March, the leap day is the last one.
+local function day_of(time)
+  local floor = math.floor
+  local days = floor(tonumber(time) / 86400) + 719468
+  local era = floor(days / 146097)
+  local day = days - era * 146097
+  local year = floor((day - floor(day / 1460) + floor(day / 36524) - floor(day / 146096)) / 365)
+  day = day - (365 * year + floor(year / 4) - floor(year / 100))
+  local month = floor((5 * day + 2) / 153)
+  day = day - floor((153 * month + 2) / 5) + 1
+  month = month < 10 and month + 3 or month - 9
+  return string.format("%04d-%02d-%02d", year + 400 * era + (month <= 2 and 1 or 0), month, day)
+end
+
+-- Whose quotas a run counts in: its project's, and those of the token that queued it. None for a run of a script.
+local function owners_of(run_id)
+  local known = redis.call("HMGET", key("run", run_id), "options", "token", "is_external")
+  if known[3] then
+    return {}
+  end
+  return {
+    "project:" .. (known[1] and cjson.decode(known[1]).project or DEFAULT_PROJECT), known[2] and "token:" .. known[2] or nil,
+  }
+end
+
+-- Where a run counts by its status; nowhere once it has ended.
+local QUOTA_PLACE = {waiting = "quota_waiting", deferred = "quota_waiting", paused = "quota_waiting", running = "quota_running"}
+
+-- Counts a run in another place of its owners' quotas.
+local function count_place(run_id, from, to)
+  local before, after = QUOTA_PLACE[from], QUOTA_PLACE[to]
+  if before ~= after then
+    for _, owner in ipairs(owners_of(run_id)) do
+      if before then
+        redis.call("SREM", key(before, owner), run_id)
+      end
+      if after then
+        redis.call("SADD", key(after, owner), run_id)
+      end
+    end
+  end
+end
+
+-- Adds what was used today to the quotas of a run's owners; what is simulated counts in none, nor what is told of an
+-- earlier day, whose quotas nobody asks for.
+local function use_quota(run_id, day, project, part)
+  local known = redis.call("HMGET", key("run", run_id), "simulated", "token", "gpus")
+  if known[1] or day ~= day_of(now()) then
+    return
+  end
+  local used = {
+    gpu_hours = (part.duration_s or 0) * (known[3] or 1) / 3600, energy_wh = (part.energy_kwh or 0) * 1000,
+    co2_g = part.co2_g or 0,
+  }
+  for _, owner in ipairs({"project:" .. project, known[2] and "token:" .. known[2] or nil}) do
+    for name, more in pairs(used) do
+      if more ~= 0 and math.abs(more) < 1e15 then
+        redis.call("HINCRBYFLOAT", key("quota_used", owner, day), name, string.format("%.9f", more))
+        redis.call("EXPIRE", key("quota_used", owner, day), 172800)
+      end
+    end
+  end
+end
+
+-- The limits of owners that have some, a table by owner.
+local function limits_of(owners)
+  local found = {}
+  if redis.call("EXISTS", key("quota_limits")) == 1 then
+    for place, text in ipairs(redis.call("HMGET", key("quota_limits"), unpack(owners))) do
+      if text then
+        found[owners[place]] = cjson.decode(text)
+      end
+    end
+  end
+  return found
+end
+
+-- The first limit that keeps owners from queueing one more run: {"", owner, its name, limit, used}; nil where none does.
+local function full_quota(owners, day)
+  for owner, limits in pairs(limits_of(owners)) do
+    local waiting = present(limits.waiting_runs)
+    if waiting then
+      local count = redis.call("SCARD", key("quota_waiting", owner))
+      if count >= waiting then
+        return {"", owner, "waiting_runs", digits(waiting), digits(count)}
+      end
+    end
+    for _, name in ipairs({"gpu_hours", "energy_wh", "co2_g"}) do
+      local most, used = present(limits[name]), redis.call("HGET", key("quota_used", owner, day), name)
+      if most and tonumber(used or 0) >= most then
+        return {"", owner, name, digits(most), digits(tonumber(used or 0))}
+      end
+    end
+  end
+end
+
+-- True where an owner of a run has as many running as it may.
+local function is_held_back(run_id)
+  if redis.call("EXISTS", key("quota_limits")) == 0 then
+    return false
+  end
+  for owner, limits in pairs(limits_of(owners_of(run_id))) do
+    local most = present(limits.running_runs)
+    if most and redis.call("SCARD", key("quota_running", owner)) >= most then
+      return true
+    end
+  end
+  return false
+end
+
 -- Changes the status, the indexes with it, and in the same write the fields that follow: names and values in turn.
 -- A blank run, which has used and achieved nothing yet, is in one index of its status only, any other in one for each
 -- sort field.
@@ -95,6 +205,7 @@ local function set_status(run_id, from, to, ...)
   local known = redis.call("HMGET", run, "simulated", "duration_s", unpack(SORT_FIELDS))
   local kind = kind_of(known[1])
   redis.call("HSET", run, "status", to, ...)
+  count_place(run_id, from, to)
   local is_blank = not known[2]
   if is_blank then
     redis.call("ZADD", key(kind .. "blank", to), known[3], run_id)
@@ -455,6 +566,7 @@ local function add_totals(run_id, day, project, part, is_correction)
     redis.call("HSET", total, unpack(sums))
   end
   redis.call("SADD", key("total_projects"), project)
+  use_quota(run_id, day, project, part)
 end
 
 -- The error to answer with where a run is not of the queue, or nil. wish: what cannot be done with it; why: the reason.
@@ -463,20 +575,6 @@ local function refuse_external(run_id, wish, why)
     return redis.error_reply("CONFLICT Run " .. run_id .. " is reported by its own script and cannot be " .. wish
       .. ": " .. why)
   end
-end
-
--- The day of a time in UTC, YYYY-MM-DD. Of a year that begins in March, the leap day is the last one.
-local function day_of(time)
-  local floor = math.floor
-  local days = floor(tonumber(time) / 86400) + 719468
-  local era = floor(days / 146097)
-  local day = days - era * 146097
-  local year = floor((day - floor(day / 1460) + floor(day / 36524) - floor(day / 146096)) / 365)
-  day = day - (365 * year + floor(year / 4) - floor(year / 100))
-  local month = floor((5 * day + 2) / 153)
-  day = day - floor((153 * month + 2) / 5) + 1
-  month = month < 10 and month + 3 or month - 9
-  return string.format("%04d-%02d-%02d", year + 400 * era + (month <= 2 and 1 or 0), month, day)
 end
 
 -- How a run that its own script reports stands: a table, or nil and the error to answer with.

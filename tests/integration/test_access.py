@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
@@ -71,7 +72,7 @@ def submitted(db: RedisDB, project: str) -> str:
 def test_a_stranger_is_told_how_to_make_a_token(stranger: Caller) -> None:
     reply = stranger.get("/api/runs")
     assert (reply.status_code, reply.get_json()["error"]["code"]) == (401, "token_needed")
-    assert "python -m cli.token_commands create" in reply.get_json()["error"]["message"]
+    assert "wattle token create" in reply.get_json()["error"]["message"]
     assert reply.headers["WWW-Authenticate"].startswith("Bearer")
 
 
@@ -164,6 +165,16 @@ def test_the_guard_asks_whether_a_token_has_expired(api: FlaskClient, db: RedisD
     assert expires in stored
     raw.hset("access:tokens", token.token_id, stored.replace(expires, past))
     assert who.get("/api/runs").status_code == 401
+
+
+def test_a_secret_whose_hash_only_begins_like_a_token_s_is_none(db: RedisDB, raw: redis.Redis) -> None:
+    token = made(db)
+    stored = str(raw.hget("access:tokens", token.token_id))
+    assert db.tokens.find(token.secret) is not None
+    place = stored.index(token.token_id) + 40
+    changed = stored[:place] + ("0" if stored[place] != "0" else "1") + stored[place + 1 :]
+    raw.hset("access:tokens", token.token_id, changed)
+    assert db.tokens.find(token.secret) is None
 
 
 def test_the_use_of_a_token_is_noted_once_a_minute(db: RedisDB, raw: redis.Redis) -> None:
@@ -299,6 +310,38 @@ def test_what_is_about_all_projects_is_refused_to_a_token_of_one(vision: Caller,
     reply = vision.get(path)
     assert reply.status_code == 403
     assert "vision" in reply.get_json()["error"]["message"]
+
+
+def handshake(who: Caller, query: str, protocols: str) -> TestResponse:
+    """What a WebSocket is answered by a server that cannot hold it: 503 once it is let in."""
+    asked = {
+        "Connection": "Upgrade",
+        "Upgrade": "websocket",
+        "Sec-WebSocket-Version": "13",
+        "Sec-WebSocket-Key": "AAAAAAAAAAAAAAAAAAAAAA==",
+        "Sec-WebSocket-Protocol": protocols,
+    }
+    return who.get(f"/ws{query}", headers=asked, base_url="ws://localhost")
+
+
+def test_a_websocket_shows_its_token_among_its_protocols(stranger: Caller, db: RedisDB) -> None:
+    token = made(db, Scope.READ)
+    assert handshake(stranger, "", "wattle").status_code == 401
+    assert handshake(stranger, "", f"wattle, wattle.token.{token.secret}").status_code == 503
+
+
+def test_a_live_page_opened_with_a_ticket_may_watch_its_view_alone(stranger: Caller, db: RedisDB) -> None:
+    run_id, other = submitted(db, "default"), submitted(db, "default")
+    ticket = db.live.issue_ticket(run_id, ttl_s=60)
+    page = stranger.get(f"/live?run_id={run_id}&ticket={ticket}").get_data(as_text=True)
+    shown = re.findall('<meta name="wattle-pass" content="([^"]+)">', page)
+    asked = f"wattle, wattle.pass.{shown[0]}"
+    assert handshake(stranger, f"?run_id={run_id}", asked).status_code == 503
+    assert handshake(stranger, f"?run_id={other}", asked).status_code == 401
+    assert handshake(stranger, "", asked).status_code == 401
+    assert stranger.get("/api/runs", headers={"Sec-WebSocket-Protocol": asked}).status_code == 401
+    with stranger.get(f"/live?run_id={run_id}") as without:
+        assert "wattle-pass" not in without.get_data(as_text=True)
 
 
 def test_a_secret_is_in_no_log_and_nowhere_in_the_store(

@@ -187,7 +187,16 @@ def test_deleting_a_run_leaves_nothing_of_it(db: RedisDB, raw: redis.Redis) -> N
     assert db.controls.delete(run_id) == going
     left = {str(key) for key in raw.keys("*")}
     days = {f"totals:day:{day}" for day in ("2026-03-01", today(db))}
-    assert left == {"counters", "events", "totals:all", "totals:project:default", "totals:projects", *days}
+    used = f"quotas:used:project:default:{today(db)}"
+    assert left == {
+        "counters",
+        "events",
+        "totals:all",
+        "totals:project:default",
+        "totals:projects",
+        used,
+        *days,
+    }
     assert db.runs.list().total == 0
 
 

@@ -60,6 +60,13 @@ def test_the_handshake_is_that_of_the_standard() -> None:
     assert b"s3pPLMBiTxaQ9kYGzzhZRbK+xOo=" in WebSocketWire("/ws", HANDSHAKE).greeting
 
 
+def test_a_token_among_the_protocols_is_not_repeated() -> None:
+    asked = ("Sec-WebSocket-Protocol", "wattle, wattle.token.a-secret")
+    greeting = WebSocketWire("/ws", [*HANDSHAKE, asked]).greeting
+    assert b"Sec-WebSocket-Protocol: wattle\r\n" in greeting
+    assert b"a-secret" not in greeting
+
+
 @pytest.mark.parametrize("missing", ["Upgrade", "Connection", "Sec-Websocket-Key", "Sec-Websocket-Version"])
 def test_half_a_handshake_is_refused(missing: str) -> None:
     with pytest.raises(BadRequest, match="as a WebSocket"):

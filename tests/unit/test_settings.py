@@ -74,6 +74,7 @@ VALUES = {
     "silent_s": "60",
     "page_url": "https://wattle.example.org",
     "require_token": "true",
+    "page_users": "a@b.org, @c.org",
     "admin_token": "a" * 32,
     "api_token": "wattle_x",
     "requests_per_minute": "100",

@@ -5,6 +5,11 @@ const LONGEST_WAIT_MS = 10_000;
 // The server says something every five seconds.
 const SILENCE_MS = 12_000;
 
+// A page that was opened with a ticket got a pass for its own view: a browser sends no headers with a WebSocket, and an
+// address would be logged.
+const PASS = document.querySelector('meta[name="wattle-pass"]')?.content;
+const PROTOCOLS = PASS ? ["wattle", `wattle.pass.${PASS}`] : [];
+
 export class Connection {
   constructor(url, onMessage, onState) {
     this.url = url;
@@ -15,7 +20,7 @@ export class Connection {
   }
 
   open() {
-    this.socket = new WebSocket(this.url);
+    this.socket = new WebSocket(this.url, PROTOCOLS);
     this.listen();
     this.socket.onmessage = (event) => {
       this.waitMs = FIRST_WAIT_MS;

@@ -1,0 +1,86 @@
+"""Quotas: their limits, and what counts towards them, which the scripts keep."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from errors import TooMany
+from schema.accounts import day_of
+from schema.quotas import Owner, Quota, QuotaLimits, QuotaUse
+from store.connection import Connection
+from store.encoding import to_time
+from store.keys import Keys
+
+QuotaList = list[Quota]
+_WORDS: Final[Mapping[str, str]] = {
+    "waiting_runs": "runs that wait",
+    "gpu_hours": "GPU-hours a day",
+    "energy_wh": "Wh a day",
+    "co2_g": "g of CO2 a day",
+}
+
+
+class Quotas:
+    """One quota to a project or a token; submit.lua and claim.lua keep to them."""
+
+    def __init__(self, connection: Connection, keys: Keys) -> None:
+        self._connection = connection
+        self._keys = keys
+
+    def put(self, owner: Owner, name: str, limits: QuotaLimits) -> None:
+        """Replace a quota; one that limits nothing is forgotten. It holds for what is queued from now on."""
+        field = f"{owner}:{name}"
+        if limits.is_empty:
+            self._connection.call("HDEL", self._keys.of("quota_limits"), field)
+        else:
+            text = limits.model_dump_json(exclude_none=True)
+            self._connection.call("HSET", self._keys.of("quota_limits"), field, text)
+
+    def get(self, owner: Owner, name: str) -> Quota:
+        """Return a quota; one without limits where nobody set one."""
+        text = self._connection.call("HGET", self._keys.of("quota_limits"), f"{owner}:{name}")
+        return self._show(f"{owner}:{name}", text or "{}", self._today())
+
+    def list(self) -> QuotaList:
+        """Return all quotas, by owner and name."""
+        stored: dict[str, str] = self._connection.call("HGETALL", self._keys.of("quota_limits"))
+        today = self._today()
+        return [self._show(field, text, today) for field, text in sorted(stored.items())]
+
+    def _today(self) -> str:
+        seconds, _ = self._connection.call("TIME")
+        return day_of(to_time(seconds))
+
+    def _show(self, field: str, text: str, today: str) -> Quota:
+        owner, _, name = field.partition(":")
+        waiting, running, used = self._connection.call_many(
+            [
+                ("SCARD", self._keys.of("quota_waiting", field)),
+                ("SCARD", self._keys.of("quota_running", field)),
+                ("HGETALL", self._keys.of("quota_used", field, today)),
+            ]
+        )
+        return Quota(
+            owner="token" if owner == "token" else "project",
+            name=name,
+            limits=QuotaLimits.model_validate_json(text, extra="ignore"),
+            used=QuotaUse(waiting_runs=waiting, running_runs=running, **used),
+        )
+
+
+def quota_used_up(field: str, quota: str, limit: str, used: str, *, now: datetime) -> TooMany:
+    """Return the error that names a quota, what is used of it, and when it is free again."""
+    owner, _, name = field.partition(":")
+    whose = f"The {owner} {name}"
+    state = f"{whose} may have {float(limit):g} {_WORDS[quota]} (quota {quota}) and has {float(used):g}."
+    if quota == "waiting_runs":
+        return TooMany(
+            f"{state} One more is accepted once one of them has begun or was cancelled.", retry_after_s=30
+        )
+    midnight = now.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1)
+    return TooMany(
+        f"{state} It begins anew at {midnight:%Y-%m-%d %H:%M} UTC; an admin can raise it.",
+        retry_after_s=(midnight - now).total_seconds(),
+    )
