@@ -37,6 +37,7 @@ from api.live_stage import LiveStage
 from api.marks import marks
 from api.metrics import metrics
 from api.models import models
+from api.moving import moving
 from api.recommend import recommending
 from api.registry import registry
 from api.report import reports
@@ -85,6 +86,7 @@ BLUEPRINTS = (
     registry,
     retention,
     archiving,
+    moving,
     accounts,
     totals,
     sweeps,

@@ -52,7 +52,7 @@ def api(db: RedisDB, raw: redis.Redis, tmp_path: Path) -> Iterator[FlaskClient]:
 
 
 def archive_all(api: FlaskClient) -> None:
-    state = state_of(api.application)  # type: ignore[arg-type] # Flask says App
+    state = state_of(api.application)
     rounds = ArchiveRounds(state.db, state.archive, state.settings, clock=later)
     assert rounds.move_all(older_than_s=1.0).moved == len(ENDED)
 
@@ -153,7 +153,7 @@ DAY_IN_S = 86_400.0
 def test_a_round_of_the_day_is_begun_by_one_process_once(
     api: FlaskClient, db: RedisDB, raw: redis.Redis
 ) -> None:
-    state = state_of(api.application)  # type: ignore[arg-type] # Flask says App
+    state = state_of(api.application)
     now = [4e9]
     both = [ArchiveRounds(db, state.archive, state.settings, clock=lambda: now[0]) for _ in range(2)]
     for rounds in both:
@@ -176,7 +176,7 @@ def test_a_round_of_the_day_is_begun_by_one_process_once(
 def test_a_redis_that_is_nearly_full_archives_early_and_takes_runs_but_no_points(
     api: FlaskClient, db: RedisDB, raw: redis.Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    state = state_of(api.application)  # type: ignore[arg-type] # Flask says App
+    state = state_of(api.application)
     monkeypatch.setattr(db.memory, "share", lambda: 0.93)
     body = {"session": "s", "seq": 9, "points": {"loss": {"steps": [1], "values": [1.0], "times": [1.0]}}}
     begun = api.post("/api/experiments", json={"name": "new"})
