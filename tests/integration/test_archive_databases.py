@@ -129,6 +129,8 @@ def test_a_wrong_url_is_named_without_its_password(tmp_path: Path) -> None:
         opened("nowhere")
     with pytest.raises(InvalidInput, match=r"driver is not installed.*wattle\[mysql\]"):
         opened("oracle://someone:hidden@127.0.0.1/x").measure()
+    with pytest.raises(InvalidInput, match="WATTLE_ARCHIVE_URL"):
+        open_archive(Settings(_env_file=None, archive_url="nothing://bucket"), layout=1)
     with pytest.raises(ArchiveUnavailable, match="WATTLE_DATABASE_URL") as away:
         opened("postgresql://someone:hidden@127.0.0.1:1/x").measure()
     assert "hidden" not in str(away.value)
