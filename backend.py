@@ -38,6 +38,7 @@ from api.live_stage import LiveStage
 from api.marks import marks
 from api.metrics import metrics
 from api.models import models
+from api.moving import moving
 from api.prometheus import Served, observing
 from api.quotas import quotas
 from api.recommend import recommending
@@ -90,6 +91,7 @@ BLUEPRINTS = (
     registry,
     retention,
     archiving,
+    moving,
     accounts,
     totals,
     sweeps,

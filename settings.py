@@ -192,6 +192,7 @@ class Settings(BaseSettings):
     archive_after_days: int = Field(
         30, ge=1, le=36_500, description="runs that ended so long ago are moved to the archive"
     )
+    max_import_mib: int = Field(65_536, ge=1, description="larger exports are refused with 413")
     archive_at: str = Field(
         "03:00",
         pattern=r"^([01]\d|2[0-3]):[0-5]\d( \S{1,64})?$",

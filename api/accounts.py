@@ -8,11 +8,10 @@ from collections.abc import Sequence
 from apiflask import APIBlueprint
 from flask import Response
 
-from api.archived import get_whole_run
 from api.body import reply
 from api.power import list_points
 from api.predicting import Past, predict_running, predict_submission
-from api.runs import TrainBody
+from api.runs import TrainBody, get_whole_run
 from api.state import db, planner, settings
 from api.totals import show_equivalents
 from carbon_aware_trainer.errors import IntensityUnavailable

@@ -11,11 +11,11 @@ from flask import Response, request
 from pydantic import Field, TypeAdapter, ValidationError
 from werkzeug.wsgi import FileWrapper
 
-from api.archived import get_whole_run, warm
+from api.archived import warm
 from api.artifact_checks import Check, check_of, type_of_image
 from api.body import reply
 from api.downloads import open_download
-from api.runs import check_run_id, get_known_run
+from api.runs import check_run_id, get_known_run, get_whole_run
 from api.state import db, settings
 from api.uploads import check_stated_size, read_pieces, upload_slot
 from errors import FieldError, InvalidInput, NotFound, PlaceUnavailable, StoreUnavailable

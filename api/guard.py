@@ -28,7 +28,7 @@ LIMITS = {
     "live.update_batch": "live_body_bytes",
 }
 # Bodies that are files: their views read them piece by piece, and limit them.
-UPLOADS = frozenset({"artifacts.store_artifact"})
+UPLOADS = frozenset({"artifacts.store_artifact", "moving.import_runs"})
 # What a plain form can send, so that a page of another site needs no leave for it.
 FORM_TYPES = frozenset({"text/plain", "application/x-www-form-urlencoded", "multipart/form-data"})
 _MEDIA_TYPE = re.compile(r"[a-z0-9!#$&^_.+-]{1,64}/[a-z0-9!#$&^_.+-]{1,64}")

@@ -8,10 +8,9 @@ from apiflask import APIBlueprint
 from flask import Response
 from pydantic import Field
 
-from api.archived import get_whole_run
 from api.body import reply
 from api.metrics import read_names
-from api.runs import check_run_id
+from api.runs import check_run_id, get_whole_run
 from api.state import db
 from errors import FieldError, InvalidInput
 from schema import BatchReply, HistogramsReply, HistogramsRequest, Record

@@ -8,9 +8,8 @@ from apiflask import APIBlueprint
 from flask import Response, request
 from pydantic import Field
 
-from api.archived import get_whole_run
 from api.body import reply
-from api.runs import check_run_id
+from api.runs import check_run_id, get_whole_run
 from api.state import db, settings
 from errors import FieldError, InvalidInput
 from redis_db import MetricLimits, Span

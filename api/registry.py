@@ -11,11 +11,10 @@ from apiflask.schemas import FileSchema
 from flask import Response
 from pydantic import Field, model_validator
 
-from api.archived import get_whole_run
 from api.artifacts import send_artifact
 from api.body import reply
 from api.models import find_saved, list_saved, send_saved
-from api.runs import check_run_id, get_known_run
+from api.runs import check_run_id, get_known_run, get_whole_run
 from api.state import db
 from errors import InvalidInput, NotFound
 from redis_db import NewModel

@@ -9,12 +9,12 @@ from flask import Response
 from pydantic import Field
 
 from api.accounts import account_of
-from api.archived import get_whole_run
 from api.replies import list_status_lines
 from api.report_content import Known, write_report
 from api.report_html import POLICY, write_html
 from api.report_markdown import write_markdown
 from api.reproducing import reproduction_of
+from api.runs import get_whole_run
 from api.state import db
 from redis_db import Span
 from schema import MetricSummary, Record, Run, Series

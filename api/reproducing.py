@@ -11,9 +11,9 @@ from apiflask import APIBlueprint
 from flask import Response, request
 from pydantic import JsonValue
 
-from api.archived import get_whole_run
 from api.body import reply
 from api.rerunning import params_of
+from api.runs import get_whole_run
 from api.state import db, settings
 from errors import InvalidInput
 from schema import Run, RunOptions, Scalar

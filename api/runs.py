@@ -11,6 +11,7 @@ from apiflask import APIBlueprint
 from flask import Response, request
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from api.archived import warm
 from api.body import reply
 from api.callers import bound_project, check_own, own_key, own_options, own_project, token_id
 from api.planning import plan_once
@@ -143,6 +144,17 @@ def get_known_run(iid: str) -> Run:
     return check_own(db().runs.get(check_run_id(iid)))
 
 
+def get_whole_run(iid: str, *, has_points: bool = False) -> Run:
+    """Return the run of a path, of which everything can be read now; the points of its metrics on demand.
+
+    Also of an archived one. Raises NotFound without it, ArchiveUnavailable when that is out of reach.
+    """
+    run = get_known_run(iid)
+    if run.status.is_final:
+        warm(run.run_id, has_points=has_points)
+    return run
+
+
 @runs.post("/train")
 @runs.input(TrainHeaders, location="headers", arg_name="headers")
 @runs.input(TrainBody, arg_name="body")
@@ -249,7 +261,7 @@ def list_log(iid: str, query: LogQuery) -> Response:
     With ``contains`` the lines that have this text. Where more than a request looks at are left, ``older``
     says before which line to go on, and after ``newest`` those will be that come later.
     """
-    run_id = get_known_run(iid).run_id
+    run_id = get_whole_run(iid).run_id
     limits: dict[str, Any] = {"after": query.after, "before": query.before, "limit": query.limit}
     if query.contains is not None:
         found = db().log.search(run_id, query.contains, **limits)

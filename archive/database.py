@@ -16,7 +16,9 @@ from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 from errors import ArchiveUnavailable, InvalidInput
 
 _MIGRATIONS: Final = Path(__file__).with_name("migrations")
+_UPGRADING: Final = threading.Lock()
 _BUSY_S: Final = 30
+_IS_READ: Final = "wattle_is_read"
 # Any number, the same in every process: who has it migrates.
 _LOCK: Final = 8_141_207
 # What people write, and the drivers we ship for it.
@@ -52,10 +54,13 @@ class Database:
         return self._url.render_as_string(hide_password=True)
 
     @contextmanager
-    def begin(self) -> Iterator[Connection]:
+    def begin(self, *, is_read: bool = False) -> Iterator[Connection]:
         """Open a transaction, which is committed when the block ends, and undone when that raises."""
         try:
-            with self._open().begin() as connection:
+            with (
+                self._open().connect().execution_options(**{_IS_READ: is_read}) as connection,
+                connection.begin(),
+            ):
                 yield connection
         except SQLAlchemyError as error:
             raise self._unavailable(error) from error
@@ -69,7 +74,9 @@ class Database:
         with self._opening:
             if self._engine is None:
                 engine = self._create()
-                _upgrade(engine)
+                # Alembic knows of one migration in a process at a time.
+                with _UPGRADING:
+                    _upgrade(engine)
                 self._engine = engine
             return self._engine
 
@@ -84,7 +91,7 @@ class Database:
             engine = create_engine(
                 self._url,
                 pool_pre_ping=not is_sqlite,
-                connect_args={"timeout": _BUSY_S} if is_sqlite else {"connect_timeout": 5},
+                connect_args=_connect_arguments(self._url.get_backend_name()),
             )
         except (ImportError, NoSuchModuleError) as error:
             raise InvalidInput(
@@ -102,6 +109,15 @@ class Database:
             f"The archive at {self.place} cannot be used: {words[0][:300]}. Start it, or correct "
             "WATTLE_DATABASE_URL."
         )
+
+
+def _connect_arguments(backend: str) -> dict[str, Any]:
+    match backend:
+        case "sqlite":
+            return {"timeout": _BUSY_S}
+        case "postgresql":  # where a database has no encoding, texts would come as bytes
+            return {"connect_timeout": 5, "client_encoding": "utf8"}
+    return {"connect_timeout": 5}
 
 
 def _upgrade(engine: Engine) -> None:
@@ -123,12 +139,12 @@ def _set_up_sqlite(connection: Any, _: object) -> None:
     # SQLAlchemy begins transactions itself, see below: the driver's own way leaves CREATE TABLE out of them.
     connection.isolation_level = None
     cursor = connection.cursor()
-    cursor.execute("PRAGMA journal_mode=WAL")
     cursor.execute("PRAGMA synchronous=FULL")
     cursor.execute("PRAGMA foreign_keys=ON")
     cursor.close()
 
 
 def _begin_sqlite(connection: Connection) -> None:
-    # Taken at once, so that two processes that open it at the same time migrate it one after the other.
-    connection.exec_driver_sql("BEGIN IMMEDIATE")
+    # Who writes takes its turn at once: processes that open it together migrate it one after the other.
+    is_read = connection.get_execution_options().get(_IS_READ)
+    connection.exec_driver_sql("BEGIN" if is_read else "BEGIN IMMEDIATE")

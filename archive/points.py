@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from errors import ArchiveUnavailable
+from errors import ArchiveUnavailable, InvalidInput
 
 # As the store keeps them: a step, a value and a Unix time.
 _POINT: Final = np.dtype([("step", "<i8"), ("value", "<f8"), ("time", "<f8")])
@@ -22,12 +22,16 @@ _SCHEMA: Final = pa.schema(
 
 
 class PointFiles:
-    """The files. Whatever fails is ArchiveUnavailable."""
+    """The files. Whatever fails is ArchiveUnavailable; a place that cannot be one is InvalidInput."""
 
     def __init__(self, url: str) -> None:
-        self._url = url
-        with self._translated():
+        try:
             self._files, self._root = fsspec.core.url_to_fs(url)
+        except (OSError, ImportError, ValueError) as error:
+            raise InvalidInput(
+                f"WATTLE_ARCHIVE_URL cannot be opened: {error}. Correct it, or install the "
+                "package of its driver."
+            ) from error
 
     def write(self, run_id: str, points: Mapping[str, bytes]) -> str:
         """Write the points of a run to a new file, and return its name; nobody sees half of one."""

@@ -78,7 +78,7 @@ class Archive:
 
         Raises NotFound where nothing is at that place.
         """
-        with self._database.begin() as connection:
+        with self._database.begin(is_read=True) as connection:
             row = connection.execute(
                 select(RUNS.c.run_id, RUNS.c.record, RUNS.c.points_file).where(RUNS.c.place == place)
             ).first()
@@ -98,7 +98,7 @@ class Archive:
 
         As what is in the store again, or was never taken from it. What is written anew meanwhile stays.
         """
-        with self._database.begin() as connection:
+        with self._database.begin(is_read=True) as connection:
             query = select(RUNS.c.place, RUNS.c.archived_at_s).where(RUNS.c.archived_at_s < before_s)
             old = [row for row in connection.execute(query) if row.place not in places]
         for place, archived_at_s in old:
@@ -110,19 +110,19 @@ class Archive:
     def find_records(self, places: Sequence[str]) -> Mapping[str, Fields]:
         """Return the records at those of the places that are there."""
         query = select(RUNS.c.place, RUNS.c.record).where(RUNS.c.place.in_(list(places)))
-        with self._database.begin() as connection:
+        with self._database.begin(is_read=True) as connection:
             return {place: json.loads(record) for place, record in connection.execute(query)}
 
     def find_parts(self, places: Sequence[str], part: str) -> Mapping[str, JsonValue]:
         """Return a part of the runs at those of the places that are there and have it."""
         wanted = and_(PARTS.c.place.in_(list(places)), PARTS.c.part == part)
-        with self._database.begin() as connection:
+        with self._database.begin(is_read=True) as connection:
             rows = connection.execute(select(PARTS.c.place, PARTS.c.content).where(wanted))
             return {place: json.loads(content) for place, content in rows}
 
     def measure(self) -> Size:
         """Return how much there is."""
-        with self._database.begin() as connection:
+        with self._database.begin(is_read=True) as connection:
             sums = (func.coalesce(func.sum(column), 0) for column in (RUNS.c.points, RUNS.c.bytes))
             runs, points, size = connection.execute(select(func.count(), *sums).select_from(RUNS)).one()
         return Size(int(runs), int(points), int(size))
@@ -140,7 +140,7 @@ class Archive:
             old.append(and_(RUNS.c.project.not_in(list(ended_before_s)), RUNS.c.ended_at_s < default_s))
         if not old:
             return 0
-        with self._database.begin() as connection:
+        with self._database.begin(is_read=True) as connection:
             wanted = and_(RUNS.c.points_file.is_not(None), or_(*old))
             query = select(RUNS.c.place, RUNS.c.points_file, RUNS.c.points).where(wanted)
             found = connection.execute(query).all()

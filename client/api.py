@@ -11,6 +11,7 @@ import httpx
 from pydantic import JsonValue
 
 from client.alerts import AlertCalls
+from client.archive import ArchiveCalls
 from client.artifacts import ArtifactCalls
 from client.connection import segment
 from client.doctor import DoctorCalls
@@ -68,6 +69,7 @@ ExtraField = Literal["in_update", "sparkline"]
 
 class Client(
     AlertCalls,
+    ArchiveCalls,
     ArtifactCalls,
     DoctorCalls,
     FileCalls,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from types import TracebackType
 from typing import Self, TypeVar
 
@@ -62,6 +62,17 @@ class Connection:
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise self._silent(error) from error
         if response.status_code not in expected:
+            raise self._refusal(response)
+        return response
+
+    def _upload(self, path: str, pieces: Iterator[bytes], content_type: str) -> httpx.Response:
+        """Send a body as it comes, and wait for the answer as long as it takes."""
+        headers = {"Content-Type": content_type}
+        try:
+            response = self._http.post(f"{self.api_url}{path}", content=pieces, headers=headers, timeout=None)
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            raise self._silent(error) from error
+        if response.status_code not in (200, 201):
             raise self._refusal(response)
         return response
 

@@ -84,3 +84,10 @@ class ArchiveReply(Record):
     next_at: AwareDatetime = Field(description="when the next round begins")
     last: ArchiveRound | None = Field(None, description="null before the first one")
     memory_share: float | None = Field(None, description="of Redis' maxmemory; null where it has none")
+
+
+class ImportedRuns(Record):
+    """What became of the runs of an export."""
+
+    added: int = Field(ge=0, description="runs that are here now")
+    known: int = Field(ge=0, description="runs whose ids were here already; they stay as they were")

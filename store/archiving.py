@@ -10,6 +10,7 @@ from errors import Conflict
 from schema import Status
 from schema.archive import Bundle, Fields
 from schema.retention import SILENT_FOR_GOOD_S
+from store.bundles import check_bundle
 from store.cold import RunHashes
 from store.connection import Argument, Connection
 from store.encoding import to_pairs
@@ -153,6 +154,10 @@ class Archiving:
             if self._connection.run("restore", keys, [run_id, *record], is_replicated=True):
                 return
         raise Conflict(f"Run {run_id} could not be restored: Redis is too slow to take it. Try again later.")
+
+    def check(self, bundle: Bundle) -> None:
+        """Raise InvalidInput for what comes from elsewhere and is no run that has ended."""
+        check_bundle(bundle, PARTS)
 
     def adopt(self, bundle: Bundle) -> bool:
         """Take in a run that the archive has and that never was here; False where there is one of its id.

@@ -88,6 +88,7 @@ OWNERS = {
     "fsspec": ("trainers/", "archive/"),
     "sqlalchemy": ("archive/",),
     "alembic": ("archive/",),
+    "typer": ("cli/",),
     "safetensors": ("trainers/", "carbon_aware_trainer/integrations/"),
     "lightning": ("carbon_aware_trainer/integrations/", "training_monitor/callbacks/"),
     "keras": ("training_monitor/callbacks/",),

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final, TypeVar
+from typing import Final, Literal, TypeVar
 
 from schema import Action as ActionName
-from schema import Priority, Run, Status
+from schema import Priority, Run, RunReply, Status
 
 AnyRun = TypeVar("AnyRun", bound=Run)
 
@@ -16,7 +16,7 @@ AnyRun = TypeVar("AnyRun", bound=Run)
 class Action:
     """Something a reader can ask of a run."""
 
-    name: ActionName
+    name: ActionName | Literal["restore"]
     label: str
     icon: str
     doing: str
@@ -24,6 +24,13 @@ class Action:
     done: str
     hint: str
     priority: Priority | None = None
+
+    @property
+    def bulk_name(self) -> ActionName:
+        """Its name for many runs at once, which are restored one by one alone."""
+        if self.name == "restore":
+            raise ValueError("restore is asked of one run at a time")
+        return self.name
 
 
 CANCEL: Final = Action(
@@ -75,6 +82,11 @@ WITHDRAW: Final = Action(
     "Takes back what was asked of it.",
 )  # fmt: skip
 
+RESTORE: Final = Action(
+    "restore", "Restore", ":material/unarchive:", "restoring", "restored",
+    "Brings it back from the archive, so that it can be changed.",
+)  # fmt: skip
+
 STAR: Final = Action(
     "star", "Star", ":material/star:", "", "starred",
     "Marks it for everybody; starred:yes finds it again.",
@@ -89,6 +101,7 @@ TAG: Final = Action(
 )  # fmt: skip
 
 BULK: Final = (PAUSE, RESUME, CANCEL, RETRY, DELETE)
+ARCHIVED: Final = "archived"
 POSTPONING: Final = "pausing for the grid"
 DOING: Final = {"cancel": CANCEL.doing, "pause": PAUSE.doing, "preempt": PREEMPT.doing}
 _OFFERED: Final[dict[Status, tuple[Action, ...]]] = {
@@ -105,6 +118,8 @@ _WITH_PRIORITY: Final = (Status.DEFERRED, Status.WAITING, Status.PAUSED)
 
 def offered(run: Run) -> tuple[Action, ...]:
     """Return what makes sense for a run as it is, the most likely wish first."""
+    if is_archived(run):
+        return (RESTORE,) if run.is_external else (RERUN, RESTORE)
     if run.request == "cancel":
         return ()
     if run.request is not None:
@@ -119,6 +134,11 @@ def offered(run: Run) -> tuple[Action, ...]:
     return (*actions[:-1], PRIORITISE if run.options.priority == "normal" else UNPRIORITISE, actions[-1])
 
 
+def is_archived(run: Run) -> bool:
+    """Tell whether a run is in the archive, where it is read-only."""
+    return isinstance(run, RunReply) and run.archived
+
+
 def follows_grid(run: Run) -> bool:
     """Tell whether a run's plan says when it runs: nobody has asked for it to run now."""
     return run.options.carbon is not None and not (run.carbon is not None and run.carbon.is_override)
@@ -131,7 +151,8 @@ def takers(action: Action, runs: Sequence[AnyRun]) -> list[AnyRun]:
 
 def pill_words(run: Run) -> list[str]:
     """Name the status of a run, and what it was asked for but has not done yet."""
-    return [run.status.value, *([doing(run)] if run.request else [])]
+    more = [*([doing(run)] if run.request else []), *([ARCHIVED] if is_archived(run) else [])]
+    return [run.status.value, *more]
 
 
 def doing(run: Run) -> str:

@@ -59,6 +59,8 @@ def act(iid: str, action: Action) -> RunReply:
                 return api.preempt_run(iid)
             case "retry":
                 return api.retry_run(iid)
+            case "restore":
+                return api.restore_run(iid)
             case "priority":
                 return api.set_priority(iid, action.priority or "normal")
             case "delete" | "rerun" | "star" | "unstar" | "tag":
@@ -80,7 +82,7 @@ def rerun(iid: str, changes: RerunRequest, *, idempotency_key: str) -> RunReply:
 def act_on_all(action: Action, run_ids: Sequence[str]) -> list[Outcome]:
     """Ask the same of many runs; each has its own outcome."""
     try:
-        return source.api().bulk(action.name, run_ids).outcomes
+        return source.api().bulk(action.bulk_name, run_ids).outcomes
     finally:
         source.forget()
 
@@ -100,7 +102,7 @@ def act_on_many(act: Act, run_ids: Sequence[str]) -> Retried:
     try:
         while waiting:
             part, waiting = waiting[:MAX_BULK_RUNS], waiting[MAX_BULK_RUNS:]
-            reply = source.api().bulk(act.action.name, part, tags=act.tags)
+            reply = source.api().bulk(act.action.bulk_name, part, tags=act.tags)
             outcomes |= {outcome.iid: outcome for outcome in reply.outcomes}
             if reply.not_tried < len(part):
                 # For these there was no time; a request that came to none at all is not repeated.

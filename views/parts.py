@@ -16,7 +16,7 @@ from streamlit.runtime.scriptrunner import get_script_run_ctx
 from errors import ApiError, ApiUnavailable
 from schema import HealthReply, Run
 from views import format as fmt
-from views.actions import doing
+from views.actions import ARCHIVED, doing
 from views.look import SIMULATED, SIMULATED_COLOR, SIMULATED_ICON, STATUS_COLORS, STATUS_ICONS
 from views.page_changes import refuse_late_parts, want
 from views.source import Snapshot
@@ -101,6 +101,16 @@ def run_pill(run: Run, place: DeltaGenerator) -> None:
         place.badge(f"{doing(run)} …", icon=":material/pending:", color="orange")
     else:
         place.badge(run.status.value, icon=STATUS_ICONS[run.status], color=STATUS_COLORS[run.status])
+
+
+def archived_pill() -> None:
+    """Show that a run cannot be changed as it is."""
+    st.badge(
+        ARCHIVED,
+        icon=":material/inventory_2:",
+        color="gray",
+        help="It was moved to the archive: nothing of it can be changed until it is restored.",
+    )
 
 
 def simulated_pill() -> None:

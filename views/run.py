@@ -228,6 +228,8 @@ def _head(run: RunReply, seen: Snapshot[RunReply], *, is_live: bool) -> DeltaGen
             pill = st.empty()
             if run.simulated:
                 parts.simulated_pill()
+            if run.archived:
+                parts.archived_pill()
         parts.freshness(seen.time, is_live=is_live, problem=seen.problem)
     return pill
 

@@ -11,7 +11,7 @@ import streamlit as st
 
 from schema import RunReply, Status
 from views import format as fmt
-from views.actions import DOING, POSTPONING, pill_words
+from views.actions import ARCHIVED, DOING, POSTPONING, pill_words
 from views.columns import scaled
 from views.look import SIMULATED, SIMULATED_COLOR, STATUS_COLORS, run_swatch, run_title, short_id, status_text
 
@@ -33,6 +33,7 @@ _PILLS: Final = {
     **{status.value: STATUS_COLORS[status] for status in Status},
     **dict.fromkeys((*DOING.values(), POSTPONING), "orange"),
     SIMULATED: SIMULATED_COLOR,
+    ARCHIVED: "gray",
 }
 
 

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import redis
 
+from archive.database import Database
 from archive.opening import open_archive
+from archive.points import PointFiles
 from archive.rounds import DAY_S, ArchiveRounds
 from archive.vault import Archive
 from errors import Conflict, NotFound
 from redis_db import RedisDB
 from schema import LinesRequest, Run, SortField, Status
+from schema.archive import Bundle
 from settings import Settings
 from tests.records import claim
 from tests.stored_commands import dump, load
@@ -194,6 +198,24 @@ def test_a_run_that_changes_while_it_is_written_stays(
     assert place is not None
     db.archiving.warm(archive.load(place), has_points=False)
     assert [line.text for line in db.log.list(MINE)] == ["hello", "late"]
+
+
+def test_a_run_that_is_read_back_otherwise_stays(
+    db: RedisDB, raw: redis.Redis, archive: Archive, settings: Settings, tmp_path: Path
+) -> None:
+    class Forgetful(Archive):
+        """An archive whose database lost a part."""
+
+        def load(self, place: str, *, has_points: bool = True) -> Bundle:
+            bundle = super().load(place, has_points=has_points)
+            return replace(bundle, parts={name: kept for name, kept in bundle.parts.items() if name != "log"})
+
+    damaged = Forgetful(Database(settings.effective_database_url), PointFiles(str(tmp_path / "p")), layout=1)
+    done = rounds(db, damaged, settings).move_all(older_than_s=DAY_S)
+    damaged.close()
+    assert (done.moved, done.left) == (2, 2)  # of the others nobody has logged anything
+    assert [line.text for line in db.log.list(MINE)] == ["hello"]
+    assert set(raw.hkeys("runs:archived")) == {FAILED, CANCELLED}
 
 
 def test_what_may_go_on_or_is_needed_stays(

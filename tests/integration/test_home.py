@@ -181,7 +181,7 @@ def test_a_failure_of_long_ago_needs_nobody(api: FlaskClient, db: RedisDB, raw: 
 def test_a_redis_that_is_nearly_full_is_told() -> None:
     info = {"maxmemory": 2**30, "used_memory": int(0.9 * 2**30), "maxmemory_policy": "noeviction"}
     (warning,) = warnings_about(info)
-    assert "more than 85% of its maxmemory of 1,024 MiB" in warning
+    assert "more than 80% of its maxmemory of 1,024 MiB" in warning
     assert warnings_about({**info, "used_memory": 2**20}) == []
     assert warnings_about({**info, "maxmemory": 0}) == []
 

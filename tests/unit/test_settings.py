@@ -47,6 +47,7 @@ VALUES = {
     "database_url": "postgresql://someone:hidden@example/runs",
     "archive_url": "memory://elsewhere",
     "archive_after_days": "7",
+    "max_import_mib": "7",
     "archive_at": "04:30 Europe/Berlin",
     "metrics_retention_days": "365 research=1000",
     "lease_s": "3.5",

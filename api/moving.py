@@ -1,0 +1,100 @@
+"""All runs as one file, and such a file taken in."""
+
+from __future__ import annotations
+
+import io
+import logging
+import time
+from collections.abc import Iterator
+from typing import Final
+
+from apiflask import APIBlueprint
+from apiflask.schemas import FileSchema
+from flask import Response, stream_with_context
+
+from api.body import reply
+from api.health import VERSION
+from api.state import archive, db, settings
+from api.uploads import check_stated_size, read_pieces, upload_slot
+from archive.parcels import Pieces, pack, unpack
+from errors import InvalidInput, NotFound
+from schema.archive import Bundle, ImportedRuns
+
+log = logging.getLogger(__name__)
+
+moving = APIBlueprint("moving", __name__, tag="Export")
+
+_MIB: Final = 1 << 20
+
+
+@moving.get("/api/export")
+@moving.output(FileSchema(type="string", format="binary"), content_type="application/x-tar")
+def export_runs() -> Response:
+    """Answer all runs that have ended, archived ones too, as a tar of JSON lines and Parquet files.
+
+    Runs that have not ended, sweeps, models, alert rules and files of runs are not in it.
+    """
+    pieces = pack(_all_runs(), layout=db().layout.newest, version=VERSION)
+    response = Response(stream_with_context(pieces), content_type="application/x-tar")
+    response.headers["Content-Disposition"] = 'attachment; filename="wattle-export.tar"'
+    return response
+
+
+@moving.post("/api/import")
+@moving.output(ImportedRuns)
+def import_runs() -> Response:
+    """Take in the runs of an export, the body: they are archived at once, and shown like any others.
+
+    Those whose ids are here stay as they are, so that repeating it, or going on after it was cut off, doubles
+    nothing. 422 for what is no export, or one of a newer version; the runs before the first wrong one are
+    taken in.
+    """
+    added = known = 0
+    most_mib = settings().max_import_mib
+    with upload_slot():
+        check_stated_size(most_mib * _MIB, "WATTLE_MAX_IMPORT_MIB")
+        stream = io.BufferedReader(Pieces(read_pieces(most_mib * _MIB, "WATTLE_MAX_IMPORT_MIB")))
+        for bundle in unpack(stream, layout=db().layout.newest):
+            if _take_in(bundle):
+                added += 1
+            else:
+                known += 1
+    log.info("imported runs added=%d known=%d", added, known)
+    return reply(ImportedRuns(added=added, known=known))
+
+
+def _take_in(bundle: Bundle) -> bool:
+    """Add a run to the archive, then to the lists; False where there is one of its id."""
+    db().archiving.check(bundle)
+    if db().finished.list_known([bundle.run_id]):
+        return False
+    archive().write(bundle, now_s=time.time())
+    if archive().load(bundle.place) != bundle:
+        raise InvalidInput(
+            f"Run {bundle.run_id} of the export is not the same when it is read back from the archive, and "
+            "was not taken in."
+        )
+    return db().archiving.adopt(bundle)
+
+
+def _all_runs() -> Iterator[Bundle]:
+    """Yield all runs that have ended; one that moves to the archive or from it meanwhile comes once."""
+    seen = set[str]()
+    for run_ids in (db().archiving.list_ended(), db().archiving.list_ids()):
+        for run_id in run_ids:
+            if run_id not in seen and (bundle := _find(run_id)) is not None:
+                seen.add(run_id)
+                yield bundle
+
+
+def _find(run_id: str) -> Bundle | None:
+    """Return a run from wherever it is; None for one that was deleted, or is no longer over."""
+    store = db().archiving
+    while (place := store.find_place(run_id)) is not None:
+        try:
+            return archive().load(place)
+        except NotFound:
+            if store.find_place(run_id) == place:
+                raise
+    run = db().runs.find(run_id)
+    return store.read(run_id) if run is not None and run.status.is_final else None

@@ -1,0 +1,133 @@
+"""The commands about runs that ended long ago: ``wattle archive``, ``wattle export``, ``wattle import``."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Annotated, BinaryIO, Final, TypeVar
+
+import typer
+
+from client import Client
+from errors import WattleError
+from schema.archive import ArchiveReply
+from settings import load_settings
+
+app = typer.Typer(help="Runs that ended long ago.", no_args_is_help=True)
+"""``wattle archive``; ``export_runs`` and ``import_runs`` are commands of ``wattle`` itself."""
+
+_PIECE_BYTES: Final = 1 << 20
+_HALF: Final = ".half"
+Answer = TypeVar("Answer")
+JsonOutput = Annotated[bool, typer.Option("--json", help="Answer as JSON.")]
+
+
+@app.command("status")
+def show_status(as_json: JsonOutput = False) -> None:
+    """Tell what is in the archive, and when more will be."""
+    with _api() as api:
+        found = _ask(api.get_archive)
+    typer.echo(found.model_dump_json() if as_json else _describe(found))
+
+
+@app.command("restore")
+def restore_runs(
+    run_ids: Annotated[list[str], typer.Argument(help="Ids of archived runs.")], as_json: JsonOutput = False
+) -> None:
+    """Bring runs back from the archive, so that they can be changed."""
+    with _api() as api:
+        for run_id in run_ids:
+            run = _ask(partial(api.restore_run, run_id))
+            typer.echo(run.model_dump_json() if as_json else f"{run.run_id} is restored, {run.status}.")
+
+
+def export_runs(
+    file: Annotated[str, typer.Argument(help="Where to write it; - for stdout.")] = "wattle-export.tar",
+) -> None:
+    """Write all runs that have ended, archived ones too, into one tar file of JSON lines and Parquet.
+
+    The file is there once it is whole.
+    """
+    with _api() as api:
+        if file == "-":
+            _ask(lambda: _receive(api, sys.stdout.buffer))
+            return
+        half = Path(f"{file}{_HALF}")
+        try:
+            with half.open("wb") as target:
+                size = _ask(lambda: _receive(api, target))
+            half.replace(file)
+        except OSError as error:
+            raise _failed(f"{file} cannot be written: {error}") from error
+        finally:
+            half.unlink(missing_ok=True)
+    typer.echo(f"{file}: {size / 2**20:,.1f} MiB", err=True)
+
+
+def import_runs(
+    file: Annotated[str, typer.Argument(help="An export; - for stdin.")], as_json: JsonOutput = False
+) -> None:
+    """Take in the runs of an export; those that are here stay as they are, so it can be repeated."""
+    with _api() as api:
+        try:
+            with sys.stdin.buffer if file == "-" else Path(file).open("rb") as source:
+                done = _ask(lambda: api.import_runs(_pieces(source)))
+        except OSError as error:
+            raise _failed(f"{file} cannot be read: {error}") from error
+    text = f"{done.added} runs added, {done.known} were here already."
+    typer.echo(done.model_dump_json() if as_json else text)
+
+
+def mount(program: typer.Typer) -> None:
+    """Give ``wattle`` these commands."""
+    program.add_typer(app, name="archive")
+    program.command("export")(export_runs)
+    program.command("import")(import_runs)
+
+
+def _api() -> Client:
+    try:
+        return Client(load_settings().api_url, timeout_s=60.0)
+    except WattleError as error:
+        raise _failed(str(error)) from error
+
+
+def _ask(question: Callable[[], Answer]) -> Answer:
+    try:
+        return question()
+    except WattleError as error:
+        raise _failed(str(error)) from error
+
+
+def _failed(sentence: str) -> typer.Exit:
+    typer.echo(sentence, err=True)
+    return typer.Exit(1)
+
+
+def _receive(api: Client, target: BinaryIO) -> int:
+    size = 0
+    with api.open_file("/api/export") as sent:
+        for piece in sent.pieces():
+            size += target.write(piece)
+    return size
+
+
+def _pieces(source: BinaryIO) -> Iterator[bytes]:
+    while piece := source.read(_PIECE_BYTES):
+        yield piece
+
+
+def _describe(found: ArchiveReply) -> str:
+    lines = [
+        f"{found.runs:,} archived runs, {found.points:,} points, {found.bytes / 2**20:,.1f} MiB",
+        f"runs that ended {found.after_days} days ago are archived, next {found.next_at:%Y-%m-%d %H:%M} UTC",
+    ]
+    if found.last is not None:
+        problem = f", then: {found.last.problem}" if found.last.problem else ""
+        lines.append(
+            f"last round {found.last.begun_at:%Y-%m-%d %H:%M} UTC: {found.last.moved} moved, "
+            f"{found.last.left} left{problem}"
+        )
+    return "\n".join(lines)
