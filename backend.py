@@ -14,7 +14,7 @@ from gunicorn.http.errors import ParseException
 
 from alerts import Alerting
 from api import errors as error_replies
-from api import guard, near_limits, prometheus
+from api import guard, near_limits, prometheus, tracing
 from api.accounts import accounts
 from api.alerts import alerts
 from api.artifact_keeping import ArtifactKeeper
@@ -59,6 +59,7 @@ from scheduling import Planner, Rounds, open_intensities
 from settings import Settings, load_settings
 from sweeps import SweepRounds
 from sweeps.views import SweepViews
+from traces import open_traces
 from trainers import validator
 from untried.suggester import Suggester
 
@@ -96,7 +97,7 @@ BLUEPRINTS = (
 
 
 def create_app(settings: Settings | None = None, db: RedisDB | None = None) -> APIFlask:
-    """Build the API; it starts no thread and does not talk to Redis before the first request."""
+    """Build the API; it starts no thread, but for traces, and asks Redis nothing before the first request."""
     settings = settings or load_settings()
     app = APIFlask(
         "backend",
@@ -121,6 +122,7 @@ def create_app(settings: Settings | None = None, db: RedisDB | None = None) -> A
     advice = (Board(store), Recommender(), Suggester())
     seen = (Catalog(store), SweepViews(store))
     attach(app, State(settings, store, intensities, planner, stage, alerting, *advice, *seen))
+    tracing.install(app, open_traces("backend"))
     near_limits.install(app, settings, stage)
     guard.install(app, settings)
     error_replies.install(app)
@@ -162,8 +164,9 @@ def start_housekeeping(app: APIFlask) -> Housekeeper:
 
 
 def stop_live(app: APIFlask) -> None:
-    """Close the live connections of ``app``, which gunicorn knows nothing of."""
+    """Close the live connections of ``app``, which gunicorn knows nothing of, and send its last traces."""
     state_of(app).live.stop()
+    tracing.close(app)
 
 
 def main() -> None:

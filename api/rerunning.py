@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 
 from pydantic import JsonValue, ValidationError
 
 from api.planning import plan_once
 from api.state import db, settings
+from api.tracing import traced_submission
 from errors import Conflict, FieldError, InvalidInput
 from scheduling.zones import name_zones
 from schema import RerunRequest, Run, RunOptions
@@ -30,7 +32,8 @@ def rerun(run: Run, changes: RerunRequest, *, idempotency_key: str | None) -> Ru
         )
     hyper_params = validator(settings())(params_of(run) | changes.hyper_params)
     options = name_zones(_changed(run.options, changes))
-    return db().queue.submit(
+    submit = partial(
+        db().queue.submit,
         hyper_params,
         options,
         idempotency_key=idempotency_key,
@@ -38,6 +41,7 @@ def rerun(run: Run, changes: RerunRequest, *, idempotency_key: str | None) -> Ru
         rerun_of=run.run_id,
         plan=plan_once(hyper_params, options, idempotency_key),
     )
+    return traced_submission(lambda origin: submit(traceparent=origin), options)
 
 
 def params_of(run: Run) -> dict[str, JsonValue]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from functools import partial
 from http import HTTPStatus
 from typing import Annotated, Any, Literal
 
@@ -16,6 +17,7 @@ from api.planning import plan_once
 from api.replies import show_run, show_runs
 from api.search import find_runs
 from api.state import db, settings
+from api.tracing import traced_submission
 from catalog.catalog import Wanted
 from errors import NotFound
 from scheduling.zones import name_zones
@@ -158,13 +160,15 @@ def submit_run(body: TrainBody, headers: TrainHeaders) -> Response:
         {**body.hyper_params, "demo": True} if body.demo else body.hyper_params
     )
     options = name_zones(body.options)
-    run = db().queue.submit(
+    submit = partial(
+        db().queue.submit,
         hyper_params,
         options,
         idempotency_key=headers.idempotency_key,
         body=request.get_json(),
         plan=plan_once(hyper_params, options, headers.idempotency_key),
     )
+    run = traced_submission(lambda origin: submit(traceparent=origin), options)
     return reply(TrainReply(iid=run.run_id, plan=run.carbon), HTTPStatus.CREATED)
 
 
