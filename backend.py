@@ -14,7 +14,7 @@ from apiflask import APIFlask
 from gunicorn.http.errors import ParseException
 
 from alerts import Alerting
-from api import access, guard, near_limits, prometheus
+from api import access, guard, near_limits, prometheus, tracing
 from api import errors as error_replies
 from api.accounts import accounts
 from api.alerts import alerts
@@ -68,6 +68,7 @@ from scheduling import Planner, Rounds, open_intensities
 from settings import Settings, load_settings
 from sweeps import SweepRounds
 from sweeps.views import SweepViews
+from traces import open_traces
 from trainers import validator
 from untried.suggester import Suggester
 
@@ -111,7 +112,7 @@ BLUEPRINTS = (
 
 
 def create_app(settings: Settings | None = None, db: RedisDB | None = None) -> APIFlask:
-    """Build the API; it starts no thread and does not talk to Redis before the first request."""
+    """Build the API; it starts no thread, but for traces, and asks Redis nothing before the first request."""
     settings = settings or load_settings()
     app = APIFlask(
         "backend",
@@ -139,6 +140,7 @@ def create_app(settings: Settings | None = None, db: RedisDB | None = None) -> A
     store.read_archived(archive)
     kept = (archive, ArchiveRounds(store, archive, settings))
     attach(app, State(settings, store, intensities, planner, stage, alerting, *advice, *seen, *kept))
+    tracing.install(app, open_traces("backend"))
     near_limits.install(app, settings, stage)
     guard.install(app, settings, access.install(app, access.Access(settings, store)))
     error_replies.install(app)
@@ -181,8 +183,9 @@ def start_housekeeping(app: APIFlask) -> Housekeeper:
 
 
 def stop_live(app: APIFlask) -> None:
-    """Close the live connections of ``app``, which gunicorn knows nothing of."""
+    """Close the live connections of ``app``, which gunicorn knows nothing of, and send its last traces."""
     state_of(app).live.stop()
+    tracing.close(app)
 
 
 def _look_at_layout(app: APIFlask) -> None:

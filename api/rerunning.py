@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 
 from pydantic import JsonValue, ValidationError
 
 from api.callers import own_key, own_options, token_id
 from api.planning import plan_once
 from api.state import db, settings
+from api.tracing import traced_submission
 from errors import Conflict, FieldError, InvalidInput
 from scheduling.zones import name_zones
 from schema import RerunRequest, Run, RunOptions
@@ -32,7 +34,8 @@ def rerun(run: Run, changes: RerunRequest, *, idempotency_key: str | None) -> Ru
     hyper_params = validator(settings())(params_of(run) | changes.hyper_params)
     options = name_zones(own_options(_changed(run.options, changes)))
     key = own_key(idempotency_key)
-    return db().queue.submit(
+    submit = partial(
+        db().queue.submit,
         hyper_params,
         options,
         idempotency_key=key,
@@ -41,6 +44,7 @@ def rerun(run: Run, changes: RerunRequest, *, idempotency_key: str | None) -> Ru
         plan=plan_once(hyper_params, options, key),
         token_id=token_id(),
     )
+    return traced_submission(lambda origin: submit(traceparent=origin), options)
 
 
 def params_of(run: Run) -> dict[str, JsonValue]:

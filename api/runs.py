@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from functools import partial
 from http import HTTPStatus
 from typing import Annotated, Any, Literal
 
@@ -18,6 +19,7 @@ from api.planning import plan_once
 from api.replies import show_run, show_runs
 from api.search import find_runs
 from api.state import db, settings
+from api.tracing import traced_submission
 from catalog.catalog import Wanted
 from errors import NotFound
 from scheduling.zones import name_zones
@@ -172,7 +174,8 @@ def submit_run(body: TrainBody, headers: TrainHeaders) -> Response:
     )
     options = name_zones(own_options(body.options))
     key = own_key(headers.idempotency_key)
-    run = db().queue.submit(
+    submit = partial(
+        db().queue.submit,
         hyper_params,
         options,
         idempotency_key=key,
@@ -180,6 +183,7 @@ def submit_run(body: TrainBody, headers: TrainHeaders) -> Response:
         plan=plan_once(hyper_params, options, key),
         token_id=token_id(),
     )
+    run = traced_submission(lambda origin: submit(traceparent=origin), options)
     return reply(TrainReply(iid=run.run_id, plan=run.carbon), HTTPStatus.CREATED)
 
 

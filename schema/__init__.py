@@ -197,6 +197,7 @@ from schema.retention import (
     RetentionReply,
 )
 from schema.routing import can_take, planned_queue, requirement_queue
+from schema.tracing import Origin
 from schema.values import Record
 
 __all__ = [
@@ -306,6 +307,7 @@ __all__ = [
     "Note",
     "NoteRequest",
     "NotesReply",
+    "Origin",
     "Outcome",
     "PageReply",
     "ParamsRequest",

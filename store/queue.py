@@ -72,12 +72,13 @@ class Queue:
         rerun_of: str | None = None,
         plan: CarbonPlan | None = None,
         token_id: str | None = None,
+        traceparent: str | None = None,
     ) -> Run:
         """Queue a run with validated, complete hyper_params; it is deferred until its ``start_at``.
 
         What it ``requires`` names the queue it waits in: see ``requirement_queue``. ``rerun_of`` is the run
         it repeats. With ``options.carbon`` it is deferred until the start of its ``plan``, whose zone may
-        name the queue: see ``planned_queue``; without a plan it is to be planned at once.
+        name the queue: see ``planned_queue``; without one it is planned at once. traceparent: its trace.
 
         Atomic (submit.lua). A run_id that exists is a no-op that returns its run, and so is an
         idempotency_key of the last 24 h. Raises Conflict when the key was used for another ``body``, by which
@@ -94,13 +95,14 @@ class Queue:
             rerun_of=rerun_of,
             plan=plan,
             token_id=token_id,
+            traceparent=traceparent,
         )
         return self._add(submission)
 
     def _add(self, submission: Submission) -> Run:
+        hashed = submission.idempotency_hash
         keys = [self._keys.of("run", submission.run_id)]
-        if submission.idempotency_hash:
-            keys.append(self._keys.of("idempotency", submission.idempotency_hash))
+        keys += [self._keys.of("idempotency", hashed)] if hashed else []
         times: list[Argument] = [_IDEMPOTENCY_TTL_S, submission.due_s, submission.planned_s]
         texts = [submission.log_line, submission.project, submission.token_id]
         arguments = [submission.run_id, submission.digest, *times, *texts, *submission.fields]

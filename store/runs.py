@@ -6,7 +6,19 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from errors import FieldError, InvalidInput, NotFound
-from schema import Attempt, EpochResult, ExtraCost, Lease, Run, RunList, Scalar, SortField, Status, day_of
+from schema import (
+    Attempt,
+    EpochResult,
+    ExtraCost,
+    Lease,
+    Origin,
+    Run,
+    RunList,
+    Scalar,
+    SortField,
+    Status,
+    day_of,
+)
 from store.cold import RunHashes
 from store.connection import Connection
 from store.encoding import (
@@ -17,6 +29,7 @@ from store.encoding import (
     encode_epoch,
     encode_extra,
     to_json,
+    to_time,
 )
 from store.keys import Keys
 from store.paging import Listing, Order, Place, keys_of_status
@@ -49,6 +62,13 @@ class Runs:
     def find_many(self, run_ids: Sequence[str]) -> dict[str, Run]:
         """Return those of the runs that exist, by their ids, in one round trip."""
         return {run.run_id: run for run in self._fetch(run_ids)}
+
+    def find_origin(self, run_id: str) -> Origin:
+        """Return what a trace of the run begins with; nothing of a run that does not exist."""
+        traceparent, since = self._connection.call(
+            "HMGET", self._keys.of("run", run_id), "traceparent", "waiting_since"
+        )
+        return Origin(traceparent, to_time(since) if since else None)
 
     def list_epochs(self, run_id: str) -> EpochList:
         """Return the epochs of a run that are recorded, oldest first."""

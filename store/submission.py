@@ -50,6 +50,7 @@ class Submission:
         rerun_of: str | None,
         plan: CarbonPlan | None = None,
         token_id: str | None = None,
+        traceparent: str | None = None,
     ) -> Self:
         """Prepare a submission. Raises InvalidInput on a value that cannot be stored.
 
@@ -62,6 +63,8 @@ class Submission:
         fields["num_epochs"] = str(_num_epochs(hyper_params))
         if rerun_of is not None:
             fields["rerun_of"] = _checked_run_id(rerun_of)
+        if traceparent is not None:
+            fields["traceparent"] = traceparent
         # A field of the trainer's own model, so that no way into the queue can leave the label out.
         if hyper_params.get("simulated") is True:
             fields["simulated"] = "1"

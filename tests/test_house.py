@@ -45,7 +45,7 @@ FLOOR = {
         2,
     ),
     **dict.fromkeys(("carbon_aware_trainer", "training_monitor", "client", "leaderboard", "catalog"), 1),
-    **dict.fromkeys(("schema", "settings", "errors", "columns", "logs"), 0),
+    **dict.fromkeys(("schema", "settings", "errors", "columns", "logs", "traces"), 0),
 }
 # On floor 2 only redis_db opens the door to store; on floor 1 the SDK's energy.py alone imports a sibling.
 SIBLINGS = {("redis_db", "store"), ("training_monitor", "carbon_aware_trainer")}
@@ -72,6 +72,7 @@ ALLOWED_BELOW = {
     "schema": {"errors"},
     "settings": {"errors", "schema"},
     "logs": {"errors", "settings"},
+    "traces": {"errors"},
 }
 OWNERS = {
     "torch": ("trainers/", "carbon_aware_trainer/integrations/"),
@@ -110,6 +111,7 @@ OWNERS = {
     "rich": ("cli/",),
     "markdown_it": ("views/markdown.py",),
     "apprise": ("alerts/",),
+    "opentelemetry": ("traces/otel.py",),
     "prometheus_client": ("api/prometheus", "gunicorn.conf.py"),
 }
 NOT_NAMES = {"utils", "util", "helpers", "helper", "common", "base", "manager", "handler"}
@@ -277,10 +279,10 @@ def test_the_readme_is_short() -> None:
 @pytest.mark.parametrize(
     ("module", "heavy"),
     [
-        ("backend", {"torch", "apprise", "sklearn", "optuna"}),
+        ("backend", {"torch", "apprise", "sklearn", "optuna", "opentelemetry.exporter"}),
         ("trainers", {"torch"}), ("client", {"torch", "redis"}),
         ("trainers.demo", {"torch", "numpy"}), ("trainers.script", {"torch"}), ("trainers.cnn", {"sklearn"}),
-        ("work.program", {"torch", "apprise", "optuna"}), ("work.child", {"redis"}),
+        ("work.program", {"torch", "apprise", "optuna", "opentelemetry.exporter"}), ("work.child", {"redis"}),
         ("work.seed_demo", {"torch"}), ("carbon_aware_trainer", {"codecarbon", "pydantic"}),
         ("training_monitor", {"torch", "redis", "flask", "pydantic", "numpy", "PIL", "carbon_aware_trainer"}),
     ],

@@ -19,6 +19,7 @@ from work.process import Child, start_training
 from work.recorder import Recorder
 from work.stacks import Stacks
 from work.steering import Steering
+from work.tracing import AttemptTrace
 from work.workplace import Workplace
 
 log = logging.getLogger(__name__)
@@ -35,7 +36,8 @@ def execute(place: Workplace, lease: Lease) -> None:
     training. Raises TrainingFailed or InvalidInput, after putting the run back, when this worker cannot
     start a child at all, or lacks the torch that the run needs.
     """
-    execution = _Execution(place, lease)
+    trace = AttemptTrace(place, lease)
+    execution = _Execution(place, lease, trace)
     try:
         execution.train()
     except LeaseLost as error:
@@ -45,15 +47,18 @@ def execute(place: Workplace, lease: Lease) -> None:
         )
     finally:
         execution.close()
+        trace.end()
 
 
 class _Execution:
     """The state of one attempt."""
 
-    def __init__(self, place: Workplace, lease: Lease) -> None:
+    def __init__(self, place: Workplace, lease: Lease, trace: AttemptTrace) -> None:
+        self._trace = trace
         self._place = place
         self._lease = lease
         self._recorder = Recorder(place.db, place.settings, lease, place.sampler, place.grid)
+        self._recorder.on_epoch = trace.note_epoch
         self._hold = Hold(place, lease)
         self._feed = LiveFeed(place.db, lease.run_id)
         self._stacks = Stacks()
@@ -195,6 +200,7 @@ class _Execution:
     def _deliver(self, ended: Ended) -> None:
         """Write how the attempt ended, waiting for Redis without limit; a stopping worker has its own."""
         child, steering = self._child, self._steering
+        self._trace.note_outcome(ended.outcome)
         self._recorder.end(
             ended,
             asked=None if steering is None else steering.asked,

@@ -9,7 +9,8 @@ import signal
 import sys
 import uuid
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
+from contextlib import closing
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from functools import partial
 
@@ -24,6 +25,7 @@ from scheduling import InForce, Rounds, open_rounds, yearly_intensity
 from schema import GpuState, Scalar, Worker
 from settings import Settings, load_settings
 from sweeps import SweepRounds
+from traces import open_traces
 from trainers import validator
 from trainers.parent import die_with_parent
 from trainers.places import open_folder
@@ -71,7 +73,7 @@ def _work(options: Arguments) -> int:
         machine = probe_machine(options.device)
         check_meters(settings.meter, machine.device)
         yearly = yearly_intensity(settings)
-        store = RedisDB(settings.redis_url).warn_of_slow_calls(settings.slow_ms / 1000)
+        store, traces = _open_store(settings), open_traces("worker")
         planning, alerting = open_rounds(settings, store), Alerting(store, settings)
         grid = planning.look_at(settings.effective_zone, yearly)
     except (WattleError, CarbonError) as error:
@@ -80,7 +82,7 @@ def _work(options: Arguments) -> int:
     if machine.torch is None:
         log.warning("torch is not installed: runs that need it are put back, and this worker ends then")
     measured = _meter_options(settings, machine.device)
-    with store as db, EnergyMonitor(measured) as sampler:
+    with store as db, closing(traces), EnergyMonitor(measured) as sampler:
         worker = _describe_worker(options, machine, sampler.describe(), grid)
         threads = ThreadShare(db, host=worker.host, cores=count_usable_cores(), fixed=options.threads)
         place = _workplace(settings, db, worker, threads, sampler, grid, stop, planning, alerting)
@@ -89,7 +91,7 @@ def _work(options: Arguments) -> int:
             *(worker.worker_id, worker.device, ",".join(worker.queues), worker.energy_source),
         )
         try:
-            work(place, is_burst=options.burst, max_runs=options.max_runs)
+            work(replace(place, traces=traces), is_burst=options.burst, max_runs=options.max_runs)
         except (InvalidInput, StoreTooNew, TrainingFailed) as error:
             sys.stderr.write(f"worker: {error}\n")
             return choose_exit_code(error)
@@ -98,6 +100,10 @@ def _work(options: Arguments) -> int:
             if stop.is_set():
                 stop.ignore()
     return 0
+
+
+def _open_store(settings: Settings) -> RedisDB:
+    return RedisDB(settings.redis_url).warn_of_slow_calls(settings.slow_ms / 1000)
 
 
 def choose_exit_code(error: WattleError | CarbonError) -> int:

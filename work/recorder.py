@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import platform
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 
 from carbon_aware_trainer.energy import EnergyMonitor
 from redis_db import RedisDB
-from schema import Lease, Request, RunError, Scalar, Status
+from schema import EpochResult, Lease, Request, RunError, Scalar, Status
 from settings import Settings
 from work.budget import Budget
 from work.charges import Charges, Grid
@@ -62,6 +62,8 @@ class Recorder:
             grid.keep_from(lease.run.started_at)
         self._charges = Charges(grid, lease.run, describe=self.describe, log=self.log)
         self._budget = Budget(lease.run)
+        self.on_epoch: Callable[[EpochResult], None] | None = None
+        """Told each epoch that was recorded."""
         self.over_budget: str | None = None
         """Why the run has to end before its last epoch."""
         self.epochs_done = lease.run.epochs_done
@@ -152,6 +154,8 @@ class Recorder:
         self._unrecorded_ns = message.span_ns[1] if message.span_ns else self._unrecorded_ns
         self._rest.note_epoch(result)
         self.journal.add(EpochWrite(result=result))
+        if self.on_epoch is not None:
+            self.on_epoch(result)
         self.epochs_done = result.epoch
         self.log(describe_epoch(result, num_epochs))
         if result.epoch < num_epochs and self.over_budget is None:

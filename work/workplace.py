@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from carbon_aware_trainer.energy import EnergyMonitor
 from redis_db import RedisDB
 from scheduling import InForce
 from schema import Scalar, Worker
 from settings import Settings
+from traces import Traces, Untraced
 from work.signals import Stop
 from work.threads import ThreadShare
 
@@ -31,6 +32,7 @@ class Workplace:
     stop: Stop
     on_beat: OnBeat
     """Called about once a second: heartbeat and housekeeping."""
+    traces: Traces = field(default_factory=Untraced)
 
     @property
     def worker_id(self) -> str:

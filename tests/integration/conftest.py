@@ -30,6 +30,7 @@ STORE_TESTS: Final = frozenset(
         "carbon_store",
         "controls",
         "external_store",
+        "figures",
         "intensities_store",
         "leaderboard",
         "live_store",

@@ -26,6 +26,7 @@ def test_slow_requests_and_calls_are_named_without_what_they_hold(
     calls = {text for text in caplog.messages if text.startswith("a slow call of Redis")}
     names = {text.split("name=")[1].split(" took_ms=")[0] for text in calls}
     assert {"'submit.lua'", "'HGETALL'"} <= names
+    assert "'XREAD'" not in names  # it waits for as long as it was told to
     (request,) = (text for text in caplog.messages if text.startswith("a slow request"))
     assert set(request.split()) >= SLOW
     assert not [text for text in caplog.messages if run_id in text]
