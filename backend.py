@@ -50,6 +50,7 @@ from api.trainers import trainers
 from api.workers import workers
 from catalog.catalog import Catalog
 from errors import InvalidInput
+from exporters import ExportRounds
 from housekeeping import Housekeeper, Silence
 from leaderboard.board import Board
 from leaderboard.writer import ResultsWriter
@@ -146,6 +147,7 @@ def start_housekeeping(app: APIFlask) -> Housekeeper:
         keeping=ArtifactKeeper(state.db, settings),
         sweeping=SweepRounds(state.db, validator(settings)),
         writing=ResultsWriter(state.board, settings.data_dir / "results"),
+        exporting=ExportRounds(state.db, settings),
     )
     housekeeper.start()
     return housekeeper

@@ -117,6 +117,13 @@ class Writing(Protocol):
         """Leave it to others."""
 
 
+class Exporting(Protocol):
+    """What hands runs that have ended to others."""
+
+    def begin(self) -> None:
+        """Begin what is due, without waiting for it."""
+
+
 class Silence:
     """Ends runs whose scripts fell silent; only a program that hears scripts has one.
 
@@ -204,9 +211,11 @@ class Housekeeper:
         keeping: Keeping,
         sweeping: Sweeping,
         writing: Writing,
+        exporting: Exporting,
     ) -> None:
         self._stop = threading.Event()
         self._writing = writing
+        self._exporting = exporting
         self._rhythm_s = rhythm_s(lease_s)
         self._tick = partial(
             tick,
@@ -234,8 +243,9 @@ class Housekeeper:
     def _run(self) -> None:
         is_away = False
         while not self._stop.wait(self._rhythm_s):
-            # It meets an outage by itself, in its own thread.
+            # They meet an outage by themselves, in their own threads.
             self._writing.begin()
+            self._exporting.begin()
             try:
                 self._tick()
                 is_away = False

@@ -17,6 +17,7 @@ from store.connection import Connection
 from store.controls import Controls
 from store.encoding import to_time
 from store.events import Events
+from store.exports import Exports
 from store.external import External
 from store.finished import Finished
 from store.fitness import Fitness
@@ -86,6 +87,7 @@ class RedisDB:
         self.events = Events(self._connection, keys)
         self.alerts = Alerts(self._connection, keys)
         self.sweeps = Sweeps(self._connection, keys)
+        self.exports = Exports(self._connection, keys)
         self.locks = Locks(self._connection, keys)
         self.fitness = Fitness(self._connection)
 

@@ -185,6 +185,10 @@ class Settings(BaseSettings):
         ge=1,
         description="a run whose own script is not heard of for so long has failed; it goes on once it is",
     )
+    exporters: Annotated[tuple[str, ...], NoDecode] = Field(
+        (),
+        description="who is handed runs that have ended, comma-separated: file, mlflow, or an installed one",
+    )
     page_url: str = Field(
         "http://127.0.0.1:8501",
         description="where browsers find the page; / of the API and links in alerts lead there, and it "
@@ -194,7 +198,7 @@ class Settings(BaseSettings):
         10.0, ge=0.1, le=600, description="a client that needs longer to send a request is cut off with 408"
     )
 
-    @field_validator("allowed_hosts", "allowed_origins", mode="before")
+    @field_validator("allowed_hosts", "allowed_origins", "exporters", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         if isinstance(value, str):

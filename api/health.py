@@ -12,6 +12,7 @@ from flask import Response, redirect
 from werkzeug.wrappers import Response as WerkzeugResponse
 
 from api.body import reply
+from api.plugins import list_plugins
 from api.state import db, live_stage, settings
 from errors import StoreUnavailable
 from schema import HealthReply, PageReply
@@ -80,4 +81,5 @@ def _measure() -> HealthReply:
         time=db().now(),
         live_viewers=live_stage().viewer_count,
         warnings=db().fitness.list_warnings(),
+        plugins=list_plugins(),
     )

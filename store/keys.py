@@ -91,6 +91,7 @@ TEMPLATES: Final = {
     "sweep_journal": "sweep:<sweep>:journal",
     "sweep_order": "sweeps:order",
     "sweep_active": "sweeps:active",
+    "export": "export:<exporter>",
     "lock": "lock:<job>",
     "worker": "worker:<id>",
     "workers": "workers",

@@ -40,6 +40,7 @@ FLOOR = {
             "recommender",
             "untried",
             "sweeps",
+            "exporters",
         ),
         2,
     ),
@@ -60,6 +61,7 @@ ALLOWED_BELOW = {
     "scheduling": {"schema", "settings", "errors", "carbon_aware_trainer"},
     "alerts": {"schema", "settings", "errors"},
     "sweeps": {"schema", "errors"},
+    "exporters": {"schema", "settings", "errors", "carbon_aware_trainer"},
     "recommender": {"schema", "errors", "leaderboard"},
     "untried": {"schema", "errors", "leaderboard"},
     "views": {"client", "carbon_aware_trainer", "schema", "settings", "errors"},
@@ -86,7 +88,7 @@ OWNERS = {
     "lightning": ("carbon_aware_trainer/integrations/", "training_monitor/callbacks/"),
     "keras": ("training_monitor/callbacks/",),
     "transformers": ("training_monitor/callbacks/",),
-    "mlflow": ("carbon_aware_trainer/integrations/",),
+    "mlflow": ("carbon_aware_trainer/integrations/", "exporters/mlflow.py"),
     "optuna": ("carbon_aware_trainer/integrations/", "sweeps/study.py", "sweeps/figures.py"),
     "tsdownsample": ("store/",),
     "plotly": (
@@ -269,7 +271,7 @@ def test_the_readme_is_short() -> None:
 @pytest.mark.parametrize(
     ("module", "heavy"),
     [
-        ("backend", {"torch", "apprise", "sklearn", "optuna"}),
+        ("backend", {"torch", "apprise", "sklearn", "optuna", "mlflow"}),
         ("trainers", {"torch"}), ("client", {"torch", "redis"}),
         ("trainers.demo", {"torch", "numpy"}), ("trainers.script", {"torch"}), ("trainers.cnn", {"sklearn"}),
         ("work.program", {"torch", "apprise", "optuna"}), ("work.child", {"redis"}),
