@@ -6,14 +6,16 @@ import re
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
+from pydantic import AliasChoices, Field, SecretStr, StringConstraints, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from errors import FieldError, InvalidInput
 from schema.alerts import CHANNEL_PATTERN
 from schema.values import ZONE_PATTERN
 
-CarbonModel = Literal["electricitymaps", "electricitymap", "watttime", "uk", "static", "cached"]
+_NAME = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$"
+# Electricitymaps, watttime, uk, static, cached, or of another package: who opens it knows which there are.
+CarbonModel = Annotated[str, StringConstraints(pattern=_NAME, strip_whitespace=True)]
 
 
 def _plain(name: str) -> AliasChoices:
@@ -115,8 +117,11 @@ class Settings(BaseSettings):
     carbon_stale_s: float = Field(
         10_800.0, gt=0, description="with intensities older than this nothing is planned: runs start at once"
     )
-    meter: Literal["auto", "nvml", "rapl", "estimate", "codecarbon"] = Field(
-        "auto", description="what measures energy; auto takes the best there is, another one is forced"
+    meter: str = Field(
+        "auto",
+        pattern=_NAME,
+        description="what measures energy; auto takes the best there is, another one is forced, also one of "
+        "another package",
     )
     energy_dir: Path | None = Field(
         None, description="where the workers of this host share energy samples; else under the temp folder"

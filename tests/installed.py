@@ -27,3 +27,15 @@ def install(project_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.syspath_prepend(str(info.parent))
     for module in described["tool"]["setuptools"]["py-modules"]:
         monkeypatch.delitem(sys.modules, module, raising=False)
+
+
+def make_package(folder: Path, *groups: str, text: str, **points: str) -> None:
+    """Write a package of one module with these entry points in each of the groups."""
+    folder.mkdir()
+    module = f"wattle_{folder.name}"
+    named = [f'[project]\nname = "wattle-{folder.name}"\nversion = "1"']
+    targets = "\n".join(f'{name} = "{module}:{target}"' for name, target in points.items())
+    named += [f'[project.entry-points."wattle.{group}"]\n{targets}' for group in groups]
+    named += [f'[tool.setuptools]\npy-modules = ["{module}"]']
+    (folder / "pyproject.toml").write_text("\n".join(named))
+    (folder / f"{module}.py").write_text(text)
