@@ -58,6 +58,7 @@ from archive.opening import open_archive
 from archive.rounds import ArchiveRounds
 from catalog.catalog import Catalog
 from errors import InvalidInput, StoreTooNew, StoreUnavailable
+from exporters import ExportRounds
 from housekeeping import Housekeeper, Silence
 from leaderboard.board import Board
 from leaderboard.writer import ResultsWriter
@@ -177,6 +178,7 @@ def start_housekeeping(app: APIFlask) -> Housekeeper:
         sweeping=SweepRounds(state.db, validator(settings)),
         archiving=state.archive_rounds,
         writing=ResultsWriter(state.board, settings.data_dir / "results"),
+        exporting=ExportRounds(state.db, settings),
     )
     housekeeper.start()
     return housekeeper

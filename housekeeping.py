@@ -135,6 +135,13 @@ class Writing(Protocol):
         """Leave it to others."""
 
 
+class Exporting(Protocol):
+    """What hands runs that have ended to others."""
+
+    def begin(self) -> None:
+        """Begin what is due, without waiting for it."""
+
+
 class Silence:
     """Ends runs whose scripts fell silent; only a program that hears scripts has one.
 
@@ -223,11 +230,13 @@ class Housekeeper:
         sweeping: Sweeping,
         archiving: Archiving,
         writing: Writing,
+        exporting: Exporting,
     ) -> None:
         self._stop = threading.Event()
         self._layout = db.layout
         self._writing = writing
         self._archiving = archiving
+        self._exporting = exporting
         self._rhythm_s = rhythm_s(lease_s)
         self._tick = partial(
             tick,
@@ -255,8 +264,9 @@ class Housekeeper:
     def _run(self) -> None:
         is_away = is_prepared = False
         while not self._stop.wait(self._rhythm_s):
-            # It meets an outage by itself, in its own thread.
+            # They meet an outage by themselves, in their own threads.
             self._writing.begin()
+            self._exporting.begin()
             try:
                 if not is_prepared:
                     self._layout.prepare()

@@ -22,6 +22,7 @@ from store.connection import Connection
 from store.controls import Controls
 from store.encoding import to_time
 from store.events import Events
+from store.exports import Exports
 from store.external import External
 from store.figures import Figures
 from store.finished import Finished
@@ -118,6 +119,7 @@ class RedisDB:
         self.usage = Usage(own, keys)
         self.views = Views(own, keys)
         self.alerts = Alerts(own, keys)
+        self.exports = Exports(own, keys)
         self.tokens = Tokens(own, keys)
         self.audit = Audit(own, keys)
         self.memory = Memory(own)

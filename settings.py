@@ -6,14 +6,16 @@ import re
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
+from pydantic import AliasChoices, Field, SecretStr, StringConstraints, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from errors import FieldError, InvalidInput
 from schema.alerts import CHANNEL_PATTERN
 from schema.values import ZONE_PATTERN
 
-CarbonModel = Literal["electricitymaps", "electricitymap", "watttime", "uk", "static", "cached"]
+_NAME = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$"
+# Electricitymaps, watttime, uk, static, cached, or of another package: who opens it knows which there are.
+CarbonModel = Annotated[str, StringConstraints(pattern=_NAME, strip_whitespace=True)]
 
 
 def _plain(name: str) -> AliasChoices:
@@ -129,8 +131,11 @@ class Settings(BaseSettings):
     carbon_stale_s: float = Field(
         10_800.0, gt=0, description="with intensities older than this nothing is planned: runs start at once"
     )
-    meter: Literal["auto", "nvml", "rapl", "estimate", "codecarbon"] = Field(
-        "auto", description="what measures energy; auto takes the best there is, another one is forced"
+    meter: str = Field(
+        "auto",
+        pattern=_NAME,
+        description="what measures energy; auto takes the best there is, another one is forced, also one of "
+        "another package",
     )
     energy_dir: Path | None = Field(
         None, description="where the workers of this host share energy samples; else under the temp folder"
@@ -246,6 +251,10 @@ class Settings(BaseSettings):
         (),
         description="who is let in to the page after a login: mail addresses and @domains, comma-separated",
     )
+    exporters: Annotated[tuple[str, ...], NoDecode] = Field(
+        (),
+        description="who is handed runs that have ended, comma-separated: file, mlflow, or an installed one",
+    )
     page_url: str = Field(
         "http://127.0.0.1:8501",
         description="where browsers find the page; / of the API and links in alerts lead there, and it "
@@ -255,7 +264,7 @@ class Settings(BaseSettings):
         10.0, ge=0.1, le=600, description="a client that needs longer to send a request is cut off with 408"
     )
 
-    @field_validator("allowed_hosts", "allowed_origins", "page_users", mode="before")
+    @field_validator("allowed_hosts", "allowed_origins", "page_users", "exporters", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         if isinstance(value, str):

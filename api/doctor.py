@@ -17,6 +17,7 @@ from flask import Response
 
 from api.body import reply
 from api.file_work import wait_for_any
+from api.plugins import list_plugins
 from api.state import db, settings
 from errors import StoreUnavailable
 from schema import NoBody
@@ -35,7 +36,9 @@ _PROBE: Final = "doctor-probe"
 @doctor.output(DoctorReply)
 def examine(body: NoBody) -> Response:  # noqa: ARG001 - it is empty
     """Look at what the backend stands on; a small file is written into each of its places, and deleted."""
-    return reply(DoctorReply(checks=(*_examine_store(), *_examine_machine(), *_examine_places())))
+    return reply(
+        DoctorReply(checks=(*_examine_store(), *_examine_machine(), *_examine_places(), *_examine_plugins()))
+    )
 
 
 def _check(name: str, state: CheckState, found: str, remedy: str | None = None) -> Check:
@@ -90,6 +93,22 @@ def _examine_places() -> Iterator[Check]:
             found = f"{shown}: {trouble or f'no answer within {_PLACE_S:.0f} s'}"
             setting = f"WATTLE_{name.removesuffix('s').upper()}_URL"
             yield _check(name, "failed", found, f"Let the backend's user write there, or set {setting}.")
+
+
+def _examine_plugins() -> Iterator[Check]:
+    plugins = list_plugins()
+    wrong = [plugin for plugin in plugins if plugin.state != "ok"]
+    for plugin in wrong:
+        remedy = (
+            "Mend or uninstall its package; Wattle does without it until then."
+            if plugin.state == "broken"
+            else "Mend what it says; it is tried again by itself."
+        )
+        yield _check(
+            f"plug-in {plugin.group}: {plugin.name}", "failed", plugin.detail or plugin.state, remedy
+        )
+    if not wrong:
+        yield _check("plug-ins", "ok", ", ".join(plugin.name for plugin in plugins) or "none")
 
 
 def _probe(url: str) -> str:

@@ -13,6 +13,7 @@ from werkzeug.wrappers import Response as WerkzeugResponse
 
 from api.body import reply
 from api.callers import find_caller
+from api.plugins import list_plugins
 from api.state import db, live_stage, settings
 from errors import StoreTooNew, StoreUnavailable
 from schema import HealthReply, PageReply
@@ -94,4 +95,5 @@ def _measure() -> HealthReply:
         time=db().now(),
         live_viewers=live_stage().viewer_count,
         warnings=db().fitness.list_warnings(),
+        plugins=list_plugins(),
     )

@@ -9,6 +9,7 @@ from pydantic import AwareDatetime, BaseModel, Field, JsonValue, StrictBool
 
 from schema.carbon import CarbonPlan
 from schema.controls import Failure
+from schema.exports import PluginReply
 from schema.records import Attempt, EpochResult, LogLine, Run, RunOptions, Status, Worker
 from schema.values import Record
 
@@ -157,6 +158,9 @@ class HealthReply(BaseModel):
     live_viewers: int = Field(0, description="live connections of this web process")
     warnings: list[str] = Field(
         [], description="what about the setup of Redis could lose runs, with remedies"
+    )
+    plugins: list[PluginReply] = Field(
+        [], description="what is installed besides Wattle's own, and exporters"
     )
 
 

@@ -103,6 +103,7 @@ TEMPLATES: Final = {
     "quota_waiting": "quotas:waiting:<owner>",
     "quota_running": "quotas:running:<owner>",
     "quota_used": "quotas:used:<owner>:<day>",
+    "export": "export:<exporter>",
     "lock": "lock:<job>",
     "worker": "worker:<id>",
     "workers": "workers",

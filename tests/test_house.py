@@ -41,6 +41,7 @@ FLOOR = {
             "untried",
             "sweeps",
             "archive",
+            "exporters",
         ),
         2,
     ),
@@ -62,6 +63,7 @@ ALLOWED_BELOW = {
     "alerts": {"schema", "settings", "errors"},
     "sweeps": {"schema", "errors"},
     "archive": {"schema", "settings", "errors"},
+    "exporters": {"schema", "settings", "errors", "carbon_aware_trainer"},
     "recommender": {"schema", "errors", "columns", "leaderboard"},
     "untried": {"schema", "errors", "columns", "leaderboard"},
     "views": {"client", "carbon_aware_trainer", "schema", "settings", "errors"},
@@ -89,12 +91,11 @@ OWNERS = {
     "fsspec": ("trainers/", "archive/"),
     "sqlalchemy": ("archive/",),
     "alembic": ("archive/",),
-    "typer": ("cli/",),
     "safetensors": ("trainers/", "carbon_aware_trainer/integrations/"),
     "lightning": ("carbon_aware_trainer/integrations/", "training_monitor/callbacks/"),
     "keras": ("training_monitor/callbacks/",),
     "transformers": ("training_monitor/callbacks/",),
-    "mlflow": ("carbon_aware_trainer/integrations/",),
+    "mlflow": ("carbon_aware_trainer/integrations/", "exporters/mlflow.py"),
     "optuna": ("carbon_aware_trainer/integrations/", "sweeps/study.py", "sweeps/figures.py"),
     "tsdownsample": ("store/",),
     "plotly": (
@@ -279,7 +280,7 @@ def test_the_readme_is_short() -> None:
 @pytest.mark.parametrize(
     ("module", "heavy"),
     [
-        ("backend", {"torch", "apprise", "sklearn", "optuna", "opentelemetry.exporter"}),
+        ("backend", {"torch", "apprise", "sklearn", "optuna", "mlflow", "opentelemetry.exporter"}),
         ("trainers", {"torch"}), ("client", {"torch", "redis"}),
         ("trainers.demo", {"torch", "numpy"}), ("trainers.script", {"torch"}), ("trainers.cnn", {"sklearn"}),
         ("work.program", {"torch", "apprise", "optuna", "opentelemetry.exporter"}), ("work.child", {"redis"}),

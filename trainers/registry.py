@@ -102,6 +102,17 @@ def get_trainer(name: str) -> TrainerSpec:
     return spec
 
 
+def list_installed() -> list[str]:
+    """Return the names of the trainers that other packages brought along."""
+    own = {spec.name for spec in _BUILT_IN}
+    return sorted(_installed(tuple(sys.path)).specs.keys() - own)
+
+
+def list_broken() -> Mapping[str, str]:
+    """Return why an installed trainer does not work, by name."""
+    return _installed(tuple(sys.path)).broken
+
+
 def needs_torch(name: str) -> bool:
     """Say whether the trainer called ``name`` trains with torch; one that does not exist needs nothing."""
     spec = _installed(tuple(sys.path)).specs.get(name)

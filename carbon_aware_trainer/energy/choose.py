@@ -8,9 +8,10 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from carbon_aware_trainer.energy.codecarbon_process import CodeCarbonProcess
+from carbon_aware_trainer.energy.foreign import find_foreign
 from carbon_aware_trainer.energy.hardware import read_cpu, thread_power
 from carbon_aware_trainer.energy.host_cpu import PROC_STAT
 from carbon_aware_trainer.energy.meter import ESTIMATE_ERROR, Clock, Meter
@@ -22,7 +23,9 @@ from carbon_aware_trainer.records import Source
 
 log = logging.getLogger(__name__)
 
-Choice = Literal["auto", "nvml", "rapl", "estimate", "codecarbon"]
+# Or the name of a meter of another package.
+Choice = str
+OWN = ("auto", "nvml", "rapl", "estimate", "codecarbon")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +50,7 @@ def choose_meters(
     codecarbon: CodeCarbonProcess | None = None,
     clock: Clock = time.monotonic_ns,
 ) -> ChosenMeters:
-    """Return the best meters, or those that ``choice`` forces.
+    """Return the best meters, or those that ``choice`` forces; a broken one of another package it does not.
 
     Raises MeterUnavailable when one that is forced cannot be read here.
     """
@@ -55,6 +58,8 @@ def choose_meters(
         codecarbon = codecarbon or CodeCarbonProcess()
         codecarbon.start()
         return ChosenMeters([codecarbon], None, nvml, clock)
+    if choice not in OWN and (foreign := find_foreign(choice, clock=clock)) is not None:
+        return ChosenMeters([foreign], None, nvml, clock)
     if choice != "estimate":
         try:
             return ChosenMeters([RaplMeter(powercap, clock=clock)], None, nvml, clock)

@@ -8,8 +8,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from carbon_aware_trainer.energy.choose import Choice, choose_meters, list_gpus
+from carbon_aware_trainer.energy.choose import OWN, Choice, choose_meters, list_gpus
 from carbon_aware_trainer.energy.codecarbon_process import is_installed
+from carbon_aware_trainer.energy.foreign import list_foreign_meters
 from carbon_aware_trainer.energy.host import HostSampler
 from carbon_aware_trainer.energy.memory import RAM, ram_source, read_ram_constant_w
 from carbon_aware_trainer.energy.meter import Clock, Meter
@@ -94,6 +95,9 @@ def check_meters(choice: Choice, device: str, *, powercap: Path = POWERCAP, nvml
                 find_uuid(index, nvml=nvml)
         elif choice == "rapl":
             choose_meters(choice, powercap=powercap)
+        elif choice not in OWN and choice not in list_foreign_meters():
+            known = ", ".join([*OWN, *list_foreign_meters()])
+            raise MeterUnavailable(f"There is no such meter; there are {known}.")
         elif choice == "codecarbon" and not is_installed():
             raise MeterUnavailable("CodeCarbon is not installed. Run: pip install codecarbon")
     except MeterUnavailable as error:

@@ -23,6 +23,7 @@ from carbon_aware_trainer.providers.countries import Countries
 from carbon_aware_trainer.providers.desk import Desk, Key
 from carbon_aware_trainer.providers.electricitymaps import ElectricityMaps
 from carbon_aware_trainer.providers.exchange import LoopRunner, ThreadRunner
+from carbon_aware_trainer.providers.foreign import list_foreign, open_foreign
 from carbon_aware_trainer.providers.keys import HeaderKey, clean_key
 from carbon_aware_trainer.providers.patience import Patience
 from carbon_aware_trainer.providers.provider import Provider
@@ -37,8 +38,8 @@ ALIASES = {"electricitymap": "electricitymaps"}
 
 
 @dataclass(frozen=True, slots=True)
-class _Setup:
-    """All that an adapter may need."""
+class ProviderSetup:
+    """All that an adapter may need, also one of another package."""
 
     api_key: str | None
     base_url: str | None
@@ -48,6 +49,7 @@ class _Setup:
     cache: Cache
 
     def desk(self, name: str, key: Key | None = None) -> Desk:
+        """Return who asks over HTTP: answers are kept, shared and bounded in time."""
         return Desk(self.asker(name), self.cache, key)
 
 
@@ -76,14 +78,13 @@ def open_provider(
     """
     model = _model(carbon_model)
     cache = ProcessCache(clock=clock) if cache is None else cache
-    setup = _Setup(
+    setup = ProviderSetup(
         api_key, _checked_url(base_url), basis, stale_after, cache=cache,
         asker=lambda name: Asker(name, patience or Patience(), now=now, clock=clock),
     )  # fmt: skip
     wire = Wire(transport, clock=clock)
-    provider: Provider = AdaptedProvider(
-        _ADAPTERS[model](setup), threads=ThreadRunner(wire, sleep), loops=LoopRunner(wire)
-    )
+    adapter = _ADAPTERS[model](setup) if model in _ADAPTERS else open_foreign(model, setup)
+    provider: Provider = AdaptedProvider(adapter, threads=ThreadRunner(wire, sleep), loops=LoopRunner(wire))
     if basis is not None and provider.basis != basis:
         raise BasesMixed(f"{model} is on the basis {provider.basis}; it has none that is {basis}.")
     if fallback is not None:
@@ -96,8 +97,9 @@ def open_provider(
 def _model(carbon_model: str) -> str:
     name = carbon_model.strip().lower()
     model = ALIASES.get(name, name)
-    if model not in _ADAPTERS:
-        near = difflib.get_close_matches(model, _ADAPTERS, n=2) or list(_ADAPTERS)
+    if model not in _ADAPTERS and model not in (foreign := list_foreign()):
+        known = [*_ADAPTERS, *foreign]
+        near = difflib.get_close_matches(model, known, n=2) or known
         raise UnknownModel(f"{carbon_model!r} is no carbon model. Use {' or '.join(near)}.")
     return model
 
@@ -114,7 +116,7 @@ def _checked_url(base_url: str | None) -> str | None:
     return base_url
 
 
-def _open_electricitymaps(setup: _Setup) -> Adapter:
+def _open_electricitymaps(setup: ProviderSetup) -> Adapter:
     key = HeaderKey(electricitymaps.HEADER, clean_key(setup.api_key, "Electricity Maps", electricitymaps.HOW))
     return ElectricityMaps(
         setup.desk(ElectricityMaps.name, key),
@@ -124,21 +126,21 @@ def _open_electricitymaps(setup: _Setup) -> Adapter:
     )
 
 
-def _open_watttime(setup: _Setup) -> Adapter:
+def _open_watttime(setup: ProviderSetup) -> Adapter:
     base_url = setup.base_url or watttime.BASE_URL
     desk = setup.desk(WattTime.name, Login(setup.api_key, base_url=base_url))
     return WattTime(desk, base_url=base_url, stale_after=setup.stale_after)
 
 
-def _open_uk(setup: _Setup) -> Adapter:
+def _open_uk(setup: ProviderSetup) -> Adapter:
     return Uk(setup.desk(Uk.name), base_url=setup.base_url or uk.BASE_URL, stale_after=setup.stale_after)
 
 
-def _open_static(_setup: _Setup) -> Adapter:
+def _open_static(_setup: ProviderSetup) -> Adapter:
     return Countries()
 
 
-def _open_cached(setup: _Setup) -> Adapter:
+def _open_cached(setup: ProviderSetup) -> Adapter:
     if not setup.api_key:
         raise IntensityUnavailable(
             "Cached data needs its file: api_key is the path of a JSON, CSV or Parquet file, or of a folder."
@@ -166,7 +168,7 @@ def _checked_path(text: str) -> Path:
     return path
 
 
-_ADAPTERS: dict[str, Callable[[_Setup], Adapter]] = {
+_ADAPTERS: dict[str, Callable[[ProviderSetup], Adapter]] = {
     "electricitymaps": _open_electricitymaps,
     "watttime": _open_watttime,
     "uk": _open_uk,

@@ -65,6 +65,7 @@ VALUES = {
     "codecarbon": "false",
     "pue": "1.4",
     "scripts_dir": "/tmp/scripts",  # noqa: S108 - never opened
+    "exporters": "file, mlflow",
     "allowed_hosts": "a, b",
     "allowed_origins": "https://a,https://b",
     "max_body_bytes": "2000",
