@@ -86,8 +86,9 @@ class Commands:
         assert ended.returncode == 0, ended.stderr
         return json.loads(ended.stdout)
 
-    def up(self, most: int) -> Any:
-        return self("up", "--max", str(most), "--folder", str(self._folder), "--python", str(self.python))
+    def up(self, most: int, *more: str) -> Any:
+        place = ("--folder", str(self._folder), "--python", str(self.python))
+        return self("up", "--max", str(most), *place, *more)
 
     def output(self) -> str:
         return "\n".join(path.read_text() for path in self._folder.glob("slurm-*.log"))
@@ -96,11 +97,26 @@ class Commands:
         return "\n".join(path.read_text() for path in self._folder.glob("env.*"))
 
 
+def clean_from(*, in_hours: int) -> dict[str, list[dict[str, object]]]:
+    """A zone that is dirty for some hours, and then clean."""
+    hour = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
+    points: list[dict[str, object]] = [
+        {
+            "timestamp": (hour + timedelta(hours=after)).isoformat(),
+            "carbon_intensity": 400.0 if after < in_hours else 50.0,
+        }
+        for after in range(-48, 24)
+    ]
+    return {"historical": points, "forecast": points}
+
+
 @pytest.fixture
 def slurm(
     cluster: SlurmCluster, programs: Programs, durable_redis: RedisServer, tmp_path: Path
 ) -> Iterator[Commands]:
-    with LiveBackend(programs) as backend:
+    grid = tmp_path / "grid.json"
+    grid.write_text(json.dumps({"regions": {"DE": clean_from(in_hours=4)}}))
+    with LiveBackend(programs, carbon_model="cached", carbon_file=grid) as backend:
         yield Commands(cluster, tmp_path / "jobs", durable_redis.url, backend.port)
 
 
@@ -144,6 +160,22 @@ def test_each_job_that_is_held_until_a_time_counts_though_slurm_shows_them_as_on
     assert WorkerJobs("held", name="another").list_live() == []
     assert jobs.cancel() == 3
     wait_until(lambda: not jobs.list_live(), every_s=0.2)
+
+
+def test_jobs_are_held_for_the_clean_hours_that_the_api_expects(
+    slurm: Commands, cluster: SlurmCluster, store: RedisDB, tmp_path: Path
+) -> None:
+    submit(store, tmp_path, trainer="sleepy", num_epochs=100, epoch_s=30)
+
+    held = slurm.up(1, "--zone", "DE", "--work-h", "1", "--within-h", "10")
+
+    begin = datetime.fromisoformat(held["begin"])
+    assert timedelta(hours=2) < begin - datetime.now(UTC) <= timedelta(hours=4)
+    asked = f"StartTime={begin.astimezone():%Y-%m-%dT%H:%M:%S}"
+    assert asked in cluster.call("scontrol", "show", "job", held["job"])
+    assert "50 g/kWh" in held["reason"]
+    assert slurm("down")["ended"] == 1
+    wait_until(lambda: slurm("status")["jobs"] == [], every_s=0.5)
 
 
 def test_ahead_of_its_time_limit_a_job_puts_its_run_back_and_waits_again_until_it_is_taken_down(
