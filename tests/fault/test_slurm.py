@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -13,14 +11,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
 from carbon_aware_trainer.integrations.slurm import JobOptions, WorkerJobs
 from cli.redis_server import RedisServer
+from cli.slurm_commands import app
 from redis_db import RedisDB
 from schema import RunOptions, Status
 from tests.live import LiveBackend
-from tests.programs import PLUGIN, ROOT, Programs, wait_until
-from tests.slurm_cluster import REMEDY, SlurmCluster, is_installed
+from tests.programs import PLUGIN, Programs, wait_until
+from tests.slurm_cluster import REMEDY, NotStarted, SlurmCluster, is_installed
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(not is_installed(), reason=REMEDY)]
 
@@ -36,6 +36,9 @@ def cluster() -> Iterator[SlurmCluster]:
         try:
             started.start()
             yield started
+            started.end_jobs()
+        except NotStarted as error:
+            pytest.skip(str(error))
         finally:
             started.stop()
 
@@ -46,7 +49,6 @@ class Commands:
     def __init__(self, cluster: SlurmCluster, folder: Path, redis_url: str, api_port: int) -> None:
         self._folder = folder
         self._environment = {
-            **os.environ,
             **cluster.environment,
             "WATTLE_API_URL": f"http://127.0.0.1:{api_port}",
             "WATTLE_REDIS_URL": f"redis://user:{SECRET}@nowhere",
@@ -66,24 +68,9 @@ class Commands:
         self.python.chmod(0o755)
 
     def __call__(self, command: str, *arguments: str) -> Any:
-        ended = subprocess.run(
-            [
-                sys.executable,
-                "-m",
-                "cli.slurm_commands",
-                command,
-                "--queue",
-                "gpu-a100",
-                *arguments,
-                "--json",
-            ],
-            cwd=ROOT,
-            env=self._environment,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert ended.returncode == 0, ended.stderr
+        asked = [command, "--queue", "gpu-a100", *arguments, "--json"]
+        ended = CliRunner().invoke(app, asked, env=self._environment)
+        assert ended.exit_code == 0, ended.output
         return json.loads(ended.stdout)
 
     def up(self, most: int, *more: str) -> Any:

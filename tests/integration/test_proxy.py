@@ -17,7 +17,7 @@ import httpx
 import pytest
 
 from tests.manifests import DEPLOY
-from tests.ports import own_port
+from tests.ports import own_ports
 from tests.programs import wait_until
 from tests.tls import make_certificate
 
@@ -72,7 +72,7 @@ def proxy(tmp_path: Path) -> Iterator[Proxy]:
         programs[name] = ThreadingHTTPServer(("127.0.0.1", 0), handler)
         threading.Thread(target=programs[name].serve_forever, daemon=True).start()
     certificate = make_certificate(tmp_path)
-    plain_port, tls_port = own_port(), own_port()
+    plain_port, tls_port = own_ports(2)
     text = (DEPLOY / "nginx.conf").read_text()
     for asked, given in {
         "127.0.0.1:5000": f"127.0.0.1:{programs['api'].server_port}",
@@ -89,7 +89,7 @@ def proxy(tmp_path: Path) -> Iterator[Proxy]:
         assert asked in text
         text = text.replace(asked, str(given))
     (tmp_path / "nginx.conf").write_text(text)
-    command = [str(NGINX), "-p", tmp_path, "-c", tmp_path / "nginx.conf"]
+    command = [str(NGINX), "-p", str(tmp_path), "-c", str(tmp_path / "nginx.conf")]
     errors = tmp_path / "errors"
     process = subprocess.Popen([*command, "-g", f"daemon off; error_log {errors};"])
     trusting = ssl.create_default_context(cafile=str(certificate.file))
