@@ -64,6 +64,21 @@ class Proxy:
         )
 
 
+def config_of(places: dict[str, str], folder: Path) -> str:
+    """deploy/nginx.conf with other ports and files."""
+    text = (DEPLOY / "nginx.conf").read_text()
+    for asked, given in {
+        **places,
+        "/var/log/nginx/wattle.log": f"{folder}/access.log",
+        "/run/nginx.pid": f"{folder}/pid",
+        "worker_processes auto;": "worker_processes 1;",
+        "http {": f"http {{ client_body_temp_path {folder}/b; proxy_temp_path {folder}/p;",
+    }.items():
+        assert asked in text
+        text = text.replace(asked, given)
+    return text
+
+
 @pytest.fixture
 def proxy(tmp_path: Path) -> Iterator[Proxy]:
     programs = {}
@@ -73,33 +88,22 @@ def proxy(tmp_path: Path) -> Iterator[Proxy]:
         threading.Thread(target=programs[name].serve_forever, daemon=True).start()
     certificate = make_certificate(tmp_path)
     plain_port, tls_port = own_ports(2)
-    text = (DEPLOY / "nginx.conf").read_text()
-    for asked, given in {
+    places = {
         "127.0.0.1:5000": f"127.0.0.1:{programs['api'].server_port}",
         "127.0.0.1:8501": f"127.0.0.1:{programs['page'].server_port}",
         "listen 80;": f"listen 127.0.0.1:{plain_port};",
         "listen 443 ssl;": f"listen 127.0.0.1:{tls_port} ssl;",
-        "/etc/nginx/tls/wattle.pem": certificate.file,
-        "/etc/nginx/tls/wattle.key": certificate.key_file,
-        "/var/log/nginx/wattle.log": tmp_path / "access.log",
-        "/run/nginx.pid": tmp_path / "pid",
-        "worker_processes auto;": "worker_processes 1;",
-        "http {": f"http {{ client_body_temp_path {tmp_path}/b; proxy_temp_path {tmp_path}/p;",
-    }.items():
-        assert asked in text
-        text = text.replace(asked, str(given))
-    (tmp_path / "nginx.conf").write_text(text)
+        "/etc/nginx/tls/wattle.pem": str(certificate.file),
+        "/etc/nginx/tls/wattle.key": str(certificate.key_file),
+    }
+    (tmp_path / "nginx.conf").write_text(config_of(places, tmp_path))
     command = [str(NGINX), "-p", str(tmp_path), "-c", str(tmp_path / "nginx.conf")]
     errors = tmp_path / "errors"
     process = subprocess.Popen([*command, "-g", f"daemon off; error_log {errors};"])
     trusting = ssl.create_default_context(cafile=str(certificate.file))
     with httpx.Client(verify=trusting, trust_env=False) as client:
         try:
-            wait_until(
-                lambda: answers(client, plain_port),
-                timeout_s=30,
-                what=errors.read_text() if errors.exists() else "",
-            )
+            wait_until(lambda: answers(client, plain_port), timeout_s=30, what=str(errors))
             yield Proxy(plain_port, tls_port, client)
         finally:
             process.terminate()
