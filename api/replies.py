@@ -58,7 +58,7 @@ def list_status_lines(runs: Sequence[Run]) -> dict[str, str]:
     """Say where each run stands, in four round trips at most, however many there are."""
     waiting = [run for run in runs if run.status is Status.WAITING]
     needs_workers = waiting or any(run.status is Status.RUNNING for run in runs)
-    workers = db().workers.list_live() if needs_workers else []
+    workers = db().workers.list_recent() if needs_workers else []
     ahead = db().line.count_before(waiting) if waiting else {}
     return {run.run_id: status_line(run, workers=workers, ahead=ahead.get(run.run_id)) for run in runs}
 

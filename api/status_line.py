@@ -54,14 +54,15 @@ def obstacle(run: Run, workers: Sequence[Worker]) -> str | None:
     """Say why no worker will take a waiting run; None when one will."""
     options, queue = run.options, planned_queue(run.options, run.carbon)
     requires = None if options.requires is None else read_requires(options.requires)
-    able = [worker for worker in workers if can_take(worker, queue, requires)]
-    if any(not worker.is_draining for worker in able):
+    # The first one will do: a list shows many runs, and a cluster has a thousand workers.
+    if any(not worker.is_draining and can_take(worker, queue, requires) for worker in workers):
         return None
+    is_taken = any(can_take(worker, queue, requires) for worker in workers)
     command = "python worker.py"
     if queue != DEFAULT_QUEUE:
         command += f" --queues {queue}"
     wanted = _wanted(queue, options.requires)
-    if able:
+    if is_taken:
         return f"every live worker that takes {wanted} is being drained; start another one with '{command}'"
     if not workers:
         return f"no worker is alive; start one with '{command}'"

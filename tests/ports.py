@@ -27,3 +27,11 @@ def own_port() -> int:
     run, number = (os.getppid(), int(name.removeprefix("gw"))) if name else (os.getpid(), 0)
     place = run % RUNS * PROCESSES + number % PROCESSES
     return free_port(FIRST + place * SLICE + next(_asked) % SLICE)
+
+
+def own_ports(count: int) -> list[int]:
+    """Return so many different ones: two calls may both find the next free one while nothing listens yet."""
+    found: dict[int, None] = {}
+    while len(found) < count:
+        found[own_port()] = None
+    return list(found)

@@ -10,10 +10,11 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from tests.ports import own_port
+from tests.ports import own_ports
 from tests.programs import wait_until
 
 PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch")
+_PATIENCE_S = 90
 REMEDY = "Slurm is not installed. Run: apt-get install slurmctld slurmd slurm-client munge"
 _ADMIN_PATH = "/usr/local/sbin:/usr/sbin:/sbin"
 
@@ -52,6 +53,10 @@ def is_installed() -> bool:
     return all(shutil.which(program, path=f"{os.environ['PATH']}:{_ADMIN_PATH}") for program in PROGRAMS)
 
 
+class NotStarted(Exception):
+    """Slurm itself does not work here, as in a container that lacks what its node needs."""
+
+
 class SlurmCluster:
     """The processes; every program that is to see the cluster needs ``environment``."""
 
@@ -71,12 +76,13 @@ class SlurmCluster:
         key = folder / "key"
         key.write_bytes(secrets.token_bytes(1024))
         key.chmod(0o600)
+        control_port, node_port = own_ports(2)
         text = _CONFIG.format(
             host=platform.node().split(".")[0],
             user=pwd.getpwuid(os.getuid()).pw_name,
             folder=folder,
-            control_port=own_port(),
-            node_port=own_port(),
+            control_port=control_port,
+            node_port=node_port,
         )
         (folder / "slurm.conf").write_text(text)
         files = [f"--{name}={folder}/munge.{name}" for name in ("pid-file", "log-file", "seed-file")]
@@ -86,7 +92,10 @@ class SlurmCluster:
         wait_until((folder / "munge").exists, timeout_s=60, what="the socket of munged")
         self._start("slurmctld", "-D")
         self._start("slurmd", "-D")
-        wait_until(self._is_ready, timeout_s=90, every_s=0.2, what=f"an idle node: {self.output()}")
+        try:
+            wait_until(self._is_ready, timeout_s=_PATIENCE_S, every_s=0.2)
+        except AssertionError as error:
+            raise NotStarted(f"Slurm does not start on this machine: {self.output()}") from error
 
     def call(self, *command: str) -> str:
         return subprocess.run(
@@ -98,8 +107,13 @@ class SlurmCluster:
         logs = sorted([*self._folder.glob("*.log"), *self._folder.glob("*.out")])
         return "\n".join(f"{path.name}:\n{path.read_text(errors='replace')[-3000:]}" for path in logs)
 
+    def end_jobs(self) -> None:
+        """End whatever a test has left; without its daemons a job would go on for ever."""
+        self.call("scancel", f"--user={pwd.getpwuid(os.getuid()).pw_name}")
+        wait_until(self._is_over, timeout_s=90, every_s=0.2, what=self.output())
+
     def stop(self) -> None:
-        """End the daemons; jobs have to be over."""
+        """End the daemons."""
         for process in reversed(self._processes):
             process.terminate()
             try:
@@ -119,6 +133,9 @@ class SlurmCluster:
                 start_new_session=True,
             )
         self._processes.append(process)
+
+    def _is_over(self) -> bool:
+        return not self.call("squeue", "--noheader").strip()
 
     def _is_ready(self) -> bool:
         asked = subprocess.run(

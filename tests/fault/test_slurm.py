@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -13,14 +11,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
 from carbon_aware_trainer.integrations.slurm import JobOptions, WorkerJobs
 from cli.redis_server import RedisServer
+from cli.slurm_commands import app
 from redis_db import RedisDB
 from schema import RunOptions, Status
 from tests.live import LiveBackend
-from tests.programs import PLUGIN, ROOT, Programs, wait_until
-from tests.slurm_cluster import REMEDY, SlurmCluster, is_installed
+from tests.programs import PLUGIN, Programs, wait_until
+from tests.slurm_cluster import REMEDY, NotStarted, SlurmCluster, is_installed
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(not is_installed(), reason=REMEDY)]
 
@@ -36,6 +36,9 @@ def cluster() -> Iterator[SlurmCluster]:
         try:
             started.start()
             yield started
+            started.end_jobs()
+        except NotStarted as error:
+            pytest.skip(str(error))
         finally:
             started.stop()
 
@@ -46,7 +49,6 @@ class Commands:
     def __init__(self, cluster: SlurmCluster, folder: Path, redis_url: str, api_port: int) -> None:
         self._folder = folder
         self._environment = {
-            **os.environ,
             **cluster.environment,
             "WATTLE_API_URL": f"http://127.0.0.1:{api_port}",
             "WATTLE_REDIS_URL": f"redis://user:{SECRET}@nowhere",
@@ -66,28 +68,14 @@ class Commands:
         self.python.chmod(0o755)
 
     def __call__(self, command: str, *arguments: str) -> Any:
-        ended = subprocess.run(
-            [
-                sys.executable,
-                "-m",
-                "cli.slurm_commands",
-                command,
-                "--queue",
-                "gpu-a100",
-                *arguments,
-                "--json",
-            ],
-            cwd=ROOT,
-            env=self._environment,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert ended.returncode == 0, ended.stderr
+        asked = [command, "--queue", "gpu-a100", *arguments, "--json"]
+        ended = CliRunner().invoke(app, asked, env=self._environment)
+        assert ended.exit_code == 0, ended.output
         return json.loads(ended.stdout)
 
-    def up(self, most: int) -> Any:
-        return self("up", "--max", str(most), "--folder", str(self._folder), "--python", str(self.python))
+    def up(self, most: int, *more: str) -> Any:
+        place = ("--folder", str(self._folder), "--python", str(self.python))
+        return self("up", "--max", str(most), *place, *more)
 
     def output(self) -> str:
         return "\n".join(path.read_text() for path in self._folder.glob("slurm-*.log"))
@@ -96,11 +84,26 @@ class Commands:
         return "\n".join(path.read_text() for path in self._folder.glob("env.*"))
 
 
+def clean_from(*, in_hours: int) -> dict[str, list[dict[str, object]]]:
+    """A zone that is dirty for some hours, and then clean."""
+    hour = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
+    points: list[dict[str, object]] = [
+        {
+            "timestamp": (hour + timedelta(hours=after)).isoformat(),
+            "carbon_intensity": 400.0 if after < in_hours else 50.0,
+        }
+        for after in range(-48, 24)
+    ]
+    return {"historical": points, "forecast": points}
+
+
 @pytest.fixture
 def slurm(
     cluster: SlurmCluster, programs: Programs, durable_redis: RedisServer, tmp_path: Path
 ) -> Iterator[Commands]:
-    with LiveBackend(programs) as backend:
+    grid = tmp_path / "grid.json"
+    grid.write_text(json.dumps({"regions": {"DE": clean_from(in_hours=4)}}))
+    with LiveBackend(programs, carbon_model="cached", carbon_file=grid) as backend:
         yield Commands(cluster, tmp_path / "jobs", durable_redis.url, backend.port)
 
 
@@ -144,6 +147,22 @@ def test_each_job_that_is_held_until_a_time_counts_though_slurm_shows_them_as_on
     assert WorkerJobs("held", name="another").list_live() == []
     assert jobs.cancel() == 3
     wait_until(lambda: not jobs.list_live(), every_s=0.2)
+
+
+def test_jobs_are_held_for_the_clean_hours_that_the_api_expects(
+    slurm: Commands, cluster: SlurmCluster, store: RedisDB, tmp_path: Path
+) -> None:
+    submit(store, tmp_path, trainer="sleepy", num_epochs=100, epoch_s=30)
+
+    held = slurm.up(1, "--zone", "DE", "--work-h", "1", "--within-h", "10")
+
+    begin = datetime.fromisoformat(held["begin"])
+    assert timedelta(hours=2) < begin - datetime.now(UTC) <= timedelta(hours=4)
+    asked = f"StartTime={begin.astimezone():%Y-%m-%dT%H:%M:%S}"
+    assert asked in cluster.call("scontrol", "show", "job", held["job"])
+    assert "50 g/kWh" in held["reason"]
+    assert slurm("down")["ended"] == 1
+    wait_until(lambda: slurm("status")["jobs"] == [], every_s=0.5)
 
 
 def test_ahead_of_its_time_limit_a_job_puts_its_run_back_and_waits_again_until_it_is_taken_down(

@@ -33,7 +33,7 @@ class Keda:
     def _ask(self, name: str) -> int:
         # KEDA's scaler looks at the type first; a key that is not there is a list of none.
         asked: Mapping[str, str] = {"set": "SCARD", "list": "LLEN", "none": "LLEN"}
-        return int(self._redis.execute_command(asked[self._redis.type(name)], name))
+        return int(self._redis.execute_command(asked[str(self._redis.type(name))], name))
 
     def close(self) -> None:
         self._redis.close()

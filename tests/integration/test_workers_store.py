@@ -10,6 +10,10 @@ import redis
 from errors import NotFound
 from redis_db import RedisDB
 from schema import GpuState, Status, Worker
+from store.address import parse_address
+from store.connection import Connection
+from store.keys import Keys
+from store.workers import MANY, RECENT_S, Workers
 from tests.records import running
 
 WORKER = Worker(
@@ -147,3 +151,24 @@ def test_workers_that_died_long_ago_are_not_read_with_the_live_ones(
     assert [worker.worker_id for worker in db.workers.list_live()] == ["w-0"]
     assert [worker.worker_id for worker in db.workers.list_known(max_gone=2)] == ["w-0", "w-1", "w-2"]
     assert not caplog.records
+
+
+@pytest.mark.parametrize(("live", "is_remembered"), [(3, False), (MANY + 1, True)])
+def test_of_many_workers_a_second_old_list_will_do_and_of_few_it_will_not(
+    db: RedisDB, redis_url: str, live: int, is_remembered: bool
+) -> None:
+    now_s = 100.0
+    keys = Keys()
+    connection = Connection(parse_address(redis_url, None), key_formats=keys.formats)
+    workers = Workers(connection, keys, clock=lambda: now_s)
+    for number in range(live):
+        db.workers.beat(WORKER.model_copy(update={"worker_id": f"w-{number}"}), ttl_s=60)
+    assert len(workers.list_recent()) == live
+
+    db.workers.remove("w-0")
+
+    now_s += RECENT_S - 0.01
+    assert len(workers.list_recent()) == (live if is_remembered else live - 1)
+    now_s += 0.02
+    assert len(workers.list_recent()) == live - 1
+    connection.close()
