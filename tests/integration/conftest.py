@@ -38,6 +38,7 @@ STORE_TESTS: Final = frozenset(
         "postponing",
         "power_store",
         "queue",
+        "quotas",
         "recomputing",
         "retries",
         "run_list",
