@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from cli.asking import Api, AsJson, complete_run, connect, find_run
+from cli.connecting import Api, AsJson, complete_run, connect, find_run
 from cli.showing import print_json, say, short, tell
 from client import Client
 from errors import ApiRefused, InvalidInput

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from cli.asking import Api, AsJson, connect
+from cli.connecting import Api, AsJson, connect
 from cli.showing import (
     UNKNOWN,
     amount,

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from cli.asking import Api, AsJson, RunTexts, connect, find_run
+from cli.connecting import Api, AsJson, RunTexts, connect, find_run
 from cli.run_texts import title_of
 from cli.showing import UNKNOWN, amount, duration, percent, print_json, say, short, show_table
 from schema import RunReply

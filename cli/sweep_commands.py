@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from cli.asking import Api, AsJson, Key, Params, SweepText, connect, find_sweep
+from cli.connecting import Api, AsJson, Key, Params, SweepText, connect, find_sweep
 from cli.given import make_record, read_dimension, read_object, read_value
 from cli.showing import UNKNOWN, amount, print_json, say, short, show_table
 from client.sweeps import SweepAction
