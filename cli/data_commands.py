@@ -10,8 +10,8 @@ from typing import Annotated
 
 import typer
 
-from cli.asking import Api, AsJson, complete_run, connect, find_run
-from cli.showing import ID_LENGTH, print_json, say, tell
+from cli.connecting import Api, AsJson, complete_run, connect, find_run
+from cli.showing import print_json, say, short, tell
 from client import Client
 from errors import ApiRefused, InvalidInput
 from schema import RecomputeReply, Status
@@ -79,7 +79,7 @@ def list_done(client: Client) -> Iterator[str]:
 def _change(number: int, reply: RecomputeReply) -> str:
     old = reply.replaced.co2_g if reply.replaced else None
     before, after = ("unknown" if value is None else f"{value:.4g} g" for value in (old, reply.co2_g))
-    return f"{number:>6}  {reply.iid[:ID_LENGTH]}  {before} -> {after}"
+    return f"{number:>6}  {short(reply.iid)}  {before} -> {after}"
 
 
 @app.command("import-results")

@@ -10,8 +10,8 @@ from urllib.parse import urlsplit
 import typer
 from rich.text import Text
 
-from cli.asking import Api, AsJson, connect
 from cli.checks import check_machine, check_ports, check_provider, is_here, is_open, make_check
+from cli.connecting import Api, AsJson, connect
 from cli.showing import console, plain, print_json
 from client import Client
 from errors import ApiError, ApiRefused

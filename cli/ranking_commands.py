@@ -8,15 +8,15 @@ from typing import Annotated, Literal
 
 import typer
 
-from cli.asking import Api, AsJson, connect
+from cli.connecting import Api, AsJson, connect
 from cli.showing import (
-    ID_LENGTH,
     UNKNOWN,
     amount,
     duration,
     percent,
     print_json,
     say,
+    short,
     show_fields,
     show_json,
     show_table,
@@ -96,7 +96,7 @@ def _ranked(row: LeaderboardRow) -> tuple[str, ...]:
     device = (row.device or UNKNOWN) + (" (simulated)" if row.simulated else "")
     return (
         str(row.rank),
-        row.run_id[:ID_LENGTH],
+        short(row.run_id),
         *cells,
         amount(row.accuracy_per_kwh),
         row.network or UNKNOWN,

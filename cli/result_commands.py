@@ -6,9 +6,9 @@ from typing import Annotated, Literal
 
 import typer
 
-from cli.asking import Api, AsJson, RunTexts, connect, find_run
+from cli.connecting import Api, AsJson, RunTexts, connect, find_run
 from cli.run_texts import title_of
-from cli.showing import ID_LENGTH, UNKNOWN, amount, duration, percent, print_json, say, show_table
+from cli.showing import UNKNOWN, amount, duration, percent, print_json, say, short, show_table
 from schema import RunReply
 
 app = typer.Typer()
@@ -26,7 +26,7 @@ def compare_runs(runs: RunTexts, as_json: AsJson = False, api: Api = None) -> No
         for run in found:
             print_json(run)
         return
-    show_table(("", *(run.run_id[:ID_LENGTH] for run in found)), _sides(found))
+    show_table(("", *(short(run.run_id) for run in found)), _sides(found))
 
 
 def _sides(runs: list[RunReply]) -> list[tuple[str, ...]]:

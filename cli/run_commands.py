@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from cli.asking import Api, AsJson, Key, Params, RunText, RunTexts, Yes, connect, find_run
+from cli.connecting import Api, AsJson, Key, Params, RunText, RunTexts, Yes, connect, find_run
 from cli.given import read_value
 from cli.run_texts import RUN_COLUMNS, fields_of, run_row
 from cli.showing import print_json, say, show_fields, show_table, tell

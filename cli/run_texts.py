@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from cli.showing import ID_LENGTH, UNKNOWN, amount, duration, make_table, moment, percent, plain
+from cli.showing import UNKNOWN, amount, duration, make_table, moment, percent, plain, short
 from schema import RunReply
 
 RUN_COLUMNS = ("run", "status", "epochs", "accuracy", "loss", "Wh", "g CO₂", "time", "what")
@@ -19,7 +18,7 @@ def run_row(run: RunReply) -> tuple[str, ...]:
     """Return the cells of a run under RUN_COLUMNS."""
     estimated = "~" if run.energy_quality == "estimated" else ""
     return (
-        run.run_id[:ID_LENGTH] if sys.stdout.isatty() else run.run_id,
+        short(run.run_id),
         run.status.value,
         f"{run.epochs_done}/{run.num_epochs or '?'}",
         percent(run.best_accuracy),

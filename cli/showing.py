@@ -25,6 +25,19 @@ def console() -> Console:
     return Console(width=_WIDE if is_free else None, highlight=False, markup=False, emoji=False)
 
 
+def short(run_id: str) -> str:
+    """Return an id as tables show it: its beginning for people, all of it for programs."""
+    return run_id[:ID_LENGTH] if sys.stdout.isatty() else run_id
+
+
+def _print_table(table: Table) -> None:
+    """Print a table without the spaces at the ends of its lines, which a pipe would carry on."""
+    out = console()
+    with out.capture() as captured:
+        out.print(table)
+    say("\n".join(line.rstrip() for line in captured.get().splitlines()))
+
+
 def say(text: str) -> None:
     """Print a line for people or scripts, at once."""
     print(text, flush=True)
@@ -47,7 +60,7 @@ def show_json(value: JsonValue) -> None:
 
 def show_table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, title: str | None = None) -> None:
     """Print a table that fits the terminal: cells that do not are cut."""
-    console().print(make_table(columns, rows, title=title))
+    _print_table(make_table(columns, rows, title=title))
 
 
 def make_table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, title: str | None = None) -> Table:
@@ -71,7 +84,7 @@ def show_fields(fields: Iterable[tuple[str, str]]) -> None:
     table.add_column(overflow="fold")
     for name, value in fields:
         table.add_row(Text(plain(name)), Text(plain(value)))
-    console().print(table)
+    _print_table(table)
 
 
 def plain(text: str) -> str:

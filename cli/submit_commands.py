@@ -9,7 +9,7 @@ from typing import Annotated, Any, Final
 import typer
 from pydantic import JsonValue
 
-from cli.asking import Api, AsJson, Key, Like, Params, Trainer, connect, find_run
+from cli.connecting import Api, AsJson, Key, Like, Params, Trainer, connect, find_run
 from cli.given import make_record, read_object, read_value
 from cli.showing import print_json, say, tell
 from client import Client

@@ -6,9 +6,9 @@ from typing import Annotated, Any
 
 import typer
 
-from cli.asking import Api, AsJson, Key, Params, SweepText, connect, find_sweep
+from cli.connecting import Api, AsJson, Key, Params, SweepText, connect, find_sweep
 from cli.given import make_record, read_dimension, read_object, read_value
-from cli.showing import ID_LENGTH, UNKNOWN, amount, print_json, say, show_table
+from cli.showing import UNKNOWN, amount, print_json, say, short, show_table
 from client.sweeps import SweepAction
 from schema.sweeps import Objective, Pruner, Sampler, Sweep, SweepRequest, Trial
 
@@ -96,7 +96,7 @@ def _row(sweep: Sweep) -> tuple[str, ...]:
     value = amount(best.values[0]) if best and best.values else UNKNOWN
     trials = f"{sweep.summary.trials}/{sweep.request.limits.trials}"
     return (
-        sweep.sweep_id[:ID_LENGTH],
+        short(sweep.sweep_id),
         sweep.state,
         trials,
         amount(sweep.summary.co2_g),
@@ -126,7 +126,7 @@ def _trial_row(trial: Trial, goals: int) -> tuple[str, ...]:
     values = map(amount, trial.values or (None,) * goals)
     return (
         str(trial.number),
-        trial.run_id[:ID_LENGTH],
+        short(trial.run_id),
         trial.state,
         *values,
         "*" if trial.is_best else "",

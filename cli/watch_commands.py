@@ -11,7 +11,7 @@ from typing import Annotated, Final
 import typer
 from rich.live import Live
 
-from cli.asking import Api, AsJson, RunText, complete_run, connect, find_run
+from cli.connecting import Api, AsJson, RunText, complete_run, connect, find_run
 from cli.run_texts import progress_table, run_line
 from cli.showing import console, plain, print_json, say, tell
 from client import Client

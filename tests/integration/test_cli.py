@@ -13,7 +13,7 @@ from typing import Literal
 
 import pytest
 
-from cli.asking import complete_run
+from cli.connecting import complete_run
 from cli.main import main
 from redis_db import RedisDB
 from schema import RunOptions, Status

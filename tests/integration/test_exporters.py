@@ -120,6 +120,11 @@ def test_a_run_that_is_tried_again_is_handed_over_at_its_last_end(db: RedisDB) -
     db.queue.finish(lease, Status.DONE)
     follower.run_round()
     assert exporter.runs == [("r1", 1)]
+    end(db, "r2", failed=True)
+    db.controls.retry("r2")
+    db.queue.finish(claim(db, queue="r2"), Status.DONE)
+    follower.run_round()
+    assert exporter.runs == [("r1", 1), ("r2", 1)], "its first end is over when somebody looks"
 
 
 def test_runs_whose_events_are_gone_are_handed_over_too(db: RedisDB, raw: redis.Redis) -> None:

@@ -25,7 +25,7 @@ def over_wsgi(db: RedisDB, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     def open_client(url: str, *, token: str | None, timeout_s: float) -> Client:
         return Client(url, token=token, transport=transport, timeout_s=timeout_s)
 
-    monkeypatch.setattr("cli.asking.Client", open_client)
+    monkeypatch.setattr("cli.connecting.Client", open_client)
 
 
 @pytest.mark.usefixtures("over_wsgi")
