@@ -110,7 +110,7 @@ def test_programs_that_open_it_at_once_make_its_tables_once(archive: Archive, tm
             stderr=subprocess.PIPE,
             text=True,
         )
-        for _ in range(3)
+        for _ in range(2)
     ]
     for program in programs:
         assert program.stdin is not None
