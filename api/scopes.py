@@ -53,6 +53,7 @@ _READ_SHARED = """
     health.get_page trainers.list_trainers
 """
 _READ_ALL = """
+    archive.get_archive observing.get_metrics
     accounts.predict alerts.get_rule alerts.list_alerts alerts.list_channels alerts.list_deliveries
     alerts.list_rules home.get_home leaderboard.export_leaderboard leaderboard.list_leaderboard
     marks.list_views recommend.get_next_try recommend.get_recommendation
@@ -74,12 +75,13 @@ _WRITE_ALL = """
     registry.register_model registry.set_stage registry.use_models
     sweeps.pause_sweep sweeps.resume_sweep sweeps.start_sweep sweeps.stop_sweep
 """
-_ADMIN_ONE_RUN = "artifacts.delete_artifact controls.delete_run"
+_ADMIN_ONE_RUN = "artifacts.delete_artifact controls.delete_run archive.restore_run"
 _ADMIN_OWN = "retention.apply_retention retention.plan_retention retention.set_retention"
 _ADMIN_ALL = """
     alerts.add_rule alerts.change_rule alerts.check_channel alerts.delete_rule audit.list_audit
     quotas.list_quotas quotas.set_project_quota quotas.set_token_quota
     registry.delete_version sweeps.delete_sweep
+    doctor.examine moving.export_runs moving.import_runs
     tokens.create_token tokens.list_tokens tokens.revoke_token workers.drain_worker
 """
 

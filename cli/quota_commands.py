@@ -1,4 +1,4 @@
-"""Quotas from a shell: ``python -m cli.quota_commands set project vision --waiting-runs 100``."""
+"""Quotas from a shell: ``wattle quota set project vision --waiting-runs 100``."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from cli.asking import ask
+from cli.connecting import ask
 from schema.quotas import QuotaLimits
 
 app = typer.Typer(

@@ -1,4 +1,4 @@
-"""API tokens from a shell: ``python -m cli.token_commands create NAME --scope submit``.
+"""API tokens from a shell: ``wattle token create NAME --scope submit``.
 
 The first one is made on the backend's own machine, where none is needed; docs/security.md.
 """
@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from cli.asking import ask
+from cli.connecting import ask
 from schema.access import Scope, TokenRequest
 
 app = typer.Typer(help="API tokens: who may call, and how far.", no_args_is_help=True, add_completion=False)

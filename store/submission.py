@@ -59,17 +59,11 @@ class Submission:
         plan = plan if options.carbon else None
         parts = {"hyper_params": dict(hyper_params), "options": _options(options)}
         fields = {name: to_json(value) for name, value in parts.items() if name != "options" or value}
-        fields |= route(options, plan) | _planning(options, plan)
-        fields["num_epochs"] = str(_num_epochs(hyper_params))
+        fields |= route(options, plan) | _planning(options, plan) | _facts(hyper_params)
         if rerun_of is not None:
             fields["rerun_of"] = _checked_run_id(rerun_of)
         if traceparent is not None:
             fields["traceparent"] = traceparent
-        # A field of the trainer's own model, so that no way into the queue can leave the label out.
-        if hyper_params.get("simulated") is True:
-            fields["simulated"] = "1"
-        if isinstance(gpus := hyper_params.get("gpus"), int) and gpus > 1:
-            fields["gpus"] = str(gpus)  # for quotas
         return cls(
             run_id=_checked_run_id(run_id) if run_id else uuid4().hex,
             fields=tuple(cell for pair in fields.items() for cell in pair),
@@ -81,6 +75,17 @@ class Submission:
             project=options.project,
             token_id=token_id or "",
         )
+
+
+def _facts(hyper_params: Mapping[str, JsonValue]) -> dict[str, str]:
+    """Return what others than its trainer look at."""
+    facts = {"num_epochs": str(_num_epochs(hyper_params))}
+    # A field of the trainer's own model, so that no way into the queue can leave the label out.
+    if hyper_params.get("simulated") is True:
+        facts["simulated"] = "1"
+    if isinstance(gpus := hyper_params.get("gpus"), int) and gpus > 1:
+        facts["gpus"] = str(gpus)  # for quotas
+    return facts
 
 
 def _options(options: RunOptions) -> dict[str, JsonValue]:

@@ -62,7 +62,7 @@ def test_other_runs_do_not_grow_by_a_byte(db: RedisDB, raw: redis.Redis) -> None
     db.queue.release(lease, reason="stop")
     db.queue.finish(claim(db), Status.DONE)
     db.controls.delete(run.run_id)
-    assert set(raw.scan_iter()) == {"events", "queue:wake:default"}
+    assert set(raw.scan_iter()) == {"counters", "events", "queue:names", "queue:wake:default"}
 
 
 def test_of_two_times_to_start_the_later_one_counts(db: RedisDB) -> None:

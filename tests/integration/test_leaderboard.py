@@ -271,7 +271,7 @@ def test_a_file_that_is_checked_is_not_imported(db: RedisDB, api: FlaskClient) -
 
 
 def test_imported_runs_are_in_the_lists_in_no_total_and_can_be_deleted(db: RedisDB, raw: redis.Redis) -> None:
-    before = set(raw.keys("*")) | {"events"}
+    before = set(raw.keys("*")) | {"counters", "events"}
     for run_id, is_simulated in (("a", False), ("s", True)):
         stated = StatedResult(run_id=run_id, accuracy=0.5, duration_s=1.0, simulated=is_simulated)
         assert db.finished.add(stated)
