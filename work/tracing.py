@@ -35,7 +35,7 @@ class AttemptTrace:
         """Tell an epoch that was recorded."""
         if not self._traces.is_on:
             return
-        end = result.ended_at or datetime.now(UTC)
+        end = datetime.now(UTC)  # what is recorded of it is in whole seconds
         duration_s = result.duration_s - (result.resumed_after_s or 0.0)
         span = self._traces.begin(
             "epoch", parent=self._span.traceparent, at=end - timedelta(seconds=max(0.0, duration_s))

@@ -86,8 +86,8 @@ def test_web_processes_count_as_one_and_outlive_their_deaths(server: Server, db:
         counted = server.read("wattle_http_requests_total")
         assert counted > 40
         server.kill_web_processes()
-    wait_until(server.is_healthy)
-    assert server.read("wattle_http_requests_total") > counted
+    # One that is about to die may take a connection and not answer.
+    wait_until(lambda: server.read("wattle_http_requests_total") > counted)
     wait_until(lambda: server.read("wattle_live_clients") == 0)
 
     (figures,) = server.folder.glob("wattle-figures-*")
