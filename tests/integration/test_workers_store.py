@@ -153,6 +153,7 @@ def test_workers_that_died_long_ago_are_not_read_with_the_live_ones(
     assert not caplog.records
 
 
+@pytest.mark.one_server
 @pytest.mark.parametrize(("live", "is_remembered"), [(3, False), (MANY + 1, True)])
 def test_of_many_workers_a_second_old_list_will_do_and_of_few_it_will_not(
     db: RedisDB, redis_url: str, live: int, is_remembered: bool
