@@ -10,10 +10,10 @@ from typing import Annotated, BinaryIO, Final, TypeVar
 
 import typer
 
+from cli.connecting import connect
 from client import Client
 from errors import WattleError
 from schema.archive import ArchiveReply
-from settings import load_settings
 
 app = typer.Typer(help="Runs that ended long ago.", no_args_is_help=True)
 """``wattle archive``; ``export_runs`` and ``import_runs`` are commands of ``wattle`` itself."""
@@ -89,7 +89,7 @@ def mount(program: typer.Typer) -> None:
 
 def _api() -> Client:
     try:
-        return Client(load_settings().api_url, timeout_s=60.0)
+        return connect(None, timeout_s=60.0)
     except WattleError as error:
         raise _failed(str(error)) from error
 

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 import typer
 
 from cli import (
+    archive_commands,
     data_commands,
     doctor_commands,
     program_commands,
@@ -52,6 +53,7 @@ app.add_typer(sweep_commands.app, name="sweep")
 app.add_typer(slurm_commands.app, name="slurm")
 app.add_typer(token_commands.app, name="token")
 app.add_typer(quota_commands.app, name="quota")
+archive_commands.mount(app)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

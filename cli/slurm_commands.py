@@ -21,10 +21,10 @@ from carbon_aware_trainer.errors import CarbonError, SlurmRefused
 from carbon_aware_trainer.integrations.slurm import JobOptions, WorkerJobs, count_missing, hold
 from carbon_aware_trainer.records import Basis
 from carbon_aware_trainer.traces import Forecast
+from cli.connecting import connect
 from client import Client
 from errors import ApiError, WattleError
 from schema import ForecastReply, Status
-from settings import load_settings
 
 app = typer.Typer(help="Worker jobs on a Slurm cluster.", no_args_is_help=True)
 
@@ -169,7 +169,7 @@ def _count_demand(queue: str) -> int:
 
 
 def _client() -> Client:
-    return Client(load_settings().api_url, timeout_s=30)
+    return connect(None)
 
 
 def _worker_program() -> str:

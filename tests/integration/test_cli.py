@@ -184,7 +184,7 @@ def test_ctrl_c_ends_a_watch_without_a_traceback(db: RedisDB, api_url: str) -> N
     with subprocess.Popen(
         command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         # A test run that was started in the background ignores it, and so would its children.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # noqa: PLW1509
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     ) as watch:  # fmt: skip
         assert watch.stdout is not None
         assert acted.run_id in watch.stdout.readline()

@@ -18,7 +18,8 @@ PAGE = Path(__file__).resolve().parents[2] / "docs" / "cli.md"
 
 def names_of(group: typer.Typer, *before: str) -> Iterator[str]:
     for command in group.registered_commands:
-        yield " ".join((*before, str(command.name)))
+        assert command.callback is not None
+        yield " ".join((*before, command.name or command.callback.__name__))
     for inner in group.registered_groups:
         assert inner.typer_instance is not None
         named = (inner.name,) if isinstance(inner.name, str) else ()
@@ -32,10 +33,11 @@ def test_the_table_of_commands_is_complete() -> None:
 
 def test_every_command_speaks_json_and_reaches_another_api_unless_it_is_a_program() -> None:
     program = typer.main.get_command(app)
-    # Programs, and what is for operators: it asks the API of the settings, and prints JSON or has its own --json.
+    # Programs, and what is for operators: it asks the API of the settings.
     others = ("up", "worker", "token ", "quota ", "slurm ", "archive", "export", "import", "restore")
-    pairs = [(name, program) for name in names_of(app) if not name.startswith(others)]
-    assert "import-results" in {name for name in names_of(app)}
+    pairs = [
+        (name, program) for name in names_of(app) if not name.startswith(others) or name == "import-results"
+    ]
     assert len(pairs) > 20
     for name, command in pairs:
         for part in name.split():

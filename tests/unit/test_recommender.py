@@ -12,14 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from leaderboard import wording
 from leaderboard.table import Table
-from leaderboard.wording import grams_text, round_up
+from leaderboard.wording import round_up
 from recommender import Recommender, recommend
 from schema.leaderboard import FinishedRun
 from schema.recommend import Goal, Limit, Limits, RecommendReply
 from tests.finished_runs import FEW, RUNS, finished
-from views import format as fmt
 
 # As they come, and many of few configurations: else hardly one has several runs.
 ALIKE = st.lists(
@@ -257,15 +255,6 @@ def test_the_reason_names_the_goal_the_limits_and_the_figures() -> None:
     assert [beaten.reason for beaten in found.answer.beats] == [
         "1 point more accurate, for 1.6 g CO₂ more (+400%)"
     ]
-
-
-@given(st.floats(1e-9, 1e5))
-def test_a_sentence_has_the_units_of_the_tiles_beside_it(value: float) -> None:
-    for text, unit in (
-        (grams_text(value), fmt.co2_unit([value])),
-        (wording._text(value, wording._HOURS), fmt.energy_unit([value])),
-    ):
-        assert text.split()[1] == unit.label
 
 
 def test_an_impossible_budget_is_answered_with_what_to_allow() -> None:
