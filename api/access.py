@@ -5,6 +5,7 @@ Off for requests that can only come from this machine, unless WATTLE_REQUIRE_TOK
 
 from __future__ import annotations
 
+import hashlib
 import hmac
 import logging
 from collections.abc import Callable
@@ -29,13 +30,14 @@ from api.runs import check_run_id
 from api.scopes import Reach, Rule, is_audited, rule_of
 from api.state import db
 from api.strangers import reason_for_token
-from errors import NotAllowed, StoreUnavailable, TokenNeeded
+from errors import NotAllowed, StoreTooNew, StoreUnavailable, TokenNeeded
 from redis_db import RedisDB
 from schema.live import DEFAULT_VIEW
 from settings import Settings
 
 log = logging.getLogger(__name__)
 
+_METRICS: Final = "observing.get_metrics"
 _PROTOCOL_TOKEN: Final = f"{PROTOCOL}.token."
 _PROTOCOL_PASS: Final = f"{PROTOCOL}.pass."
 _HOW: Final = (
@@ -52,6 +54,8 @@ class Access:
         self._settings = settings
         self._store = store
         self._limits = Limits(settings, store.turns)
+        # By the hash of their token: who asked for the metrics, for as long as nobody can be looked up.
+        self._scrapers: dict[str, Caller] = {}
 
     def admit(self) -> None:
         """Find out who asks, and refuse what they may not do.
@@ -91,7 +95,7 @@ class Access:
                 status=response.status_code,
                 detail=noted_detail(),
             )
-        except StoreUnavailable as error:
+        except (StoreTooNew, StoreUnavailable) as error:
             log.warning(
                 "the audit log misses who=%r action=%s path=%s status=%d: %s",
                 *(caller.name, request.endpoint, request.path, response.status_code, error),
@@ -109,15 +113,22 @@ class Access:
         admin = self._settings.admin_token
         if admin and hmac.compare_digest(admin.get_secret_value().encode(), secret.encode()):
             return ADMIN
+        digest = hashlib.sha256(secret.encode("utf-8", "replace")).hexdigest()
         try:
             found = self._store.tokens.find(secret)
-        except StoreUnavailable:
+        except (StoreTooNew, StoreUnavailable):
             if is_open:  # /healthz has to tell that Redis is away
                 return None
+            if request.endpoint == _METRICS and digest in self._scrapers:  # and /metrics
+                return self._scrapers[digest]
             raise
         if found is None or found[0].is_expired(found[1]):
+            self._scrapers.pop(digest, None)
             return None
-        return Caller.of(found[0])
+        caller = Caller.of(found[0])
+        if request.endpoint == _METRICS:
+            self._scrapers[digest] = caller
+        return caller
 
 
 def install(app: Flask, access: Access) -> Callable[[], None]:

@@ -9,6 +9,7 @@ from apiflask import APIBlueprint
 from flask import Response
 
 from api.body import reply
+from api.callers import bound_project
 from api.power import list_points
 from api.predicting import Past, predict_running, predict_submission
 from api.runs import TrainBody, get_whole_run
@@ -63,7 +64,7 @@ def account_of(run: Run, epochs: Sequence[EpochResult]) -> AccountReply:
         equivalents=show_equivalents(run.co2_g),
         co2_source=source_of(run),
         # Half a run against whole ones would mean nothing; and a page asks after every epoch.
-        baseline=compare(run, _past_runs()) if run.status.is_final and not run.is_external else None,
+        baseline=compare(run, _own(_past_runs())) if run.status.is_final and not run.is_external else None,
         prediction=predict_running(run, epochs, db().now()) if run.status is Status.RUNNING else None,
     )
 
@@ -175,6 +176,11 @@ def _number(run: Run, fact: str) -> float | None:
 def _median(values: Sequence[float | None]) -> float | None:
     known = [value for value in values if value is not None]
     return statistics.median(known) if known else None
+
+
+def _own(runs: Sequence[Run]) -> Sequence[Run]:
+    bound = bound_project()
+    return runs if bound is None else [run for run in runs if run.options.project == bound]
 
 
 def _past_runs() -> Sequence[Run]:

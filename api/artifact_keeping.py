@@ -10,7 +10,7 @@ from typing import Final
 
 from api.retaining import Retaining
 from api.uploads import LIMIT_S
-from errors import StoreUnavailable
+from errors import ArchiveUnavailable, StoreUnavailable
 from redis_db import RedisDB
 from settings import Settings
 from trainers.artifact_files import ArtifactFiles
@@ -75,5 +75,5 @@ class ArtifactKeeper:
     def _round(self) -> None:
         try:
             self.sweep_and_retain()
-        except StoreUnavailable as error:
+        except (ArchiveUnavailable, StoreUnavailable) as error:
             log.warning("files that nobody needs are looked for later: %s", error)

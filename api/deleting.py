@@ -49,6 +49,8 @@ def delete_run_and_files(run_id: str, *, limit_s: float = FILES_LIMIT_S) -> Dele
     try:
         deletion = db().controls.delete(run_id)
     except NotFound:
+        if db().archiving.find_place(run_id) is not None:
+            raise  # its files are those of an archived run
         sizes = _delete_files(run_id, limit_s)
         if sizes.are_none and sizes.problem is None:
             raise

@@ -6,7 +6,7 @@ import logging
 from typing import Protocol
 
 from api.callers import Caller
-from errors import StoreUnavailable, TooMany
+from errors import StoreTooNew, StoreUnavailable, TooMany
 from settings import Settings
 
 log = logging.getLogger(__name__)
@@ -56,6 +56,6 @@ class Limits:
     def _count(self, *keys: str) -> list[tuple[int, float]]:
         try:
             return self._turns.take(*keys)
-        except StoreUnavailable as error:
+        except (StoreTooNew, StoreUnavailable) as error:
             log.debug("requests are not counted: %s", error)
             return []

@@ -14,7 +14,7 @@ from typing import Final
 from api.live_source import LiveSource
 from api.live_view import LiveView, Message, encode
 from api.live_viewers import Viewer, Wire
-from errors import LiveUnavailable, StoreUnavailable
+from errors import ArchiveUnavailable, LiveUnavailable, StoreUnavailable
 from redis_db import RedisDB
 
 log = logging.getLogger(__name__)
@@ -149,7 +149,7 @@ class LiveStage:
             return
         try:
             self._source.refresh({viewer.view for viewer in self._viewers}, now_s, wait_s=_WAIT_S)
-        except StoreUnavailable as error:
+        except (ArchiveUnavailable, StoreUnavailable) as error:
             if not self._is_store_away:
                 log.warning("live views stand still: %s", error)
                 self._next_beat_s = 0.0

@@ -13,7 +13,7 @@ from prometheus_client.core import (
 )
 from prometheus_client.registry import Collector
 
-from errors import StoreUnavailable
+from errors import StoreTooNew, StoreUnavailable
 from redis_db import RedisDB
 from schema import Cost, Spread, StoreFigures, WorkerFigures
 
@@ -35,7 +35,7 @@ class StoreCollector(Collector):
         up = GaugeMetricFamily("wattle_store_up", "1 while Redis answers.")
         try:
             figures = self._db.figures.read()
-        except StoreUnavailable:
+        except (StoreTooNew, StoreUnavailable):
             up.add_metric((), 0)
             yield up
             return

@@ -12,6 +12,7 @@ from flask import Response, request
 from pydantic import JsonValue
 
 from api.body import reply
+from api.callers import bound_project
 from api.rerunning import params_of
 from api.runs import get_whole_run
 from api.state import db, settings
@@ -51,7 +52,8 @@ def reproduction_of(run: Run) -> ReproductionReply:
         options=options,
         command=None if reason else command_line(body, address),
         curl=None if reason else curl_line(body, address),
-        workers=_list_workers(run.environment),
+        # What others have is no matter of a token of one project.
+        workers=_list_workers(run.environment) if bound_project() is None else (),
         is_recorded=bool(run.environment.get(PACKAGES)),
     )
 

@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Final, Protocol
 from uuid import uuid4
 
-from errors import NotFound, StoreUnavailable
+from errors import ArchiveUnavailable, NotFound, StoreUnavailable
 from exporters.protocol import Exporter, ExportRefused
 from exporters.registry import open_exporter
 from schema import EpochResult, Run
@@ -107,7 +107,7 @@ class Follower:
         try:
             self.run_round()
             self._is_away = False
-        except StoreUnavailable as error:
+        except (ArchiveUnavailable, StoreUnavailable) as error:
             if not self._is_away:
                 log.warning("exporter waits for Redis name=%s: %s", self._name, error)
             self._is_away = True

@@ -13,7 +13,7 @@ from io import TextIOWrapper
 from pathlib import Path
 from typing import Final
 
-from errors import StoreUnavailable
+from errors import ArchiveUnavailable, StoreUnavailable
 from leaderboard.board import Board
 from leaderboard.results_file import write_results
 from leaderboard.table import Table
@@ -90,12 +90,13 @@ class ResultsWriter:
         try:
             self.write()
             self._is_failing = False
-        except (StoreUnavailable, OSError) as error:
+        except (ArchiveUnavailable, StoreUnavailable, OSError) as error:
             if not self._is_failing:
                 log.warning("%s is not up to date and will be tried again: %s", self._folder / NAME, error)
             self._is_failing = True
-        now_s = self._clock()
-        self._next_s = now_s + max(_EVERY_S, (now_s - start_s) / _SHARE)
+        finally:
+            now_s = self._clock()
+            self._next_s = now_s + max(_EVERY_S, (now_s - start_s) / _SHARE)
 
     def _is_elected(self) -> bool:
         """Hold the folder's lock, or try to get it; it ends with this process."""

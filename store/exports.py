@@ -9,6 +9,7 @@ from typing import Final
 
 from schema import Status
 from schema.exports import Ended, ExportState
+from store.cold import RunHashes
 from store.connection import Connection
 from store.keys import Keys
 from store.paging import keys_of_status
@@ -25,9 +26,10 @@ Place = tuple[int, int]
 class Exports:
     """A cursor in the events to each exporter."""
 
-    def __init__(self, connection: Connection, keys: Keys) -> None:
+    def __init__(self, connection: Connection, keys: Keys, hashes: RunHashes) -> None:
         self._connection = connection
         self._keys = keys
+        self._hashes = hashes
 
     def lead(self, exporter: str, owner: str, *, ttl_s: float) -> bool:
         """Tell whether ``owner`` is the one to follow until ``ttl_s`` from now. (lead_sweeps.lua)"""
@@ -125,9 +127,9 @@ class Exports:
             run_ids: list[str] = self._connection.call("ZRANGE", key, 0, -1)
             for start in range(0, len(run_ids), _RUNS_AT_ONCE):
                 part = run_ids[start : start + _RUNS_AT_ONCE]
-                times = self._connection.call_many(
-                    [("HGET", self._keys.of("run", run_id), "ended_at") for run_id in part]
-                )
+                # Archived ones too: a server that is away for a day must not cost the runs.
+                found = self._hashes.fetch_fields(part, ("status", "ended_at"))
+                times = [fields["ended_at"] for fields in found]
                 yield from (
                     (int(1000 * Decimal(ended_at)), run_id)
                     for run_id, ended_at in zip(part, times, strict=True)

@@ -183,7 +183,8 @@ class Metrics:
         found: dict[str, Curve] = {run_id: [] for run_id in run_ids}
         replies = self._connection.call_many([command for _, command in cells])
         for (run_id, _), text in zip(cells, replies, strict=True):
-            found[run_id].append(value_of(text.encode("utf-8", "surrogateescape")))
+            if text:  # the points of an archived run may be away while its summary is here
+                found[run_id].append(value_of(text.encode("utf-8", "surrogateescape")))
         return {run_id: [value for value in own if math.isfinite(value)] for run_id, own in found.items()}
 
     def list_tail(self, run_id: str, name: str, points: int) -> Sequence[float]:

@@ -12,6 +12,7 @@ from errors import FieldError, InvalidInput, NotFound
 from schema import LineageNode, LineageReply, ModelArtifact, ModelVersion, Stage
 from schema.external import MAX_INPUTS
 from schema.retention import SILENT_FOR_GOOD_S
+from store.cold import RunHashes
 from store.connection import Argument, Connection
 from store.encoding import to_json, to_pairs, to_text, to_time
 from store.keys import Keys
@@ -53,9 +54,10 @@ class Models:
     A file that a version needs cannot be deleted, nor can its run.
     """
 
-    def __init__(self, connection: Connection, keys: Keys) -> None:
+    def __init__(self, connection: Connection, keys: Keys, hashes: RunHashes) -> None:
         self._connection = connection
         self._keys = keys
+        self._hashes = hashes
 
     def record(self, name: str, new: NewModel) -> tuple[ModelVersion, bool]:
         """Register a file of a run as the next version of a model, and say whether it is new.
@@ -207,16 +209,13 @@ class Models:
             for version in self._fetch([node for node in nodes if ":" in node])
         }
         runs = [node for node in nodes if ":" not in node]
-        facts = self._connection.call_many(
-            [("HMGET", self._keys.of("run", run_id), "name", "status") for run_id in runs]
-        )
-        of_runs = dict(zip(runs, facts, strict=True))
+        of_runs = dict(zip(runs, self._hashes.fetch_fields(runs, ("name", "status")), strict=True))
         found = []
         for node in nodes:
             if ":" in node:
                 found.append(LineageNode(id=node, kind="model", label=node, state=known.get(node, "deleted")))
             else:
-                name, status = of_runs[node]
+                name, status = of_runs[node]["name"], of_runs[node]["status"]
                 found.append(
                     LineageNode(id=node, kind="run", label=name or node[:8], state=status or "deleted")
                 )

@@ -7,12 +7,13 @@ import hmac
 import json
 import logging
 import secrets
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any, Final
 
 from pydantic import ValidationError
 
-from errors import Conflict, NotFound
+from errors import Conflict, NotFound, StoreUnavailable
 from schema.access import MAX_TOKENS, SECRET_START, NewToken, Token, TokenRequest
 from store.connection import Connection
 from store.encoding import to_json, to_time
@@ -83,7 +84,10 @@ class Tokens:
             return None
         if used is None or int(seconds) - float(used) >= _NOTED_EVERY_S:
             keys = [self._keys.of("tokens"), self._keys.of("tokens_used")]
-            self._connection.run("use_token", keys, [token_id, seconds])
+            with suppress(
+                StoreUnavailable
+            ):  # while Redis is full; it was found, and its use is noted another time
+                self._connection.run("use_token", keys, [token_id, seconds])
         return stored[1], to_time(seconds)
 
     def list(self) -> TokenList:

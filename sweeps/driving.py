@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
-from errors import Conflict, InvalidInput, NotFound, WattleError
+from errors import Conflict, InvalidInput, NotFound, TooMany, WattleError
 from schema import EpochResult, Run, Status, Validate, can_take
 from schema.sweeps import (
     MAX_PARALLEL,
@@ -64,6 +64,8 @@ class _Step:
     validate: Validate
     sweep: Sweep
     is_time_up: Callable[[], bool]
+    is_full: bool = False
+    """A quota lets no more runs into the queue for now."""
 
     def take(self) -> None:
         """Look after the trials there are, then ask for more, then note how the sweep stands."""
@@ -100,6 +102,8 @@ class _Step:
 
     def _queue(self, trial: Asked) -> Sequence[Followed]:
         """Queue the run of a trial; nothing where there will be none."""
+        if self.sweep.state is SweepState.PAUSED and not trial.is_queued:
+            return ()
         if self.sweep.state is SweepState.STOPPING or trial.is_queued:
             self.study.tell(failed(trial.record, _DELETED if trial.is_queued else _STOPPED))
             return ()
@@ -112,7 +116,12 @@ class _Step:
             return ()
         tags = (*request.options.tags, f"{SWEEP_TAG}{self.sweep.sweep_id}", f"{TRIAL_TAG}{trial.number}")
         options = request.options.model_copy(update={"tags": tags})
-        run = self.store.queue.submit(hyper_params, options, run_id=trial.run_id)
+        try:
+            run = self.store.queue.submit(hyper_params, options, run_id=trial.run_id)
+        except TooMany as error:
+            log.info("a sweep waits for its quota sweep_id=%s: %s", self.sweep.sweep_id, error)
+            self.is_full = True
+            return ()
         if not self.study.note_queued(trial.number):
             self._cancel(run, _STOPPED)
             raise Conflict(f"Sweep {self.sweep.sweep_id} was stopped by another program.")
@@ -212,7 +221,9 @@ class _Step:
     def _ask(self, used: SweepSummary, limit: Limit | None, asked: Sequence[Followed]) -> SweepSummary:
         """Begin trials until enough are under way, a limit is reached or time is up."""
         under_way = list(asked)
-        while limit is None and len(under_way) < self._parallel() and not self.is_time_up():
+        while (
+            limit is None and not self.is_full and len(under_way) < self._parallel() and not self.is_time_up()
+        ):
             trial = self.study.ask()
             if trial is None:
                 break

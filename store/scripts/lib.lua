@@ -130,11 +130,11 @@ local function count_place(run_id, from, to)
   end
 end
 
--- Adds what was used today to the quotas of a run's owners; what is simulated counts in none, nor what is told of an
--- earlier day, whose quotas nobody asks for.
+-- Adds what was used today to the quotas of a run's owners; what is simulated or reported by a script counts in none, nor
+-- what is told of an earlier day, whose quotas nobody asks for.
 local function use_quota(run_id, day, project, part)
-  local known = redis.call("HMGET", key("run", run_id), "simulated", "token", "gpus")
-  if known[1] or day ~= day_of(now()) then
+  local known = redis.call("HMGET", key("run", run_id), "simulated", "token", "gpus", "is_external")
+  if known[1] or known[4] or day ~= day_of(now()) then
     return
   end
   local used = {
@@ -696,7 +696,7 @@ local function refuse_archived()
   local start = string.sub(KEY.run, 1, place - 1)
   for _, name in ipairs(KEYS) do
     if string.sub(name, 1, #start) == start then
-      local run_id = string.match(string.sub(name, #start + 1), "^[0-9A-Za-z]+")
+      local run_id = string.match(string.sub(name, #start + 1), "^[^:]+")
       if run_id and redis.call("HEXISTS", key("archived"), run_id) == 1 then
         return redis.error_reply("CONFLICT Run " .. run_id .. " was moved to the archive and cannot be changed there. Restore "
           .. "it first: POST /api/runs/" .. run_id .. "/restore.")
