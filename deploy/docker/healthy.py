@@ -24,8 +24,8 @@ def main(program: str) -> int:
         if program == "backend"
         else os.environ.get("WATTLE_PAGE_PORT", "8501")
     )
-    # Not /healthz: that says whether Redis is there, and no restart of the API brings Redis back. / leads to the
-    # page, and asks for no token where WATTLE_REQUIRE_TOKEN is set.
+    # Not /healthz: that says whether Redis is there, and no restart of the API brings Redis back. / leads to
+    # the page, and asks for no token where WATTLE_REQUIRE_TOKEN is set.
     path = "/" if program == "backend" else "/_stcore/health"
     connection = http.client.HTTPConnection("127.0.0.1", int(port), timeout=_TIMEOUT_S)
     try:
