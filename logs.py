@@ -18,7 +18,7 @@ from datetime import UTC, datetime
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
 from typing import Final, Literal
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from pydantic import SecretStr
 
@@ -40,6 +40,8 @@ _CREDENTIAL: Final = re.compile(
 _LEAST_SECRET: Final = 8
 # Hidden wherever they stand, shorter ones would make lines unreadable.
 _SHORTEST: Final = 4
+# Settings of whose address the password alone is secret: its user and host are words that other lines have.
+_ADDRESSES: Final = frozenset({"database_url"})
 _run_id: ContextVar[str | None] = ContextVar("run_id", default=None)
 
 
@@ -81,7 +83,10 @@ def list_secrets(settings: Settings) -> frozenset[str]:
     found: set[str] = set()
     for name in type(settings).model_fields:
         value = getattr(settings, name)
-        if isinstance(value, SecretStr):
+        if name in _ADDRESSES and isinstance(value, SecretStr):
+            hidden = _password(value.get_secret_value()) or ""
+            found |= {hidden, unquote(hidden)}
+        elif isinstance(value, SecretStr):
             for word in value.get_secret_value().split():
                 found |= {word, *_secret_parts(word)}
         elif isinstance(value, str) and (password := _password(value)):

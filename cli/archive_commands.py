@@ -12,7 +12,7 @@ import typer
 
 from cli.connecting import connect
 from client import Client
-from errors import WattleError
+from errors import ApiUnavailable, WattleError
 from schema.archive import ArchiveReply
 
 app = typer.Typer(help="Runs that ended long ago.", no_args_is_help=True)
@@ -97,12 +97,14 @@ def _api() -> Client:
 def _ask(question: Callable[[], Answer]) -> Answer:
     try:
         return question()
+    except ApiUnavailable:
+        raise  # has an exit code of its own
     except WattleError as error:
         raise _failed(str(error)) from error
 
 
 def _failed(sentence: str) -> typer.Exit:
-    typer.echo(sentence, err=True)
+    typer.echo(f"wattle: {sentence}", err=True)
     return typer.Exit(1)
 
 

@@ -23,7 +23,7 @@ from carbon_aware_trainer.records import Basis
 from carbon_aware_trainer.traces import Forecast
 from cli.connecting import connect
 from client import Client
-from errors import ApiError, WattleError
+from errors import ApiError, ApiUnavailable, WattleError
 from schema import ForecastReply, Status
 
 app = typer.Typer(help="Worker jobs on a Slurm cluster.", no_args_is_help=True)
@@ -208,6 +208,8 @@ def _sentence(told: dict[str, object]) -> str:
 
 
 def _fail(error: Exception) -> NoReturn:
+    if isinstance(error, ApiUnavailable):
+        raise error  # has an exit code of its own
     typer.echo(f"slurm: {error}", err=True)
     raise typer.Exit(1)
 

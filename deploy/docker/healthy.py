@@ -24,12 +24,13 @@ def main(program: str) -> int:
         if program == "backend"
         else os.environ.get("WATTLE_PAGE_PORT", "8501")
     )
-    # Not /healthz: that says whether Redis is there, and no restart of the API brings Redis back.
-    path = "/api/page" if program == "backend" else "/_stcore/health"
+    # Not /healthz: that says whether Redis is there, and no restart of the API brings Redis back. / leads to
+    # the page, and asks for no token where WATTLE_REQUIRE_TOKEN is set.
+    path = "/" if program == "backend" else "/_stcore/health"
     connection = http.client.HTTPConnection("127.0.0.1", int(port), timeout=_TIMEOUT_S)
     try:
         connection.request("GET", path)
-        return 0 if connection.getresponse().status == http.HTTPStatus.OK else 1
+        return 0 if connection.getresponse().status < http.HTTPStatus.BAD_REQUEST else 1
     except OSError as error:
         sys.stderr.write(f"{program} does not answer: {error}\n")
         return 1

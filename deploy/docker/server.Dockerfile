@@ -9,7 +9,7 @@ RUN python -m venv /opt/venv
 WORKDIR /app
 COPY . .
 # Editable, for gunicorn.conf.py, .streamlit and static are found beside the programs.
-RUN /opt/venv/bin/pip install --constraint constraints.txt --editable '.[server]'
+RUN /opt/venv/bin/pip install --constraint constraints.txt --editable '.[server,mysql,otel]'
 
 FROM ${PYTHON_IMAGE}
 RUN useradd --uid 10001 --user-group --no-create-home --home-dir /data wattle \

@@ -13,11 +13,11 @@ COPY . .
 # torch without CUDA, 2 GB smaller; where the index has it, +cpu is newer to pip than the plain version.
 FROM source AS build-cpu
 RUN /opt/venv/bin/pip install --constraint constraints.txt \
-    --extra-index-url https://download.pytorch.org/whl/cpu --editable '.[worker,alerts]'
+    --extra-index-url https://download.pytorch.org/whl/cpu --editable '.[worker,alerts,otel]'
 
 # torch from PyPI brings the CUDA libraries itself; the host gives the driver (NVIDIA Container Toolkit).
 FROM source AS build-cuda
-RUN /opt/venv/bin/pip install --constraint constraints.txt --editable '.[worker,alerts]'
+RUN /opt/venv/bin/pip install --constraint constraints.txt --editable '.[worker,alerts,otel]'
 
 FROM ${PYTHON_IMAGE} AS worker
 # torch.compile needs a C compiler.

@@ -53,7 +53,7 @@ def test_compose_reads_its_file_with_the_secrets_of_the_script(copied: Path) -> 
 
 def test_secrets_are_new_each_time_for_their_owner_alone_and_never_overwritten(copied: Path) -> None:
     made = sorted((copied / "secrets").iterdir())
-    assert len(made) == 4
+    assert len(made) == 6
     assert {path.stat().st_mode & 0o777 for path in made} == {0o600}
     before = [path.read_text() for path in made]
     again = subprocess.run(["sh", copied / "make_secrets.sh"], capture_output=True, check=False)
@@ -142,12 +142,12 @@ def test_a_container_without_its_program_is_not_healthy() -> None:
     assert ask_health("page", page_port=1) == 1
 
 
-def test_the_check_asks_what_the_api_answers_without_redis() -> None:
+def test_the_check_asks_what_the_api_answers_without_redis_and_without_a_token() -> None:
     text = (DEPLOY / "docker" / "healthy.py").read_text()
-    path = re.search(r'"(/api/\w+)"', text)
+    path = re.search(r'path = "([^"]+)" if', text)
     assert path is not None
     from backend import create_app
     from settings import Settings
 
-    app = create_app(Settings(redis_url="redis://127.0.0.1:1"))
-    assert app.test_client().get(path[1]).status_code == 200
+    app = create_app(Settings(redis_url="redis://127.0.0.1:1", require_token=True))
+    assert app.test_client().get(path[1]).status_code == 302

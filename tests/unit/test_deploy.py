@@ -30,6 +30,7 @@ from work.arguments import parse
 from work.signals import STOP_LIMIT_S
 
 SECRET_KEYS = {"WATTLE_REDIS_URL", "password", "redis.conf"}
+OPTIONAL_KEYS = {"WATTLE_DATABASE_URL", "WATTLE_ADMIN_TOKEN", "WATTLE_API_TOKEN"}
 OURS = ("backend.py", "worker.py", "frontend.py", "deploy/docker/healthy.py")
 
 
@@ -100,12 +101,15 @@ def test_objects_that_pods_refer_to_exist() -> None:
             asked = [
                 each["valueFrom"]["secretKeyRef"] for each in container.get("env", []) if "valueFrom" in each
             ]
-            assert all(each["name"] == "wattle" and each["key"] in SECRET_KEYS for each in asked)
+            for each in asked:
+                assert each["name"] == "wattle"
+                assert each["key"] in (OPTIONAL_KEYS if each.get("optional") else SECRET_KEYS)
 
 
 def test_the_page_of_the_operator_makes_the_secret_with_every_key() -> None:
     told = (ROOT / "docs" / "production.md").read_text()
     assert {key for key in SECRET_KEYS if f"--from-literal={key}=" in told} == SECRET_KEYS
+    assert {key for key in OPTIONAL_KEYS if f"`{key}`" in told} == OPTIONAL_KEYS
 
 
 def test_every_pod_runs_as_nobody_special_and_can_write_only_where_it_has_to() -> None:
@@ -204,4 +208,5 @@ def test_an_image_gets_the_whole_product_and_nothing_else() -> None:
     assert programs < rooms
     assert rooms <= kept
     assert {"*.py", "constraints.txt", "pyproject.toml", "static", ".streamlit/**"} <= kept
+    assert ".streamlit/secrets.toml" in (ROOT / ".dockerignore").read_text().splitlines()[-1]
     assert not kept & {"tests", "bench", "data", ".env", "deploy/secrets"}

@@ -119,6 +119,11 @@ def test_hosts_and_short_words_stay_readable() -> None:
     )
 
 
+def test_of_the_address_of_a_database_the_password_alone_is_hidden() -> None:
+    settings = Settings.model_validate({"database_url": "postgresql://wattle:hunter%2322@postgres/wattle"})
+    assert list_secrets(settings) == {"hunter%2322", "hunter#22"}
+
+
 def test_a_file_begins_anew_at_its_size_for_every_process_that_writes_it(tmp_path: Path) -> None:
     path = tmp_path / "logs" / "wattle.log"
     path.parent.mkdir()
