@@ -57,7 +57,8 @@ def _check_api(client: Client) -> Iterator[Check]:
     except ApiError as error:
         yield make_check("API", "failed", f"{client.api_url} does not answer", str(error))
         return
-    yield make_check("API", "ok", f"{client.api_url} answers, version {health.version}")
+    version = f", version {health.version}" if health.version else ""  # which strangers are not told
+    yield make_check("API", "ok", f"{client.api_url} answers{version}")
     yield check_clock("here", told=health.time, own=now)
     try:
         yield _check_page(client.get_page().page_url)
