@@ -15,6 +15,7 @@ from redis import Redis
 from errors import Conflict, InvalidInput
 from redis_db import RedisDB
 from schema import Run, Status
+from schema.quotas import QuotaLimits
 from schema.sweeps import Sweep, SweepState, Trial, TrialState
 from sweeps import SweepRounds
 from sweeps.study import Study
@@ -359,3 +360,21 @@ def test_trials_that_a_limit_has_withdrawn_make_no_sweep_hopeless(db: RedisDB) -
     ended = db.sweeps.get(sweep.sweep_id)
     assert (ended.state, ended.reason) == (SweepState.DONE, "2 g of CO₂ are used, and the limit is 1 g")
     assert ended.summary.counts[TrialState.FAILED] == 6
+
+
+def test_a_sweep_that_waits_for_its_quota_can_be_paused_and_says_how_it_stands(db: RedisDB) -> None:
+    db.quotas.put("project", "default", QuotaLimits(waiting_runs=2))
+    sweep = start(db, limits={"trials": 6}, parallel=4)
+    step(db, sweep)
+    assert db.sweeps.get(sweep.sweep_id).summary.trials == 3
+    assert db.queue.length() == 2
+    db.sweeps.steer(sweep.sweep_id, SweepState.PAUSED)
+    step(db, sweep)
+    assert db.queue.length() == 0
+    db.quotas.put("project", "default", QuotaLimits())
+    step(db, sweep)
+    assert db.queue.length() == 0
+    db.sweeps.steer(sweep.sweep_id, SweepState.RUNNING)
+    train_all(db, sweep)
+    assert {trial.state for trial in trials(db, sweep)} == {TrialState.COMPLETE}
+    assert {trial.run_id for trial in trials(db, sweep)} == {run.run_id for run in runs_of(db, sweep)}
