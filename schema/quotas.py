@@ -11,7 +11,7 @@ from schema.values import Record
 QuotaName = Literal["waiting_runs", "running_runs", "gpu_hours", "energy_wh", "co2_g"]
 Owner = Literal["project", "token"]
 _Count = Annotated[int, Field(ge=0, le=1_000_000, strict=True)]
-_Amount = Annotated[float, Field(ge=0, le=1e12, allow_inf_nan=False)]
+_Amount = Annotated[float, Field(ge=0, le=1e12, allow_inf_nan=False, strict=True)]
 
 
 class QuotaLimits(Record):
