@@ -22,6 +22,7 @@ from settings import Settings
 from store.address import parse_address
 from store.connection import REPLICA_WAIT_MS, Connection
 from store.fitness import CHECK_EVERY_S, Fitness
+from store.keys import Keys
 from tests.conftest import start_redis
 from tests.records import claim
 from tests.redis_forms import Cluster, SentinelTrio, client_of
@@ -193,7 +194,7 @@ def test_a_warning_is_logged_once_and_again_when_it_comes_back(
     durable: RedisServer, caplog: pytest.LogCaptureFixture
 ) -> None:
     now_s = 1000.0
-    connection = Connection(parse_address(durable.url, None), key_formats={})
+    connection = Connection(parse_address(durable.url, None), key_formats=Keys().formats)
     fitness = Fitness(connection, clock=lambda: now_s)
     with redis.Redis.from_url(durable.url) as admin:
         logged = []
