@@ -187,9 +187,8 @@ def test_deleting_a_run_leaves_nothing_of_it(db: RedisDB, raw: redis.Redis) -> N
     assert db.controls.delete(run_id) == going
     left = {str(key) for key in raw.keys("*")}
     days = {f"totals:day:{day}" for day in ("2026-03-01", today(db))}
-    used = f"quotas:used:project:default:{today(db)}"
     totals = {"totals:all", "totals:project:default", "totals:projects", *days}
-    assert left == {"counters", "events", used, *totals}
+    assert left == {"counters", "events", *totals}
     assert db.runs.list().total == 0
 
 
