@@ -109,7 +109,7 @@ class Follower:
             self._is_away = False
         except (ArchiveUnavailable, StoreUnavailable) as error:
             if not self._is_away:
-                log.warning("exporter waits for Redis name=%s: %s", self._name, error)
+                log.warning("exporter waits for the runs name=%s: %s", self._name, error)
             self._is_away = True
 
     def run_round(self) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from backend import create_app
 from redis_db import RedisDB
 from settings import Settings
 from tests.integration.test_archive import DONE, ENDED, FAILED, MINE, later
+from tests.programs import wait_until
 from tests.stored_commands import load
 
 READ = (
@@ -162,8 +162,7 @@ def test_a_round_of_the_day_is_begun_by_one_process_once(
     now[0] += DAY_IN_S
     for rounds in both:
         rounds.begin()
-        while rounds.is_busy:
-            time.sleep(0.01)
+        wait_until(lambda rounds=rounds: not rounds.is_busy)  # type: ignore[misc]
     assert state.db.archiving.count() == len(ENDED)
     last = state.db.archiving.read_facts()["last"]
     now[0] += 120
@@ -187,11 +186,9 @@ def test_a_redis_that_is_nearly_full_archives_early_and_takes_runs_but_no_points
     ended_s = max(float(raw.hget(f"run:{run_id}", "ended_at") or 0) for run_id in ENDED)
     soon = ArchiveRounds(db, state.archive, state.settings, clock=lambda: ended_s + 3600)
     soon.begin()
-    while soon.is_busy:
-        time.sleep(0.01)
+    wait_until(lambda: not soon.is_busy)
     assert db.archiving.count() == 0  # none that ended within a day
     early = ArchiveRounds(db, state.archive, state.settings, clock=lambda: ended_s + 26 * 3600)
     early.begin()
-    while early.is_busy:
-        time.sleep(0.01)
+    wait_until(lambda: not early.is_busy)
     assert db.archiving.count() == len(ENDED)
