@@ -10,6 +10,7 @@ from pydantic import AliasChoices, Field, SecretStr, StringConstraints, Validati
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from errors import FieldError, InvalidInput
+from schema.access import PageRole, TrustedProxy
 from schema.alerts import CHANNEL_PATTERN
 from schema.values import ZONE_PATTERN
 
@@ -247,9 +248,19 @@ class Settings(BaseSettings):
     refusals_per_minute: int = Field(
         60, ge=1, description="requests without a valid API token that one address is told 401"
     )
+    trusted_proxies: Annotated[tuple[TrustedProxy, ...], NoDecode] = Field(
+        (),
+        description="proxies whose X-Forwarded-For tells the client's address, comma-separated: addresses, "
+        "networks such as 10.0.0.0/8, and unix for who comes through a unix socket",
+    )
     page_users: Annotated[tuple[str, ...], NoDecode] = Field(
         (),
         description="who is let in to the page after a login: mail addresses and @domains, comma-separated",
+    )
+    page_roles: Annotated[tuple[PageRole, ...], NoDecode] = Field(
+        (),
+        description="what they may do there, comma-separated: ada@example.org=admin, "
+        "@lab.example.org=submit, group:interns=read",
     )
     exporters: Annotated[tuple[str, ...], NoDecode] = Field(
         (),
@@ -264,7 +275,10 @@ class Settings(BaseSettings):
         10.0, ge=0.1, le=600, description="a client that needs longer to send a request is cut off with 408"
     )
 
-    @field_validator("allowed_hosts", "allowed_origins", "page_users", "exporters", mode="before")
+    @field_validator(
+        *("allowed_hosts", "allowed_origins", "trusted_proxies", "page_users", "page_roles", "exporters"),
+        mode="before",
+    )
     @classmethod
     def _split(cls, value: object) -> object:
         if isinstance(value, str):

@@ -26,6 +26,8 @@ from api.callers import (
 )
 from api.limits import Limits
 from api.live_viewers import PROTOCOL
+from api.people import speak_for
+from api.proxies import Proxies
 from api.runs import check_run_id
 from api.scopes import Reach, Rule, is_audited, rule_of
 from api.state import db
@@ -54,6 +56,7 @@ class Access:
         self._settings = settings
         self._store = store
         self._limits = Limits(settings, store.turns)
+        self._proxies = Proxies(settings.trusted_proxies)
         # By the hash of their token: who asked for the metrics, for as long as nobody can be looked up.
         self._scrapers: dict[str, Caller] = {}
 
@@ -66,12 +69,12 @@ class Access:
         secret = shown_secret()
         reason = "WATTLE_REQUIRE_TOKEN is set" if self._settings.require_token else reason_for_token(request)
         if secret is None and reason is None:
-            set_caller(LOOPBACK)
+            self._let_in(LOOPBACK, rule)
             return
         if secret is None and self._has_pass():
             set_caller(LIVE_PAGE)
             return
-        address = request.remote_addr or "a socket"
+        address = self._proxies.client_address(request)
         caller = None if secret is None else self._look_up(secret, is_open=rule.scope is None)
         set_caller(caller)
         if caller is None and rule.scope is not None:
@@ -79,7 +82,13 @@ class Access:
             raise TokenNeeded(_refusal(secret, reason))
         self._limits.take(address, caller)
         if caller is not None:
-            _check(caller, rule)
+            self._let_in(caller, rule)
+
+    def _let_in(self, caller: Caller, rule: Rule) -> None:
+        """Note who asks, and for whom; raises NotAllowed for what is out of their reach."""
+        caller = speak_for(caller, request)
+        set_caller(caller)
+        _check(caller, rule)
 
     def record(self, response: Response) -> Response:
         """Tell the audit log what was done, and by whom."""
@@ -89,7 +98,8 @@ class Access:
         try:
             self._store.audit.record(
                 who=caller.name,
-                address=request.remote_addr or "",
+                person=caller.person or "",
+                address=self._proxies.client_address(request),
                 action=request.endpoint or "",
                 target=f"{request.method} {request.path}",
                 status=response.status_code,
@@ -97,8 +107,8 @@ class Access:
             )
         except (StoreTooNew, StoreUnavailable) as error:
             log.warning(
-                "the audit log misses who=%r action=%s path=%s status=%d: %s",
-                *(caller.name, request.endpoint, request.path, response.status_code, error),
+                "the audit log misses who=%r person=%r action=%s path=%s status=%d: %s",
+                *(caller.name, caller.person, request.endpoint, request.path, response.status_code, error),
             )
         return response
 

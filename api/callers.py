@@ -10,7 +10,7 @@ from flask import g, has_request_context
 
 from errors import NotAllowed, NotFound
 from schema import DEFAULT_PROJECT, Run, RunOptions
-from schema.access import Scope, Token
+from schema.access import ROLE_HEADER, Scope, Token
 
 _CALLER: Final = "wattle_caller"
 _DETAIL: Final = "wattle_audit_detail"
@@ -24,16 +24,27 @@ class Caller:
     scope: Scope
     project: str | None = None
     token_id: str | None = None
+    names_people: bool = False
+    """Whether it is believed who it asks for."""
+    person: str | None = None
+    is_narrowed: bool = False
+    """Whether the scope is that of a role the request itself has stated."""
 
     @classmethod
     def of(cls, token: Token) -> Caller:
         """Take who a token stands for."""
-        return cls(f"{token.name} ({token.token_id})", token.scope, token.project, token.token_id)
+        return cls(
+            f"{token.name} ({token.token_id})",
+            token.scope,
+            token.project,
+            token.token_id,
+            names_people=token.names_people,
+        )
 
 
 LIVE_PAGE: Final = Caller("a live page", Scope.READ)
-LOOPBACK: Final = Caller("loopback", Scope.ADMIN)
-ADMIN: Final = Caller("WATTLE_ADMIN_TOKEN", Scope.ADMIN)
+LOOPBACK: Final = Caller("loopback", Scope.ADMIN, names_people=True)
+ADMIN: Final = Caller("WATTLE_ADMIN_TOKEN", Scope.ADMIN, names_people=True)
 
 
 def set_caller(caller: Caller | None) -> None:
@@ -113,8 +124,14 @@ def check_own(run: Run) -> Run:
 def check_scope(needed: Scope, what: str) -> None:
     """Raise NotAllowed when the caller's scope does not cover what they ask for."""
     caller = find_caller()
-    if caller is not None and not caller.scope.covers(needed):
+    if caller is None or caller.scope.covers(needed):
+        return
+    if caller.is_narrowed:
         raise NotAllowed(
-            f"{what} needs a token with the scope {needed}, and this one has {caller.scope}. An admin makes "
-            f"one with: wattle token create NAME --scope {needed}"
+            f"{what} needs the role {needed}, and this request was kept to {caller.scope} by {ROLE_HEADER}. "
+            "On a page with a login, whoever runs it gives roles with WATTLE_PAGE_ROLES."
         )
+    raise NotAllowed(
+        f"{what} needs a token with the scope {needed}, and this one has {caller.scope}. An admin makes "
+        f"one with: wattle token create NAME --scope {needed}"
+    )

@@ -50,7 +50,7 @@ _READ_OWN = """
 """
 _READ_SHARED = """
     carbon.get_forecast carbon.get_history carbon.get_intensity carbon.get_window carbon.list_zones_in_use
-    health.get_page trainers.list_trainers
+    health.get_page tokens.get_caller trainers.list_trainers
 """
 _READ_ALL = """
     archive.get_archive observing.get_metrics

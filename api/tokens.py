@@ -8,9 +8,9 @@ from apiflask import APIBlueprint
 from flask import Response
 
 from api.body import reply
-from api.callers import note_detail
+from api.callers import LOOPBACK, find_caller, note_detail
 from api.state import db
-from schema.access import NewToken, Token, TokenRequest, TokensReply
+from schema.access import CallerReply, NewToken, Token, TokenRequest, TokensReply
 from schema.quotas import QuotaLimits
 
 tokens = APIBlueprint("tokens", __name__, tag="Access")
@@ -21,6 +21,23 @@ tokens = APIBlueprint("tokens", __name__, tag="Access")
 def list_tokens() -> Response:
     """Answer the API tokens, the newest first, without their secrets."""
     return reply(TokensReply(tokens=db().tokens.list()))
+
+
+@tokens.get("/api/caller")
+@tokens.output(CallerReply)
+def get_caller() -> Response:
+    """Answer who asks, and what they may do."""
+    caller = find_caller() or LOOPBACK
+    return reply(
+        CallerReply(
+            name=caller.name,
+            scope=caller.scope,
+            project=caller.project,
+            person=caller.person,
+            names_people=caller.names_people,
+            has_token=caller.name != LOOPBACK.name,
+        )
+    )
 
 
 @tokens.post("/api/tokens")
@@ -47,4 +64,7 @@ def revoke_token(token_id: str) -> Response:
 
 
 def _note(token: Token) -> None:
-    note_detail(f"{token.name} ({token.token_id}) {token.scope} of {token.project or 'all projects'}")
+    trusted = ", may name people" if token.names_people else ""
+    note_detail(
+        f"{token.name} ({token.token_id}) {token.scope} of {token.project or 'all projects'}{trusted}"
+    )

@@ -25,9 +25,9 @@ def connect(api: str | None, *, timeout_s: float = _PATIENCE_S) -> Client:
     return Client(api or settings.api_url, token=settings.shown_token, timeout_s=timeout_s)
 
 
-def ask(question: Callable[[Client], Answer]) -> Answer:
+def ask(question: Callable[[Client], Answer], *, api: str | None = None) -> Answer:
     """Ask the API one thing. Raises InvalidInput for what it would not take, before it is sent."""
-    with connect(None) as client:
+    with connect(api) as client:
         try:
             return question(client)
         except ValidationError as error:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from cli.connecting import ask
+from cli.connecting import Api, ask
 from schema.quotas import QuotaLimits
 
 app = typer.Typer(
@@ -31,6 +31,7 @@ def set_quota(
     gpu_hours: Annotated[float | None, typer.Option(min=0, help="training time × GPUs in a day")] = None,
     energy_wh: Annotated[float | None, typer.Option(min=0, help="energy in a day")] = None,
     co2_g: Annotated[float | None, typer.Option(min=0, help="CO2 in a day")] = None,
+    api: Api = None,
 ) -> None:
     """Replace a quota and print it as JSON; what is not given is not limited."""
     limits = QuotaLimits(
@@ -40,11 +41,12 @@ def set_quota(
         energy_wh=energy_wh,
         co2_g=co2_g,
     )
-    typer.echo(ask(lambda api: api.set_quota(owner.value, name, limits)).model_dump_json())
+    kept = ask(lambda client: client.set_quota(owner.value, name, limits), api=api)
+    typer.echo(kept.model_dump_json())
 
 
 @app.command("list")
-def list_quotas() -> None:
+def list_quotas(api: Api = None) -> None:
     """Print all quotas with what is used of them, one JSON object a line."""
-    for quota in ask(lambda api: api.list_quotas()):
+    for quota in ask(lambda client: client.list_quotas(), api=api):
         typer.echo(quota.model_dump_json())

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from types import TracebackType
 from typing import Self, TypeVar
+from urllib.parse import urlsplit
 
 import httpx
 from pydantic import BaseModel, JsonValue, ValidationError
@@ -13,6 +14,7 @@ from errors import ApiRefused, ApiUnavailable, FieldError
 from schema import ErrorReply
 
 Reply = TypeVar("Reply", bound=BaseModel)
+Sign = Callable[[str, str], Mapping[str, str]]
 
 
 class Connection:
@@ -25,13 +27,19 @@ class Connection:
         token: str | None = None,
         transport: httpx.BaseTransport | None = None,
         timeout_s: float = 5.0,
+        sign: Sign | None = None,
     ) -> None:
+        """Prepare; nothing is sent yet.
+
+        sign: is given the method and the path of each request; returns headers to add, or refuses by raising.
+        """
         self.api_url = api_url.rstrip("/")
         # A transport of our own keeps the API's address from going through HTTP_PROXY. It drops idle
         # connections before the server does (gunicorn.conf.py), so that no request meets a closing one.
         transport = transport or httpx.HTTPTransport(limits=httpx.Limits(keepalive_expiry=0.5))
         headers = {"Authorization": f"Bearer {token}"} if token else {}
-        self._http = httpx.Client(transport=transport, timeout=timeout_s, headers=headers)
+        hooks = {"request": [_signing(sign, urlsplit(self.api_url).path)]} if sign else {}
+        self._http = httpx.Client(transport=transport, timeout=timeout_s, headers=headers, event_hooks=hooks)
 
     def close(self) -> None:
         """Close the connections."""
@@ -118,6 +126,16 @@ class Connection:
             f"{self.api_url} answered {response.status_code}, but not as this version of Wattle's API does. "
             "Set WATTLE_API_URL to where the backend runs; after an update, restart it."
         )
+
+
+def _signing(sign: Sign, place: str) -> Callable[[httpx.Request], None]:
+    """Make what signs each request; place: the path that the API's own address has."""
+
+    def add(request: httpx.Request) -> None:
+        path = request.url.raw_path.decode("ascii", "replace").partition("?")[0]
+        request.headers.update(sign(request.method, path.removeprefix(place)))
+
+    return add
 
 
 def segment(iid: str) -> str:

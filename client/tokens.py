@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from client.connection import Connection, segment
-from schema.access import AuditReply, NewToken, Token, TokenRequest, TokensReply
+from schema.access import AuditReply, CallerReply, NewToken, Token, TokenRequest, TokensReply
 
 
 class TokenCalls(Connection):
@@ -24,7 +24,19 @@ class TokenCalls(Connection):
         path = f"/api/tokens/{segment(token_id)}"
         return self._read(Token, self._send("DELETE", path, headers=headers))
 
-    def list_audit(self, *, after: str | None = None, limit: int = 100) -> AuditReply:
-        """Return entries of the audit log, oldest first: the newest, or the first after one."""
-        params = {"limit": str(limit)} | ({"after": after} if after else {})
+    def get_caller(self) -> CallerReply:
+        """Return who asks, as the backend sees it, and what they may do."""
+        return self._read(CallerReply, self._send("GET", "/api/caller"))
+
+    def list_audit(
+        self,
+        *,
+        after: str | None = None,
+        before: str | None = None,
+        contains: str | None = None,
+        limit: int = 100,
+    ) -> AuditReply:
+        """Return entries of the audit log, oldest first: the first after one, or the newest before one."""
+        asked = {"after": after, "before": before, "contains": contains}
+        params = {"limit": str(limit)} | {name: text for name, text in asked.items() if text}
         return self._read(AuditReply, self._send("GET", "/api/audit", params=params))

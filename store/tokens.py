@@ -60,6 +60,7 @@ class Tokens:
             project=request.project,
             created_at=now,
             expires_at=None if days is None else now + timedelta(days=days),
+            names_people=request.names_people,
         )
         stored = {"hash": digest} | token.model_dump(mode="json", exclude_none=True)
         self._connection.call("HSET", self._keys.of("tokens"), token.token_id, to_json(stored))

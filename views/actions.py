@@ -8,6 +8,7 @@ from typing import Final, Literal, TypeVar
 
 from schema import Action as ActionName
 from schema import Priority, Run, RunReply, Status
+from schema.access import Scope
 
 AnyRun = TypeVar("AnyRun", bound=Run)
 
@@ -24,6 +25,11 @@ class Action:
     done: str
     hint: str
     priority: Priority | None = None
+
+    @property
+    def scope(self) -> Scope:
+        """What it takes to ask for it."""
+        return Scope.ADMIN if self.name in ("delete", "restore") else Scope.SUBMIT
 
     @property
     def bulk_name(self) -> ActionName:

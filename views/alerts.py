@@ -11,7 +11,7 @@ import streamlit as st
 
 from errors import ApiError
 from schema import Alert, AlertRule, ChannelReply, ChannelsReply, Delivery, RuleRequest, RulesReply
-from views import alert_form, commands, parts, source
+from views import alert_form, commands, may, parts, source
 from views import alert_words as words
 from views import format as fmt
 from views.alert_words import ICONS, OUTCOMES
@@ -38,6 +38,7 @@ def show() -> None:
                 "New rule",
                 type="primary",
                 icon=":material/add_alert:",
+                disabled=not may.can_administer(),
                 on_click=alert_form.open_form,
                 args=(None,),
             )
@@ -80,6 +81,7 @@ def _rule(rule: AlertRule) -> None:
         value=rule.is_enabled,
         key=f"on:{rule.rule_id}:{rule.is_enabled}",
         label_visibility="collapsed",
+        disabled=not may.can_administer(),
         on_change=_switch,
         args=(rule,),
     )
@@ -92,10 +94,12 @@ def _rule(rule: AlertRule) -> None:
             "Edit",
             icon=":material/edit:",
             key=f"edit:{rule.rule_id}",
+            disabled=not may.can_administer(),
             on_click=alert_form.open_form,
             args=(rule,),
         )
-        if st.button("Delete", icon=":material/delete:", key=f"delete:{rule.rule_id}"):
+        key = f"delete:{rule.rule_id}"
+        if st.button("Delete", icon=":material/delete:", key=key, disabled=not may.can_administer()):
             _confirm_deletion(rule)
 
 
@@ -179,7 +183,12 @@ def _channel(channel: ChannelReply) -> None:
     with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
         st.markdown(f"**{channel.name}**", width="content")
         st.button(
-            "Test", icon=":material/send:", key=f"test:{channel.name}", on_click=_test, args=(channel.name,)
+            "Test",
+            icon=":material/send:",
+            key=f"test:{channel.name}",
+            disabled=not may.can_administer(),
+            on_click=_test,
+            args=(channel.name,),
         )
     # As code: a page would make a link of an address.
     st.caption(f"`{channel.address}` · {words.channel_state(channel, datetime.now(UTC))}")

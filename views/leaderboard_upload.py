@@ -10,7 +10,7 @@ import streamlit as st
 from errors import ApiError, ApiRefused, FieldError
 from schema.leaderboard import ImportReply, StatedResult
 from views import format as fmt
-from views import parts, source
+from views import may, parts, source
 
 _TURN: Final = "leaderboard:upload"
 # What the API takes in one request; make import sends longer ones in parts.
@@ -67,7 +67,8 @@ def _look_at(text: str) -> None:
     if found.imported + found.known > len(found.rows):
         st.caption(f"The first {len(found.rows)} rows.")
     label = "Add 1 run" if found.imported == 1 else f"Add {fmt.count(found.imported)} runs"
-    if st.button(label, type="primary", icon=":material/upload:", disabled=not found.imported):
+    is_locked = not found.imported or not may.can_submit()
+    if st.button(label, type="primary", icon=":material/upload:", disabled=is_locked):
         _add(text)
 
 

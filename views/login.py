@@ -2,63 +2,65 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from typing import Final
 
 import streamlit as st
-from streamlit.errors import StreamlitSecretNotFoundError
 
+from schema.access import Scope
 from settings import load_settings
+from views import format as fmt
+from views import may, people
+
+_MAY: Final = {
+    Scope.READ: "may look, and change nothing",
+    Scope.SUBMIT: "may queue and steer runs",
+    Scope.ADMIN: "may do everything",
+}
 
 
 def admit() -> bool:
     """Say whether the page may be drawn; where it may not, draw how to log in, or why that did not help."""
-    if not _is_asked_for():
+    if not people.is_login_asked_for():
         return True
     if not st.user.get("is_logged_in"):
         st.title("Wattle")
         st.write("This page is for people who are known here.")
         st.button("Log in", type="primary", icon=":material/login:", on_click=st.login)
         return False
-    allowed = load_settings().page_users
-    if is_let_in(st.user.to_dict(), allowed):
+    person = people.current()
+    if person is not None and person.role is not None:
         return True
     st.title("Wattle")
-    if allowed:
-        st.error("This account is not let in here. Ask whoever runs this page to add its address.")
+    settings = load_settings()
+    if settings.page_users or settings.page_roles:
+        st.error(f"{_reason()} Ask whoever runs this page to let it in.")
     else:
         st.error(
-            "Nobody is let in: set WATTLE_PAGE_USERS to mail addresses and domains, and restart the page."
+            "Nobody is let in: set WATTLE_PAGE_USERS to mail addresses and domains, or WATTLE_PAGE_ROLES, "
+            "and restart the page."
         )
     _offer_logout()
     return False
 
 
 def show_account() -> None:
-    """Draw who is logged in, in the sidebar; nothing where nobody has to be."""
-    if _is_asked_for():
+    """Draw in the sidebar who is logged in and what may be done; nothing where everybody may everything."""
+    person = people.current()
+    scope = may.scope()
+    if person is not None:
         with st.sidebar:
-            st.caption(str(st.user.get("email")))
+            st.caption(f"{fmt.plain(person.name)} {_MAY[scope]}.")
             _offer_logout()
+    elif scope is not Scope.ADMIN:
+        st.sidebar.caption(f"Who opens this page {_MAY[scope]}: its API token has the scope {scope}.")
 
 
-def is_let_in(claims: Mapping[str, object], allowed: Collection[str]) -> bool:
-    """Whether a person is one of those who are let in, by an address that their provider has verified.
-
-    allowed: addresses, and domains as @example.org.
-    """
-    email = claims.get("email")
-    if not isinstance(email, str) or claims.get("email_verified") not in (True, "true"):
-        return False
-    name, at, domain = email.strip().lower().rpartition("@")
-    known = {entry.lower() for entry in allowed}
-    return bool(name and at and domain) and (f"{name}@{domain}" in known or f"@{domain}" in known)
-
-
-def _is_asked_for() -> bool:
-    try:
-        return "auth" in st.secrets
-    except StreamlitSecretNotFoundError:  # there is no file of secrets at all
-        return False
+def _reason() -> str:
+    claims = st.user.to_dict()
+    if people.verified_address(claims) or not claims.get("email"):
+        return f"The account {fmt.plain(people.name_of(claims))} is not let in here."
+    address = fmt.plain(str(claims["email"]))
+    return f"The address {address} is not verified by its provider, and counts for nothing here."
 
 
 def _offer_logout() -> None:

@@ -9,7 +9,7 @@ import streamlit as st
 
 from errors import ApiError
 from schema import ModelVersion, Stage
-from views import artifact_source, model_commands, source
+from views import artifact_source, may, model_commands, source
 from views import format as fmt
 from views.look import STAGE_COLORS, STAGE_ICONS
 from views.model_words import consequence
@@ -55,7 +55,7 @@ def register_button(run_id: str, artifact: str, version: int | None) -> None:
             type="primary",
             icon=":material/check:",
             key=f"{key}:go",
-            disabled=not name,
+            disabled=not name or not may.can_submit(),
             on_click=_register,
             args=(key, run_id, artifact, version),
         )
@@ -89,7 +89,7 @@ def stage_button(version: ModelVersion, versions: Sequence[ModelVersion]) -> Non
             type="primary",
             icon=":material/check:",
             key=f"{key}:go",
-            disabled=wanted in (None, version.stage),
+            disabled=wanted in (None, version.stage) or not may.can_submit(),
             on_click=_set_stage,
             args=(key, version, wanted),
         )
@@ -104,7 +104,7 @@ def delete_button(version: ModelVersion) -> None:
         "Delete",
         icon=":material/delete:",
         key=key,
-        disabled=is_used,
+        disabled=is_used or not may.can_administer(),
         help="A version in production is archived first." if is_used else None,
         on_change=_forget_refusal,
     ) as form:

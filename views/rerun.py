@@ -13,7 +13,7 @@ from pydantic import JsonValue
 
 from errors import ApiError, ApiRefused
 from schema import RerunRequest, RunOptions, RunReply, TrainerReply
-from views import commands, parts, source, submit_options
+from views import commands, may, parts, source, submit_options
 from views import format as fmt
 from views.draft import Draft, errors_by_field, show_form, show_prediction
 from views.form import FormField, form_fields, number_text
@@ -89,7 +89,8 @@ def _form(run: RunReply, opened: _Opened) -> None:
         errors=opened.errors,
         options=run.options,
     )
-    pressed = st.button("Queue it", type="primary", icon=":material/send:", disabled=draft is None)
+    is_possible = draft is not None and may.can_submit()
+    pressed = st.button("Queue it", type="primary", icon=":material/send:", disabled=not is_possible)
     if draft is None:
         return
     changes = changes_of(run, draft, fields)

@@ -13,7 +13,7 @@ from errors import ApiError, ApiRefused
 from schema import RetentionPlan, RetentionPolicy
 from schema.records import DEFAULT_PROJECT
 from views import format as fmt
-from views import parts, retention_calls, source
+from views import may, parts, retention_calls, source
 
 _PLANNED: Final = "retention:planned"
 _REFUSED: Final = "retention:refused"
@@ -61,14 +61,14 @@ def _policy(project: str, policy: RetentionPolicy) -> None:
             "Save",
             type="primary" if is_changed else "secondary",
             icon=":material/save:",
-            disabled=not is_changed,
+            disabled=not is_changed or not may.can_administer(),
             on_click=_save,
             args=(project, wanted),
         )
         st.button(
             "Dry run",
             icon=":material/preview:",
-            disabled=is_changed,
+            disabled=is_changed or not may.can_administer(),
             help="Shows what would be deleted and deletes nothing."
             + (" Save the policy first." if is_changed else ""),
             on_click=_plan,

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from errors import ApiError, ApiRefused
 from schema import DeletionReply, RunReply
-from views import actions, commands, parts, rerun
+from views import actions, commands, may, parts, rerun
 from views import format as fmt
 from views.actions import Action
 from views.look import run_name, short_id
@@ -95,17 +97,22 @@ def kept_text(deletion: DeletionReply) -> str:
 
 
 def _button(run: RunReply, action: Action) -> None:
-    key = f"control:{action.name}:{run.run_id}"
+    pressed = st.button(
+        action.label,
+        icon=action.icon,
+        help=action.hint,
+        key=f"control:{action.name}:{run.run_id}",
+        disabled=not may.is_allowed(action.scope),
+        on_click=_on_click(run, action),
+    )
+    if pressed and action is actions.DELETE:
+        _confirm_deletion(run)
+
+
+def _on_click(run: RunReply, action: Action) -> Callable[[], None]:
     if action is actions.DELETE:
-        if st.button(action.label, icon=action.icon, help=action.hint, key=key, on_click=_forget_refusal):
-            _confirm_deletion(run)
-        return
-    if action is actions.RERUN:
-        st.button(
-            action.label, icon=action.icon, help=action.hint, key=key, on_click=_open_rerun, args=(run,)
-        )
-        return
-    st.button(action.label, icon=action.icon, help=action.hint, key=key, on_click=_ask, args=(run, action))
+        return _forget_refusal
+    return partial(_open_rerun, run) if action is actions.RERUN else partial(_ask, run, action)
 
 
 def _ask(run: RunReply, action: Action) -> None:

@@ -14,7 +14,7 @@ from pydantic import JsonValue
 from errors import ApiError, ApiRefused
 from schema import RerunRequest, RunReply
 from schema.reproduce import FactChange, ReproductionReply, WorkerNow
-from views import commands, downloads, parts, source
+from views import commands, downloads, may, parts, source
 from views import format as fmt
 from views.download_links import Offer
 from views.look import run_title, short_id
@@ -88,6 +88,7 @@ def _panel(run: RunReply) -> None:
             type="primary",
             icon=":material/send:",
             key=f"reproduce:queue:{run.run_id}",
+            disabled=not may.can_submit(),
             on_click=_queue,
             args=(run, found),
         )

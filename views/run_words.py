@@ -10,7 +10,7 @@ from errors import ApiError
 from schema import Note, RunReply
 from schema.external import MAX_TAGS
 from schema.search import GROUP_PREFIX
-from views import commands, source
+from views import commands, may, source
 from views import format as fmt
 from views.markdown import to_html
 
@@ -68,7 +68,12 @@ def notes(run: RunReply) -> None:
         help="In Markdown. Pictures become links, and HTML is shown as it is.",
     )
     st.button(
-        "Add the note", key=f"add_{key}", icon=":material/add_comment:", on_click=_add_note, args=(run, key)
+        "Add the note",
+        key=f"add_{key}",
+        icon=":material/add_comment:",
+        disabled=not may.can_submit(),
+        on_click=_add_note,
+        args=(run, key),
     )
     if problem := st.session_state.get(_problem_key("notes", run)):
         st.warning(fmt.plain_lines(problem), icon=":material/block:")
@@ -93,6 +98,7 @@ def _star(run: RunReply) -> None:
         type="tertiary",
         key=f"star:{run.run_id}",
         help="Everybody sees it; starred:yes finds it among the runs.",
+        disabled=not may.can_submit(),
         on_click=_toggle_star,
         args=(run,),
     )
@@ -108,7 +114,14 @@ def _toggle_star(run: RunReply) -> None:
 
 def _edit_button(run: RunReply, note: Note) -> None:
     key = f"edit_note:{run.run_id}:{note.note_id}"
-    with st.popover("Edit", icon=":material/edit:", type="tertiary", key=key, on_change="rerun") as form:
+    with st.popover(
+        "Edit",
+        icon=":material/edit:",
+        type="tertiary",
+        key=key,
+        on_change="rerun",
+        disabled=not may.can_submit(),
+    ) as form:
         if form.open:
             field = f"{key}:{note.edited_at}"
             st.text_area("Text", note.text, key=field, max_chars=_MAX_NOTE_CHARACTERS, height=160, width=520)
@@ -129,7 +142,12 @@ def _edit_note(run: RunReply, note: Note, field: str) -> None:
 def _delete_button(run: RunReply, note: Note) -> None:
     key = f"delete_note:{run.run_id}:{note.note_id}"
     with st.popover(
-        "Delete", icon=":material/delete:", type="tertiary", key=key, on_change="rerun"
+        "Delete",
+        icon=":material/delete:",
+        type="tertiary",
+        key=key,
+        on_change="rerun",
+        disabled=not may.can_submit(),
     ) as question:
         if question.open:
             st.markdown("Delete this note for good?")
@@ -150,6 +168,7 @@ def _edit(run: RunReply) -> None:
         max_selections=MAX_TAGS,
         placeholder="Write a tag, or key=value",
         help="key=value takes the place of another tag of that key.",
+        disabled=not may.can_submit(),
         on_change=_keep_tags,
         args=(run, key),
     )

@@ -12,7 +12,7 @@ from errors import ApiError, ApiRefused
 from schema import Outcome, RunReply, TagsRequest
 from schema.replies import SearchReply
 from schema.search import GROUP_PREFIX
-from views import actions, commands, compare, parts
+from views import actions, commands, compare, may, parts
 from views import format as fmt
 from views.actions import Action
 from views.commands import Act, Retried
@@ -45,7 +45,8 @@ def bar(marked: Sequence[RunReply], clear: Callable[[], None]) -> None:
         for action in actions.BULK:
             _button(action, marked)
         _star_button(marked)
-        with st.popover(actions.TAG.label, icon=actions.TAG.icon, help=actions.TAG.hint):
+        tag, is_locked = actions.TAG, not may.can_submit()
+        with st.popover(tag.label, icon=tag.icon, help=tag.hint, disabled=is_locked):
             _tag_form([run.run_id for run in marked])
         _compare(marked, clear)
         st.button("Clear", key="bulk:clear", type="tertiary", on_click=clear)
@@ -72,7 +73,7 @@ def retry_all(failed: int) -> None:
         "Retry all",
         icon=actions.RETRY.icon,
         key="bulk:retry_all",
-        disabled=failed == 0,
+        disabled=failed == 0 or not may.can_submit(),
         help="Puts every failed run back into its queue.",
     ):
         _confirm_retry_all(failed)
@@ -102,6 +103,7 @@ def all_matching(listing: Listing, total: int) -> None:
         icon=":material/checklist:",
         type="tertiary",
         key="bulk:all",
+        disabled=not may.can_submit(),
         help="Star, tag, cancel, retry, rerun or delete every run that matches.",
     ):
         st.session_state.pop(_MATCHING, None)
@@ -137,7 +139,7 @@ def _act_on_all(listing: Listing) -> None:
         type="primary",
         icon=action.icon,
         key="bulk:all:go",
-        disabled=not ids or not is_sure,
+        disabled=not ids or not is_sure or not may.is_allowed(action.scope),
         on_click=_act,
         args=(Act(action), ids),
     ):
@@ -151,6 +153,7 @@ def _star_button(marked: Sequence[RunReply]) -> None:
         icon=action.icon,
         key=f"bulk:{action.name}",
         help=action.hint,
+        disabled=not may.can_submit(),
         on_click=_act,
         args=(Act(action), [run.run_id for run in marked]),
     )
@@ -207,7 +210,7 @@ def _button(action: Action, marked: Sequence[RunReply]) -> None:
         label,
         icon=action.icon,
         key=f"bulk:{action.name}",
-        disabled=not able,
+        disabled=not able or not may.is_allowed(action.scope),
         help=action.hint,
         on_click=None if action is actions.DELETE else _do,
         args=(action, able),

@@ -12,7 +12,7 @@ from errors import ApiError, ApiRefused
 from schema import SortField
 from schema.marks import SavedView, ViewRequest
 from schema.search import FIELDS, MAX_QUERY
-from views import commands, parts, source
+from views import commands, may, parts, source
 from views import format as fmt
 from views.source import Listing
 
@@ -124,7 +124,7 @@ def _form(chosen: SavedView | None, listing: Listing) -> None:
     st.button(
         "Replace this view" if is_open else "Save the view",
         type="primary",
-        disabled=not name.strip(),
+        disabled=not name.strip() or not may.can_submit(),
         key="view:save",
         on_click=_save,
         args=(name.strip(), listing, is_open),
@@ -135,6 +135,7 @@ def _form(chosen: SavedView | None, listing: Listing) -> None:
             icon=":material/delete:",
             type="tertiary",
             key="view:delete",
+            disabled=not may.can_submit(),
             on_click=_delete,
             args=(chosen.name,),
         )

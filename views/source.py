@@ -42,6 +42,7 @@ from schema import (
 from schema.marks import SavedView
 from schema.metrics import CostName
 from settings import load_settings
+from views import people
 
 PAGE_SIZE = 200
 _CHART_POINTS = 600
@@ -121,7 +122,7 @@ def list_views() -> list[SavedView]:
 def api() -> Client:
     """Return the client that all sessions share."""
     settings = load_settings()
-    return Client(settings.api_url, token=settings.shown_token)
+    return Client(settings.api_url, token=settings.shown_token, sign=people.sign)
 
 
 @st.cache_data(ttl=_YOUNG_S, show_spinner=False)

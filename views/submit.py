@@ -11,7 +11,7 @@ import streamlit as st
 from errors import ApiError, ApiRefused
 from schema import HealthReply, RunOptions, TrainerReply
 from views import format as fmt
-from views import parts, source, submit_options
+from views import may, parts, source, submit_options
 from views.draft import Draft, errors_by_field, show_form, show_prediction, value_rows
 from views.form import form_fields, number_text
 from views.given import Given, find_given, forget_given
@@ -153,7 +153,7 @@ def _review(draft: Draft) -> None:
     with st.expander("As the API gets it", icon=":material/code:"):
         body = {"hyper_params": dict(draft.hyper_params), "options": draft.options.model_dump(mode="json")}
         st.json(body)
-    if st.button("Queue it", type="primary", icon=":material/send:"):
+    if st.button("Queue it", type="primary", icon=":material/send:", disabled=not may.can_submit()):
         _queue(draft)
 
 

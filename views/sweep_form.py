@@ -14,7 +14,7 @@ from errors import ApiError
 from schema import TrainerReply
 from schema.sweeps import SweepRequest
 from views import format as fmt
-from views import parts, source
+from views import may, parts, source
 from views.form import FormField, form_fields
 from views.sweep_words import PRUNER_NAMES, SAMPLER_NAMES
 
@@ -213,7 +213,8 @@ def _start(body: Mapping[str, JsonValue]) -> str | None:
         st.info("Choose at least one hyperparameter, and values for it.", icon=":material/tune:")
     key = st.session_state.setdefault(_KEY, uuid.uuid4().hex)
     label = "Start the sweep"
-    if not st.button(label, type="primary", icon=":material/play_arrow:", disabled=not body["space"]):
+    is_locked = not body["space"] or not may.can_submit()
+    if not st.button(label, type="primary", icon=":material/play_arrow:", disabled=is_locked):
         return None
     try:
         request = SweepRequest.model_validate(body)

@@ -12,7 +12,7 @@ from client.sweeps import SweepAction
 from errors import ApiError, ApiRefused
 from schema.sweeps import Pruner, Sweep, SweepFigures, SweepsReply, SweepState, Trial, TrialState
 from views import format as fmt
-from views import parts, source, sweep_form
+from views import may, parts, source, sweep_form
 from views.charts import optuna_figure
 from views.live_chart import live_charts
 from views.sweep_words import (
@@ -157,7 +157,14 @@ def _head(sweep: Sweep) -> None:
         st.title(fmt.plain(sweep.request.name), width="content")
         st.badge(sweep.state.value, icon=STATE_ICONS[sweep.state], color=STATE_COLORS[sweep.state])
         for action, label, icon in _offered(sweep.state):
-            st.button(label, icon=icon, key=f"sweep:{action}", on_click=_steer, args=(sweep.sweep_id, action))
+            st.button(
+                label,
+                icon=icon,
+                key=f"sweep:{action}",
+                disabled=not may.can_submit(),
+                on_click=_steer,
+                args=(sweep.sweep_id, action),
+            )
     st.caption(fmt.plain(about(sweep)))
     if sweep.state is SweepState.FAILED and sweep.reason:
         st.error(fmt.plain_lines(sweep.reason), icon=":material/error:")

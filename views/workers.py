@@ -8,7 +8,7 @@ import streamlit as st
 
 from errors import ApiError
 from schema import WorkerReply, WorkersReply
-from views import commands, parts, source, worker_card
+from views import commands, may, parts, source, worker_card
 from views import format as fmt
 from views.source import Snapshot
 
@@ -79,7 +79,15 @@ def _drain_button(worker: WorkerReply) -> None:
         else ("Drain", ":material/water_drop:", "It finishes its run, takes no other one and then ends.")
     )
     key = f"drain:{worker.worker_id}"
-    st.button(label, icon=icon, help=hint, key=key, on_click=_switch_drain, args=(worker,))
+    st.button(
+        label,
+        icon=icon,
+        help=hint,
+        key=key,
+        disabled=not may.can_administer(),
+        on_click=_switch_drain,
+        args=(worker,),
+    )
     name, reason = st.session_state.get(_REFUSED, (None, ""))
     if name == worker.worker_id:
         parts.field_error(reason)

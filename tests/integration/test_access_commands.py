@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -14,23 +15,56 @@ from werkzeug.serving import make_server
 from backend import create_app
 from cli import quota_commands, token_commands
 from redis_db import RedisDB
+from schema.access import Scope, TokenRequest
 from settings import Settings
 
 RUNNER = CliRunner()
 
 
-@pytest.fixture
-def _backend(db: RedisDB, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """The API in a thread of this process, as programs of this machine reach it."""
-    server = make_server("127.0.0.1", 0, create_app(Settings(data_dir=tmp_path), db), threaded=True)
+@contextmanager
+def served(settings: Settings, db: RedisDB) -> Iterator[str]:
+    """Serve the API in a thread of this process; gives its address."""
+    server = make_server("127.0.0.1", 0, create_app(settings, db), threaded=True)
     thread = threading.Thread(target=server.serve_forever, args=(0.02,))
     thread.start()
-    monkeypatch.setenv("WATTLE_API_URL", f"http://127.0.0.1:{server.server_port}")
-    monkeypatch.delenv("WATTLE_API_TOKEN", raising=False)
-    yield
+    yield f"http://127.0.0.1:{server.server_port}"
     server.shutdown()
     thread.join()
     server.server_close()
+
+
+@pytest.fixture
+def _backend(db: RedisDB, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The API as programs of this machine reach it."""
+    monkeypatch.delenv("WATTLE_API_TOKEN", raising=False)
+    with served(Settings(data_dir=tmp_path), db) as url:
+        monkeypatch.setenv("WATTLE_API_URL", url)
+        yield
+
+
+def test_tokens_and_quotas_are_kept_from_elsewhere_with_an_address_and_a_token(
+    db: RedisDB, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    admin = db.tokens.create(TokenRequest(name="ada", scope=Scope.ADMIN))
+    monkeypatch.setenv("WATTLE_API_URL", "http://127.0.0.1:1")  # nobody is there
+    with served(Settings(data_dir=tmp_path, require_token=True), db) as url:
+        monkeypatch.delenv("WATTLE_API_TOKEN", raising=False)
+        refused = RUNNER.invoke(token_commands.app, ["list", "--api", url])
+        assert (refused.exit_code, refused.stdout) == (1, "")
+        assert "needs an API token" in str(refused.exception)
+
+        monkeypatch.setenv("WATTLE_API_TOKEN", admin.secret)
+        asked = ["create", "page", "--scope", "admin", "--names-people", "--api", url]
+        made = json.loads(RUNNER.invoke(token_commands.app, asked).stdout)
+        assert made["names_people"] is True
+        quota = ["set", "token", made["token_id"], "--running-runs", "2", "--api", url]
+        assert RUNNER.invoke(quota_commands.app, quota).exit_code == 0
+        (line,) = RUNNER.invoke(quota_commands.app, ["list", "--api", url]).stdout.splitlines()
+        assert (json.loads(line)["name"], json.loads(line)["limits"]["running_runs"]) == (made["token_id"], 2)
+        assert RUNNER.invoke(token_commands.app, ["revoke", made["token_id"], "--api", url]).exit_code == 0
+        asked = ["audit", "--contains", "QUOTA", "--api", url]
+        (line,) = RUNNER.invoke(token_commands.app, asked).stdout.splitlines()
+        assert json.loads(line)["action"] == "quotas.set_token_quota"
 
 
 @pytest.mark.usefixtures("_backend")
