@@ -9,6 +9,7 @@ import streamlit as st
 from streamlit.navigation.page import Page
 
 from views import (
+    access,
     alerts,
     carbon,
     compare,
@@ -60,6 +61,7 @@ def show() -> None:
         "workers": st.Page(workers.show, title="Workers", icon=":material/memory:", url_path="workers"),
         "models": st.Page(models.show, title="Models", icon=":material/deployed_code:", url_path="models"),
         "alerts": st.Page(alerts.show, title="Alerts", icon=":material/notifications:", url_path="alerts"),
+        "access": st.Page(access.show, title="Access", icon=":material/key:", url_path="access"),
     }
     parts.register_pages(pages)
     # No sections: what Streamlit makes of them is no list to a screen reader.

@@ -58,6 +58,11 @@ VIEWS: Final[Mapping[str, Mapping[str, Callable[[Scenery], Sequence[tuple[str, s
     },
     "leaderboard": {"leaderboard": lambda _: [("least", "50")]},
     "models": {"models": lambda _: [], "models-one": lambda has: [("model", has.model)]},
+    "access": {
+        "access": lambda _: [],
+        "access-quotas": lambda _: [("show", "Quotas")],
+        "access-audit": lambda _: [("show", "Audit")],
+    },
     "carbon": {"carbon": lambda _: [("zone", "DE"), ("hours", "4")]},
 }
 

@@ -37,7 +37,9 @@ def pages(default: str) -> None:
 
     from views import parts
 
-    names = "alerts carbon compare home leaderboard live models recommend run runs submit sweeps totals"
+    names = (
+        "access alerts carbon compare home leaderboard live models recommend run runs submit sweeps totals"
+    )
     made = {
         name: st.Page(import_module(f"views.{name}").show, title=name, url_path=name, default=name == default)
         for name in (*names.split(), "workers")
