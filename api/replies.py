@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from api.failures import explain
 from api.state import db
 from api.status_line import status_line
 from schema import EpochResult, InUpdate, Run, RunReply, Status
+from schema.quotas import Hold
 
 # Copied and filled for each run of a page, which takes a fifth of what model_construct takes.
 _EMPTY: Final = RunReply(
@@ -55,12 +56,36 @@ def show_runs(
 
 
 def list_status_lines(runs: Sequence[Run]) -> dict[str, str]:
-    """Say where each run stands, in four round trips at most, however many there are."""
+    """Say where each run stands, in ten round trips at most, and in five without quotas."""
     waiting = [run for run in runs if run.status is Status.WAITING]
     needs_workers = waiting or any(run.status is Status.RUNNING for run in runs)
     workers = db().workers.list_recent() if needs_workers else []
     ahead = db().line.count_before(waiting) if waiting else {}
-    return {run.run_id: status_line(run, workers=workers, ahead=ahead.get(run.run_id)) for run in runs}
+    holds = _list_holds(waiting) if waiting else {}
+    return {
+        run.run_id: status_line(run, workers=workers, ahead=ahead.get(run.run_id), hold=holds.get(run.run_id))
+        for run in runs
+    }
+
+
+def _list_holds(waiting: Sequence[Run]) -> dict[str, Hold]:
+    """Say which quota holds which run, and when that is expected to end."""
+    holds = db().quotas.find_holds(waiting)
+    if not holds:
+        return {}
+    running = db().runs.find_many(sorted({run_id for hold in holds.values() for run_id in hold.running}))
+    now = db().now()
+    return {run_id: hold._replace(frees_at=_first_end(hold, running, now)) for run_id, hold in holds.items()}
+
+
+def _first_end(hold: Hold, running: Mapping[str, Run], now: datetime) -> datetime | None:
+    """Guess when the first of the running runs ends, from how long their epochs have taken."""
+    left_s = [
+        run.duration_s / run.epochs_done * max(0, run.num_epochs - run.epochs_done)
+        for run_id in hold.running
+        if (run := running.get(run_id)) and run.duration_s and run.epochs_done and run.num_epochs
+    ]
+    return now + timedelta(seconds=min(left_s)) if left_s else None
 
 
 def _list_archived(runs: Sequence[Run]) -> frozenset[str]:

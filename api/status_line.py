@@ -8,6 +8,7 @@ from typing import Final
 
 from scheduling.zones import read_requires
 from schema import DEFAULT_QUEUE, Ahead, Requires, Run, Status, Worker, can_take, planned_queue
+from schema.quotas import Hold
 
 _MAX_TEXT: Final = 200
 _ASKED: Final = {
@@ -25,15 +26,16 @@ _AFTER_SILENCE: Final = {
 }
 
 
-def status_line(run: Run, *, workers: Sequence[Worker], ahead: Ahead | None) -> str:
+def status_line(run: Run, *, workers: Sequence[Worker], ahead: Ahead | None, hold: Hold | None = None) -> str:
     """Say where a run stands.
 
     workers: the live ones; they count for a waiting and a running run alone. ahead: None when the run is on
-    no list.
+    no list. hold: the quota that keeps a waiting run from being claimed; another worker would not help it.
     """
     match run.status:
         case Status.WAITING:
-            return f"waiting: {obstacle(run, workers) or _place(run, ahead)}{_planned(run)}"
+            why = _held(hold) if hold else obstacle(run, workers) or _place(run, ahead)
+            return f"waiting: {why}{_planned(run)}"
         case Status.DEFERRED:
             return _deferred(run)
         case Status.RUNNING:
@@ -48,6 +50,15 @@ def status_line(run: Run, *, workers: Sequence[Worker], ahead: Ahead | None) -> 
         case Status.DONE:
             how = "as its own script says" if run.is_external else f"{_epochs(run.epochs_done)} trained"
             return f"done: {how}{_because(run)}"
+
+
+def _held(hold: Hold) -> str:
+    quota = f"held by the quota running_runs of the {hold.owner} {hold.name}"
+    if hold.most == 0:
+        return f"{quota}, which lets none run; an admin can raise it"
+    runs = "1 run" if hold.most == 1 else f"{hold.most} runs"
+    expected = f", at about {_show(hold.frees_at, to_minute=True)}" if hold.frees_at else ""
+    return f"{quota}, which lets {runs} be at work; the next may once one of them has ended{expected}"
 
 
 def obstacle(run: Run, workers: Sequence[Worker]) -> str | None:

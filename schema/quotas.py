@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from datetime import datetime
+from typing import Annotated, Literal, NamedTuple
 
 from pydantic import Field
 
@@ -39,6 +40,19 @@ class QuotaUse(Record):
     gpu_hours: float = 0.0
     energy_wh: float = 0.0
     co2_g: float = 0.0
+
+
+class Hold(NamedTuple):
+    """A quota that keeps a waiting run from being claimed: its owner has as many running as it may."""
+
+    owner: Owner
+    name: str
+    most: int
+    """How many may run."""
+    running: tuple[str, ...] = ()
+    """The ids of those that do; empty where they are too many to look at."""
+    frees_at: datetime | None = None
+    """When the first of them is expected to end; None where that is not known."""
 
 
 class Quota(Record):

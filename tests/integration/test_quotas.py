@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -175,3 +176,41 @@ def test_a_quota_is_set_told_and_taken_away_over_http(api: FlaskClient, db: Redi
     assert (told["owner"], told["used"]["waiting_runs"]) == ("token", 1)
     assert api.put(path, json={}).status_code == 200
     assert api.get("/api/quotas").get_json()["quotas"] == []
+
+
+def line_of(api: FlaskClient, run_id: str) -> str:
+    alone = api.get(f"/api/runs/{run_id}").get_json()["status_line"]
+    listed = {run["run_id"]: run["status_line"] for run in api.get("/api/runs").get_json()["results"]}
+    assert listed[run_id] == alone
+    return str(alone)
+
+
+def test_a_run_that_a_quota_holds_says_which_and_until_when(api: FlaskClient, db: RedisDB) -> None:
+    limit(db, running_runs=1)
+    submit(db, run_id="v1", params={"num_epochs": 3})
+    submit(db, run_id="v2")
+    submit(db, "speech", run_id="s1")
+    assert "quota" not in line_of(api, "v2")
+    lease = claim(db)
+    assert "held by the quota running_runs of the project vision" in line_of(api, "v2")
+    assert "at about" not in line_of(api, "v2")
+    assert "quota" not in line_of(api, "s1")
+
+    db.runs.record_epoch(lease, epoch(duration_s=86_400.0, ended_at=db.now()))
+    in_two_days = db.now() + timedelta(days=2)
+    assert f"at about {in_two_days:%Y-%m-%d}" in line_of(api, "v2")
+
+    db.queue.finish(lease, Status.DONE)
+    assert "quota" not in line_of(api, "v2")
+    limit(db, running_runs=0)
+    assert "lets none run" in line_of(api, "v2")
+
+
+def test_a_run_that_the_quota_of_its_token_holds_says_so(api: FlaskClient, db: RedisDB) -> None:
+    db.quotas.put("token", "0123456789abcdef", QuotaLimits(running_runs=1))
+    for run_id in ("a", "b"):
+        submit(db, run_id=run_id, token_id="0123456789abcdef")  # noqa: S106 - of a test
+    submit(db, run_id="c")
+    claim(db)
+    assert "held by the quota running_runs of the token 0123456789abcdef" in line_of(api, "b")
+    assert "quota" not in line_of(api, "c")

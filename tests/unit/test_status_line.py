@@ -9,6 +9,7 @@ import pytest
 
 from api.status_line import status_line
 from schema import Ahead, CarbonPlan, Requires, Run, RunError, RunOptions, Status, Worker
+from schema.quotas import Hold
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
@@ -53,6 +54,29 @@ def test_the_queue_is_named_unless_it_is_the_default_one() -> None:
     taker = worker(queues=("gpu-a100",))
     assert waiting(Ahead(2), taker, queue="gpu-a100") == "waiting: 2 runs before it in the queue gpu-a100"
     assert waiting(Ahead(0), taker, queue="gpu-a100") == "waiting: the next one in the queue gpu-a100"
+
+
+@pytest.mark.parametrize(
+    ("hold", "end"),
+    [
+        (
+            Hold("project", "vision", most=2),
+            "project vision, which lets 2 runs be at work; the next may once one of them has ended",
+        ),
+        (
+            Hold("token", "0123", most=1, frees_at=NOON),
+            "token 0123, which lets 1 run be at work; the next may once one of them has ended, at about "
+            "2026-03-01 12:00 UTC",
+        ),
+        (
+            Hold("project", "vision", most=0),
+            "project vision, which lets none run; an admin can raise it",
+        ),
+    ],
+)
+def test_a_run_that_a_quota_holds_names_it_and_no_worker_would_help(hold: Hold, end: str) -> None:
+    line = status_line(run(Status.WAITING), workers=(), ahead=Ahead(0), hold=hold)
+    assert line == f"waiting: held by the quota running_runs of the {end}"
 
 
 def test_without_any_worker_it_says_how_to_start_one() -> None:
