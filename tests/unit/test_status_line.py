@@ -65,8 +65,10 @@ def test_the_queue_is_named_unless_it_is_the_default_one() -> None:
         ),
         (
             Hold("token", "0123", most=1, frees_at=NOON),
-            "token 0123, which lets 1 run be at work; the next may once one of them has ended, at about "
-            "2026-03-01 12:00 UTC",
+            (
+                "token 0123, which lets 1 run be at work; the next may once one of them has ended, at about "
+                "2026-03-01 12:00 UTC"
+            ),
         ),
         (
             Hold("project", "vision", most=0),
