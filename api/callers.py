@@ -34,6 +34,7 @@ class Caller:
 LIVE_PAGE: Final = Caller("a live page", Scope.READ)
 LOOPBACK: Final = Caller("loopback", Scope.ADMIN)
 ADMIN: Final = Caller("WATTLE_ADMIN_TOKEN", Scope.ADMIN)
+PROMETHEUS: Final = Caller("WATTLE_METRICS_TOKEN", Scope.READ)
 
 
 def set_caller(caller: Caller | None) -> None:

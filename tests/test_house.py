@@ -120,7 +120,7 @@ NOT_NAMES = {"utils", "util", "helpers", "helper", "common", "base", "manager", 
 
 def product_files() -> list[Path]:
     if shutil.which("git") is None or not (ROOT / ".git").exists():
-        foreign = {".venv", ".venv-peers", "build", "data"}
+        foreign = {".venv", ".venv-peers", ".venv-tools", "build", "data"}
         return [path for path in ROOT.rglob("*.py") if not foreign & set(path.parts)]
     listed = subprocess.run(
         ["git", "ls-files", "--cached", "--others", "--exclude-standard", "*.py"],

@@ -78,6 +78,7 @@ VALUES = {
     "require_token": "true",
     "page_users": "a@b.org, @c.org",
     "admin_token": "a" * 32,
+    "metrics_token": "m" * 32,
     "api_token": "wattle_x",
     "requests_per_minute": "100",
     "refusals_per_minute": "5",
