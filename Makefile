@@ -4,8 +4,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 PEERS := .venv-peers
+TOOLS := .venv-tools
 
-.PHONY: demo up seed-demo recompute import setup test check lint format clean browser peers screenshots
+.PHONY: demo up seed-demo recompute import setup test check lint format clean browser peers tools audit screenshots
 .DEFAULT_GOAL := demo
 
 setup: $(STAMP)
@@ -50,7 +51,19 @@ $(PEERS)/.installed: bench/peers.txt
 	$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check --requirement bench/peers.txt
 	touch $@
 
-test: $(STAMP) browser
+# What looks at deploy/ and at the pins, in an environment of its own (docs/decisions/086-tools-of-their-own.md).
+tools: $(TOOLS)/.installed
+
+$(TOOLS)/.installed: tests/tools.txt
+	test -x $(TOOLS)/bin/python || $(PYTHON) -m venv $(TOOLS)
+	$(TOOLS)/bin/python -m pip install --quiet --disable-pip-version-check --requirement tests/tools.txt
+	touch $@
+
+# Known vulnerabilities of what constraints.txt pins; says so where nobody can be asked.
+audit: $(STAMP) tools
+	$(BIN)/python -m tests.audit
+
+test: $(STAMP) browser tools
 	$(BIN)/python -m tests.second_look tests
 
 lint: $(STAMP)
@@ -66,4 +79,4 @@ format: $(STAMP)
 	$(BIN)/ruff check --fix .
 
 clean:
-	rm -rf $(VENV) $(PEERS) .mypy_cache .pytest_cache .ruff_cache build *.egg-info
+	rm -rf $(VENV) $(PEERS) $(TOOLS) .mypy_cache .pytest_cache .ruff_cache build *.egg-info

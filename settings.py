@@ -239,6 +239,11 @@ class Settings(BaseSettings):
         min_length=32,
         description="an API token with the scope admin that no store has to know: to make the first one with",
     )
+    metrics_token: SecretStr | None = Field(
+        None,
+        min_length=32,
+        description="an API token for /metrics alone that no store has to know: for Prometheus",
+    )
     api_token: SecretStr | None = Field(
         None, description="the API token that this program shows, where the API wants one"
     )
@@ -287,7 +292,7 @@ class Settings(BaseSettings):
 
     @field_validator(
         *("alert_channels", "slack_webhook_url", "email_notifications", "smtp_url", "quiet_hours"),
-        *("admin_token", "api_token"),
+        *("admin_token", "metrics_token", "api_token"),
         mode="before",
     )
     @classmethod

@@ -9,7 +9,7 @@ from typing import Final
 from alerts import texts
 from alerts.scene import Scene, is_chosen
 from alerts.states import Holding
-from schema import AlertRule, Run, Worker
+from schema import AlertRule, GpuState, Run, Worker
 from schema.alerts import (
     Co2Budget,
     DiskFull,
@@ -261,20 +261,18 @@ def _workers(
 
 def _trouble(condition: GpuIdle | GpuHot | MemoryFull | DiskFull, worker: Worker) -> tuple[str, str] | None:
     """Return what is wrong with a worker's machine, as a title and the begin of a sentence; None: nothing."""
-    gpu = worker.gpu
+    gpus = [gpu for gpu in (worker.gpu, *worker.other_gpus) if gpu is not None]
     match condition:
         case GpuIdle():
-            used = gpu.utilisation if gpu and worker.run_id else None
-            if used is not None and used < condition.below:
+            shares = [gpu.utilisation for gpu in gpus if gpu.utilisation is not None and worker.run_id]
+            if shares and (used := min(shares)) < condition.below:
                 return "GPU idle", f"It has a run and its GPU computed {100 * used:.0f} % of the time, and so"
         case GpuHot():
-            if gpu and gpu.temperature_c is not None and gpu.temperature_c >= condition.above_c:
-                return (
-                    "GPU too hot",
-                    f"Its GPU has {gpu.temperature_c:.0f} °C, and {condition.above_c:g} or more",
-                )
+            temperatures_c = [gpu.temperature_c for gpu in gpus if gpu.temperature_c is not None]
+            if temperatures_c and (hottest_c := max(temperatures_c)) >= condition.above_c:
+                return "GPU too hot", f"Its GPU has {hottest_c:.0f} °C, and {condition.above_c:g} or more"
         case MemoryFull():
-            share = _gpu_memory(worker) if condition.of == "gpu" else worker.memory_share
+            share = _gpu_memory(gpus) if condition.of == "gpu" else worker.memory_share
             if share is not None and share >= condition.above:
                 name = "GPU memory" if condition.of == "gpu" else "Memory"
                 return f"{name} nearly full", f"{100 * share:.0f} % are used, and it was nearly full"
@@ -288,8 +286,11 @@ def _trouble(condition: GpuIdle | GpuHot | MemoryFull | DiskFull, worker: Worker
     return None
 
 
-def _gpu_memory(worker: Worker) -> float | None:
-    gpu = worker.gpu
-    if gpu is None or gpu.memory_used_bytes is None or not gpu.memory_total_bytes:
-        return None
-    return min(1.0, gpu.memory_used_bytes / gpu.memory_total_bytes)
+def _gpu_memory(gpus: Sequence[GpuState]) -> float | None:
+    """Return the used share of the fullest one's memory; None where no driver says."""
+    shares = [
+        gpu.memory_used_bytes / gpu.memory_total_bytes
+        for gpu in gpus
+        if gpu.memory_used_bytes is not None and gpu.memory_total_bytes
+    ]
+    return min(1.0, max(shares)) if shares else None

@@ -12,11 +12,13 @@ from collections.abc import Callable
 from typing import Final
 
 from flask import Flask, Response, request
+from pydantic import SecretStr
 
 from api.callers import (
     ADMIN,
     LIVE_PAGE,
     LOOPBACK,
+    PROMETHEUS,
     Caller,
     check_own,
     check_scope,
@@ -120,9 +122,10 @@ class Access:
         return self._store.live.find_pass(shown) == request.args.get("run_id", DEFAULT_VIEW)
 
     def _look_up(self, secret: str, *, is_open: bool) -> Caller | None:
-        admin = self._settings.admin_token
-        if admin and hmac.compare_digest(admin.get_secret_value().encode(), secret.encode()):
+        if _is_same(secret, self._settings.admin_token):
             return ADMIN
+        if request.endpoint == _METRICS and _is_same(secret, self._settings.metrics_token):
+            return PROMETHEUS
         digest = hashlib.sha256(secret.encode("utf-8", "replace")).hexdigest()
         try:
             found = self._store.tokens.find(secret)
@@ -145,6 +148,10 @@ def install(app: Flask, access: Access) -> Callable[[], None]:
     """Let ``app`` keep an audit log; returns the check for the first door to call."""
     app.after_request(access.record)
     return access.admit
+
+
+def _is_same(shown: str, known: SecretStr | None) -> bool:
+    return known is not None and hmac.compare_digest(known.get_secret_value().encode(), shown.encode())
 
 
 def shown_secret() -> str | None:

@@ -45,6 +45,7 @@ class Caller:
 LIVE_PAGE: Final = Caller("a live page", Scope.READ)
 LOOPBACK: Final = Caller("loopback", Scope.ADMIN, names_people=True)
 ADMIN: Final = Caller("WATTLE_ADMIN_TOKEN", Scope.ADMIN, names_people=True)
+PROMETHEUS: Final = Caller("WATTLE_METRICS_TOKEN", Scope.READ)
 
 
 def set_caller(caller: Caller | None) -> None:

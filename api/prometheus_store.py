@@ -15,10 +15,10 @@ from prometheus_client.registry import Collector
 
 from errors import StoreTooNew, StoreUnavailable
 from redis_db import RedisDB
-from schema import Cost, Spread, StoreFigures, WorkerFigures
+from schema import Cost, GpuState, Spread, StoreFigures, Worker, WorkerFigures
 
 JOULES_PER_KWH = 3_600_000
-_GPU = ("worker", "host", "device")
+_GPU = ("worker", "host", "device", "uuid")
 _PLACE = ("worker", "host")
 
 
@@ -192,7 +192,16 @@ def _gpus(known: tuple[WorkerFigures, ...]) -> Iterator[Metric]:
         "temperature_c": GaugeMetricFamily("wattle_gpu_temperature_celsius", "Its temperature.", labels=_GPU),
     }
     for place, one in _by_place(known).items():
-        for field, family in families.items():
-            if one.worker.gpu is not None and (value := getattr(one.worker.gpu, field)) is not None:
-                family.add_metric((*place, one.worker.device), value)
+        for gpu, device in _list_gpus(one.worker):
+            for field, family in families.items():
+                if (value := getattr(gpu, field)) is not None:
+                    family.add_metric((*place, device, gpu.uuid or ""), value)
     yield from families.values()
+
+
+def _list_gpus(worker: Worker) -> Iterator[tuple[GpuState, str]]:
+    """Yield the worker's GPUs with what CUDA calls them there."""
+    if worker.gpu is not None:
+        yield worker.gpu, worker.device
+    for gpu in worker.other_gpus:
+        yield gpu, f"cuda:{gpu.index}"

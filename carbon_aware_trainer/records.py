@@ -129,6 +129,8 @@ class GpuFacts:
     power_limit_w: float | None = None
     sm_clock_mhz: float | None = None
     temperature_c: float | None = None
+    uuid: str | None = None
+    index: int | None = None  # what CUDA calls it in the worker
 
 
 @dataclass(frozen=True, slots=True)

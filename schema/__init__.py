@@ -101,6 +101,7 @@ from schema.external import (
     TagsRequest,
 )
 from schema.figures import MemoryFigures, QueueFigures, Spread, StoreFigures, WorkerFigures
+from schema.gpus import GpuState
 from schema.grid import (
     ForecastPoint,
     ForecastReply,
@@ -151,7 +152,6 @@ from schema.records import (
     EpochResult,
     Event,
     ExtraCost,
-    GpuState,
     Lease,
     LogLine,
     PowerPoint,

@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 from pydantic import AwareDatetime, Field, JsonValue, SerializeAsAny, StringConstraints
 
 from schema.carbon import CarbonOptions, CarbonOutcome, CarbonPlan
+from schema.gpus import GpuState
 from schema.moment import Moment
 from schema.values import Finite, Fraction, Marked, NonNegative, Record, Zone
 
@@ -359,19 +360,6 @@ class UsagePoint(Record):
     values: dict[str, Finite] = Field(description="by name and unit, such as cpu_percent; docs/worker.md")
 
 
-class GpuState(Record):
-    """How a worker's GPU stands; None where its driver does not say. Wattle changes none of it."""
-
-    name: str
-    memory_used_bytes: int | None = Field(None, ge=0)
-    memory_total_bytes: int | None = Field(None, ge=0)
-    utilisation: Fraction | None = Field(None, description="share of the last second in which it computed")
-    power_w: NonNegative | None = None
-    power_limit_w: NonNegative | None = Field(None, description="the limit that is enforced now")
-    sm_clock_mhz: NonNegative | None = None
-    temperature_c: Finite | None = None
-
-
 class Worker(Record):
     """A worker as its last heartbeat described it."""
 
@@ -398,3 +386,4 @@ class Worker(Record):
     memory_share: Fraction | None = Field(None, description="of its host's memory that is used")
     disk_share: Fraction | None = Field(None, description="of the disk with its data folder that is used")
     gpu: GpuState | None = Field(None, description="its first GPU; None without one that can be read")
+    other_gpus: tuple[GpuState, ...] = Field((), description="further ones that its run trains on")

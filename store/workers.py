@@ -24,7 +24,7 @@ RECENT_S: Final = 1.0
 
 WorkerList = list[Worker]
 
-_JSON_FIELDS: Final = ("queues", "gpu")
+_JSON_FIELDS: Final = ("queues", "gpu", "other_gpus")
 _FACTS: Final = "facts"
 SPOOL_BYTES: Final = "spool_bytes"
 _SET_BY_THE_STORE: Final = {"seen_at", "gone_at"}

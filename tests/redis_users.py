@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
+ACL: Final = Path(__file__).parents[1] / "deploy" / "redis" / "users.acl"
 PAGE: Final = Path(__file__).parents[1] / "docs" / "security.md"
 
 
@@ -15,6 +16,14 @@ def worker_rights() -> Sequence[str]:
     words = block.split()
     assert words[:3] == ["ACL", "SETUSER", "wattle-worker"]
     return [word for word in words[3:] if word != ">PASSWORD"]
+
+
+def rights_in_deploy(user: str) -> Sequence[str]:
+    """What deploy/redis/users.acl gives a user, without the password."""
+    lines = (line.split() for line in ACL.read_text("utf-8").splitlines())
+    (words,) = (words for words in lines if words[:2] == ["user", user])
+    assert words[3].startswith(">")
+    return [words[2], *words[4:]]
 
 
 def backend_rights() -> Sequence[str]:

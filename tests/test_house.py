@@ -6,9 +6,11 @@ There is no list of exceptions. If a thing is hard to place, change the design, 
 from __future__ import annotations
 
 import ast
+import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -120,7 +122,7 @@ NOT_NAMES = {"utils", "util", "helpers", "helper", "common", "base", "manager", 
 
 def product_files() -> list[Path]:
     if shutil.which("git") is None or not (ROOT / ".git").exists():
-        foreign = {".venv", ".venv-peers", "build", "data"}
+        foreign = {".venv", ".venv-peers", ".venv-tools", "build", "data"}
         return [path for path in ROOT.rglob("*.py") if not foreign & set(path.parts)]
     listed = subprocess.run(
         ["git", "ls-files", "--cached", "--others", "--exclude-standard", "*.py"],
@@ -257,6 +259,23 @@ def test_functions_are_short() -> None:
         if count > MAX_FUNCTION_LINES
     ]
     assert not wrong, "\n".join(wrong)
+
+
+def test_a_silenced_rule_of_security_says_why() -> None:
+    wrong = [
+        f"{name_of(path)}:{number}"
+        for path in HOUSE
+        for number, line in enumerate(path.read_text("utf-8").splitlines(), start=1)
+        if (found := re.search(r"# noqa: (?:[A-Z]+\d+, )*S\d+(.*)", line)) and len(found[1].strip(" -#")) < 8
+    ]
+    assert not wrong, "\n".join(wrong)
+    rules = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["ruff"]["lint"]
+    assert "S" in rules["select"]
+    silenced = {rule for rule in rules["ignore"] if rule.startswith("S")}
+    silenced |= {
+        rule for rules in rules["per-file-ignores"].values() for rule in rules if rule.startswith("S")
+    }
+    assert silenced == {"S101", "S603", "S607"}, "the first one in tests and benchmarks alone"
 
 
 def test_names_say_what_a_thing_is() -> None:

@@ -161,7 +161,8 @@ class Engine:
                 log.warning("%s Training goes on; what is logged is kept in %s", error, self._spool.folder)
                 self._wait_s = _FIRST_WAIT_S
             else:
-                self._wait_s = min(2 * self._wait_s, _LONGEST_WAIT_S) * random.uniform(0.7, 1.0)  # noqa: S311
+                spread = random.uniform(0.7, 1.0)  # noqa: S311 - so that scripts do not knock together
+                self._wait_s = min(2 * self._wait_s, _LONGEST_WAIT_S) * spread
             return False
         except MonitorError:
             return False  # said where it was refused

@@ -148,7 +148,8 @@ class MediaLog:
             self._is_away, self._wait_s = False, _EVERY_S
         except (ServerAway, KeyNeeded) as error:
             log.debug("files wait: %s", error)
-            self._wait_s = min(2 * self._wait_s, _LONGEST_WAIT_S) * random.uniform(0.7, 1.0)  # noqa: S311
+            spread = random.uniform(0.7, 1.0)  # noqa: S311 - so that scripts do not knock together
+            self._wait_s = min(2 * self._wait_s, _LONGEST_WAIT_S) * spread
             self._is_away = True
         except MonitorError as error:
             log.debug("files wait: %s", error)

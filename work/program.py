@@ -206,13 +206,14 @@ def _beat(
     def beat(run_id: str | None, epoch: int | None) -> bool:
         nonlocal is_draining
         now = datetime.now(UTC)
-        gpu = sampler.gpu_facts and GpuState(**asdict(sampler.gpu_facts))
+        gpu, *others = [GpuState(**asdict(facts)) for facts in sampler.gpu_facts] or [None]
         live = {
             "run_id": run_id,
             "epoch": epoch,
             "threads": threads.latest,
             "power_w": sampler.power_w(),
             "gpu": gpu,
+            "other_gpus": tuple(others),
             "memory_share": gauge.memory_share,
             "disk_share": gauge.disk_share,
             "is_draining": is_draining,

@@ -40,15 +40,15 @@ class Reader(Protocol):
 
 
 class UsageMeter:
-    """Reads the host, its disk with ``folder``, a process with its descendants, and the worker's first GPU.
+    """Reads the host, its disk with ``folder``, a process with its descendants, and the GPUs it trains on.
 
     Percentages of CPU and rates are those since the reading before. All memory that processes share counts
     for each of them.
     """
 
-    def __init__(self, pid: int, folder: Path, find_gpu: Callable[[], GpuFacts | None]) -> None:
+    def __init__(self, pid: int, folder: Path, list_gpus: Callable[[], Sequence[GpuFacts]]) -> None:
         """Take the first reading of what is counted."""
-        self._folder, self._find_gpu = folder.resolve(), find_gpu
+        self._folder, self._list_gpus = folder.resolve(), list_gpus
         self._pid = pid
         self._cpu_s: dict[tuple[int, float], float] = {}
         self._counted: dict[str, float] = {}
@@ -65,7 +65,7 @@ class UsageMeter:
             "memory_percent": psutil.virtual_memory().percent,
             "disk_percent": 100 * used_share(self._folder),
         }
-        return found | self._read_rates(elapsed_s) | self._read_processes(elapsed_s) | self._read_gpu()
+        return found | self._read_rates(elapsed_s) | self._read_processes(elapsed_s) | self._read_gpus()
 
     def _read_rates(self, elapsed_s: float) -> dict[str, float]:
         sources = (_read_counters(psutil.disk_io_counters), _read_counters(psutil.net_io_counters))
@@ -100,15 +100,16 @@ class UsageMeter:
             "process_memory_mib": memory_bytes / _MIB,
         }
 
-    def _read_gpu(self) -> dict[str, float]:
-        gpu = self._find_gpu()
-        if gpu is None:
-            return {}
+    def _read_gpus(self) -> dict[str, float]:
         told = {
-            "gpu0_percent": None if gpu.utilisation is None else 100 * gpu.utilisation,
-            "gpu0_memory_mib": None if gpu.memory_used_bytes is None else gpu.memory_used_bytes / _MIB,
-            "gpu0_temperature_c": gpu.temperature_c,
-            "gpu0_power_w": gpu.power_w,
+            f"gpu{number}_{name}": value
+            for number, gpu in enumerate(self._list_gpus())
+            for name, value in (
+                ("percent", None if gpu.utilisation is None else 100 * gpu.utilisation),
+                ("memory_mib", None if gpu.memory_used_bytes is None else gpu.memory_used_bytes / _MIB),
+                ("temperature_c", gpu.temperature_c),
+                ("power_w", gpu.power_w),
+            )
         }
         return {name: float(value) for name, value in told.items() if value is not None}
 

@@ -17,10 +17,11 @@ from typing import Any
 from carbon_aware_trainer.energy.bell import Ear
 from carbon_aware_trainer.energy.choose import Choice, choose_meters, list_gpus
 from carbon_aware_trainer.energy.codecarbon_process import CodeCarbonProcess
+from carbon_aware_trainer.energy.gauges import GpuGauges
 from carbon_aware_trainer.energy.host import HostSampler
 from carbon_aware_trainer.energy.ledger import Ledger
 from carbon_aware_trainer.energy.meter import Clock
-from carbon_aware_trainer.energy.nvml import GpuPanel, find_uuid
+from carbon_aware_trainer.energy.nvml import find_uuid
 from carbon_aware_trainer.energy.process_tree import open_processes
 from carbon_aware_trainer.energy.rapl import POWERCAP
 from carbon_aware_trainer.energy.roster import Registration, Roster, open_folder
@@ -35,9 +36,7 @@ _JOIN_S = 1.0
 # How often a worker that is not elected tries to be, and reads the log; a dead sampler is replaced within it.
 _WATCH_S = 0.5
 _RETRY_S = 1.0
-_PANEL_NS = 10**9
-# A driver that hangs must not leave its last words standing as if they were news.
-_GPU_FACTS_NS = 5 * 10**9
+_LOOK_NS = 10**9
 _REGISTER_S = 0.25
 _POWER_S = 2.0
 # A counter's step may come that much late.
@@ -94,10 +93,8 @@ class EnergyMonitor:
         self._no_more_gpus = ""
         self._gpus: dict[str, str] = {}
         self._failed: dict[str, str] = {}
-        self._panel: GpuPanel | None = None
-        self._panel_ns = 0
-        self._gpu_facts: GpuFacts | None = None
-        self._gpu_facts_ns = 0
+        self._gauges = GpuGauges(nvml=options.nvml, clock=clock)
+        self._looked_ns = 0
         self._thread = threading.Thread(target=self._work, name="energy", daemon=True)
 
     def start(self) -> None:
@@ -127,10 +124,10 @@ class EnergyMonitor:
             self._thread.join(_JOIN_S)
         self._roster.remove(self._pid)
         with self._lock:
-            for opened in (self._ear, self._reader, self._panel):
+            for opened in (self._ear, self._reader, self._gauges):
                 if opened is not None:
                     opened.close()
-            self._ear = self._reader = self._panel = None
+            self._ear = self._reader = None
 
     def __enter__(self) -> EnergyMonitor:
         self.start()
@@ -209,10 +206,12 @@ class EnergyMonitor:
             return self._ledger.reading(start_ns, newest_ns, self._gpus, self._failed).power_w
 
     @property
-    def gpu_facts(self) -> GpuFacts | None:
-        """How the worker's first GPU stands, about once a second; None without one, or when it is silent."""
-        is_old = self._clock() - self._gpu_facts_ns > _GPU_FACTS_NS
-        return None if is_old else self._gpu_facts
+    def gpu_facts(self) -> tuple[GpuFacts, ...]:
+        """How the worker's own GPU stands, and those that its run trains on, about once a second.
+
+        Empty without one, or when they are silent.
+        """
+        return self._gauges.facts
 
     def codecarbon_j(self, start_ns: int, end_ns: int) -> float:
         """Return CodeCarbon's own figure for the whole machine. Raises MeterUnavailable with the reason."""
@@ -367,19 +366,12 @@ class EnergyMonitor:
 
     def _look(self) -> None:
         """Read the gauges, and once in a while the log, so that it never runs far ahead."""
-        if self._clock() - self._panel_ns < _PANEL_NS:
+        if self._clock() - self._looked_ns < _LOOK_NS:
             return
-        self._panel_ns = self._clock()
+        self._looked_ns = self._clock()
         self._keep_files()
         with self._lock:
             self._catch_up()
             if self._failure and self._silence_s() < 2 * _WATCH_S:
                 self._failure = None  # another worker samples by now
-        uuid = next(iter(self._gpus.values()), None)
-        if uuid is None:
-            return
-        try:
-            self._panel = self._panel or GpuPanel(uuid, nvml=self._options.nvml)
-            self._gpu_facts, self._gpu_facts_ns = self._panel.read(), self._clock()
-        except MeterUnavailable as error:
-            log.debug("no gauges of the GPU: %s", error)
+        self._gauges.read(self._gpus)

@@ -128,6 +128,7 @@ class GpuPanel:
 
     def __init__(self, uuid: str, *, nvml: Any = None) -> None:
         """Raises MeterUnavailable when there is no driver or no such GPU."""
+        self._uuid = uuid
         self._nvml = _start(nvml)
         try:
             with _explaining(self._nvml, uuid):
@@ -148,6 +149,7 @@ class GpuPanel:
         )
         return GpuFacts(
             name=self._name,
+            uuid=self._uuid,
             memory_used_bytes=None if memory is None else int(memory.used),
             memory_total_bytes=None if memory is None else int(memory.total),
             utilisation=None if rates is None else rates.gpu / 100,

@@ -20,7 +20,8 @@ FROM source AS build-cuda
 RUN /opt/venv/bin/pip install --constraint constraints.txt --editable '.[worker,alerts,otel]'
 
 FROM ${PYTHON_IMAGE} AS worker
-# torch.compile needs a C compiler.
+# torch.compile needs a C compiler. Debian keeps no old versions that could be asked for.
+# hadolint ignore=DL3008
 RUN apt-get update && apt-get install --yes --no-install-recommends gcc libc6-dev \
     && rm -rf /var/lib/apt/lists/* \
     && useradd --uid 10001 --user-group --no-create-home --home-dir /data wattle \

@@ -208,8 +208,14 @@ def test_a_condition_that_comes_and_goes_is_not_told_each_time(db: RedisDB, raw:
     ],
     ids=["idle", "hot", "memory", "gpu memory", "disk"],
 )
+@pytest.mark.parametrize("is_second", [False, True], ids=["its GPU", "a further GPU"])
 def test_a_machine_in_trouble_is_told_once_it_has_been_so_for_a_while(
-    condition: dict[str, Any], calm: dict[str, Any], bad: dict[str, Any], db: RedisDB, raw: redis.Redis
+    condition: dict[str, Any],
+    calm: dict[str, Any],
+    bad: dict[str, Any],
+    is_second: bool,
+    db: RedisDB,
+    raw: redis.Redis,
 ) -> None:
     add_rule(db, condition)
     program = alerting(db)
@@ -220,7 +226,9 @@ def test_a_machine_in_trouble_is_told_once_it_has_been_so_for_a_while(
         }
         of_gpu: dict[str, Any] = {name: fact for name, fact in facts.items() if name not in of_worker}
         gpu = GpuState(name="H1", **of_gpu)
-        changes: dict[str, Any] = {"run_id": "0" * 32, **of_worker, "gpu": gpu}
+        # Whichever of its GPUs is in trouble.
+        gpus = {"other_gpus": (gpu,)} if is_second else {"gpu": gpu}
+        changes: dict[str, Any] = {"run_id": "0" * 32, **of_worker, **gpus}
         db.workers.beat(TORCH_WORKER.model_copy(update=changes), ttl_s=60)
         keep_house(raw, db, program)
 

@@ -2,41 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
-import redis
 
 from redis_db import RedisDB
 from schema import RunOptions
-from tests.manifests import objects
+from tests.keda import Keda
 from tests.programs import wait_until
 
 QUEUE = "gpu-a100"
-
-
-class Keda:
-    """The queries of the triggers in deploy/kubernetes, as they stand there."""
-
-    def __init__(self, url: str) -> None:
-        self._redis = redis.Redis.from_url(url, decode_responses=True)
-        self.names = {
-            each["kind"]: [trigger["metadata"]["listName"] for trigger in each["spec"]["triggers"]]
-            for each in objects()
-            if each["kind"] in {"ScaledObject", "ScaledJob"}
-        }
-
-    def wants(self, kind: str) -> int:
-        return sum(self._ask(name) for name in self.names[kind])
-
-    def _ask(self, name: str) -> int:
-        # KEDA's scaler looks at the type first; a key that is not there is a list of none.
-        asked: Mapping[str, str] = {"set": "SCARD", "list": "LLEN", "none": "LLEN"}
-        return int(self._redis.execute_command(asked[str(self._redis.type(name))], name))
-
-    def close(self) -> None:
-        self._redis.close()
 
 
 @pytest.fixture

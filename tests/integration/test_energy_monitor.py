@@ -83,9 +83,28 @@ def test_a_gpu_is_charged_only_while_a_run_is_trained_on_it(tmp_path: Path) -> N
         after_ns = time.monotonic_ns()
         gpu.energy_mj = 999_000
         assert monitor.reading(after_ns, time.monotonic_ns()).by_source_j["gpu:0"] == 0
-        wait_until(lambda: monitor.gpu_facts is not None)
-    assert monitor.gpu_facts is not None
-    assert monitor.gpu_facts.power_limit_w == 700
+        wait_until(lambda: bool(monitor.gpu_facts))
+    assert [(facts.uuid, facts.index, facts.power_limit_w) for facts in monitor.gpu_facts] == [
+        ("GPU-a", 0, 700)
+    ]
+
+
+def test_a_worker_tells_how_each_gpu_of_its_run_stands_and_later_its_own_alone(tmp_path: Path) -> None:
+    first, second, another = FakeGpu("GPU-a"), FakeGpu("GPU-b"), FakeGpu("GPU-c")
+    nvml = FakeNvml(first, second, another)
+    with EnergyMonitor(options(tmp_path, nvml)) as monitor:
+        wait_until(lambda: uuids_of(monitor) == ["GPU-a"])
+        second.load_percent = 93
+        monitor.begin(gpus=2)
+        wait_until(lambda: uuids_of(monitor) == ["GPU-a", "GPU-b"])
+        assert [(facts.index, facts.utilisation) for facts in monitor.gpu_facts] == [(0, 0.42), (1, 0.93)]
+        monitor.end()
+        wait_until(lambda: uuids_of(monitor) == ["GPU-a"])
+    assert nvml.users == 0
+
+
+def uuids_of(monitor: EnergyMonitor) -> list[str | None]:
+    return [facts.uuid for facts in monitor.gpu_facts]
 
 
 def test_a_gpu_run_without_its_gpus_counter_is_unknown_and_its_cpu_part_is_known(tmp_path: Path) -> None:
@@ -233,11 +252,11 @@ def test_the_gauges_of_a_gpu_that_hangs_are_gone_after_some_seconds(
     late_ns = 0
     monitor = EnergyMonitor(options(tmp_path, hanging), clock=lambda: time.monotonic_ns() + late_ns)
     monitor.start()
-    wait_until(lambda: monitor.gpu_facts is not None)
+    wait_until(lambda: bool(monitor.gpu_facts))
     hanging.hangs = True
     assert hanging.was_asked.wait(60)
     late_ns = 6 * 10**9
-    assert monitor.gpu_facts is None
+    assert monitor.gpu_facts == ()
     hanging.hangs = False
     hanging.release.set()
     monitor.stop()

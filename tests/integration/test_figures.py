@@ -148,15 +148,18 @@ def test_workers_and_their_gpus_are_told(api: FlaskClient, db: RedisDB) -> None:
     gpu = GpuState(
         name="H", memory_used_bytes=3, memory_total_bytes=9, utilisation=0.5, power_w=300, temperature_c=40
     )
+    gpu = gpu.model_copy(update={"uuid": "GPU-a", "index": 1})
+    other = GpuState(name="H", utilisation=0.9, uuid="GPU-b", index=2)
     busy = {"worker_id": "w-2", "name": "x", "device": "cuda:1", "run_id": "r", "gpu": gpu, "power_w": 320.0}
+    busy |= {"other_gpus": (other,)}
     db.workers.beat(TORCH_WORKER, ttl_s=60)
     db.workers.beat(TORCH_WORKER.model_copy(update=busy), ttl_s=60, spool_bytes=77)
     figures = scrape(api)
     assert figures["wattle_workers{state=idle}"] == figures["wattle_workers{state=busy}"] == 1
     assert figures["wattle_worker_spool_bytes{host=host,worker=x}"] == 77
     assert figures["wattle_worker_power_watts{host=host,worker=x}"] == 320
-    place = "{device=cuda:1,host=host,worker=x}"
-    told = [name.removesuffix(place) for name in figures if name.startswith("wattle_gpu_")]
+    place = "{device=cuda:1,host=host,uuid=GPU-a,worker=x}"
+    told = [name.removesuffix(place) for name in figures if name.startswith("wattle_gpu_") and place in name]
     assert {name: figures[name + place] for name in told} == {
         "wattle_gpu_utilisation_ratio": 0.5,
         "wattle_gpu_memory_used_bytes": 3,
@@ -164,6 +167,8 @@ def test_workers_and_their_gpus_are_told(api: FlaskClient, db: RedisDB) -> None:
         "wattle_gpu_power_watts": 300,
         "wattle_gpu_temperature_celsius": 40,
     }
+    second = {name: value for name, value in figures.items() if "device=cuda:2" in name}
+    assert second == {"wattle_gpu_utilisation_ratio{device=cuda:2,host=host,uuid=GPU-b,worker=x}": 0.9}
     db.workers.set_draining("w-2", True)
     assert scrape(api)["wattle_workers{state=draining}"] == 1
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 import subprocess
 from pathlib import Path
 from typing import Any, Final
@@ -20,9 +19,11 @@ from redis_db import RedisDB
 from schema import GpuState
 from settings import Settings
 from tests.records import TORCH_WORKER, epoch, running
+from tests.tools import need
 
 FOLDER: Final = Path(__file__).resolve().parents[2] / "deploy" / "observe"
 RULES: Final = FOLDER / "alerts.yml"
+TOKEN_FILE: Final = "/run/secrets/metrics-token"  # noqa: S105 - where compose.yaml puts it
 GPU: Final = GpuState(
     name="H", memory_used_bytes=3, memory_total_bytes=9, utilisation=0.5, power_w=300, temperature_c=40
 )
@@ -58,9 +59,8 @@ def exposition(server: RedisServer, folder: Path) -> str:
 
 def promtool(*arguments: str, told: str | None = None) -> None:
     """Run Prometheus' own tool; skips where it is not installed."""
-    if shutil.which("promtool") is None:
-        pytest.skip("promtool is not installed: apt-get install prometheus")
-    ended = subprocess.run(["promtool", *arguments], input=told, capture_output=True, text=True, check=False)
+    tool = need("promtool", "apt-get install prometheus")
+    ended = subprocess.run([tool, *arguments], input=told, capture_output=True, text=True, check=False)
     assert ended.returncode == 0, ended.stdout + ended.stderr
 
 
@@ -118,8 +118,13 @@ def test_grafana_finds_its_source_and_its_dashboard() -> None:
     assert (source["type"], provider["type"]) == ("prometheus", "file")
 
 
-def test_promtool_takes_the_configuration_and_the_rules() -> None:
-    promtool("check", "config", str(FOLDER / "prometheus.yml"))
+def test_promtool_takes_the_configuration_and_the_rules(tmp_path: Path) -> None:
+    text = (FOLDER / "prometheus.yml").read_text()
+    assert TOKEN_FILE in text
+    (tmp_path / "token").write_text("of a test")
+    own = text.replace(TOKEN_FILE, str(tmp_path / "token")).replace("- alerts.yml", f"- {RULES}")
+    (tmp_path / "prometheus.yml").write_text(own)
+    promtool("check", "config", str(tmp_path / "prometheus.yml"))
     promtool("check", "rules", str(RULES))
 
 

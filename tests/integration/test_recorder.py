@@ -37,7 +37,7 @@ class SteadyMeter:
 class ServerMeter(SteadyMeter):
     """One of a host without a GPU."""
 
-    gpu_facts = None
+    gpu_facts = ()
 
 
 def test_a_run_is_recorded_with_how_busy_its_host_was(db: RedisDB, tmp_path: Path) -> None:

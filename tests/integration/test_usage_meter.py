@@ -39,7 +39,7 @@ def busy() -> Iterator[subprocess.Popen[str]]:
 
 
 def test_a_training_counts_with_its_children(busy: subprocess.Popen[str], tmp_path: Path) -> None:
-    meter = UsageMeter(busy.pid, tmp_path / "not there yet", lambda: None)
+    meter = UsageMeter(busy.pid, tmp_path / "not there yet", tuple)
     started_s = time.monotonic()
     wait_until(lambda: time.monotonic() - started_s > 0.5, timeout_s=5)
     found = meter.read()
@@ -55,7 +55,7 @@ def test_a_training_counts_with_its_children(busy: subprocess.Popen[str], tmp_pa
 def test_a_process_that_is_gone_has_no_figures(tmp_path: Path) -> None:
     ended = subprocess.Popen([sys.executable, "-c", ""])
     ended.wait()
-    found = UsageMeter(ended.pid, tmp_path, lambda: None).read()
+    found = UsageMeter(ended.pid, tmp_path, tuple).read()
     assert "cpu_percent" in found
     assert not [name for name in found if "process" in name]
 
@@ -65,19 +65,28 @@ def test_what_a_host_does_not_count_is_absent(tmp_path: Path, monkeypatch: pytes
         raise NotImplementedError("can't read /proc/diskstats")
 
     monkeypatch.setattr(psutil, "disk_io_counters", not_here)
-    found = UsageMeter(os.getpid(), tmp_path, lambda: None).read()
+    found = UsageMeter(os.getpid(), tmp_path, tuple).read()
     assert "cpu_percent" in found
     assert not [name for name in found if name.startswith(("disk_read", "disk_write"))]
 
 
-def test_a_gpu_tells_what_its_driver_tells(busy: subprocess.Popen[str], tmp_path: Path) -> None:
+def test_each_gpu_of_the_training_tells_what_its_driver_tells(
+    busy: subprocess.Popen[str], tmp_path: Path
+) -> None:
     facts = GpuFacts(name="H200", memory_used_bytes=3 << 20, utilisation=0.25, power_w=None, temperature_c=40)
-    found = UsageMeter(busy.pid, tmp_path, lambda: facts).read()
+    second = GpuFacts(name="H200", utilisation=0.75, power_w=300, index=3)
+    found = UsageMeter(busy.pid, tmp_path, lambda: [facts, second]).read()
     of_gpu = {name: value for name, value in found.items() if name.startswith("gpu")}
-    assert of_gpu == {"gpu0_percent": 25, "gpu0_memory_mib": 3, "gpu0_temperature_c": 40}
+    assert of_gpu == {
+        "gpu0_percent": 25,
+        "gpu0_memory_mib": 3,
+        "gpu0_temperature_c": 40,
+        "gpu1_percent": 75,
+        "gpu1_power_w": 300,
+    }
 
 
 def test_a_watch_reads_until_it_is_closed(busy: subprocess.Popen[str], tmp_path: Path) -> None:
-    watch = UsageWatch(lambda: UsageMeter(busy.pid, tmp_path, lambda: None), every_s=0.05)
+    watch = UsageWatch(lambda: UsageMeter(busy.pid, tmp_path, tuple), every_s=0.05)
     wait_until(lambda: bool(watch.take()), timeout_s=20)
     watch.close()

@@ -29,8 +29,14 @@ from tests.programs import ROOT
 from work.arguments import parse
 from work.signals import STOP_LIMIT_S
 
-SECRET_KEYS = {"WATTLE_REDIS_URL", "password", "redis.conf"}
-OPTIONAL_KEYS = {"WATTLE_DATABASE_URL", "WATTLE_ADMIN_TOKEN", "WATTLE_API_TOKEN"}
+SECRETS = {
+    "wattle": {"WATTLE_REDIS_URL"},
+    "wattle-worker": {"WATTLE_REDIS_URL"},
+    "wattle-redis": {"users.acl"},
+    "wattle-keda": {"username", "password"},
+}
+# Of the secret wattle.
+OPTIONAL_KEYS = {"WATTLE_DATABASE_URL", "WATTLE_ADMIN_TOKEN", "WATTLE_METRICS_TOKEN", "WATTLE_API_TOKEN"}
 OURS = ("backend.py", "worker.py", "frontend.py", "deploy/docker/healthy.py")
 
 
@@ -94,7 +100,8 @@ def test_objects_that_pods_refer_to_exist() -> None:
         for volume in pod["volumes"]:
             assert volume.get("configMap", {}).get("name") in {None, *names["ConfigMap"]}
             assert volume.get("persistentVolumeClaim", {}).get("claimName") in {None, *claims}
-            assert {item["key"] for item in volume.get("secret", {}).get("items", [])} <= SECRET_KEYS
+            if mounted := volume.get("secret"):
+                assert {item["key"] for item in mounted["items"]} <= SECRETS[mounted["secretName"]]
         for container in pod["containers"]:
             given = [each["configMapRef"]["name"] for each in container.get("envFrom", [])]
             assert set(given) <= names["ConfigMap"]
@@ -102,14 +109,75 @@ def test_objects_that_pods_refer_to_exist() -> None:
                 each["valueFrom"]["secretKeyRef"] for each in container.get("env", []) if "valueFrom" in each
             ]
             for each in asked:
-                assert each["name"] == "wattle"
-                assert each["key"] in (OPTIONAL_KEYS if each.get("optional") else SECRET_KEYS)
+                assert each["key"] in (OPTIONAL_KEYS if each.get("optional") else SECRETS[each["name"]])
+    for each in of_kind("TriggerAuthentication"):
+        asked = [(target["name"], target["key"]) for target in each["spec"]["secretTargetRef"]]
+        assert set(asked) == {("wattle-keda", key) for key in SECRETS["wattle-keda"]}
 
 
-def test_the_page_of_the_operator_makes_the_secret_with_every_key() -> None:
+def test_the_page_of_the_operator_names_every_key_that_may_be_added() -> None:
     told = (ROOT / "docs" / "production.md").read_text()
-    assert {key for key in SECRET_KEYS if f"--from-literal={key}=" in told} == SECRET_KEYS
     assert {key for key in OPTIONAL_KEYS if f"`{key}`" in told} == OPTIONAL_KEYS
+
+
+def test_only_the_backend_has_the_user_of_redis_that_reaches_everything() -> None:
+    secrets = {
+        (container["name"], each["valueFrom"]["secretKeyRef"]["name"])
+        for _, pod in pod_specs()
+        for container in pod["containers"]
+        for each in container.get("env", [])
+        if each["name"] == "WATTLE_REDIS_URL"
+    }
+    assert secrets == {("backend", "wattle"), ("worker", "wattle-worker")}
+    assert not any(
+        "secretRef" in each
+        for _, pod in pod_specs()
+        for one in pod["containers"]
+        for each in one.get("envFrom", [])
+    )
+    given = {
+        name: service["env_file"]
+        for name, service in compose()["services"].items()
+        if "./secrets/backend.env" in service.get("env_file", [])
+    }
+    assert set(given) == {"backend"}
+
+
+def test_redis_has_the_same_settings_in_a_pod_as_in_a_container() -> None:
+    (in_pod,) = (each["data"]["redis.conf"] for each in of_kind("ConfigMap") if "redis.conf" in each["data"])
+    read = [set(re.findall(r"^(\w.*)$", text, re.MULTILINE)) for text in (in_pod, redis_conf())]
+    # Where its files are, and how large it is.
+    differing = {line.split()[0] for line in read[0] ^ read[1]}
+    assert differing == {"aclfile", "maxmemory"}
+
+
+def redis_conf() -> str:
+    return (DEPLOY / "redis" / "redis.conf").read_text()
+
+
+def test_only_the_ingress_and_prometheus_reach_the_api() -> None:
+    """A rule without a namespace would let pods of our own in, one without a pod all of a namespace."""
+    policies = [each["spec"] for each in of_kind("NetworkPolicy")]
+    assert {"podSelector": {}, "policyTypes": ["Ingress"]} in policies, "who has no rule is let in by nobody"
+    rules = [
+        (
+            place["namespaceSelector"]["matchLabels"],
+            place.get("podSelector"),
+            [port["port"] for port in rule["ports"]],
+        )
+        for policy in policies
+        if policy["podSelector"].get("matchLabels") == {"app": "wattle-server"}
+        for rule in policy["ingress"]
+        for place in rule["from"]
+    ]
+    name = "kubernetes.io/metadata.name"
+    prometheus = {"matchLabels": {"app.kubernetes.io/name": "prometheus"}}
+    assert rules == [
+        ({name: "ingress-nginx"}, None, [5000, 8501]),
+        ({name: "monitoring"}, prometheus, [5000]),
+    ]
+    (settings,) = (each["data"] for each in of_kind("ConfigMap") if "WATTLE_DATA_DIR" in each["data"])
+    assert "wattle-server.wattle.svc" in settings["WATTLE_ALLOWED_HOSTS"].split(",")
 
 
 def test_every_pod_runs_as_nobody_special_and_can_write_only_where_it_has_to() -> None:
@@ -164,10 +232,16 @@ def test_nothing_is_published_but_on_this_machine() -> None:
     assert all(port.startswith("127.0.0.1:") for port in ports)
 
 
+def test_the_page_of_the_operator_names_every_profile() -> None:
+    profiles = {name for service in compose()["services"].values() for name in service.get("profiles", [])}
+    told = (ROOT / "docs" / "production.md").read_text()
+    assert set(re.findall(r"--profile (\w+)", told)) == profiles
+
+
 def test_no_manifest_has_a_password() -> None:
     for path in deploy_files():
         text = path.read_text()
-        assert not re.search(r"rediss?://[^\s$]*:[^\s$@]+@", text.replace("$password", "$")), path
+        assert not re.search(r"rediss?://[^\s$]*:[^\s$@]+@", text), path
     assert all(each["kind"] != "Secret" for each in objects())
 
 

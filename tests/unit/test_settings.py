@@ -80,6 +80,7 @@ VALUES = {
     "page_users": "a@b.org, @c.org",
     "page_roles": "a@b.org=admin, group:ml=read",
     "admin_token": "a" * 32,
+    "metrics_token": "m" * 32,
     "api_token": "wattle_x",
     "requests_per_minute": "100",
     "refusals_per_minute": "5",
