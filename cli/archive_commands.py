@@ -144,10 +144,10 @@ def _pieces(source: BinaryIO) -> Iterator[bytes]:
 
 
 def _describe(found: ArchiveReply) -> str:
+    next_at = f"{found.next_at:%Y-%m-%d %H:%M} UTC"
     lines = [
         f"{found.runs:,} archived runs, {found.points:,} points, {found.bytes / 2**20:,.1f} MiB",
-        f"runs that ended {found.after_days:g} days ago are archived, next "
-        f"{found.next_at:%Y-%m-%d %H:%M} UTC",
+        f"runs that ended {found.after_days:g} days ago are archived, next {next_at}",
     ]
     if found.under_way is not None:
         so_far = found.under_way
