@@ -6,6 +6,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final, Protocol
 
@@ -27,12 +28,31 @@ STUCK_S: Final = 600.0
 _NOTE_EVERY_S: Final = 1.0
 RETRY_S: Final = 3_600.0
 _AT_ONCE: Final = 200
+# So many runs in turn that the archive does not take are no longer about a run.
+_REFUSED_IN_TURN: Final = 3
 # Above this share of Redis' memory runs go before their time, the oldest first, until it is below the other
 # one; none that ended within a day, for who repeats a submission is answered with its run for so long.
 EARLY_SHARE: Final = 0.9
 ENOUGH_SHARE: Final = 0.8
 EARLY_S: Final = DAY_S + 3_600.0
 _JOB: Final = "archive"
+
+
+@dataclass
+class _Count:
+    """What a round has done so far."""
+
+    begun_at: datetime
+    moved: int = 0
+    left: set[str] = field(default_factory=set)
+    problem: str | None = None
+    refused: int = 0
+    """How many the archive has not taken since it took one."""
+
+    def told(self) -> ArchiveRound:
+        return ArchiveRound(
+            begun_at=self.begun_at, moved=self.moved, left=len(self.left), problem=self.problem
+        )
 
 
 class Locks(Protocol):
@@ -151,23 +171,37 @@ class ArchiveRounds:
 
         Whoever is killed here at any line loses and doubles nothing. is_early: stop once Redis has room.
         """
-        begun_s = self._clock()
-        moved, left, problem = 0, set[str](), None
+        count = _Count(_time(self._clock()))
+        begun_s = count.begun_at.timestamp()
         try:
-            while run_ids := self._due(begun_s - older_than_s, left):
+            while run_ids := self._due(begun_s - older_than_s, count.left):
                 for run_id in run_ids:
                     if is_early and (self._db.memory.share() or 0) < ENOUGH_SHARE:
-                        return ArchiveRound(begun_at=_time(begun_s), moved=moved, left=len(left))
-                    self._note_progress(ArchiveRound(begun_at=_time(begun_s), moved=moved, left=len(left)))
-                    if self.move(run_id):
-                        moved += 1
-                    else:
-                        left.add(run_id)
+                        return count.told()
+                    self._note_progress(count.told())
+                    self._move_or_leave(run_id, count)
             self._clean(begun_s)
         except (ArchiveUnavailable, StoreUnavailable) as error:
-            problem = error.message
-            log.warning("archiving goes on later moved=%d: %s", moved, error)
-        return ArchiveRound(begun_at=_time(begun_s), moved=moved, left=len(left), problem=problem)
+            count.problem = error.message
+            log.warning("archiving goes on later moved=%d: %s", count.moved, error)
+        return count.told()
+
+    def _move_or_leave(self, run_id: str, count: _Count) -> None:
+        """Move a run; one that the archive does not take is left, unless it takes none at all."""
+        try:
+            is_moved = self.move(run_id)
+        except ArchiveUnavailable as error:
+            count.refused += 1
+            if count.refused == _REFUSED_IN_TURN:
+                raise
+            log.warning("a run stays where it is run_id=%s: %s", run_id, error)
+            is_moved, count.problem = False, error.message
+        else:
+            count.refused = 0
+        if is_moved:
+            count.moved += 1
+        else:
+            count.left.add(run_id)
 
     def move(self, run_id: str) -> bool:
         """Move a run: write it, read it back, compare, and only then take it away from the store.
@@ -192,10 +226,11 @@ class ArchiveRounds:
         """Delete points that are old, and what is in the archive though it counts no more."""
         projects = {name: now_s - age_s for name, age_s in self._keep_points_s.items() if name}
         default_s = self._keep_points_s.get("")
-        self._archive.delete_points(projects, None if default_s is None else now_s - default_s)
+        self._archive.delete_points(projects, None if default_s is None else now_s - default_s, now_s=now_s)
         # Younger ones may be about to be moved by somebody who is slow.
         written_before_s = now_s - DAY_S
         self._archive.drop_others(self._db.archiving.list_places(), before_s=written_before_s)
+        self._archive.sweep(before_s=written_before_s)
 
     def _has_failed(self, now_s: float, facts: Mapping[str, str] | None = None) -> bool:
         """Whether the last round met a problem so recently that nobody tries again by himself."""

@@ -26,6 +26,8 @@ class Bundle:
     """By the name of a metric its points, 24 bytes each."""
     fingerprint: str = field(default="", compare=False)
     """What all of it came to when it was read: another one once anything of it has changed."""
+    read_at_s: float = field(default=0.0, compare=False)
+    """When that was, by the store's clock."""
 
     @property
     def place(self) -> str:

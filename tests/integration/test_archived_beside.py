@@ -10,11 +10,12 @@ from errors import Conflict
 from redis_db import RedisDB
 from schema import ExperimentRequest, RunOptions, Status
 from settings import Settings
+from tests.databases import database_url, mariadb, postgres
 from tests.integration.test_archive import archive, move_all, plain, settings
 from tests.integration.test_external_store import batch, begin
 from tests.records import claim
 
-__all__ = ["archive", "plain", "settings"]
+__all__ = ["archive", "database_url", "mariadb", "plain", "postgres", "settings"]
 NAMED = "resnet18-seed1"
 
 
