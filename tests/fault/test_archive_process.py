@@ -187,6 +187,16 @@ def age(archiver: Archiver) -> None:
         database.execute("UPDATE archived_loose_files SET since_s = since_s - ?", (TWO_DAYS_S,))
 
 
+def check_nothing_is_left_over(archiver: Archiver, raw: redis.Redis) -> None:
+    """Look at the archive two days later, after a round: it has what counts and no more."""
+    age(archiver)
+    archiver.archive_all()
+    places = archiver.rows("SELECT place FROM archived_runs")
+    assert sorted(places) == sorted(raw.hvals("runs:archived"))
+    assert archiver.files() == set(archiver.rows("SELECT points_file FROM archived_runs"))
+    assert archiver.rows("SELECT name FROM archived_loose_files") == []
+
+
 def test_an_archiving_backend_that_is_killed_again_and_again_loses_and_doubles_nothing(
     store: RedisDB, raw: redis.Redis, archiver: Archiver
 ) -> None:
@@ -217,13 +227,7 @@ def test_an_archiving_backend_that_is_killed_again_and_again_loses_and_doubles_n
         assert [note["text"] for note in notes] == ["begun", *writer.written[run_id]]
     assert sum(map(len, writer.written.values())) > 20
 
-    age(archiver)
-    archiver.archive_all()
-    places = archiver.rows("SELECT place FROM archived_runs")
-    assert sorted(places) == sorted(raw.hvals("runs:archived"))
-    assert archiver.files() == set(archiver.rows("SELECT points_file FROM archived_runs"))
-    assert archiver.rows("SELECT name FROM archived_loose_files") == []
-
+    check_nothing_is_left_over(archiver, raw)
     for run_id in quiet:
         path = f"{archiver.url}/api/runs/{run_id}/restore"
         assert archiver.http.post(path, json={}).status_code == 200
