@@ -72,6 +72,7 @@ class RedisDB:
             raise InvalidInput(f"In a Redis Cluster the prefix of all keys is {address.prefix} and no other.")
         keys = Keys(prefix or address.prefix)
         self._connection = Connection(address, key_formats=keys.formats)
+        self._hashes = RunHashes(self._connection, keys)
         self._open_queue(keys)
         self._open_runs(keys)
         self._open_rest(keys)
@@ -79,7 +80,7 @@ class RedisDB:
     def _open_queue(self, keys: Keys) -> None:
         """Add the parts about runs that wait or run."""
         own = self._connection
-        self.queue = Queue(own, keys)
+        self.queue = Queue(own, keys, self._hashes)
         self.line = Line(own, keys)
         self.controls = Controls(own, keys)
         self.locks = Locks(own, keys)
@@ -92,10 +93,9 @@ class RedisDB:
     def _open_runs(self, keys: Keys) -> None:
         """Add the parts about runs as records."""
         own = self._connection
-        self._hashes = RunHashes(own, keys)
         self.runs = Runs(own, keys, self._hashes)
         self.archiving = Archiving(own, keys, self._hashes)
-        self.external = External(own, keys)
+        self.external = External(own, keys, self._hashes)
         self.finished = Finished(own, keys, self._hashes)
         self.recent = Recent(own, keys)
         self.listed = Listed(own, keys, self._hashes)

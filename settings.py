@@ -195,8 +195,8 @@ class Settings(BaseSettings):
         None,
         description="where the points of archived runs are, a path or an fsspec URL; else under data_dir",
     )
-    archive_after_days: int = Field(
-        30, ge=1, le=36_500, description="runs that ended so long ago are moved to the archive"
+    archive_after_days: float = Field(
+        30, gt=0, le=36_500, description="runs that ended so long ago are moved to the archive; 0.5 is 12 h"
     )
     max_import_mib: int = Field(65_536, ge=1, description="larger exports are refused with 413")
     archive_at: str = Field(

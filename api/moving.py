@@ -6,6 +6,7 @@ import io
 import logging
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Final
 
 from apiflask import APIBlueprint
@@ -68,6 +69,7 @@ def _take_in(bundle: Bundle) -> bool:
     db().archiving.check(bundle)
     if db().finished.list_known([bundle.run_id]):
         return False
+    bundle = replace(bundle, read_at_s=db().now().timestamp())
     archive().write(bundle, now_s=time.time())
     if archive().load(bundle.place) != bundle:
         raise InvalidInput(

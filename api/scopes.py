@@ -81,7 +81,7 @@ _ADMIN_ALL = """
     alerts.add_rule alerts.change_rule alerts.check_channel alerts.delete_rule audit.list_audit
     quotas.list_quotas quotas.set_project_quota quotas.set_token_quota
     registry.delete_version sweeps.delete_sweep
-    doctor.examine moving.export_runs moving.import_runs
+    archive.archive_now doctor.examine moving.export_runs moving.import_runs
     tokens.create_token tokens.list_tokens tokens.revoke_token workers.drain_worker
 """
 

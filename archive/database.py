@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -21,6 +21,18 @@ _BUSY_S: Final = 30
 _IS_READ: Final = "wattle_is_read"
 # Any number, the same in every process: who has it migrates.
 _LOCK: Final = 8_141_207
+# Where a database has no encoding, texts would come as bytes.
+_OPTIONS: Final[Mapping[str, Mapping[str, Any]]] = {
+    "sqlite": {"connect_args": {"timeout": _BUSY_S}},
+    "postgresql": {"connect_args": {"connect_timeout": 5, "client_encoding": "utf8"}},
+}
+# By default MySQL locks the gaps between rows, too, and who writes beside another one is told of a deadlock.
+_OF_MYSQL: Final[Mapping[str, Any]] = {
+    "connect_args": {"connect_timeout": 5, "charset": "utf8mb4"},
+    "isolation_level": "READ COMMITTED",
+}
+# A MySQL that is sent more than it takes says so, or only hangs up, by these numbers.
+_OF_LARGE_ROWS: Final = frozenset({1153, 2006, 2013})
 # What people write, and the drivers we ship for it.
 _DRIVERS: Final = {
     "postgres": "postgresql+psycopg",
@@ -91,7 +103,7 @@ class Database:
             engine = create_engine(
                 self._url,
                 pool_pre_ping=not is_sqlite,
-                connect_args=_connect_arguments(self._url.get_backend_name()),
+                **_OPTIONS.get(self._url.get_backend_name(), _OF_MYSQL),
             )
         except (ImportError, NoSuchModuleError) as error:
             raise InvalidInput(
@@ -104,35 +116,42 @@ class Database:
         return engine
 
     def _unavailable(self, error: Exception) -> ArchiveUnavailable:
-        words = str(getattr(error, "orig", None) or error).strip().splitlines() or [type(error).__name__]
-        return ArchiveUnavailable(
-            f"The archive at {self.place} cannot be used: {words[0][:300]}. Start it, or correct "
-            "WATTLE_DATABASE_URL."
-        )
-
-
-def _connect_arguments(backend: str) -> dict[str, Any]:
-    match backend:
-        case "sqlite":
-            return {"timeout": _BUSY_S}
-        case "postgresql":  # where a database has no encoding, texts would come as bytes
-            return {"connect_timeout": 5, "client_encoding": "utf8"}
-    return {"connect_timeout": 5}
+        cause = getattr(error, "orig", None) or error
+        words = str(cause).strip().splitlines() or [type(error).__name__]
+        remedy = "Start it, or correct WATTLE_DATABASE_URL."
+        if cause.args and cause.args[0] in _OF_LARGE_ROWS:
+            remedy += " The log of a run, whole, must fit into the server's max_allowed_packet."
+        return ArchiveUnavailable(f"The archive at {self.place} cannot be used: {words[0][:300]}. {remedy}")
 
 
 def _upgrade(engine: Engine) -> None:
     """Run the steps that were not run yet: one process does, and others that start with it wait for it."""
     config = Config()
     config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
-    with engine.connect() as connection:
-        name = engine.dialect.name
-        if name == "postgresql":
-            connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
-        elif name in ("mysql", "mariadb"):
-            connection.execute(text("SELECT GET_LOCK('wattle_archive', 60)"))
+    with engine.connect() as connection, _one_at_a_time(connection):
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
         connection.commit()
+
+
+@contextmanager
+def _one_at_a_time(connection: Connection) -> Iterator[None]:
+    name = connection.dialect.name
+    if name == "postgresql":
+        connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
+    if name not in ("mysql", "mariadb"):
+        yield
+        return
+    # There the lock is of the connection, which goes back to the pool, and of the whole server.
+    lock = {"lock": f"wattle_{connection.engine.url.database}"[:64]}
+    if connection.scalar(text("SELECT GET_LOCK(:lock, 60)"), lock) != 1:
+        raise ArchiveUnavailable(
+            "Another program has been making the archive's tables for a minute. Try again."
+        )
+    try:
+        yield
+    finally:
+        connection.execute(text("SELECT RELEASE_LOCK(:lock)"), lock)
 
 
 def _set_up_sqlite(connection: Any, _: object) -> None:

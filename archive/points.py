@@ -16,6 +16,7 @@ from errors import ArchiveUnavailable, InvalidInput
 
 # As the store keeps them: a step, a value and a Unix time.
 _POINT: Final = np.dtype([("step", "<i8"), ("value", "<f8"), ("time", "<f8")])
+_HALF: Final = ".half"
 _SCHEMA: Final = pa.schema(
     [("name", pa.string()), ("step", pa.int64()), ("value", pa.float64()), ("time", pa.float64())]
 )
@@ -33,15 +34,17 @@ class PointFiles:
                 "package of its driver."
             ) from error
 
-    def write(self, run_id: str, points: Mapping[str, bytes]) -> str:
-        """Write the points of a run to a new file, and return its name; nobody sees half of one."""
-        name = f"{run_id[:2]}/{run_id}-{uuid4().hex[:12]}.parquet"
-        place, half = f"{self._root}/{name}", f"{self._root}/{name}.half"
+    def name_for(self, run_id: str) -> str:
+        """Return a name that no file of a run has."""
+        return f"{run_id[:2]}/{run_id}-{uuid4().hex[:12]}.parquet"
+
+    def write(self, name: str, points: Mapping[str, bytes]) -> None:
+        """Write the points of a run to a file; nobody sees half of one."""
+        place = f"{self._root}/{name}"
         with self._translated():
-            self._files.makedirs(f"{self._root}/{run_id[:2]}", exist_ok=True)
-            self._files.pipe_file(half, encode_points(points))
-            self._files.mv(half, place)
-        return name
+            self._files.makedirs(place.rpartition("/")[0], exist_ok=True)
+            self._files.pipe_file(f"{place}{_HALF}", encode_points(points))
+            self._files.mv(f"{place}{_HALF}", place)
 
     def read(self, name: str) -> dict[str, bytes]:
         """Return the points of a file by metric, in the order in which they came."""
@@ -55,11 +58,12 @@ class PointFiles:
             return content
 
     def delete(self, name: str) -> None:
-        """Delete a file, if it is there."""
+        """Delete a file, or what there is of it."""
         with self._translated():
             self._files.invalidate_cache()
-            if self._files.exists(f"{self._root}/{name}"):
-                self._files.rm_file(f"{self._root}/{name}")
+            for place in (f"{self._root}/{name}", f"{self._root}/{name}{_HALF}"):
+                if self._files.exists(place):
+                    self._files.rm_file(place)
 
     @contextmanager
     def _translated(self) -> Iterator[None]:

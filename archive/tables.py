@@ -34,3 +34,11 @@ PARTS: Final = Table(
     Column("part", String(32), primary_key=True),
     Column("content", _JSON, nullable=False),
 )
+# What a process wrote, or was about to delete, when it was killed.
+LOOSE_FILES: Final = Table(
+    "archived_loose_files",
+    METADATA,
+    Column("name", String(200), primary_key=True),
+    Column("since_s", Float(53), nullable=False),
+    Column("is_doomed", Integer, nullable=False),
+)

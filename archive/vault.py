@@ -11,6 +11,7 @@ from pydantic import JsonValue
 from sqlalchemy import Connection, and_, delete, func, insert, or_, select, update
 
 from archive.database import Database
+from archive.loose_files import LooseFiles
 from archive.points import PointFiles
 from archive.tables import PARTS, RUNS
 from errors import NotFound
@@ -41,11 +42,12 @@ class Archive:
     def __init__(self, database: Database, files: PointFiles, *, layout: int) -> None:
         self._database = database
         self._files = files
+        self._loose = LooseFiles(database, files)
         self._layout = layout
 
     def write(self, bundle: Bundle, *, now_s: float) -> None:
-        """Keep a run at its place. Whoever is killed here leaves it whole or not at all, and maybe a file."""
-        file = self._files.write(bundle.run_id, bundle.points) if bundle.points else None
+        """Keep a run at its place. Who is killed here leaves it whole or not at all."""
+        file = self._loose.write(bundle.run_id, bundle.points, now_s=now_s) if bundle.points else None
         parts = {name: _to_text(content) for name, content in _grouped(bundle.parts).items()}
         record = _to_text(dict(bundle.record))
         points = sum(map(len, bundle.points.values()))
@@ -64,7 +66,9 @@ class Archive:
             "bytes": len(record) + sum(map(len, parts.values())) + points,
         }
         with self._database.begin() as connection:
-            old = _drop(connection, bundle.place)
+            if file is not None:
+                self._loose.tie(connection, file)
+            old = self._drop(connection, bundle.place, now_s=now_s)
             connection.execute(insert(RUNS), row)
             if parts:
                 rows = [
@@ -72,6 +76,10 @@ class Archive:
                 ]
                 connection.execute(insert(PARTS), rows)
         self._delete_file(old)
+
+    def sweep(self, *, before_s: float) -> int:
+        """Delete files that no run has named since before then; returns how many that were."""
+        return self._loose.sweep(before_s=before_s)
 
     def load(self, place: str, *, has_points: bool = True) -> Bundle:
         """Return a run whole, or all but its points; of metrics whose points were deleted nothing.
@@ -103,7 +111,7 @@ class Archive:
             old = [row for row in connection.execute(query) if row.place not in places]
         for place, archived_at_s in old:
             with self._database.begin() as connection:
-                file = _drop(connection, place, archived_at_s=archived_at_s)
+                file = self._drop(connection, place, now_s=before_s, archived_at_s=archived_at_s)
             self._delete_file(file)
         return len(old)
 
@@ -127,7 +135,9 @@ class Archive:
             runs, points, size = connection.execute(select(func.count(), *sums).select_from(RUNS)).one()
         return Size(int(runs), int(points), int(size))
 
-    def delete_points(self, ended_before_s: Mapping[str, float], default_s: float | None) -> int:
+    def delete_points(
+        self, ended_before_s: Mapping[str, float], default_s: float | None, *, now_s: float
+    ) -> int:
         """Delete the points of runs that ended before a time, by project; returns of how many runs.
 
         default_s: that of all other projects; None keeps theirs.
@@ -145,13 +155,15 @@ class Archive:
             query = select(RUNS.c.place, RUNS.c.points_file, RUNS.c.points).where(wanted)
             found = connection.execute(query).all()
         for place, file, points in found:
-            # First the record, then the file: whoever is killed in between leaves a file that nobody reads.
+            # First the record, then the file: whoever is killed in between leaves a loose one.
             change = {"points_file": None, "points": 0, "bytes": RUNS.c.bytes - points * _POINT_BYTES}
             with self._database.begin() as connection:
-                connection.execute(
-                    update(RUNS).where(RUNS.c.place == place, RUNS.c.points_file == file).values(**change)
-                )
-            self._delete_file(file)
+                named = update(RUNS).where(RUNS.c.place == place, RUNS.c.points_file == file)
+                is_named = connection.execute(named.values(**change)).rowcount == 1
+                if is_named:
+                    self._loose.loosen(connection, file, now_s=now_s)
+            if is_named:
+                self._delete_file(file)
         return len(found)
 
     def close(self) -> None:
@@ -160,21 +172,24 @@ class Archive:
 
     def _delete_file(self, file: str | None) -> None:
         if file is not None:
-            self._files.delete(file)
+            self._loose.delete(file)
 
-
-def _drop(connection: Connection, place: str, *, archived_at_s: float | None = None) -> str | None:
-    """Delete what is at a place, or was written there then; returns the name of its file, still there."""
-    wanted = RUNS.c.place == place
-    if archived_at_s is not None:
-        wanted = and_(wanted, RUNS.c.archived_at_s == archived_at_s)
-    found = connection.execute(select(RUNS.c.points_file).where(wanted).with_for_update()).first()
-    if found is None:
-        return None
-    connection.execute(delete(PARTS).where(PARTS.c.place == place))
-    connection.execute(delete(RUNS).where(RUNS.c.place == place))
-    file: str | None = found.points_file
-    return file
+    def _drop(
+        self, connection: Connection, place: str, *, now_s: float, archived_at_s: float | None = None
+    ) -> str | None:
+        """Delete what is at a place, or was written there then; returns the name of its file, now loose."""
+        wanted = RUNS.c.place == place
+        if archived_at_s is not None:
+            wanted = and_(wanted, RUNS.c.archived_at_s == archived_at_s)
+        found = connection.execute(select(RUNS.c.points_file).where(wanted).with_for_update()).first()
+        if found is None:
+            return None
+        connection.execute(delete(PARTS).where(PARTS.c.place == place))
+        connection.execute(delete(RUNS).where(RUNS.c.place == place))
+        file: str | None = found.points_file
+        if file is not None:
+            self._loose.loosen(connection, file, now_s=now_s)
+        return file
 
 
 def _grouped(parts: Mapping[str, JsonValue]) -> dict[str, Any]:

@@ -65,8 +65,9 @@ class Seeder:
     def __init__(self, url: str, db: int | None = None) -> None:
         keys = self._keys = Keys()
         self._connection = LateConnection(url, db, keys)
-        self._queue = Queue(self._connection, keys)
-        self._runs = Runs(self._connection, keys, RunHashes(self._connection, keys))
+        hashes = RunHashes(self._connection, keys)
+        self._queue = Queue(self._connection, keys, hashes)
+        self._runs = Runs(self._connection, keys, hashes)
 
     def submit(self, run_id: str, hyper_params: Mapping[str, JsonValue]) -> Run:
         """Submit a run; only its id is true of what is returned."""

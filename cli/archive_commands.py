@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -19,6 +20,7 @@ app = typer.Typer(help="Runs that ended long ago.", no_args_is_help=True)
 """``wattle archive``; ``export_runs`` and ``import_runs`` are commands of ``wattle`` itself."""
 
 _PIECE_BYTES: Final = 1 << 20
+_LOOK_EVERY_S: Final = 0.5
 _HALF: Final = ".half"
 Answer = TypeVar("Answer")
 JsonOutput = Annotated[bool, typer.Option("--json", help="Answer as JSON.")]
@@ -30,6 +32,26 @@ def show_status(as_json: JsonOutput = False) -> None:
     with _api() as api:
         found = _ask(api.get_archive)
     typer.echo(found.model_dump_json() if as_json else _describe(found))
+
+
+@app.command("now")
+def archive_now(
+    older_than_days: Annotated[
+        float | None,
+        typer.Option(min=0, max=36_500, help="How long ago they ended; else WATTLE_ARCHIVE_AFTER_DAYS."),
+    ] = None,
+    wait: Annotated[bool, typer.Option("--wait", help="Until all are moved.")] = False,
+    as_json: JsonOutput = False,
+) -> None:
+    """Move runs that ended to the archive at once; --wait ends with 1 where that met a problem."""
+    with _api() as api:
+        found = _ask(partial(api.archive_now, older_than_days=older_than_days))
+        while wait and found.under_way is not None:
+            time.sleep(_LOOK_EVERY_S)
+            found = _ask(api.get_archive)
+    typer.echo(found.model_dump_json() if as_json else _describe(found))
+    if wait and found.last is not None and found.last.problem is not None:
+        raise typer.Exit(1)
 
 
 @app.command("restore")
@@ -122,10 +144,16 @@ def _pieces(source: BinaryIO) -> Iterator[bytes]:
 
 
 def _describe(found: ArchiveReply) -> str:
+    next_at = f"{found.next_at:%Y-%m-%d %H:%M} UTC"
     lines = [
         f"{found.runs:,} archived runs, {found.points:,} points, {found.bytes / 2**20:,.1f} MiB",
-        f"runs that ended {found.after_days} days ago are archived, next {found.next_at:%Y-%m-%d %H:%M} UTC",
+        f"runs that ended {found.after_days:g} days ago are archived, next {next_at}",
     ]
+    if found.under_way is not None:
+        so_far = found.under_way
+        lines.append(
+            f"a round since {so_far.begun_at:%Y-%m-%d %H:%M} UTC: {so_far.moved} moved, {so_far.left} left"
+        )
     if found.last is not None:
         problem = f", then: {found.last.problem}" if found.last.problem else ""
         lines.append(

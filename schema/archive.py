@@ -26,6 +26,8 @@ class Bundle:
     """By the name of a metric its points, 24 bytes each."""
     fingerprint: str = field(default="", compare=False)
     """What all of it came to when it was read: another one once anything of it has changed."""
+    read_at_s: float = field(default=0.0, compare=False)
+    """When that was, by the store's clock."""
 
     @property
     def place(self) -> str:
@@ -74,15 +76,24 @@ class ArchiveRound(Record):
     problem: str | None = Field(None, description="what ended it early")
 
 
+class ArchiveRequest(Record):
+    """Which runs are to be moved to the archive now."""
+
+    older_than_days: float | None = Field(
+        None, ge=0, le=36_500, description="how long ago they ended; without it WATTLE_ARCHIVE_AFTER_DAYS"
+    )
+
+
 class ArchiveReply(Record):
     """What is in the archive, and when it is filled."""
 
     runs: int = Field(ge=0, description="archived runs")
     points: int = Field(ge=0, description="points of their metrics, of those that are still kept")
     bytes: int = Field(ge=0, description="of their records, as text, and of their points")
-    after_days: int = Field(description="runs that ended so long ago are archived")
+    after_days: float = Field(description="runs that ended so long ago are archived")
     next_at: AwareDatetime = Field(description="when the next round begins")
     last: ArchiveRound | None = Field(None, description="null before the first one")
+    under_way: ArchiveRound | None = Field(None, description="the round that goes on now, as far as it is")
     memory_share: float | None = Field(None, description="of Redis' maxmemory; null where it has none")
 
 

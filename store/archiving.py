@@ -39,6 +39,8 @@ _LOOKED_AT: Final = 500
 WARM_MS: Final = 900_000
 FRESH_MS: Final = 300_000
 _TRIES: Final = 3
+# What was read so long ago is read again: what nobody owns is forgotten by the archive after a day.
+KEPT_S: Final = 43_200
 
 
 class Archiving:
@@ -95,9 +97,10 @@ class Archiving:
         Not of one moment: ``move`` refuses what has changed since this began.
         """
         keys = self._keys_of(run_id)
-        fingerprint = self._connection.run("fingerprint", keys, [run_id])
-        if fingerprint is None:
+        found = self._connection.run("fingerprint", keys, [run_id])
+        if found is None:
             return None
+        fingerprint, read_at_s = found
         kinds = zip(PARTS.values(), keys[1:], strict=True)
         commands = [(_READ[kind][0], key, *_READ[kind][1]) for kind, key in kinds]
         record, *replies = self._connection.call_many([("HGETALL", keys[0]), *commands])
@@ -111,15 +114,18 @@ class Archiving:
             name: self._connection.read_bytes(self._keys.of("points", run_id, name)) or b""
             for name in parts.get("metrics", ())
         }
-        return Bundle(run_id, record, parts, points, fingerprint)
+        return Bundle(run_id, record, parts, points, fingerprint, float(read_at_s))
 
     def move(self, bundle: Bundle) -> bool:
         """Take a run away that the archive has; False where it has changed since it was read, or may not go.
+
+        Also where it was read so long ago that the archive may have forgotten it.
 
         Atomic (archive.lua). What is registered as a model stays, and so does what may still go on.
         """
         keys = self._keys_of(bundle.run_id)
         arguments: list[Argument] = [bundle.run_id, bundle.fingerprint, SILENT_FOR_GOOD_S, bundle.place]
+        arguments += [bundle.read_at_s, KEPT_S]
         return bool(self._connection.run("archive", keys, arguments, is_replicated=True))
 
     def is_warm(self, run_id: str, *, has_points: bool) -> bool:
@@ -166,7 +172,8 @@ class Archiving:
         """
         record = [cell for pair in bundle.record.items() for cell in pair]
         keys = [self._keys.of("run", bundle.run_id)]
-        return bool(self._connection.run("adopt_archived", keys, [bundle.run_id, bundle.place, *record]))
+        arguments: list[Argument] = [bundle.run_id, bundle.place, bundle.read_at_s, KEPT_S, *record]
+        return bool(self._connection.run("adopt_archived", keys, arguments))
 
     def read_facts(self) -> Fields:
         """Return what is noted of the rounds of archiving."""

@@ -7,6 +7,7 @@ from typing import Final
 
 from pydantic import JsonValue
 
+from errors import Conflict
 from schema.archive import ColdRuns, Fields
 from store.connection import Connection
 from store.keys import Keys
@@ -30,6 +31,13 @@ class RunHashes:
         missing = [run_id for run_id, stored in zip(run_ids, replies, strict=True) if not stored]
         cold = self._find_records(missing)
         return [stored or cold.get(run_id, {}) for run_id, stored in zip(run_ids, replies, strict=True)]
+
+    def get_known(self, run_id: str) -> Fields:
+        """Return the hash of a run that a script found to be archived. Raises Conflict without an archive."""
+        (found,) = self.fetch([run_id])
+        if not found:
+            raise Conflict(f"Run {run_id} was moved to the archive, which this program was not given.")
+        return found
 
     def fetch_fields(self, run_ids: Sequence[str], fields: Sequence[str]) -> list[dict[str, str | None]]:
         """Return these fields of each run; ``status``, one of them, is None where there is no run."""

@@ -23,6 +23,7 @@ from schema import (
     RunOptions,
     Status,
 )
+from store.cold import RunHashes
 from store.connection import Argument, Connection
 from store.encoding import decode_run, encode_error, time_of_entry, to_json, to_pairs, to_text, to_time
 from store.keys import Keys
@@ -65,9 +66,10 @@ class Added(NamedTuple):
 class External:
     """What the scripts of such runs say. All raise NotFound without a run, Conflict for one of the queue."""
 
-    def __init__(self, connection: Connection, keys: Keys) -> None:
+    def __init__(self, connection: Connection, keys: Keys, hashes: RunHashes) -> None:
         self._connection = connection
         self._keys = keys
+        self._hashes = hashes
 
     def begin(
         self, request: ExperimentRequest, *, run_id: str | None = None, idempotency_key: str | None = None
@@ -87,7 +89,8 @@ class External:
         stored_id, stored, is_new = self._connection.run(
             "begin_external", keys, arguments, is_replicated=True
         )
-        return Begun(decode_run(stored_id, to_pairs(stored)), bool(is_new))
+        known = to_pairs(stored) or self._hashes.get_known(stored_id)
+        return Begun(decode_run(stored_id, known), bool(is_new))
 
     def reopen(self, run_id: str, *, session: str | None = None) -> Run:
         """Let a script go on with its run, also after it has ended.

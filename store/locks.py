@@ -22,6 +22,10 @@ class Locks:
         )
         return reply is not None
 
+    def is_held(self, job: str) -> bool:
+        """Whether somebody has the lock of ``job``."""
+        return bool(self._connection.call("EXISTS", self._keys.of("lock", job)))
+
     def hold(self, job: str, ttl_s: float) -> None:
         """Keep the lock of ``job`` until ``ttl_s`` has passed from now, whoever has it: it has been done."""
         self._connection.call("SET", self._keys.of("lock", job), 1, "PX", _to_ms(ttl_s))

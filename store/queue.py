@@ -25,6 +25,7 @@ from schema import (
     Status,
     Validate,
 )
+from store.cold import RunHashes
 from store.connection import BLOCK_SLICE_S, Argument, Connection
 from store.encoding import decode_requirement, decode_run, encode_error, shorten, to_pairs, to_text
 from store.foreign import adopt
@@ -57,9 +58,10 @@ _LEASE_LOST_ENERGY: Final = (
 class Queue:
     """Runs from their submission to their end."""
 
-    def __init__(self, connection: Connection, keys: Keys) -> None:
+    def __init__(self, connection: Connection, keys: Keys, hashes: RunHashes) -> None:
         self._connection = connection
         self._keys = keys
+        self._hashes = hashes
 
     def submit(
         self,
@@ -110,7 +112,7 @@ class Queue:
         if not stored_id:
             raise quota_used_up(*rest, now=datetime.now(UTC))
         (stored,) = rest
-        return decode_run(stored_id, to_pairs(stored))
+        return decode_run(stored_id, to_pairs(stored) or self._hashes.get_known(stored_id))
 
     def is_submitted(self, idempotency_key: str | None) -> bool:
         """Say whether a key of the last 24 h has its run, with which ``submit`` would answer."""
@@ -119,7 +121,9 @@ class Queue:
         known = self._connection.call("GET", self._keys.of("idempotency", hashed_key(idempotency_key)))
         if known is None:
             return False
-        return bool(self._connection.call("EXISTS", self._keys.of("run", known.split(" ")[0])))
+        run_id = known.split(" ")[0]
+        is_here = self._connection.call("EXISTS", self._keys.of("run", run_id))
+        return bool(is_here) or run_id in self._hashes.list_archived([run_id])
 
     def claim(self, queues: Sequence[str], *, worker_id: str, lease_s: float) -> Lease | None:
         """Take the oldest run of the first non-empty queue and hold it for ``lease_s``; None without one.

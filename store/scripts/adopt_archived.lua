@@ -1,12 +1,15 @@
 -- adopt_archived: take in a run that was written to the archive and never was here. Returns 1; 0 where there is one of its id.
 -- KEYS 1 run:<id> (hash)
--- ARGV 1 run_id  2 its place in the archive; then fields and values of its hash, which stays in the archive
+-- ARGV 1 run_id  2 its place in the archive  3 since when that is read, s  4 how long that counts, s; then fields and values of its hash, which stays in the archive
 -- Also: runs:archived (hash), runs:* (zsets), events (stream)
 local run_id, fields = ARGV[1], {}
 if redis.call("EXISTS", KEYS[1]) == 1 or redis.call("HEXISTS", key("archived"), run_id) == 1 then
   return 0
 end
-for i = 3, #ARGV, 2 do
+if now() - ARGV[3] > tonumber(ARGV[4]) then
+  return redis.error_reply("CONFLICT Run " .. run_id .. " was taken in too slowly. Import the file again.")
+end
+for i = 5, #ARGV, 2 do
   fields[ARGV[i]] = ARGV[i + 1]
 end
 local status, kind = fields.status, kind_of(fields.simulated)

@@ -1,10 +1,10 @@
 -- begin_external: add a run that its own script reports; it runs from now on. Returns {run_id, its whole hash, 1 if it is
--- new}. A known idempotency key answers with its run, or CONFLICT when the body differs; a known run_id is a no-op.
+-- new}; of one that was moved to the archive an empty hash. A known idempotency key answers with its run, or CONFLICT when the body differs; a known run_id is a no-op.
 -- KEYS 1 run:<id> (hash)  2 runs:named:<key> (zset)  3 idempotency:<key> (string "run_id digest"), or absent
 -- A new one notes the models it began with; NOTFOUND without one of them, and nothing is written then.
 -- ARGV 1 run_id  2 digest of the body  3 seconds an idempotency key is kept  4 session or ""  5 models it began with, a
 --      JSON list of name:version  6.. fields of the hash
--- Also: run:<id>:sources, models:records (hashes), run:<id>:inputs, models:used:<model> (sets), runs:by:time_added, runs:blank:running, runs:external (zsets), events (stream)
+-- Also: run:<id>:sources, models:records, runs:archived (hashes), run:<id>:inputs, models:used:<model> (sets), runs:by:time_added, runs:blank:running, runs:external (zsets), events (stream)
 local run_id = ARGV[1]
 local known_id, refusal = recall(KEYS[3], ARGV[2], "run", "Use a new key for a new run.")
 if refusal then
@@ -12,7 +12,7 @@ if refusal then
 end
 if known_id then
   local stored = redis.call("HGETALL", key("run", known_id))
-  if #stored > 0 then
+  if #stored > 0 or redis.call("HEXISTS", key("archived"), known_id) == 1 then
     return {known_id, stored, 0}
   end
 end

@@ -1,11 +1,12 @@
--- submit: add a run and push it onto its waiting list, or defer it. Returns {run_id, its whole hash}.
+-- submit: add a run and push it onto its waiting list, or defer it. Returns {run_id, its whole hash}, which is empty where the
+-- run is known and was moved to the archive.
 -- A known idempotency key answers with its run, or CONFLICT when the body differs; a known run_id is a no-op.
 -- KEYS 1 run:<id> (hash)  2 idempotency:<key> (string "run_id digest"), or absent
 -- ARGV 1 run_id  2 digest of the body  3 seconds an idempotency key is kept  4 due_s, or 0
 --      5 when it is planned for clean electricity, s, or ""  6 its reason for the log, or ""  7 its project
 --      8 the token that queues it, or ""  9.. fields of the hash
 -- Where a quota of the project or the token is used up: {"", whose, its name, the limit, what is used}.
--- Also: its waiting list, queue:wake:<queue> (lists), queue:requirements (hash), queue:deferred, queue:carbon (zsets),
+-- Also: runs:archived (hash), its waiting list, queue:wake:<queue> (lists), queue:requirements (hash), queue:deferred, queue:carbon (zsets),
 --       quotas:* (hashes, sets), run:<id>:log (stream), queue:demand (set), runs:by:time_added, runs:blank:<status> (zsets), events (stream)
 local run_id = ARGV[1]
 local known_id, refusal = recall(KEYS[2], ARGV[2], "run", "Use a new key for a new run.")
@@ -14,7 +15,7 @@ if refusal then
 end
 if known_id then
   local stored = redis.call("HGETALL", key("run", known_id))
-  if #stored > 0 then
+  if #stored > 0 or redis.call("HEXISTS", key("archived"), known_id) == 1 then
     return {known_id, stored}
   end
 end

@@ -15,14 +15,17 @@ from archive.opening import open_archive
 from archive.points import PointFiles
 from archive.rounds import DAY_S, ArchiveRounds
 from archive.vault import Archive
-from errors import Conflict, NotFound
+from errors import ArchiveUnavailable, Conflict, NotFound
 from redis_db import RedisDB
 from schema import LinesRequest, Run, SortField, Status
 from schema.archive import Bundle
 from settings import Settings
+from store.archiving import KEPT_S
+from tests.databases import database_url, mariadb, postgres
 from tests.records import claim
 from tests.stored_commands import dump, load
 
+__all__ = ["database_url", "mariadb", "postgres"]
 DONE, FAILED, CANCELLED, MINE = "d0" * 16, "fa" * 16, "ca" * 16, "e0" * 16
 ENDED = (DONE, FAILED, CANCELLED, MINE)
 
@@ -59,8 +62,8 @@ class Mortal:
 
 
 @pytest.fixture
-def settings(tmp_path: Path) -> Settings:
-    return Settings(_env_file=None, data_dir=tmp_path)
+def settings(tmp_path: Path, database_url: str) -> Settings:
+    return Settings(_env_file=None, data_dir=tmp_path, database_url=database_url)
 
 
 @pytest.fixture
@@ -218,6 +221,42 @@ def test_a_run_that_is_read_back_otherwise_stays(
     assert set(raw.hkeys("runs:archived")) == {FAILED, CANCELLED}
 
 
+def test_a_run_that_is_not_taken_stays_and_the_others_go_unless_none_is_taken(
+    db: RedisDB, raw: redis.Redis, settings: Settings, archive: Archive, tmp_path: Path
+) -> None:
+    class Choosy(Archive):
+        """An archive to which some runs are too large."""
+
+        refused: frozenset[str] = frozenset({MINE})
+
+        def write(self, bundle: Bundle, *, now_s: float) -> None:
+            if bundle.run_id in self.refused:
+                raise ArchiveUnavailable("It is too large.")
+            super().write(bundle, now_s=now_s)
+
+    choosy = Choosy(Database(settings.effective_database_url), PointFiles(str(tmp_path / "p")), layout=1)
+    choosy.refused = frozenset(ENDED)
+    done = rounds(db, choosy, settings).move_all(older_than_s=DAY_S)
+    assert (done.moved, done.left, done.problem) == (0, 2, "It is too large.")  # the third ended it
+    choosy.refused = frozenset({MINE})
+    done = rounds(db, choosy, settings).move_all(older_than_s=DAY_S)
+    assert (done.moved, done.left, done.problem) == (3, 1, "It is too large.")
+    choosy.close()
+    assert set(raw.hkeys("runs:archived")) == set(ENDED) - {MINE}
+    move_all(db, archive, settings)
+
+
+def test_what_was_read_half_a_day_ago_is_read_again_before_it_leaves(
+    db: RedisDB, archive: Archive, settings: Settings
+) -> None:
+    bundle = db.archiving.read(MINE)
+    assert bundle is not None
+    archive.write(bundle, now_s=later())
+    assert not db.archiving.move(replace(bundle, read_at_s=bundle.read_at_s - KEPT_S - 1))
+    assert db.archiving.find_place(MINE) is None
+    assert db.archiving.move(bundle)
+
+
 def test_what_may_go_on_or_is_needed_stays(
     db: RedisDB, raw: redis.Redis, archive: Archive, settings: Settings
 ) -> None:
@@ -303,8 +342,8 @@ def test_old_points_are_deleted_by_project_and_the_run_stays_whole_but_for_them(
 ) -> None:
     move_all(db, archive, settings)
     assert len(list(tmp_path.rglob("*.parquet"))) == 1
-    assert archive.delete_points({"other": later()}, None) == 0
-    assert archive.delete_points({"default": 1.0}, later()) == 0
+    assert archive.delete_points({"other": later()}, None, now_s=later()) == 0
+    assert archive.delete_points({"default": 1.0}, later(), now_s=later()) == 0
     keep = settings.model_copy(update={"metrics_retention_days": "9999 default=10"})
     move_all(db, archive, keep)
     assert list(tmp_path.rglob("*.parquet")) == []

@@ -1,16 +1,15 @@
-"""The archive on a real PostgreSQL, and on SQLite when two programs open it at once."""
+"""The archive on SQLite, PostgreSQL and MariaDB alike."""
 
 from __future__ import annotations
 
-import os
-import shutil
 import subprocess
 import sys
-import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from sqlalchemy import text
 
 from archive.database import Database
 from archive.opening import open_archive
@@ -19,7 +18,9 @@ from archive.vault import Archive
 from errors import ArchiveUnavailable, InvalidInput, NotFound
 from schema.archive import Bundle
 from settings import Settings
+from tests.databases import PACKET_BYTES, Server, database_url, mariadb, postgres
 
+__all__ = ["database_url", "mariadb", "postgres"]
 ROOT = Path(__file__).parents[2]
 RUN = Bundle(
     "a1",
@@ -30,42 +31,9 @@ RUN = Bundle(
 )
 
 
-def _programs() -> Path | None:
-    found = shutil.which("initdb")
-    places = [Path(found).parent] if found else sorted(Path("/usr/lib/postgresql").glob("*/bin"))
-    return places[-1] if places else None
-
-
-@pytest.fixture(scope="session")
-def postgres() -> Iterator[str]:
-    """A server of its own on a unix socket."""
-    programs = _programs()
-    if programs is None:
-        pytest.skip("PostgreSQL is not installed (apt-get install postgresql): SQLite alone is tested")
-    # Not pytest's own folder: it is root's alone, and the server does not run as root.
-    with tempfile.TemporaryDirectory(prefix="wattle-pg-") as folder:
-        as_user: list[str] = []
-        if os.geteuid() == 0:
-            as_user = ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups"]
-            shutil.chown(folder, "postgres", "postgres")
-
-        def run(program: str, *arguments: str) -> None:
-            command = [*as_user, str(programs / program), "-D", f"{folder}/data", *arguments]
-            subprocess.run(command, check=True, capture_output=True, timeout=120)
-
-        run("initdb", "-U", "wattle", "-A", "trust", "-E", "SQL_ASCII", "--no-sync")
-        options = f"-c listen_addresses= -c unix_socket_directories={folder} -c fsync=off"
-        run("pg_ctl", "-w", "-l", f"{folder}/log", "-o", options, "start")
-        yield f"postgresql://wattle@/postgres?host={folder}"
-        run("pg_ctl", "-m", "immediate", "stop")
-
-
-@pytest.fixture(params=["sqlite", "postgres"])
-def archive(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Archive]:
-    url = f"sqlite:///{tmp_path}/archive.db"
-    if request.param == "postgres":
-        url = request.getfixturevalue("postgres")
-    opened = Archive(Database(url), PointFiles(str(tmp_path / "points")), layout=1)
+@pytest.fixture
+def archive(database_url: str, tmp_path: Path) -> Iterator[Archive]:
+    opened = Archive(Database(database_url), PointFiles(str(tmp_path / "points")), layout=1)
     yield opened
     opened.close()
 
@@ -81,8 +49,8 @@ def test_a_run_is_read_back_as_it_was_written(archive: Archive, tmp_path: Path) 
     size = archive.measure()
     assert (size.runs, size.points) == (1, 3)
 
-    assert archive.delete_points({"default": 1.7e9}, None) == 0
-    assert archive.delete_points({"default": 1.8e9}, None) == 1
+    assert archive.delete_points({"default": 1.7e9}, None, now_s=250.0) == 0
+    assert archive.delete_points({"default": 1.8e9}, None, now_s=250.0) == 1
     assert dict(archive.load(RUN.place).points) == {}
     assert archive.drop_others({RUN.place}, before_s=300.0) == 0
     assert archive.drop_others(set(), before_s=200.0) == 0
@@ -93,17 +61,16 @@ def test_a_run_is_read_back_as_it_was_written(archive: Archive, tmp_path: Path) 
 
 
 @pytest.mark.slow
-def test_programs_that_open_it_at_once_make_its_tables_once(archive: Archive, tmp_path: Path) -> None:
-    url = archive._database._url.render_as_string(hide_password=False)
+def test_programs_that_open_it_at_once_make_its_tables_once(database_url: str, tmp_path: Path) -> None:
     code = (
         "import sys; from archive.database import Database; from archive.points import PointFiles\n"
         "from archive.vault import Archive\n"
         "archive = Archive(Database(sys.argv[1]), PointFiles(sys.argv[2]), layout=1)\n"
-        "sys.stdin.readline(); print(archive.measure())"
+        "sys.stdin.readline(); print(archive.measure(), flush=True); sys.stdin.readline()"
     )
     programs = [
         subprocess.Popen(
-            [sys.executable, "-c", code, url, str(tmp_path)],
+            [sys.executable, "-c", code, database_url, str(tmp_path)],
             cwd=ROOT,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -116,9 +83,107 @@ def test_programs_that_open_it_at_once_make_its_tables_once(archive: Archive, tm
         assert program.stdin is not None
         program.stdin.write("go\n")
         program.stdin.flush()
+    for program in programs:  # each while the other one still has it open
+        assert program.stdout is not None
+        assert program.stdout.readline() == "Size(runs=0, points=0, bytes=0)\n"
     for program in programs:
-        said, problem = program.communicate(timeout=120)
-        assert (program.returncode, said) == (0, "Size(runs=0, points=0, bytes=0)\n"), problem
+        _, problem = program.communicate("end\n", timeout=120)
+        assert program.returncode == 0, problem
+
+
+def test_names_are_compared_letter_by_letter(archive: Archive) -> None:
+    small = replace(RUN, record={**RUN.record, "options": '{"project":"vision"}'})
+    large = replace(
+        RUN, run_id="A1", fingerprint="F" * 40, record={**RUN.record, "options": '{"project":"Vision"}'}
+    )
+    for run in (small, large):
+        archive.write(run, now_s=1_763_788_800.123457)
+    assert archive.load(small.place) == small
+    assert archive.load(large.place) == large
+    assert archive.find_records([small.place.title()]) == {}
+    assert archive.delete_points({"VISION": 4e9}, None, now_s=4e9) == 0
+    assert archive.delete_points({"Vision": 4e9}, None, now_s=4e9) == 1
+    assert archive.load(small.place).points == small.points
+    # What was written at that moment, and not what was written there since.
+    assert archive.drop_others({small.place}, before_s=1_763_788_800.123458) == 1
+    assert archive.measure().runs == 1
+
+
+def test_a_step_that_was_killed_is_done_again(database_url: str, archive: Archive, tmp_path: Path) -> None:
+    archive.write(RUN, now_s=100.0)
+    for killed_in in ("UPDATE alembic_version SET version_num = '0001'", "DELETE FROM alembic_version"):
+        with archive._database.begin() as connection:
+            connection.execute(text(killed_in))
+        again = Archive(Database(database_url), PointFiles(str(tmp_path / "points")), layout=1)
+        assert again.load(RUN.place) == RUN
+        again.close()
+
+
+def test_a_file_that_nobody_came_to_name_is_swept_away_and_named_no_more(
+    archive: Archive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "points"
+
+    class Killed(BaseException):
+        """What a SIGKILL looks like from inside."""
+
+    def die(*_values: object, **_how: object) -> None:
+        raise Killed
+
+    def write_at(now_s: float) -> None:
+        archive.write(RUN, now_s=now_s)
+
+    for part, method in ((archive._files, "write"), (archive._loose, "tie"), (archive._loose, "delete")):
+        with monkeypatch.context() as patch:
+            patch.setattr(part, method, die)
+            with pytest.raises(Killed):
+                list(map(write_at, (100.0, 101.0)))
+    assert len(list(folder.rglob("*.parquet"))) == 3
+    assert archive.sweep(before_s=50.0) == 0
+    assert archive.sweep(before_s=200.0) == 3
+    assert len(list(folder.rglob("*.*"))) == 1
+    assert archive.load(RUN.place) == RUN
+    assert archive.sweep(before_s=200.0) == 0
+
+    # Who wakes up after that writes it again, another time.
+    write = archive._files.write
+
+    def be_slow(name: str, points: Mapping[str, bytes]) -> None:
+        write(name, points)
+        assert archive.sweep(before_s=200.0) == 1
+
+    monkeypatch.setattr(archive._files, "write", be_slow)
+    with pytest.raises(ArchiveUnavailable, match="took too long"):
+        archive.write(replace(RUN, fingerprint="b" * 40), now_s=100.0)
+    assert archive.load(RUN.place) == RUN
+    assert archive.measure().runs == 1
+
+
+@pytest.mark.parametrize("kind", ["postgres", "mariadb"])
+def test_a_connection_that_the_server_ended_is_opened_anew(
+    kind: str, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    server: Server = request.getfixturevalue(kind)
+    with server.database() as url:
+        archive = Archive(Database(url), PointFiles(str(tmp_path)), layout=1)
+        archive.write(RUN, now_s=100.0)
+        server.cut_connections()
+        assert archive.load(RUN.place) == RUN
+        server.cut_connections()
+        archive.write(RUN, now_s=200.0)
+        archive.close()
+
+
+def test_a_run_that_the_database_does_not_take_says_why(mariadb: Server, tmp_path: Path) -> None:
+    with mariadb.database() as url:
+        archive = Archive(Database(url), PointFiles(str(tmp_path)), layout=1)
+        large = replace(RUN, parts={"log": [["1-0", {"text": "x" * 2 * PACKET_BYTES}]]})
+        with pytest.raises(ArchiveUnavailable, match="max_allowed_packet"):
+            archive.write(large, now_s=100.0)
+        assert archive.measure().runs == 0
+        archive.write(RUN, now_s=100.0)
+        assert archive.load(RUN.place) == RUN
+        archive.close()
 
 
 def test_a_wrong_url_is_named_without_its_password(tmp_path: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,7 @@ from flask.testing import FlaskClient
 from api.state import state_of
 from archive.rounds import ArchiveRounds
 from backend import create_app
+from errors import Conflict
 from redis_db import RedisDB
 from settings import Settings
 from tests.integration.test_archive import DONE, ENDED, FAILED, MINE, later
@@ -170,6 +173,78 @@ def test_a_round_of_the_day_is_begun_by_one_process_once(
         rounds.begin()
         assert not rounds.is_busy
     assert state.db.archiving.read_facts()["last"] == last
+
+
+def test_runs_are_archived_at_once_when_somebody_asks_for_it(api: FlaskClient, db: RedisDB) -> None:
+    begun = api.post("/api/archive", json={"older_than_days": 36_500})
+    assert (begun.status_code, begun.get_json()["runs"]) == (202, 0)
+    wait_until(lambda: api.get("/api/archive").get_json()["under_way"] is None)
+    assert api.get("/api/archive").get_json()["last"]["moved"] == 0
+
+    begun = api.post("/api/archive", json={"older_than_days": 0.0001})
+    assert begun.status_code == 202
+    wait_until(lambda: api.get("/api/archive").get_json()["under_way"] is None)
+    told = api.get("/api/archive").get_json()
+    assert (told["runs"], told["last"]["moved"], told["last"]["problem"]) == (len(ENDED), len(ENDED), None)
+    for wrong in ('{"older_than_days": -1}', '{"older_than_days": "much"}', '{"days": 1}', "[]"):
+        assert api.post("/api/archive", json=json.loads(wrong)).status_code == 422, wrong
+
+
+def test_only_one_round_goes_on_at_once_and_tells_how_far_it_is(
+    api: FlaskClient, db: RedisDB, raw: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state = state_of(api.application)
+    read, may_go_on = db.archiving.read, threading.Event()
+
+    def read_slowly(run_id: str) -> Any:
+        assert may_go_on.wait(60)
+        return read(run_id)
+
+    monkeypatch.setattr(db.archiving, "read", read_slowly)
+    assert api.post("/api/archive", json={"older_than_days": 0.01}).get_json()["under_way"]["moved"] == 0
+    raw.pexpire("lock:archive", 1000)
+    state.archive_rounds.begin()  # as every second
+    assert raw.pttl("lock:archive") > 10_000
+    refused = api.post("/api/archive", json={})
+    assert (refused.status_code, refused.get_json()["error"]["code"]) == (409, "conflict")
+    other = ArchiveRounds(db, state.archive, state.settings)
+    with pytest.raises(Conflict, match="GET /api/archive"):
+        other.begin_now()
+    may_go_on.set()
+    wait_until(lambda: not state.archive_rounds.is_busy)
+    assert api.get("/api/archive").get_json()["under_way"] is None
+    state.archive_rounds.begin()
+    wait_until(lambda: not raw.exists("lock:archive"))
+    other.begin_now(older_than_s=0)
+    wait_until(lambda: not other.is_busy)
+
+
+def test_after_a_problem_nobody_tries_again_for_an_hour_unless_asked(
+    db: RedisDB, raw: redis.Redis, tmp_path: Path
+) -> None:
+    load(raw, "layout-1.jsonl")
+    away = Settings(_env_file=None, data_dir=tmp_path, database_url="sqlite:////proc/none/archive.db")
+    app = create_app(away, db)
+    now = [4e9]
+    rounds = ArchiveRounds(db, state_of(app).archive, away, clock=lambda: now[0])
+    rounds.begin()
+    now[0] += DAY_IN_S
+
+    def tries() -> bool:
+        before = db.archiving.read_facts().get("ended_at")
+        rounds.begin()
+        wait_until(lambda: not rounds.is_busy)
+        return db.archiving.read_facts().get("ended_at") != before
+
+    assert tries()
+    now[0] += 1800
+    assert not tries()
+    rounds.begin_now()
+    wait_until(lambda: not rounds.is_busy)
+    now[0] += 3000
+    assert not tries()
+    now[0] += 700
+    assert tries()
 
 
 def test_a_redis_that_is_nearly_full_archives_early_and_takes_runs_but_no_points(

@@ -8,13 +8,14 @@ import redis
 from archive.vault import Archive
 from errors import Conflict
 from redis_db import RedisDB
-from schema import RunOptions, Status
+from schema import ExperimentRequest, RunOptions, Status
 from settings import Settings
+from tests.databases import database_url, mariadb, postgres
 from tests.integration.test_archive import archive, move_all, plain, settings
 from tests.integration.test_external_store import batch, begin
 from tests.records import claim
 
-__all__ = ["archive", "plain", "settings"]
+__all__ = ["archive", "database_url", "mariadb", "plain", "postgres", "settings"]
 NAMED = "resnet18-seed1"
 
 
@@ -73,6 +74,27 @@ def test_a_run_that_began_with_a_model_keeps_its_name_in_the_lineage(
     node = {shown.id: shown for shown in db.models.trace(run_id).nodes}[run_id]
     move_all(db, archive, settings)
     assert {shown.id: shown for shown in db.models.trace(run_id).nodes}[run_id] == node
+
+
+def test_who_repeats_a_submission_is_answered_with_its_run_wherever_that_is(
+    db: RedisDB, redis_url: str, archive: Archive, settings: Settings
+) -> None:
+    run = db.queue.submit({"num_epochs": 1}, RunOptions(queue="mine"), idempotency_key="k1")
+    db.queue.finish(claim(db, queue="mine"), Status.DONE)
+    request = ExperimentRequest(name="mine")
+    begun = db.external.begin(request, idempotency_key="k2")
+    db.external.end(begun.run.run_id, Status.DONE)
+    move_all(db, archive, settings)
+    count = len(list(db.listed.list_ids()))
+
+    again = db.queue.submit({"num_epochs": 1}, RunOptions(queue="mine"), idempotency_key="k1")
+    assert (again.run_id, again.status) == (run.run_id, Status.DONE)
+    assert db.queue.is_submitted("k1")
+    known = db.external.begin(request, idempotency_key="k2")
+    assert (known.run.run_id, known.run.status, known.is_new) == (begun.run.run_id, Status.DONE, False)
+    assert len(list(db.listed.list_ids())) == count
+    with RedisDB(redis_url) as without, pytest.raises(Conflict, match="was not given"):
+        without.queue.submit({"num_epochs": 1}, RunOptions(queue="mine"), idempotency_key="k1")
 
 
 def test_what_a_script_reports_uses_up_no_quota(db: RedisDB, raw: redis.Redis) -> None:

@@ -137,6 +137,8 @@ def test_the_commands_write_a_file_and_take_it_in(
     restored = runner.invoke(program, ["archive", "restore", DONE, MINE])
     assert restored.stdout.splitlines() == [f"{DONE} is restored, done.", f"{MINE} is restored, done."]
     assert db.archiving.count() == 2
+    again = runner.invoke(program, ["archive", "now", "--older-than-days", "0", "--wait", "--json"])
+    assert (again.exit_code, json.loads(again.stdout)["last"]["moved"], db.archiving.count()) == (0, 2, 4)
     wrong = runner.invoke(program, ["archive", "restore", "0" * 32])
     assert (wrong.exit_code, wrong.stdout) == (1, "")
     assert "There is no run" in wrong.stderr

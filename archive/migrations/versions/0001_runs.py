@@ -1,4 +1,7 @@
-"""Runs and their parts."""
+"""Runs and their parts.
+
+What is there is left as it is: MySQL commits every statement, so a step that was killed may have made some.
+"""
 
 from __future__ import annotations
 
@@ -27,9 +30,12 @@ def upgrade() -> None:
         sa.Column("points_file", sa.String(200), nullable=True),
         sa.Column("points", sa.BigInteger, nullable=False),
         sa.Column("bytes", sa.BigInteger, nullable=False),
+        if_not_exists=True,
     )
-    op.create_index("ix_archived_runs_project", "archived_runs", ["project"])
-    op.create_index("ix_archived_runs_ended_at_s", "archived_runs", ["ended_at_s"])
+    known = {index["name"] for index in sa.inspect(op.get_bind()).get_indexes("archived_runs")}
+    for column in ("project", "ended_at_s"):
+        if (name := f"ix_archived_runs_{column}") not in known:
+            op.create_index(name, "archived_runs", [column])
     op.create_table(
         "archived_parts",
         sa.Column(
@@ -40,4 +46,5 @@ def upgrade() -> None:
         ),
         sa.Column("part", sa.String(32), primary_key=True),
         sa.Column("content", text, nullable=False),
+        if_not_exists=True,
     )
