@@ -74,7 +74,7 @@ class Quotas:
         }
         return {run_id: hold for run_id, hold in held.items() if hold is not None}
 
-    def _owners_of(self, runs: Sequence[Run], most: Mapping[str, int]) -> dict[str, list[str]]:
+    def _owners_of(self, runs: Sequence[Run], most: Mapping[str, int]) -> dict[str, Sequence[str]]:
         """Return whose limits of running runs each run counts in, the project's first."""
         tokens: dict[str, str | None] = {}
         if any(field.startswith("token:") for field in most):
