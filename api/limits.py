@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from ipaddress import IPv6Address, ip_address, ip_network
 from typing import Protocol
 
 from api.callers import Caller
@@ -29,6 +30,7 @@ class Limits:
     def take(self, address: str, caller: Caller | None) -> None:
         """Count a request of a token and an address. Raises TooMany when either has made too many."""
         most = self._settings.requests_per_minute
+        address = _counted(address)
         whose = [(f"the address {address}", f"address:{address}")]
         if caller is not None:
             whose.append((f"the token {caller.name}", f"token:{caller.token_id or 'admin'}"))
@@ -44,6 +46,7 @@ class Limits:
     def take_refusal(self, address: str) -> None:
         """Count a request without a valid token. Raises TooMany where there were too many of the address."""
         most = self._settings.refusals_per_minute
+        address = _counted(address)
         for count, left_s in self._count(f"refused:{address}"):
             if count > most:
                 raise TooMany(
@@ -59,3 +62,12 @@ class Limits:
         except (StoreTooNew, StoreUnavailable) as error:
             log.debug("requests are not counted: %s", error)
             return []
+
+
+def _counted(address: str) -> str:
+    """Return what is counted: of IPv6 the network of 64 bits, all of whose addresses one machine may take."""
+    try:
+        found = ip_address(address)
+    except ValueError:
+        return address
+    return str(ip_network((int(found), 64), strict=False)) if isinstance(found, IPv6Address) else address

@@ -61,7 +61,7 @@ class Audit:
     def search(self, contains: str, *, before: str | None = None, limit: int = 100) -> EntryList:
         """Return the newest entries with a text in them, whether in capitals or not, oldest first.
 
-        The whole log is looked through where so many do not match: AUDIT_ENTRIES, a tenth of a second.
+        The whole log is looked through where so many do not match: AUDIT_ENTRIES, 0.1 s of CPU time.
         """
         wanted, found = contains.casefold(), []
         for entry in self._walk_back(before):

@@ -9,7 +9,6 @@ from typing import Final
 
 import streamlit as st
 from pydantic import ValidationError
-from streamlit.delta_generator import DeltaGenerator
 
 from errors import ApiError
 from schema.access import MAX_DAYS, NewToken, Scope, Token, TokenRequest
@@ -102,8 +101,8 @@ def _make() -> None:
     """Ask what the token is for; once it is made, show its secret in place of the questions."""
     if _OPENED not in st.session_state:  # the secret was shown, and is no longer
         st.rerun()
-    place = st.empty()
-    with place.container():
+    questions = st.empty()
+    with questions.container():
         request = _form()
     if request is None:
         return
@@ -113,8 +112,8 @@ def _make() -> None:
         st.warning(fmt.plain_lines(str(error)), icon=":material/block:")
         return
     _close()
-    place.empty()
-    _show_secret(made, place)
+    questions.empty()
+    _show_secret(made)
 
 
 def _form() -> TokenRequest | None:
@@ -152,8 +151,8 @@ def _form() -> TokenRequest | None:
         return None
 
 
-def _show_secret(made: NewToken, place: DeltaGenerator) -> None:
-    with place.container():
+def _show_secret(made: NewToken) -> None:
+    with st.container(key="secret"):
         st.markdown(f"**{fmt.plain(made.name)}** is made. This is its secret, shown this once:")
         st.code(made.secret, language=None, wrap_lines=True)
         st.caption(

@@ -143,6 +143,8 @@ def test_an_admin_logs_in_makes_a_token_under_their_name_and_logs_out(visitor: P
     dialog.get_by_label("Name", exact=True).fill("night job")
     dialog.get_by_role("button", name="Make it").click()
     secret = dialog.get_by_text(re.compile("^wattle_")).inner_text().strip()
+    expect(dialog.get_by_role("button", name="Make it")).to_have_count(0)
+    expect(dialog.get_by_label("Copy to clipboard")).to_be_visible()
     found = site.stack.db.tokens.find(secret)
     assert found is not None
     assert found[0].name == "night job"
@@ -183,6 +185,11 @@ def test_who_has_a_group_that_may_submit_steers_runs_and_deletes_none(visitor: P
     expect(visitor.get_by_role("button", name="Delete", exact=True)).to_be_disabled()
     entry = site.stack.db.audit.list()[-1]
     assert (entry.person, entry.action) == ("cleo@elsewhere.org", "controls.cancel_run")
+    # A link to a file is followed outside of any page, for whoever was shown it.
+    link = visitor.get_by_role("link", name="Report", exact=True).get_attribute("href")
+    assert link is not None
+    report = visitor.request.get(link)
+    assert (report.status, run in report.text()) == (200, True)
 
 
 @pytest.mark.parametrize(

@@ -138,6 +138,11 @@ def test_behind_a_trusted_proxy_the_client_s_address_is_limited_and_noted(
     assert again.status_code == 429
     assert "203.0.113.9" in again.get_json()["error"]["message"]
 
+    # One machine has all addresses of a network of IPv6.
+    networks = [f"2001:db8::{n}" for n in range(1, 5)]
+    assert [ask(api, "GET", "/api/runs", **behind(each)).status_code for each in networks] == refused
+    assert ask(api, "GET", "/api/runs", **behind("2001:db8:0:1::1")).status_code == 401
+
     token = made(db, Scope.ADMIN)
     ask(api, "POST", "/api/tokens", token, json={"name": "x"}, **behind("2001:db8::7"))
     assert [entry.address for entry in db.audit.list()] == ["2001:db8::7"]
