@@ -206,14 +206,14 @@ def _beat(
     def beat(run_id: str | None, epoch: int | None) -> bool:
         nonlocal is_draining
         now = datetime.now(UTC)
-        gpus = [GpuState(**asdict(facts)) for facts in sampler.gpu_facts]
+        gpus = tuple(GpuState(**asdict(facts)) for facts in sampler.gpu_facts)
         live = {
             "run_id": run_id,
             "epoch": epoch,
             "threads": threads.latest,
             "power_w": sampler.power_w(),
             "gpu": next(iter(gpus), None),
-            "other_gpus": tuple(gpus[1:]),
+            "other_gpus": gpus[1:],
             "memory_share": gauge.memory_share,
             "disk_share": gauge.disk_share,
             "is_draining": is_draining,

@@ -28,7 +28,7 @@ class GpuGauges:
         self._read_ns = 0
 
     def read(self, gpus: Mapping[str, str]) -> None:
-        """Read the gauges of some GPUs, UUIDs by name such as ``gpu:0``; what cannot be read is left out."""
+        """Read the gauges of some GPUs, UUIDs by name as ``gpu:0``; what cannot be opened is left out."""
         facts = []
         for name, uuid in gpus.items():
             try:

@@ -1,6 +1,8 @@
 # syntax=docker/dockerfile:1
 # The API and the page: docker build --file deploy/docker/server.Dockerfile --tag wattle-server .
 # For a build that is the same every time: --build-arg PYTHON_IMAGE=python@sha256:...
+# For the exporter to MLflow: --build-arg EXTRAS=server,mysql,otel,mlflow. With a driver of an object store: --build-arg EXTRA_PACKAGES=...
+# (docs/production.md has the packages).
 ARG PYTHON_IMAGE=python:3.11.11-slim-bookworm
 
 FROM ${PYTHON_IMAGE} AS build
@@ -9,7 +11,12 @@ RUN python -m venv /opt/venv
 WORKDIR /app
 COPY . .
 # Editable, for gunicorn.conf.py, .streamlit and static are found beside the programs.
-RUN /opt/venv/bin/pip install --constraint constraints.txt --editable '.[server,mysql,otel]'
+ARG EXTRAS=server,mysql,otel
+RUN /opt/venv/bin/pip install --constraint constraints.txt --editable ".[$EXTRAS]"
+# Not constrained: drivers may want other versions of what nothing of Wattle minds (docs/artifacts.md).
+ARG EXTRA_PACKAGES=""
+# hadolint ignore=DL3013,SC2086
+RUN if [ -n "$EXTRA_PACKAGES" ]; then /opt/venv/bin/pip install $EXTRA_PACKAGES; fi
 
 FROM ${PYTHON_IMAGE}
 RUN useradd --uid 10001 --user-group --no-create-home --home-dir /data wattle \

@@ -2,6 +2,7 @@
 # The worker: docker build --file deploy/docker/worker.Dockerfile --target cpu --tag wattle-worker:cpu .
 #             docker build --file deploy/docker/worker.Dockerfile --target cuda --tag wattle-worker:cuda .
 # For a build that is the same every time: --build-arg PYTHON_IMAGE=python@sha256:...
+# With a driver of an object store: --build-arg EXTRA_PACKAGES=... (docs/production.md has the packages).
 ARG PYTHON_IMAGE=python:3.11.11-slim-bookworm
 
 FROM ${PYTHON_IMAGE} AS source
@@ -12,12 +13,21 @@ COPY . .
 
 # torch without CUDA, 2 GB smaller; where the index has it, +cpu is newer to pip than the plain version.
 FROM source AS build-cpu
+ARG EXTRAS=worker,alerts,otel
 RUN /opt/venv/bin/pip install --constraint constraints.txt \
-    --extra-index-url https://download.pytorch.org/whl/cpu --editable '.[worker,alerts,otel]'
+    --extra-index-url https://download.pytorch.org/whl/cpu --editable ".[$EXTRAS]"
+# Not constrained: drivers may want other versions of what nothing of Wattle minds (docs/artifacts.md).
+ARG EXTRA_PACKAGES=""
+# hadolint ignore=DL3013,SC2086
+RUN if [ -n "$EXTRA_PACKAGES" ]; then /opt/venv/bin/pip install $EXTRA_PACKAGES; fi
 
 # torch from PyPI brings the CUDA libraries itself; the host gives the driver (NVIDIA Container Toolkit).
 FROM source AS build-cuda
-RUN /opt/venv/bin/pip install --constraint constraints.txt --editable '.[worker,alerts,otel]'
+ARG EXTRAS=worker,alerts,otel
+RUN /opt/venv/bin/pip install --constraint constraints.txt --editable ".[$EXTRAS]"
+ARG EXTRA_PACKAGES=""
+# hadolint ignore=DL3013,SC2086
+RUN if [ -n "$EXTRA_PACKAGES" ]; then /opt/venv/bin/pip install $EXTRA_PACKAGES; fi
 
 FROM ${PYTHON_IMAGE} AS worker
 # torch.compile needs a C compiler. Debian keeps no old versions that could be asked for.

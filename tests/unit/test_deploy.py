@@ -251,14 +251,29 @@ def test_images_are_pinned_and_run_as_nobody_special(path: Path) -> None:
     assert re.search(r"^ARG PYTHON_IMAGE=python:\d+\.\d+\.\d+-slim-\w+$", text, re.MULTILINE)
     bases = re.findall(r"^FROM (\S+)(?: AS (\S+))?$", text, re.MULTILINE)
     assert {base for base, _ in bases} <= {"${PYTHON_IMAGE}", *(name for _, name in bases)}
-    assert re.findall(r"pip install", text) == re.findall(
-        r"pip install(?= --constraint constraints.txt)", text
-    )
+    # But for what whoever builds asks for besides.
+    ours = re.findall(r"pip install (?!\$EXTRA_PACKAGES)(\S+ \S+)", text)
+    assert set(ours) == {"--constraint constraints.txt"}
     assert "USER 10001:10001" in text
     assert "HEALTHCHECK" in text
     images = [service["image"] for service in compose()["services"].values()]
     tagged = [image for image in images if not image.startswith("wattle-")]
     assert all(re.search(r":v?\d+\.\d+", image) for image in tagged)
+
+
+def test_the_page_of_the_operator_names_the_build_arguments_and_a_version_that_is_pinned() -> None:
+    told = (ROOT / "docs" / "production.md").read_text()
+    arguments = {
+        name
+        for path in (DEPLOY / "docker").glob("*.Dockerfile")
+        for name in re.findall(r"^ARG (\w+)", path.read_text(), re.MULTILINE)
+    }
+    assert arguments == {"PYTHON_IMAGE", "EXTRAS", "EXTRA_PACKAGES"}
+    assert all(name in told for name in arguments)
+    versions = set(re.findall(r"\bfsspec==([\d.]+\d)", told))
+    assert versions == set(
+        re.findall(r"^fsspec==(.+)$", (ROOT / "constraints.txt").read_text(), re.MULTILINE)
+    )
 
 
 def test_an_image_gets_the_whole_product_and_nothing_else() -> None:
