@@ -16,6 +16,7 @@ from apiflask import APIBlueprint
 from flask import Response
 
 from api.body import reply
+from api.doctor_archive import examine_archive
 from api.file_work import wait_for_any
 from api.plugins import list_plugins
 from api.state import db, settings
@@ -53,6 +54,7 @@ def _examine_store() -> Iterator[Check]:
         yield _check("redis", "failed", "cannot be reached", str(error))
         return
     yield _check("redis", "ok", version)
+    yield from examine_archive()
     yield from (_check("redis settings", "failed", *_split(warning)) for warning in warnings)
     if not warnings:
         yield _check("redis settings", "ok", "what it is given it keeps: append-only file, no eviction")

@@ -15,7 +15,7 @@ from prometheus_client.registry import Collector
 
 from errors import StoreTooNew, StoreUnavailable
 from redis_db import RedisDB
-from schema import Cost, GpuState, Spread, StoreFigures, Worker, WorkerFigures
+from schema import ArchiveFigures, Cost, GpuState, Spread, StoreFigures, Worker, WorkerFigures
 
 JOULES_PER_KWH = 3_600_000
 _GPU = ("worker", "host", "device", "uuid")
@@ -42,6 +42,7 @@ class StoreCollector(Collector):
         up.add_metric((), 1)
         yield up
         yield from _store(figures)
+        yield from _archive(figures.archive)
         yield from _queue(figures)
         yield from _counts(figures)
         yield from _times(figures)
@@ -72,6 +73,27 @@ def _store(figures: StoreFigures) -> Iterator[Metric]:
             "Its maxmemory; absent without one.",
             figures.memory.limit_bytes,
         )
+
+
+def _archive(figures: ArchiveFigures) -> Iterator[Metric]:
+    yield _gauge("wattle_archive_runs", "Runs in the archive.", figures.runs)
+    rounds = CounterMetricFamily(
+        "wattle_archive_rounds", "Rounds of archiving by how they ended.", labels=("result",)
+    )
+    for result, count in figures.rounds.items():
+        rounds.add_metric((result,), count)
+    yield rounds
+    for name, text, value in (
+        ("wattle_archive_bytes", "What they take there, at the end of the last round.", figures.bytes),
+        ("wattle_archive_round_age_seconds", "Time since the last round.", figures.last_age_s),
+        (
+            "wattle_archive_good_round_age_seconds",
+            "Time since the last round without a problem; before the first one, since the first start.",
+            figures.good_age_s,
+        ),
+    ):
+        if value is not None:
+            yield _gauge(name, text, value)
 
 
 def _queue(figures: StoreFigures) -> Iterator[Metric]:

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from alembic import command
 from alembic.config import Config
+from alembic.util.exc import CommandError
 from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 
@@ -77,6 +78,11 @@ class Database:
         except SQLAlchemyError as error:
             raise self._unavailable(error) from error
 
+    def version(self) -> str:
+        """Return which version its tables have: the newest one, since they are brought up to date."""
+        with self.begin(is_read=True) as connection:
+            return str(connection.scalar(text("SELECT version_num FROM alembic_version")))
+
     def close(self) -> None:
         """Close every connection."""
         if self._engine is not None:
@@ -130,7 +136,13 @@ def _upgrade(engine: Engine) -> None:
     config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
     with engine.connect() as connection, _one_at_a_time(connection):
         config.attributes["connection"] = connection
-        command.upgrade(config, "head")
+        try:
+            command.upgrade(config, "head")
+        except CommandError as error:
+            raise ArchiveUnavailable(
+                "The tables of the archive were made by a newer version of Wattle, or by another program: "
+                f"{error}. Upgrade Wattle, or correct WATTLE_DATABASE_URL."
+            ) from error
         connection.commit()
 
 

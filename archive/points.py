@@ -17,6 +17,7 @@ from errors import ArchiveUnavailable, InvalidInput
 # As the store keeps them: a step, a value and a Unix time.
 _POINT: Final = np.dtype([("step", "<i8"), ("value", "<f8"), ("time", "<f8")])
 _HALF: Final = ".half"
+_PROBE: Final[Mapping[str, bytes]] = {"probe": bytes(_POINT.itemsize)}
 _SCHEMA: Final = pa.schema(
     [("name", pa.string()), ("step", pa.int64()), ("value", pa.float64()), ("time", pa.float64())]
 )
@@ -33,6 +34,21 @@ class PointFiles:
                 f"WATTLE_ARCHIVE_URL cannot be opened: {error}. Correct it, or install the "
                 "package of its driver."
             ) from error
+
+    @property
+    def place(self) -> str:
+        """Where they are."""
+        return str(self._root)
+
+    def probe(self) -> None:
+        """Write a small file, read it back and delete it."""
+        name = f"doctor-probe-{uuid4().hex[:12]}.parquet"
+        try:
+            self.write(name, _PROBE)
+            if self.read(name) != _PROBE:
+                raise ArchiveUnavailable(f"What is written to {self.place} is read back otherwise.")
+        finally:
+            self.delete(name)
 
     def name_for(self, run_id: str) -> str:
         """Return a name that no file of a run has."""

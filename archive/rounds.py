@@ -264,11 +264,17 @@ class ArchiveRounds:
         self._thread = threading.Thread(target=self._round, args=arguments, name="archive", daemon=True)
         self._thread.start()
 
+    def _note_end(self, done: ArchiveRound) -> None:
+        ended_at = repr(self._clock())
+        facts = {"last": done.model_dump_json(), "ended_at": ended_at, "under_way": ""}
+        if done.problem is None:
+            facts |= {"good_at": ended_at, "bytes": str(self._archive.measure().bytes)}
+        self._db.archiving.note_round(facts, result="failed" if done.problem else "ok")
+
     def _round(self, older_than_s: float, is_early: bool) -> None:
         try:
             done = self.move_all(older_than_s=older_than_s, is_early=is_early)
-            ended = {"last": done.model_dump_json(), "ended_at": repr(self._clock()), "under_way": ""}
-            self._db.archiving.note_facts(ended)
+            self._note_end(done)
             self._free_lock()
         except StoreUnavailable as error:
             log.warning("archiving goes on later: %s", error)

@@ -45,6 +45,25 @@ class Archive:
         self._loose = LooseFiles(database, files)
         self._layout = layout
 
+    @property
+    def database_place(self) -> str:
+        """Where the records are, without a password."""
+        return self._database.place
+
+    @property
+    def files_place(self) -> str:
+        """Where the points are."""
+        return self._files.place
+
+    def check_database(self) -> str:
+        """Bring the tables up to date if they are not, write to them, and say which version they have."""
+        return f"version {self._database.version()}, {self._loose.count()} files to be deleted"
+
+    def check_files(self) -> str:
+        """Write a small file, read it back and delete it."""
+        self._files.probe()
+        return "takes files"
+
     def write(self, bundle: Bundle, *, now_s: float) -> None:
         """Keep a run at its place. Who is killed here leaves it whole or not at all."""
         file = self._loose.write(bundle.run_id, bundle.points, now_s=now_s) if bundle.points else None

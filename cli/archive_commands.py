@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -11,7 +12,7 @@ from typing import Annotated, BinaryIO, Final, TypeVar
 
 import typer
 
-from cli.connecting import connect
+from cli.connecting import Api, AsJson, RunTexts, connect, find_run
 from client import Client
 from errors import ApiUnavailable, WattleError
 from schema.archive import ArchiveReply
@@ -23,14 +24,13 @@ _PIECE_BYTES: Final = 1 << 20
 _LOOK_EVERY_S: Final = 0.5
 _HALF: Final = ".half"
 Answer = TypeVar("Answer")
-JsonOutput = Annotated[bool, typer.Option("--json", help="Answer as JSON.")]
 
 
 @app.command("status")
-def show_status(as_json: JsonOutput = False) -> None:
+def show_status(api: Api = None, as_json: AsJson = False) -> None:
     """Tell what is in the archive, and when more will be."""
-    with _api() as api:
-        found = _ask(api.get_archive)
+    with _client(api) as client:
+        found = _ask(client.get_archive)
     typer.echo(found.model_dump_json() if as_json else _describe(found))
 
 
@@ -41,61 +41,68 @@ def archive_now(
         typer.Option(min=0, max=36_500, help="How long ago they ended; else WATTLE_ARCHIVE_AFTER_DAYS."),
     ] = None,
     wait: Annotated[bool, typer.Option("--wait", help="Until all are moved.")] = False,
-    as_json: JsonOutput = False,
+    api: Api = None,
+    as_json: AsJson = False,
 ) -> None:
     """Move runs that ended to the archive at once; --wait ends with 1 where that met a problem."""
-    with _api() as api:
-        found = _ask(partial(api.archive_now, older_than_days=older_than_days))
+    with _client(api) as client:
+        found = _ask(partial(client.archive_now, older_than_days=older_than_days))
         while wait and found.under_way is not None:
             time.sleep(_LOOK_EVERY_S)
-            found = _ask(api.get_archive)
+            found = _ask(client.get_archive)
     typer.echo(found.model_dump_json() if as_json else _describe(found))
     if wait and found.last is not None and found.last.problem is not None:
         raise typer.Exit(1)
 
 
 @app.command("restore")
-def restore_runs(
-    run_ids: Annotated[list[str], typer.Argument(help="Ids of archived runs.")], as_json: JsonOutput = False
-) -> None:
-    """Bring runs back from the archive, so that they can be changed."""
-    with _api() as api:
-        for run_id in run_ids:
-            run = _ask(partial(api.restore_run, run_id))
+def restore_runs(runs: RunTexts, api: Api = None, as_json: AsJson = False) -> None:
+    """Bring runs back from the archive, so that they can be changed; none where one is not to be found."""
+    with _client(api) as client:
+        run_ids = [_ask(partial(find_run, client, text)) for text in runs]
+        for run_id in dict.fromkeys(run_ids):
+            run = _ask(partial(client.restore_run, run_id))
             typer.echo(run.model_dump_json() if as_json else f"{run.run_id} is restored, {run.status}.")
 
 
 def export_runs(
     file: Annotated[str, typer.Argument(help="Where to write it; - for stdout.")] = "wattle-export.tar",
+    api: Api = None,
+    as_json: AsJson = False,
 ) -> None:
     """Write all runs that have ended, archived ones too, into one tar file of JSON lines and Parquet.
 
     The file is there once it is whole.
     """
-    with _api() as api:
+    with _client(api) as client:
         if file == "-":
-            _ask(lambda: _receive(api, sys.stdout.buffer))
+            _ask(lambda: _receive(client, sys.stdout.buffer))
             return
         half = Path(f"{file}{_HALF}")
         try:
             with half.open("wb") as target:
-                size = _ask(lambda: _receive(api, target))
+                size = _ask(lambda: _receive(client, target))
             half.replace(file)
         except OSError as error:
             raise _failed(f"{file} cannot be written: {error}") from error
         finally:
             half.unlink(missing_ok=True)
-    typer.echo(f"{file}: {size / 2**20:,.1f} MiB", err=True)
+    if as_json:
+        typer.echo(json.dumps({"file": file, "bytes": size}))
+    else:
+        typer.echo(f"{file}: {size / 2**20:,.1f} MiB", err=True)
 
 
 def import_runs(
-    file: Annotated[str, typer.Argument(help="An export; - for stdin.")], as_json: JsonOutput = False
+    file: Annotated[str, typer.Argument(help="An export; - for stdin.")],
+    api: Api = None,
+    as_json: AsJson = False,
 ) -> None:
     """Take in the runs of an export; those that are here stay as they are, so it can be repeated."""
-    with _api() as api:
+    with _client(api) as client:
         try:
             with sys.stdin.buffer if file == "-" else Path(file).open("rb") as source:
-                done = _ask(lambda: api.import_runs(_pieces(source)))
+                done = _ask(lambda: client.import_runs(_pieces(source)))
         except OSError as error:
             raise _failed(f"{file} cannot be read: {error}") from error
     text = f"{done.added} runs added, {done.known} were here already."
@@ -109,9 +116,9 @@ def mount(program: typer.Typer) -> None:
     program.command("import")(import_runs)
 
 
-def _api() -> Client:
+def _client(api: str | None) -> Client:
     try:
-        return connect(None, timeout_s=60.0)
+        return connect(api, timeout_s=60.0)
     except WattleError as error:
         raise _failed(str(error)) from error
 
@@ -130,9 +137,9 @@ def _failed(sentence: str) -> typer.Exit:
     return typer.Exit(1)
 
 
-def _receive(api: Client, target: BinaryIO) -> int:
+def _receive(client: Client, target: BinaryIO) -> int:
     size = 0
-    with api.open_file("/api/export") as sent:
+    with client.open_file("/api/export") as sent:
         for piece in sent.pieces():
             size += target.write(piece)
     return size

@@ -100,7 +100,14 @@ from schema.external import (
     StatusRequest,
     TagsRequest,
 )
-from schema.figures import MemoryFigures, QueueFigures, Spread, StoreFigures, WorkerFigures
+from schema.figures import (
+    ArchiveFigures,
+    MemoryFigures,
+    QueueFigures,
+    Spread,
+    StoreFigures,
+    WorkerFigures,
+)
 from schema.gpus import GpuState
 from schema.grid import (
     ForecastPoint,
@@ -217,6 +224,7 @@ __all__ = [
     "Alert",
     "AlertRule",
     "AlertsReply",
+    "ArchiveFigures",
     "Artifact",
     "ArtifactQuery",
     "ArtifactsReply",

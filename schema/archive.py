@@ -66,6 +66,9 @@ class ArchivingRuns(Protocol):
     def note_facts(self, facts: Fields) -> None:
         """Note something of the rounds."""
 
+    def note_round(self, facts: Fields, *, result: str) -> None:
+        """Note that a round has ended, and count it by its result."""
+
 
 class ArchiveRound(Record):
     """What one round of archiving did."""

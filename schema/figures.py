@@ -44,6 +44,20 @@ class MemoryFigures:
 
 
 @dataclass(frozen=True)
+class ArchiveFigures:
+    """The archive, as its last round left it, and how its rounds went; None before the first one."""
+
+    runs: int
+    bytes: int | None
+    rounds: Mapping[str, int]
+    """By how they ended, ok or failed."""
+    last_age_s: float | None
+    """How long ago the last one ended."""
+    good_age_s: float | None
+    """How long ago the last one without a problem ended; before that, since when one is waited for."""
+
+
+@dataclass(frozen=True)
 class StoreFigures:
     """Everything ``/metrics`` says that every process says alike."""
 
@@ -52,6 +66,7 @@ class StoreFigures:
     demand: int
     workers: tuple[WorkerFigures, ...]
     memory: MemoryFigures
+    archive: ArchiveFigures
     round_trip_s: float
     events: Mapping[str, int]
     metric_points: int

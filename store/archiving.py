@@ -184,6 +184,13 @@ class Archiving:
         """Note something of the rounds of archiving."""
         self._connection.call("HSET", self._keys.of("archive_facts"), *chain(*facts.items()))
 
+    def note_round(self, facts: Fields, *, result: str) -> None:
+        """Note that a round has ended, and count it by its result, ``ok`` or ``failed``."""
+        key = self._keys.of("archive_facts")
+        self._connection.call_many(
+            [("HSET", key, *chain(*facts.items())), ("HINCRBY", key, f"rounds:{result}", 1)]
+        )
+
     def _keys_of(self, run_id: str) -> list[str]:
         return [self._keys.of("run", run_id), *(self._keys.of(part, run_id) for part in PARTS)]
 

@@ -10,6 +10,7 @@ from typing import Final
 from schema import (
     DEFAULT_QUEUE,
     RUN_ID_PATTERN,
+    ArchiveFigures,
     MemoryFigures,
     QueueFigures,
     Status,
@@ -31,6 +32,7 @@ MAX_QUEUES: Final = 100
 OTHER_QUEUES: Final = "(other)"
 _EVENTS: Final = "events:"
 _INDEXES: Final = 3
+_MOMENTS: Final = ("since", "ended_at", "good_at")
 
 
 class Figures:
@@ -47,13 +49,16 @@ class Figures:
         self._connection.call("PING")
         round_trip_s = time.monotonic() - began_s
         indexes = [key for status in Status for key in keys_of_status(self._keys, status)]
-        names, demand, counters, totals, memory, *sizes = self._connection.call_many(
+        names, demand, counters, totals, memory, archived, facts, now, *sizes = self._connection.call_many(
             [
                 ("SMEMBERS", self._keys.of("queue_names")),
                 ("SCARD", self._keys.of("demand")),
                 ("HGETALL", self._keys.of("counters")),
                 ("HGETALL", self._keys.of("total_all")),
                 ("INFO", "memory"),
+                ("HLEN", self._keys.of("archived")),
+                ("HGETALL", self._keys.of("archive_facts")),
+                ("TIME",),
                 *(("ZCARD", key) for key in indexes),
             ]
         )
@@ -65,6 +70,7 @@ class Figures:
             demand=demand,
             workers=self._add_spools(workers),
             memory=MemoryFigures(memory.get("used_memory"), memory.get("maxmemory") or None),
+            archive=_archive(archived, facts, float(now[0])),
             round_trip_s=round_trip_s,
             events=_events(counters),
             metric_points=int(counters.get("metric_points", 0)),
@@ -118,6 +124,17 @@ class Figures:
 
 def _groups(items: Sequence[Reply], size: int) -> Iterator[Sequence[Reply]]:
     return (items[place : place + size] for place in range(0, len(items), size))
+
+
+def _archive(runs: int, facts: Mapping[str, str], now_s: float) -> ArchiveFigures:
+    since = {name: max(0.0, now_s - float(facts[name])) for name in _MOMENTS if name in facts}
+    return ArchiveFigures(
+        runs=runs,
+        bytes=int(facts["bytes"]) if "bytes" in facts else None,
+        rounds={result: int(facts.get(f"rounds:{result}", 0)) for result in ("ok", "failed")},
+        last_age_s=since.get("ended_at"),
+        good_age_s=since.get("good_at", since.get("since")),
+    )
 
 
 def _events(counters: Mapping[str, Reply]) -> dict[str, int]:

@@ -18,10 +18,12 @@ from backend import create_app
 from errors import Conflict
 from redis_db import RedisDB
 from settings import Settings
+from tests.integration import test_figures
 from tests.integration.test_archive import DONE, ENDED, FAILED, MINE, later
 from tests.programs import wait_until
 from tests.stored_commands import load
 
+scrape = test_figures.scrape
 READ = (
     "/api/runs",
     "/api/runs?limit=3&sort=best_accuracy",
@@ -245,6 +247,33 @@ def test_after_a_problem_nobody_tries_again_for_an_hour_unless_asked(
     assert not tries()
     now[0] += 700
     assert tries()
+
+
+def test_prometheus_hears_how_the_rounds_go(api: FlaskClient, db: RedisDB, tmp_path: Path) -> None:
+    def told() -> dict[str, float]:
+        return {name: value for name, value in scrape(api).items() if name.startswith("wattle_archive")}
+
+    results = {f"wattle_archive_rounds_total{{result={result}}}": 0.0 for result in ("ok", "failed")}
+    assert told() == {"wattle_archive_runs": 0, **results}
+    rounds = state_of(api.application).archive_rounds
+    rounds.begin()  # looks for the first time
+    assert 0 <= told()["wattle_archive_good_round_age_seconds"] < 60
+    rounds.begin_now(older_than_s=0)
+    wait_until(lambda: not rounds.is_busy)
+    good = told()
+    assert (good["wattle_archive_runs"], good["wattle_archive_rounds_total{result=ok}"]) == (4, 1)
+    assert good["wattle_archive_bytes"] == api.get("/api/archive").get_json()["bytes"] > 1000
+
+    url = "sqlite:////proc/none/archive.db"
+    away = create_app(Settings(_env_file=None, data_dir=tmp_path, database_url=url), db)
+    facts = db.archiving.read_facts()
+    db.archiving.note_facts({"good_at": repr(float(facts["good_at"]) - 1000)})
+    wait_until(lambda: not db.locks.is_held("archive"))
+    state_of(away).archive_rounds.begin_now()
+    wait_until(lambda: not state_of(away).archive_rounds.is_busy)
+    bad = told()
+    assert bad["wattle_archive_rounds_total{result=failed}"] == 1
+    assert bad["wattle_archive_good_round_age_seconds"] > 999 > bad["wattle_archive_round_age_seconds"]
 
 
 def test_a_redis_that_is_nearly_full_archives_early_and_takes_runs_but_no_points(

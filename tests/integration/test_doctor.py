@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import socket
+import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -130,3 +131,32 @@ def test_a_data_folder_that_is_a_file_is_no_place_for_checkpoints(tmp_path: Path
     found = {check.name: check for check in check_machine(Settings(data_dir=tmp_path / "data"))}
     assert found["checkpoints"].state == "failed"
     assert found["data folder"].state == "failed"
+
+
+def test_the_archive_is_looked_at_and_says_how_to_mend_it(db: RedisDB, tmp_path: Path) -> None:
+    found = examined(Settings(_env_file=None, data_dir=tmp_path), db)
+    assert "version 0002" in found["archive database", "API"]["found"]
+    names = ("archive database", "archive files", "archive rounds")
+    assert [found[name, "API"]["state"] for name in names] == ["ok", "ok", "ok"]
+    assert not [path for path in (tmp_path / "archive").rglob("*") if path.is_file()]
+
+    (tmp_path / "file").write_text("in the way")
+    url = SecretStr("postgresql://someone:hidden@127.0.0.1:1/x")
+    away = Settings(data_dir=tmp_path, database_url=url, archive_url=str(tmp_path / "file"))
+    db.archiving.note_facts({"since": "1000.0"})
+    found = examined(away, db)
+    assert [found[name, "API"]["state"] for name in names] == ["failed", "failed", "warning"]
+    assert "WATTLE_DATABASE_URL" in found["archive database", "API"]["remedy"]
+    assert "WATTLE_ARCHIVE_URL" in found["archive files", "API"]["remedy"]
+    assert "wattle archive now" in found["archive rounds", "API"]["remedy"]
+    assert "hidden" not in json.dumps(list(found.values()))
+
+
+def test_tables_of_a_newer_version_are_left_alone(db: RedisDB, tmp_path: Path) -> None:
+    settings = Settings(_env_file=None, data_dir=tmp_path)
+    examined(settings, db)
+    with closing(sqlite3.connect(tmp_path / "archive.db")) as database, database:
+        database.execute("UPDATE alembic_version SET version_num = '9999'")
+    found = examined(settings, db)["archive database", "API"]
+    assert found["state"] == "failed"
+    assert "made by a newer version of Wattle" in found["found"]

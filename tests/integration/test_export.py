@@ -130,18 +130,23 @@ def test_the_commands_write_a_file_and_take_it_in(
     file = tmp_path / "all.tar"
     assert runner.invoke(program, ["export", str(file)]).exit_code == 0
     assert [path.name for path in tmp_path.glob("all*")] == ["all.tar"]
+    told = runner.invoke(program, ["export", str(file), "--json", "--api", api_url])
+    assert json.loads(told.stdout) == {"file": str(file), "bytes": file.stat().st_size}
     raw.flushall()
     done = runner.invoke(program, ["import", str(file), "--json"])
     assert json.loads(done.stdout) == {"added": 4, "known": 0}
     assert "4 archived runs" in runner.invoke(program, ["archive", "status"]).stdout
-    restored = runner.invoke(program, ["archive", "restore", DONE, MINE])
+    none = runner.invoke(program, ["archive", "restore", "d0d0", "beef"])
+    assert (none.exit_code, db.archiving.count()) == (1, 4)
+    assert "No run begins with 'beef'" in none.stderr
+    restored = runner.invoke(program, ["archive", "restore", "d0d0", "e0", DONE])
     assert restored.stdout.splitlines() == [f"{DONE} is restored, done.", f"{MINE} is restored, done."]
     assert db.archiving.count() == 2
     again = runner.invoke(program, ["archive", "now", "--older-than-days", "0", "--wait", "--json"])
     assert (again.exit_code, json.loads(again.stdout)["last"]["moved"], db.archiving.count()) == (0, 2, 4)
     wrong = runner.invoke(program, ["archive", "restore", "0" * 32])
     assert (wrong.exit_code, wrong.stdout) == (1, "")
-    assert "There is no run" in wrong.stderr
+    assert "No run begins with" in wrong.stderr
 
 
 def test_a_run_is_the_same_after_it_was_packed() -> None:

@@ -249,6 +249,7 @@ def test_the_page_lists_every_metric_with_its_labels(api: FlaskClient, db: Redis
     worker = TORCH_WORKER.model_copy(update={"gpu": gpu, "power_w": 320.0})
     db.workers.beat(worker, ttl_s=60, spool_bytes=0)
     running(db)
+    db.archiving.note_round({"ended_at": "1.0", "good_at": "1.0", "bytes": "7"}, result="ok")
     text = (Path(__file__).parents[2] / "docs" / "observe.md").read_text("utf-8")
     rows = re.findall(r"^\| `(wattle_\w+)` \| (\w+) \|([^|]*)\|", text, flags=re.MULTILINE)
     listed = {name: (kind, set(re.findall(r"`(\w+)`", labels))) for name, kind, labels in rows}

@@ -52,6 +52,7 @@ def exposition(server: RedisServer, folder: Path) -> str:
         store.runs.record_epoch(lease, epoch(1, energy_kwh=0.001, co2_g=0.4))
         worker = TORCH_WORKER.model_copy(update={"gpu": GPU, "power_w": 320.0})
         store.workers.beat(worker, ttl_s=600, spool_bytes=0)
+        store.archiving.note_round({"ended_at": "1.0", "good_at": "1.0", "bytes": "7"}, result="ok")
         api = create_app(Settings(data_dir=folder), store).test_client()
         api.get("/healthz")
         return api.get("/metrics").text
