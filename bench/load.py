@@ -61,10 +61,12 @@ QUICK: Final = Load(seconds=5.0, submissions_per_s=40.0, workers=100, waiting=1_
 class Api:
     """The API under gunicorn with more than one web process."""
 
-    def __init__(self, programs: Programs) -> None:
+    def __init__(self, programs: Programs, **settings: Any) -> None:
+        """Start it and wait for it; settings are WATTLE_ variables without the prefix."""
         self.port = free_port(5_400)
         config = ("--config", "gunicorn.conf.py", "--workers", str(WEB_PROCESSES))
-        self.process = programs.start("-m", "gunicorn", *config, "backend:create_app()", port=self.port)
+        command = ("-m", "gunicorn", *config, "backend:create_app()")
+        self.process = programs.start(*command, port=self.port, **settings)
         wait_until(self._is_ready, timeout_s=60, what=programs.output())
 
     def web_processes(self) -> list[psutil.Process]:
