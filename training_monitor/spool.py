@@ -30,6 +30,7 @@ from training_monitor.window import (
     Window,
     create_memory,
     open_memory,
+    unmap,
 )
 
 log = logging.getLogger(__name__)
@@ -62,7 +63,7 @@ class Spool:
 
     def __init__(self, folder: Path, head: Head, memory: memoryview, lock: int, *, is_new: bool) -> None:
         """Take what ``create`` or ``adopt`` opened."""
-        self.folder, self.head, self._lock = folder, head, lock
+        self.folder, self.head, self._memory, self._lock = folder, head, memory, lock
         self.windows = dict(zip(STREAMS, _windows(memory, is_new=is_new), strict=True))
         self.definitions: Callable[[], bytes] = bytes
         self.asides: dict[Stream, Callable[[], bytes]] = {}
@@ -171,6 +172,8 @@ class Spool:
         for journal in self.journals.values():
             journal.close()
         os.close(self._lock)
+        # Not left to the garbage collector: who reports one run after the other had dozens of them.
+        unmap(self._memory, [window.memory for window in self.windows.values()])
 
     def give_memory_back(self) -> None:
         """Need the memory no more; what no disk has taken stays there for who adopts the session.

@@ -11,6 +11,7 @@ import os
 import struct
 import sys
 import threading
+from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -146,3 +147,18 @@ def open_memory(path: Path) -> memoryview:
         return memoryview(mmap.mmap(file, 0))
     finally:
         os.close(file)
+
+
+def unmap(memory: memoryview, parts: Iterable[memoryview]) -> None:
+    """Give memory and its descriptor back; who still writes into a part of it gets a ValueError.
+
+    Where a value is being written at this very moment, it is given back with the last reference to it.
+    """
+    mapped = memory.obj
+    try:
+        for part in (*parts, memory):
+            part.release()
+        if isinstance(mapped, mmap.mmap):
+            mapped.close()
+    except BufferError as error:
+        log.debug("memory is given back later: %s", error)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import gzip
 import json
+import ssl
 from collections.abc import Callable
 
 import httpx
@@ -120,3 +122,21 @@ def test_wattles_own_no_is_one() -> None:
     transport = httpx.MockTransport(lambda _: httpx.Response(404, json=body))
     with pytest.raises(ServerRefused, match="no such run"):
         Connection("http://127.0.0.1:1", transport=transport).post("/x", {})
+
+
+def trusted() -> int:
+    """Count the lists of whom to trust that are in memory, a megabyte each."""
+    return sum(isinstance(each, ssl.SSLContext) for each in gc.get_objects())
+
+
+@pytest.mark.parametrize("proxy", ["", "http://proxy.example:3128"])
+def test_all_connections_of_a_process_share_whom_they_trust(
+    monkeypatch: pytest.MonkeyPatch, proxy: str
+) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", proxy)
+    first = Connection("https://wattle.example")
+    before = trusted()
+    others = [Connection("https://wattle.example") for _ in range(5)]
+    assert trusted() == before > 0
+    for connection in (first, *others):
+        connection.close()

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from training_monitor.points import PointLog
 from training_monitor.spool import MEMORY_NAME, Spool, Stream, adopt_dead, create
 from training_monitor.window import SHARED_MEMORY
 from training_monitor.wire import pack_text, unpack_texts
@@ -109,6 +111,27 @@ def test_memory_is_given_back_once_all_is_on_the_disk(begin: Begin) -> None:
     spool.give_memory_back()
     assert not Path(spool.head.memory).exists()
     spool.close()
+
+
+def mapped() -> list[str]:
+    return [line for line in Path("/proc/self/maps").read_text().splitlines() if MEMORY_NAME in line]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux lists what is mapped")
+def test_a_session_that_has_ended_holds_no_memory_and_no_descriptor_though_somebody_knows_it(
+    begin: Begin,
+) -> None:
+    before, descriptors = len(mapped()), len(list(Path("/proc/self/fd").iterdir()))
+    spools = [begin() for _ in range(3)]
+    points = PointLog(spools[0].windows["points"], ring=lambda: None)
+    assert len(mapped()) == before + 3
+    for spool in spools:
+        spool.discard()
+
+    assert len(mapped()) == before
+    assert len(list(Path("/proc/self/fd").iterdir())) == descriptors
+    with pytest.raises(ValueError, match="released"):
+        points.add({"loss": 1.0}, 1, 0.0)
 
 
 def test_a_session_that_cannot_begin_leaves_no_memory_and_no_folder(
