@@ -42,6 +42,7 @@ from settings import Settings
 log = logging.getLogger(__name__)
 
 _METRICS: Final = "observing.get_metrics"
+_MOST_SCRAPERS: Final = 32
 _PROTOCOL_TOKEN: Final = f"{PROTOCOL}.token."
 _PROTOCOL_PASS: Final = f"{PROTOCOL}.pass."
 _HOW: Final = (
@@ -140,8 +141,15 @@ class Access:
             return None
         caller = Caller.of(found[0])
         if request.endpoint == _METRICS:
-            self._scrapers[digest] = caller
+            self._keep_scraper(digest, caller)
         return caller
+
+    def _keep_scraper(self, digest: str, caller: Caller) -> None:
+        """Know a scraper, and the few that asked last: a token that was revoked is never shown again."""
+        self._scrapers.pop(digest, None)
+        self._scrapers[digest] = caller
+        for oldest in list(self._scrapers)[:-_MOST_SCRAPERS]:
+            self._scrapers.pop(oldest, None)
 
 
 def install(app: Flask, access: Access) -> Callable[[], None]:

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from columns.codes import Coded
+from columns.codes import Coded, thinned
 from columns.ids import Column, Ids, Merge, Places, as_ids, as_texts
 from schema.listed import ListedRun
 from schema.search import FIELDS, PARAM_PREFIX
@@ -49,7 +49,7 @@ class Table:
             name: merge.column(column, _values(ordered, name)) for name, column in list(self._columns.items())
         }
         coded = {
-            name: Coded(
+            name: thinned(
                 merge.column(known.numbers, Coded.of(_each(ordered, name), known.codes).numbers), known.codes
             )
             for name, known in list(self._coded.items())

@@ -4,16 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 Mask: TypeAlias = NDArray[np.bool_]
 
+# So many values without a run are not worth the work.
+_MOST_IDLE: Final = 1_000
+
 
 class Codes:
-    """Numbers for values that many runs share; a value keeps its number, and none is ever taken back."""
+    """Numbers for values that many runs share; a value keeps its number, and none is ever taken back.
+
+    Where most have no run any more, ``thinned`` makes others.
+    """
 
     def __init__(self) -> None:
         self._codes: dict[Hashable, int] = {}
@@ -58,6 +64,20 @@ class Coded:
         """Tell for each run whether it has that very value."""
         met: Mask = self.numbers == self.codes.find(value)
         return met
+
+
+def thinned(numbers: NDArray[np.int32], codes: Codes) -> Coded:
+    """Return a column as it is, or with new numbers where most values have no run any more.
+
+    Runs are deleted and given other tags as long as a process lives: their former values would add up.
+    """
+    if len(codes.values) <= _MOST_IDLE + 2 * len(numbers):
+        return Coded(numbers, codes)
+    used, places = np.unique(numbers, return_inverse=True)
+    own = Codes()
+    for code in used.tolist():
+        own.add(codes.values[code])
+    return Coded(places.astype(np.int32), own)
 
 
 def _key(value: Hashable) -> Hashable:

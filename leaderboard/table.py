@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from columns.codes import Codes
+from columns.codes import Codes, thinned
 from columns.ids import Column, Ids, Merge, Places, as_ids, as_texts
 from schema.leaderboard import FinishedRun
 
@@ -56,7 +56,10 @@ class Table:
         merge = Merge.of(self.run_ids, as_ids(run.run_id for run in ordered), gone)
         added = _columns_of(ordered, self.codes)
         columns = {name: merge.column(column, added[name]) for name, column in self.columns.items()}
-        return Table(merge.run_ids, columns, self.codes, next(_versions))
+        coded = {name: thinned(columns[name], self.codes[name]) for name in CODED}
+        columns |= {name: each.numbers for name, each in coded.items()}
+        codes = {name: each.codes for name, each in coded.items()}
+        return Table(merge.run_ids, columns, codes, next(_versions))
 
     def values(self, name: str, places: Places) -> list[Any]:
         """Return what runs have in a column; None where it is not known."""

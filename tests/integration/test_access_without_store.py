@@ -47,3 +47,20 @@ def test_a_newer_store_is_a_503_and_no_error_of_ours(own_redis: RedisServer, tmp
         assert "wattle_store_up 0.0" in api.get("/metrics").text
         stranger = {"Host": "127.0.0.1", "X-Forwarded-For": "10.0.0.1"}
         assert "99" not in api.get("/healthz", headers=stranger).text
+
+
+def test_only_those_who_scraped_last_are_known_while_redis_is_away(
+    own_redis: RedisServer, tmp_path: Path
+) -> None:
+    with RedisDB(own_redis.url) as db:
+        shown = [
+            {"Authorization": f"Bearer {db.tokens.create(TokenRequest(name=str(number))).secret}"}
+            for number in range(40)
+        ]
+        api = create_app(Settings(_env_file=None, data_dir=tmp_path), db).test_client()
+        for headers in shown:
+            assert api.get("/metrics", headers=headers).status_code == 200
+
+        own_redis.stop()
+        answers = [api.get("/metrics", headers=headers).status_code for headers in shown]
+    assert answers == [503] * 8 + [200] * 32
