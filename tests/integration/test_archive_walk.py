@@ -1,0 +1,60 @@
+"""Finding what is due for the archive, where years of archived runs stand before it in the indexes."""
+
+from __future__ import annotations
+
+import redis
+
+from redis_db import RedisDB
+from schema import SortField, Status
+from store.keys import Keys
+
+FEW, MANY = 10_000, 80_000
+# Linear in the runs is 8, each piece from the beginning is 64.
+MOST = 24
+
+
+def add_archived(client: redis.Redis, first: int, last: int) -> None:
+    """Let these runs be in the index of done ones, and in the archive."""
+    keys = Keys()
+    index = keys.of("by", SortField.TIME_ADDED, Status.DONE)
+    with client.pipeline(transaction=False) as pipe:
+        for number in range(first, last):
+            pipe.zadd(index, {f"{number:032x}": 1e9 + number})
+            pipe.hset(keys.of("archived"), f"{number:032x}", "place")
+        pipe.execute()
+
+
+def measure_us(db: RedisDB, client: redis.Redis) -> float:
+    """Return the time that Redis' commands take for a look at what is due, the least of three."""
+    taken = []
+    for _ in range(3):
+        client.config_resetstat()
+        assert db.archiving.list_due(2e9, limit=200) == []
+        stats = client.info("commandstats").items()
+        taken.append(sum(each["usec"] for name, each in stats if name.startswith("cmdstat_z")))
+    return float(min(taken))
+
+
+def test_years_of_archived_runs_make_a_look_at_what_is_due_longer_only_as_many_as_they_are(
+    db: RedisDB, redis_url: str
+) -> None:
+    with redis.Redis.from_url(redis_url) as client:
+        add_archived(client, 0, FEW)
+        few_us = measure_us(db, client)
+        add_archived(client, FEW, MANY)
+        many_us = measure_us(db, client)
+    assert many_us < MOST * few_us
+
+
+def test_what_is_due_is_found_behind_archived_runs_and_what_is_younger_is_not(
+    db: RedisDB, redis_url: str
+) -> None:
+    keys = Keys()
+    with redis.Redis.from_url(redis_url) as client:
+        add_archived(client, 0, 1_200)
+        index = keys.of("by", SortField.TIME_ADDED, Status.DONE)
+        for run_id, added_s in (("due", 1.5e9), ("ended-later", 1.5e9 + 1), ("younger", 1.8e9)):
+            client.zadd(index, {run_id: added_s})
+            client.hset(keys.of("run", run_id), "ended_at", 1.7e9 if run_id == "ended-later" else added_s)
+    assert db.archiving.list_due(1.6e9, limit=200) == ["due"]
+    assert list(db.archiving.list_ended()) == ["due", "ended-later", "younger"]
