@@ -19,11 +19,14 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 from gunicorn.glogging import Logger
 from gunicorn.workers.gthread import ThreadWorker
 
+from api.allocator import limit_arenas
 from api.deadline import DeadlineSocket
 from logs import choose_formatter
 from settings import load_settings
 
 _settings = load_settings()
+# Before there are threads; web processes are forked, and have it from here.
+limit_arenas()
 # Where the web processes of one server count together, for /metrics. Set before anything imports
 # prometheus_client, which asks once; a folder that is given has to be empty.
 _own_figures = None
