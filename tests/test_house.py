@@ -96,6 +96,7 @@ OWNERS = {
     "keras": ("training_monitor/callbacks/",),
     "transformers": ("training_monitor/callbacks/",),
     "mlflow": ("carbon_aware_trainer/integrations/", "exporters/mlflow.py"),
+    "wandb": ("exporters/wandb.py",),
     "optuna": ("carbon_aware_trainer/integrations/", "sweeps/study.py", "sweeps/figures.py"),
     "tsdownsample": ("store/",),
     "plotly": (
@@ -280,7 +281,7 @@ def test_the_readme_is_short() -> None:
 @pytest.mark.parametrize(
     ("module", "heavy"),
     [
-        ("backend", {"torch", "apprise", "sklearn", "optuna", "mlflow", "opentelemetry.exporter"}),
+        ("backend", {"torch", "apprise", "sklearn", "optuna", "mlflow", "wandb", "opentelemetry.exporter"}),
         ("trainers", {"torch"}), ("client", {"torch", "redis"}),
         ("trainers.demo", {"torch", "numpy"}), ("trainers.script", {"torch"}), ("trainers.cnn", {"sklearn"}),
         ("work.program", {"torch", "apprise", "optuna", "opentelemetry.exporter"}), ("work.child", {"redis"}),
