@@ -33,8 +33,8 @@ def test_the_table_of_commands_is_complete() -> None:
 
 def test_every_command_speaks_json_and_reaches_another_api_unless_it_is_a_program() -> None:
     program = typer.main.get_command(app)
-    # Programs, and what is for operators: it asks the API of the settings.
-    others = ("up", "worker", "token ", "quota ", "slurm ", "archive", "export", "import", "restore")
+    # Programs, what ends the jobs of a cluster without asking the API, and what is for operators.
+    others = ("up", "worker", "token ", "quota ", "slurm down", "archive", "export", "import", "restore")
     pairs = [
         (name, program) for name in names_of(app) if not name.startswith(others) or name == "import-results"
     ]

@@ -16,7 +16,8 @@ class Flagged:
 
     def __matmul__(self, other: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
         np.subtract(np.array([np.inf]), np.array([np.inf]))
-        return np.eye(2) @ other
+        right: np.ndarray[Any, Any] = np.eye(2) @ other
+        return right
 
 
 def test_a_flag_of_the_processor_alone_is_no_fault() -> None:
