@@ -30,7 +30,7 @@ from store.fitness import Fitness
 from store.histograms import Histograms
 from store.intensities import Intensities
 from store.keys import Keys, check_queue
-from store.layout import Layout
+from store.layout import Layout, newest_layout
 from store.line import Line
 from store.listed import Listed
 from store.live import Live
@@ -71,7 +71,7 @@ class RedisDB:
         if prefix and address.prefix not in ("", prefix):
             raise InvalidInput(f"In a Redis Cluster the prefix of all keys is {address.prefix} and no other.")
         keys = Keys(prefix or address.prefix)
-        self._connection = Connection(address, key_formats=keys.formats)
+        self._connection = Connection(address, key_formats=keys.formats, newest_layout=newest_layout())
         self._hashes = RunHashes(self._connection, keys)
         self._open_queue(keys)
         self._open_runs(keys)

@@ -269,7 +269,8 @@ class Settings(BaseSettings):
     )
     exporters: Annotated[tuple[str, ...], NoDecode] = Field(
         (),
-        description="who is handed runs that have ended, comma-separated: file, mlflow, or an installed one",
+        description="who is handed runs that have ended, comma-separated: file, mlflow, wandb, or another "
+        "that is installed",
     )
     page_url: str = Field(
         "http://127.0.0.1:8501",

@@ -89,11 +89,15 @@ def predict(body: TrainBody) -> Response:
     hyper_params = validator(settings())(
         {**body.hyper_params, "demo": True} if body.demo else body.hyper_params
     )
-    workers = db().workers.list_live()
-    hosts = frozenset(worker.host for worker in workers if body.options.queue in worker.queues)
     plan = planner().plan_submission(hyper_params, name_zones(body.options))
-    past = Past(_past_runs(), hosts, _find_intensity(), db().accounts.list_extras, _expected(plan))
+    past = past_of(body.options.queue, plan)
     return reply(predict_submission(hyper_params, past).model_copy(update={"plan": plan}))
+
+
+def past_of(queue: str, plan: CarbonPlan | None = None) -> Past:
+    """Return what runs of a queue are predicted from."""
+    hosts = frozenset(worker.host for worker in db().workers.list_live() if queue in worker.queues)
+    return Past(_past_runs(), hosts, _find_intensity(), db().accounts.list_extras, _expected(plan))
 
 
 def compare(run: Run, past: Sequence[Run]) -> Baseline | None:

@@ -10,6 +10,7 @@ from flask import Response
 from pydantic import Field
 
 from api.body import reply
+from api.search import ids_of
 from api.state import board, db
 from leaderboard.export import write_csv, write_json, write_parquet
 from leaderboard.ranking import Ranking, Wish
@@ -17,6 +18,7 @@ from leaderboard.results_file import read_results
 from leaderboard.rows import show
 from schema import Record
 from schema.leaderboard import ImportReply, ImportRequest, LeaderboardReply, RankField, StatedResult
+from schema.search import MAX_QUERY
 
 leaderboard = APIBlueprint("leaderboard", __name__, tag="Leaderboard")
 
@@ -37,6 +39,7 @@ class RankingQuery(Record):
     )
     project: str | None = Field(None, max_length=64)
     tag: str | None = Field(None, max_length=64)
+    q: str = Field("", max_length=MAX_QUERY, description="a search, as of GET /api/runs")
     min_accuracy: float | None = Field(
         None, ge=0, le=1, allow_inf_nan=False, description="without it, 0.02 below the best one"
     )
@@ -52,7 +55,11 @@ class RankingQuery(Record):
     @property
     def wish(self) -> Wish:
         """What is asked for."""
-        return Wish(**{name: getattr(self, name) for name in RankingQuery.model_fields})
+        return Wish(**{name: getattr(self, name) for name in RankingQuery.model_fields if name != "q"})
+
+    def rank(self) -> Ranking:
+        """Rank what is asked for. Raises InvalidInput on a search that does not read."""
+        return board().rank(self.wish, ids_of(self.q))
 
 
 class LeaderboardQuery(RankingQuery):
@@ -78,7 +85,7 @@ def list_leaderboard(query: LeaderboardQuery) -> Response:
 
     Real runs come before simulated ones, runs that do not know what they are ranked by last of their kind.
     """
-    ranking = board().rank(query.wish)
+    ranking = query.rank()
     return reply(show(ranking, board().seeds(ranking.table), limit=query.limit, cursor=query.cursor))
 
 
@@ -87,7 +94,7 @@ def list_leaderboard(query: LeaderboardQuery) -> Response:
 @leaderboard.doc(responses={200: "The whole ranking as a file"})
 def export_leaderboard(query: ExportQuery) -> Response:
     """Answer the whole ranking as a file: all runs in their order, with the same parameters."""
-    ranking = board().rank(query.wish)
+    ranking = query.rank()
     response = Response(_write(ranking, query.format), mimetype=MIMETYPES[query.format])
     response.headers["Content-Disposition"] = f'attachment; filename="leaderboard.{query.format}"'
     return response

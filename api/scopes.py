@@ -59,6 +59,7 @@ _READ_ALL = """
     marks.list_views recommend.get_next_try recommend.get_recommendation
     registry.download_version registry.get_lineage registry.list_versions
     sweeps.get_figures sweeps.get_sweep sweeps.list_sweeps sweeps.list_trials
+    sweeps.predict_a_sweep
     totals.list_totals workers.list_workers
 """
 _WRITE_ONE_RUN = """

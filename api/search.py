@@ -65,6 +65,13 @@ def _count_own(project: str) -> dict[Status, int]:
     }
 
 
+def ids_of(q: str) -> list[str] | None:
+    """Return the ids of all runs that a search finds; None where nothing is searched for."""
+    if not q.strip():
+        return None
+    return catalog().find(Wanted(query=q), params=known_params()).run_ids
+
+
 def known_params() -> frozenset[str]:
     """Return the hyperparameters of the trainers there are, also where no run has them yet."""
     specs = list_trainers(scripts_dir=settings().scripts_dir)

@@ -9,12 +9,14 @@ from apiflask import APIBlueprint
 from flask import Response
 from pydantic import Field
 
+from api.accounts import past_of
 from api.body import reply
+from api.predicting_sweeps import predict_sweep
 from api.runs import TrainHeaders
 from api.state import db, settings, sweep_views
 from errors import NotFound
 from scheduling.zones import name_zones
-from schema import NoBody, Record
+from schema import NoBody, Prediction, Record
 from schema.sweeps import (
     SWEEP_ID_PATTERN,
     Sweep,
@@ -55,6 +57,19 @@ def start_sweep(body: SweepRequest, headers: TrainHeaders) -> Response:
     request = complete_request(body, validator(settings()))
     request = request.model_copy(update={"options": name_zones(request.options)})
     return reply(db().sweeps.create(request, idempotency_key=headers.idempotency_key), HTTPStatus.CREATED)
+
+
+@sweeps.post("/api/sweeps/predict")
+@sweeps.input(SweepRequest, arg_name="body")
+@sweeps.output(Prediction)
+def predict_a_sweep(body: SweepRequest) -> Response:
+    """Predict energy, CO₂ and training time of all trials together, before the sweep is started.
+
+    Takes what POST /api/sweeps takes. A figure is null as soon as nothing is known of one configuration that
+    was drawn; ``basis`` then names it. Nothing is stored.
+    """
+    request = complete_request(body, validator(settings()))
+    return reply(predict_sweep(request, past_of(request.options.queue)))
 
 
 @sweeps.get("/api/sweeps")

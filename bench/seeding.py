@@ -12,6 +12,7 @@ from store.address import parse_address
 from store.cold import RunHashes
 from store.connection import Argument, Connection, Reply
 from store.keys import Keys
+from store.layout import newest_layout
 from store.queue import Queue
 from store.runs import Runs
 from store.scripts import load_scripts
@@ -28,7 +29,7 @@ class LateConnection(Connection):
     """A Connection that keeps its script calls until ``flush``; a refusal is raised then."""
 
     def __init__(self, url: str, db: int | None, keys: Keys) -> None:
-        super().__init__(parse_address(url, db), key_formats=keys.formats)
+        super().__init__(parse_address(url, db), key_formats=keys.formats, newest_layout=newest_layout())
         self._known = load_scripts(keys.formats)
         self._kept: list[list[Argument]] = []
         for script in self._known.values():

@@ -36,6 +36,9 @@ Limit = Annotated[int, typer.Option("--limit", "-n", min=1, max=500, help="At mo
 AsCsv = Annotated[bool, typer.Option("--csv", help="Print the whole ranking as CSV.")]
 Per = Annotated[Literal["all", "network"], typer.Option("--per", help="network: the best run of each.")]
 Tag = Annotated[str | None, typer.Option("--tag", help="Only runs with this tag.")]
+Search = Annotated[
+    str | None, typer.Option("--search", "-q", help="Only what this finds, as network:resnet9 tag:paper.")
+]
 Project = Annotated[str | None, typer.Option("--project", help="Only runs of this project.")]
 Target = Annotated[
     float | None, typer.Option("--target-accuracy", min=0, max=1, help="For the fewest grams near it.")
@@ -57,6 +60,7 @@ def show_leaderboard(
     min_accuracy: MinAccuracy = None,
     per: Per = "all",
     tag: Tag = None,
+    search: Search = None,
     project: Project = None,
     limit: Limit = 20,
     as_csv: AsCsv = False,
@@ -71,6 +75,7 @@ def show_leaderboard(
         min_accuracy=min_accuracy,
         per=per,
         tag=tag,
+        q=search,
         project=project,
     )
     with connect(api) as client:

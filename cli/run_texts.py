@@ -6,11 +6,13 @@ from collections.abc import Sequence
 
 from rich.progress_bar import ProgressBar
 from rich.table import Table
-from rich.text import Text
 
-from cli.showing import UNKNOWN, amount, duration, make_table, moment, percent, plain, short
+from cli.showing import UNKNOWN, Cell, amount, console, duration, make_table, moment, percent, short
 from schema import RunReply
 
+_BAR_WIDTH = 20
+# In less, a bar would cost the figures.
+_ROOM_FOR_A_BAR = 72
 RUN_COLUMNS = ("run", "status", "epochs", "accuracy", "loss", "Wh", "g CO₂", "time", "what")
 
 
@@ -39,17 +41,16 @@ def run_line(run: RunReply) -> str:
 
 
 def progress_table(runs: Sequence[RunReply]) -> Table:
-    """Return a table of runs with a bar for what is trained of each."""
-    table = make_table(("run", "status", "epochs"), ())
-    for name in ("", "accuracy", "g CO₂", "what"):
-        table.add_column(name, no_wrap=True, overflow="ellipsis")
+    """Return a table of runs with a bar for what is trained of each, where the terminal is wide enough."""
+    has_room = console().width >= _ROOM_FOR_A_BAR
+    rows: list[list[Cell]] = []
     for run in runs:
-        bar = ProgressBar(total=1.0, completed=run.progress or 0.0, width=20)
-        cells = [Text(plain(cell)) for cell in run_row(run)]
-        table.add_row(*cells[:3], bar, Text(percent(run.last_accuracy)), cells[6], cells[8])
-    if not runs:
-        table.add_row(Text(UNKNOWN), Text("nothing runs"))
-    return table
+        bar = ProgressBar(total=1.0, completed=run.progress or 0.0, width=_BAR_WIDTH)
+        cells = run_row(run)
+        bars = [bar] if has_room else []
+        rows.append([*cells[:3], *bars, percent(run.last_accuracy), cells[6], cells[8]])
+    columns = ("run", "status", "epochs", *([""] if has_room else []), "accuracy", "g CO₂", "what")
+    return make_table(columns, rows or [[UNKNOWN, "nothing runs", *[""] * (len(columns) - 2)]])
 
 
 def title_of(run: RunReply) -> str:

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 
 from pydantic import BaseModel, JsonValue
 from rich.console import Console
+from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
@@ -17,6 +18,9 @@ UNKNOWN = "–"
 # Where nobody said how wide lines may be, as in a pipe; ids stay whole there.
 _WIDE = 200
 ID_LENGTH = 8
+# Between two columns.
+_GAP = 2
+Cell = str | ProgressBar
 
 
 def console() -> Console:
@@ -58,23 +62,39 @@ def show_json(value: JsonValue) -> None:
     say(json.dumps(value, ensure_ascii=False))
 
 
-def show_table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, title: str | None = None) -> None:
+def show_table(columns: Sequence[str], rows: Iterable[Sequence[Cell]], *, title: str | None = None) -> None:
     """Print a table that fits the terminal: cells that do not are cut."""
     _print_table(make_table(columns, rows, title=title))
 
 
-def make_table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, title: str | None = None) -> Table:
-    """Return a table; the first column stays whole as long as there is room for any."""
+def make_table(columns: Sequence[str], rows: Iterable[Sequence[Cell]], *, title: str | None = None) -> Table:
+    """Return a table that fits: what is cut are the widest columns, and of the first one never an id."""
     table = Table(
-        box=None, pad_edge=False, title=title and plain(title), title_justify="left", padding=(0, 2, 0, 0)
+        box=None, pad_edge=False, title=title and plain(title), title_justify="left", padding=(0, _GAP, 0, 0)
     )
-    for number, name in enumerate(columns):
-        table.add_column(
-            name, no_wrap=True, overflow="ellipsis", min_width=ID_LENGTH if number == 0 else None
-        )
-    for row in rows:
-        table.add_row(*(Text(plain(cell)) for cell in row))
+    lines = [[Text(plain(cell)) if isinstance(cell, str) else cell for cell in row] for row in rows]
+    cells = [[Text(name) for name in columns], *lines]
+    widths = [max(map(_width_of, column)) for column in zip(*cells, strict=True)]
+    most = _widest(widths, console().width - _GAP * (len(columns) - 1))
+    for number, (name, width) in enumerate(zip(columns, widths, strict=True)):
+        least = min(width, ID_LENGTH) if number == 0 else 0
+        fitting = max(least, min(width, most))
+        table.add_column(name, no_wrap=True, overflow="ellipsis", min_width=least, max_width=fitting)
+    for line in lines:
+        table.add_row(*line)
     return table
+
+
+def _width_of(cell: Text | ProgressBar) -> int:
+    return cell.cell_len if isinstance(cell, Text) else cell.width or 0
+
+
+def _widest(widths: Sequence[int], room: int) -> int:
+    """Return how wide a column may be so that all of them have room."""
+    most = max(widths, default=0)
+    while most > 1 and sum(min(width, most) for width in widths) > room:
+        most -= 1
+    return most
 
 
 def show_fields(fields: Iterable[tuple[str, str]]) -> None:

@@ -21,8 +21,7 @@ from carbon_aware_trainer.errors import CarbonError, SlurmRefused
 from carbon_aware_trainer.integrations.slurm import JobOptions, WorkerJobs, count_missing, hold
 from carbon_aware_trainer.records import Basis
 from carbon_aware_trainer.traces import Forecast
-from cli.connecting import connect
-from client import Client
+from cli.connecting import Api, AsJson, connect
 from errors import ApiError, ApiUnavailable, WattleError
 from schema import ForecastReply, Status
 
@@ -31,7 +30,6 @@ app = typer.Typer(help="Worker jobs on a Slurm cluster.", no_args_is_help=True)
 _LOCK: Final = ".wattle-slurm.lock"
 Queue = Annotated[str, typer.Option(help="the queue the workers take runs from")]
 Name = Annotated[str, typer.Option(help="tells the jobs of one installation from those of another")]
-AsJson = Annotated[bool, typer.Option("--json", help="print JSON")]
 
 
 @app.command()
@@ -58,13 +56,15 @@ def up(
     within_h: Annotated[float, typer.Option(min=0.1, max=168, help="it is done within so many hours")] = 12.0,
     every_s: Annotated[float | None, typer.Option(min=5, help="again and again, so often")] = None,
     as_json: AsJson = False,
+    api: Api = None,
 ) -> None:
     """Submit the worker jobs that are missing for the runs that wait and run in a queue."""
     options = JobOptions(partition, account, qos, gres, cpus, memory, time_limit, stop_before_s)
     clean = None if zone is None else (zone, timedelta(hours=work_h), timedelta(hours=within_h))
     while True:
         try:
-            told = _fill(WorkerJobs(queue, name=name), queue, most, folder.resolve(), python, options, clean)
+            jobs = WorkerJobs(queue, name=name)
+            told = _fill(jobs, queue, most, folder.resolve(), python, options, clean, api)
         except (WattleError, CarbonError) as error:
             if every_s is None or not isinstance(error, ApiError | SlurmRefused):
                 _fail(error)
@@ -77,10 +77,10 @@ def up(
 
 
 @app.command()
-def status(queue: Queue, name: Name = "wattle", as_json: AsJson = False) -> None:
+def status(queue: Queue, name: Name = "wattle", as_json: AsJson = False, api: Api = None) -> None:
     """Show the worker jobs of a queue, and how many runs want one."""
     try:
-        jobs, demand = WorkerJobs(queue, name=name).list_live(), _count_demand(queue)
+        jobs, demand = WorkerJobs(queue, name=name).list_live(), _count_demand(queue, api)
     except (WattleError, CarbonError) as error:
         _fail(error)
     if as_json:
@@ -110,29 +110,30 @@ def _fill(
     python: str,
     options: JobOptions,
     clean: tuple[str, timedelta, timedelta] | None,
+    api: str | None,
 ) -> dict[str, object]:
     """Submit what is missing, and tell. Of two that do so at once in a folder the second one waits."""
     _check_private(folder / ".env")
     with _alone(folder):
-        live, demand = len(jobs.list_live()), _count_demand(queue)
+        live, demand = len(jobs.list_live()), _count_demand(queue, api)
         missing = count_missing(demand=demand, most=most, live=live)
         told: dict[str, object] = {"queue": queue, "demand": demand, "jobs": live, "submitted": missing}
         if missing:
             command = [python, _worker_program(), "--queues", queue, "--burst"]
             begin = None
             if clean is not None:
-                begin, reason = _hold(*clean)
+                begin, reason = _hold(*clean, api)
                 told |= {"begin": begin and begin.isoformat(), "reason": reason}
             told["job"] = jobs.submit(missing, command, folder=folder, options=options, begin=begin)
     return told
 
 
-def _hold(zone: str, work: timedelta, within: timedelta) -> tuple[datetime | None, str]:
+def _hold(zone: str, work: timedelta, within: timedelta, api: str | None) -> tuple[datetime | None, str]:
     """Return until when jobs are held, and why. A grid that nothing is known of holds nothing."""
     now = datetime.now(UTC)
     try:
-        with _client() as api:
-            forecast = as_forecast(api.get_forecast(zone))
+        with connect(api) as client:
+            forecast = as_forecast(client.get_forecast(zone))
     except ApiError as error:
         return None, f"Nothing is held: {error}"
     decision, begin = hold(forecast, work=work, deadline=now + within, now=now)
@@ -159,17 +160,13 @@ def as_forecast(told: ForecastReply) -> Forecast:
     )
 
 
-def _count_demand(queue: str) -> int:
-    with _client() as api:
+def _count_demand(queue: str, api: str | None) -> int:
+    with connect(api) as client:
         counted = (
-            api.list_runs(status=state, q=f'queue:"{queue}" external:no', limit=1).total
+            client.list_runs(status=state, q=f'queue:"{queue}" external:no', limit=1).total
             for state in (Status.WAITING, Status.RUNNING)
         )
         return sum(counted)
-
-
-def _client() -> Client:
-    return connect(None)
 
 
 def _worker_program() -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from client.connection import Connection, segment
+from schema import Prediction
 from schema.sweeps import Sweep, SweepFigures, SweepRequest, SweepsReply, TrialsReply
 
 SweepAction = Literal["pause", "resume", "stop"]
@@ -18,6 +19,11 @@ class SweepCalls(Connection):
         headers = {} if idempotency_key is None else {"Idempotency-Key": idempotency_key}
         body = request.model_dump(mode="json", exclude_unset=True)
         return self._read(Sweep, self._send("POST", "/api/sweeps", json=body, headers=headers))
+
+    def predict_sweep(self, request: SweepRequest) -> Prediction:
+        """Return what all trials of a sweep would take together, before it is started."""
+        body = request.model_dump(mode="json", exclude_unset=True)
+        return self._read(Prediction, self._send("POST", "/api/sweeps/predict", json=body))
 
     def list_sweeps(self, limit: int = 100) -> SweepsReply:
         """Return the sweeps, newest first."""

@@ -1,4 +1,4 @@
-"""Runs that have ended, handed to others: MLflow, a file, and what other packages bring along."""
+"""Runs that have ended, handed to others: MLflow, W&B, a file, and what other packages bring along."""
 
 from exporters.protocol import Exporter, ExportRefused
 from exporters.registry import list_broken, list_known, open_exporter

@@ -13,8 +13,12 @@ from exporters.protocol import Exporter, OpenExporter
 from settings import Settings
 
 GROUP: Final = "wattle.exporters"
-# Imported when they are opened: MLflow takes a second.
-_OWN: Final = {"file": "exporters.file:FileExporter", "mlflow": "exporters.mlflow:MlflowExporter"}
+# Imported when they are opened: MLflow and W&B take a second each.
+_OWN: Final = {
+    "file": "exporters.file:FileExporter",
+    "mlflow": "exporters.mlflow:MlflowExporter",
+    "wandb": "exporters.wandb:WandbExporter",
+}
 
 
 def list_known() -> list[str]:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 from typing import Final, Protocol
 
 from columns.following import WAIT_S, Following, Source
+from columns.ids import as_ids
 from leaderboard.ranking import Ranking, Wish
 from leaderboard.seeds import SeedGroups
 from leaderboard.table import Table
@@ -40,9 +42,11 @@ class Board:
         """
         return self._following.refresh(wait_s=wait_s)
 
-    def rank(self, wish: Wish) -> Ranking:
-        """Return the runs a wish is about, as they are now."""
+    def rank(self, wish: Wish, run_ids: Sequence[str] | None = None) -> Ranking:
+        """Return the runs a wish is about, as they are now. run_ids: of these alone, in any order."""
         table = self.refresh()
+        if run_ids is not None:
+            return Ranking(table, wish, as_ids(run_ids))
         with self._asking:
             known = self._rankings.get(wish)
             if known is not None and known.table is table:

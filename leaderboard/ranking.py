@@ -11,7 +11,7 @@ from typing import Final, Literal, TypeAlias
 
 import numpy as np
 
-from columns.ids import Places
+from columns.ids import Ids, Places
 from leaderboard.pareto import Floats, Mask, find_front
 from leaderboard.table import CODED, Table
 from schema.leaderboard import CostField, RankField
@@ -57,6 +57,8 @@ class Ranking:
 
     table: Table
     wish: Wish
+    chosen: Ids | None = None
+    """Which runs take part, in any order; None for all of the table."""
 
     @cached_property
     def has_real(self) -> bool:
@@ -194,6 +196,8 @@ class Ranking:
         if self.wish.tag is not None:
             has_tag = np.array([self.wish.tag in tags for tags in codes["tags"].values], dtype=bool)
             kept &= has_tag[columns["tags"]]
+        if self.chosen is not None:
+            kept &= np.isin(self.table.run_ids, self.chosen)
         return np.flatnonzero(kept)
 
     @cached_property

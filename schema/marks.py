@@ -41,6 +41,18 @@ def _check_query(query: str) -> str:
 Query = Annotated[str, StringConstraints(max_length=MAX_QUERY), AfterValidator(_check_query)]
 
 
+RunColumn = Literal[
+    "id", "progress", "curve", "best", "last", "energy", "co2", "duration", "added", "queue", "priority",
+    "line", "kind", "host", "ended", "message",
+]  # fmt: skip
+
+
+def _check_columns(columns: tuple[RunColumn, ...]) -> tuple[RunColumn, ...]:
+    if len(set(columns)) < len(columns):
+        raise ValueError("a column stands there twice: leave one of them out")
+    return columns
+
+
 class StarRequest(Record):
     """The body of POST /api/runs/<iid>/star."""
 
@@ -55,6 +67,11 @@ class ViewRequest(Record):
     status: Status | None = None
     sort: SortField = SortField.TIME_ADDED
     order: Literal["asc", "desc"] = "desc"
+    columns: Annotated[tuple[RunColumn, ...], AfterValidator(_check_columns)] = Field(
+        (),
+        max_length=16,
+        description="of the table, in this order, behind name and status; [] for the usual ones",
+    )
     replace: StrictBool = Field(False, description="true to take the place of a view of that name")
 
 
@@ -66,6 +83,7 @@ class SavedView(Record):
     status: Status | None = None
     sort: SortField = SortField.TIME_ADDED
     order: Literal["asc", "desc"] = "desc"
+    columns: tuple[str, ...] = ()
     saved_at: AwareDatetime
 
 

@@ -13,7 +13,7 @@ from redis.exceptions import MovedError, NoScriptError, RedisClusterException, R
 
 from errors import FieldError, InvalidInput
 from store.address import Address
-from store.layout import check_layout
+from store.layout_version import check_layout
 from store.refusals import is_demoted, translated
 from store.scripts import load_scripts
 from store.servers import Argument, Driver, Reply, Server, open_server
@@ -40,7 +40,7 @@ Entry = tuple[str, dict[str, str]]
 class Connection:
     """Typed calls to one Redis database; no driver retry, so that nothing runs twice unseen."""
 
-    def __init__(self, address: Address, *, key_formats: Mapping[str, str]) -> None:
+    def __init__(self, address: Address, *, key_formats: Mapping[str, str], newest_layout: int) -> None:
         self.slow_s = math.inf
         """What takes longer is logged."""
         self._address = address
@@ -51,6 +51,7 @@ class Connection:
         self._replicas_known_until_s = 0.0
         self._is_replicated = True
         self._layout_key = key_formats["layout"]
+        self._newest_layout = newest_layout
         self._layout_known_until_s = -math.inf
 
     def call(self, *command: Argument) -> Reply:
@@ -187,7 +188,7 @@ class Connection:
             stored = self._server.find_primary().execute_command("GET", self._layout_key)
         except MovedError:
             return  # the command itself finds the way, and this is asked again with the next one
-        check_layout(stored)
+        check_layout(stored, known=self._newest_layout)
         self._layout_known_until_s = time.monotonic() + LAYOUT_KNOWN_S
 
     def _knows_replica(self) -> bool:

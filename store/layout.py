@@ -5,25 +5,21 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Final
+from typing import Final
 from uuid import uuid4
 
-from errors import StoreTooNew
+from store.connection import Connection
 from store.keys import Keys
-
-if TYPE_CHECKING:
-    from store.connection import Connection
+from store.layout_version import FIRST_LAYOUT, check_layout
 
 log = logging.getLogger(__name__)
 
-# Stores of before there was a version have this one.
-FIRST_LAYOUT: Final = 1
 # Whoever migrates is expected to have done one step by then; if not, somebody else goes on with it.
 _STEP_S: Final = 600.0
 _LOOK_EVERY_S: Final = 0.2
 _JOB: Final = "migrations"
 
-Migration = Callable[["Connection", Keys], None]
+Migration = Callable[[Connection, Keys], None]
 
 # The step at place n leads from version FIRST_LAYOUT + n to the next. Each is idempotent: one that was killed
 # is done again from its beginning.
@@ -33,22 +29,6 @@ MIGRATIONS: Final[Sequence[Migration]] = ()
 def newest_layout(migrations: Sequence[Migration] = MIGRATIONS) -> int:
     """Return the version this program writes."""
     return FIRST_LAYOUT + len(migrations)
-
-
-def check_layout(stored: str | bytes | None, *, known: int | None = None) -> int:
-    """Return the version that is stored. Raises StoreTooNew for one that this program does not know.
-
-    stored: what the key has; None where nothing was written yet, or before there was a version.
-    """
-    known = newest_layout() if known is None else known
-    version = FIRST_LAYOUT if stored is None else int(stored)
-    if version > known:
-        raise StoreTooNew(
-            f"The store in Redis has layout {version}, and this version of Wattle knows those up to "
-            f"{known}: a newer one has written it. Upgrade this program to the version of the others, or set "
-            "WATTLE_REDIS_URL to another store; nothing was changed."
-        )
-    return version
 
 
 class Layout:

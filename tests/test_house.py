@@ -11,7 +11,7 @@ import shutil
 import subprocess
 import sys
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -98,6 +98,7 @@ OWNERS = {
     "keras": ("training_monitor/callbacks/",),
     "transformers": ("training_monitor/callbacks/",),
     "mlflow": ("carbon_aware_trainer/integrations/", "exporters/mlflow.py"),
+    "wandb": ("exporters/wandb.py",),
     "optuna": ("carbon_aware_trainer/integrations/", "sweeps/study.py", "sweeps/figures.py"),
     "tsdownsample": ("store/",),
     "plotly": (
@@ -149,6 +150,8 @@ class Content:
 
     line_count: int
     imports: tuple[tuple[int, str], ...]
+    names: tuple[str, ...]
+    """Modules and what is imported from them, which may be modules too."""
     function_lengths: tuple[tuple[str, int], ...]
     classes: tuple[str, ...]
 
@@ -157,18 +160,20 @@ class Content:
 def read(path: Path) -> Content:
     """Read a file once for all rules, also inside functions and under TYPE_CHECKING."""
     text = path.read_text()
-    imports, functions, classes = [], [], []
+    imports, names, functions, classes = [], [], [], []
     for node in ast.walk(ast.parse(text)):
         if isinstance(node, ast.Import):
             imports += [(node.lineno, alias.name) for alias in node.names]
+            names += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
             # An import that is not written in full begins with a dot for each level.
             imports.append((node.lineno, "." * node.level + (node.module or "")))
+            names += [f"{node.module}.{alias.name}" for alias in node.names]
         elif isinstance(node, ast.ClassDef):
             classes.append(node.name.lower())
         elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.end_lineno:
             functions.append((node.name, node.end_lineno - node.lineno + 1))
-    return Content(len(text.splitlines()), tuple(imports), tuple(functions), tuple(classes))
+    return Content(len(text.splitlines()), tuple(imports), tuple(names), tuple(functions), tuple(classes))
 
 
 def imports_of_the_house() -> Iterator[tuple[Path, int, str]]:
@@ -224,6 +229,48 @@ def test_each_library_is_imported_by_its_owner_only() -> None:
         if (owners := OWNERS.get(module.split(".")[0])) and not name_of(path).startswith(owners)
     ]
     assert not wrong, "\n".join(wrong)
+
+
+def module_of(path: Path) -> str:
+    return name_of(path).removesuffix(".py").replace("/", ".").removesuffix(".__init__")
+
+
+def circle_in(reached: Mapping[str, set[str]]) -> list[str]:
+    """Return files that import each other in a circle, each the next; empty where there is none.
+
+    What reaches nothing, or only what is taken away already, is in no circle; what is left has one.
+    """
+    left = dict(reached)
+    while free := [module for module, others in left.items() if not others & left.keys()]:
+        for module in free:
+            del left[module]
+    seen: list[str] = []
+    following = sorted(left)[:1]
+    while following and following[0] not in seen:
+        seen += following
+        following = sorted(left[following[0]] & left.keys())[:1]
+    return seen[seen.index(following[0]) :] if following else []
+
+
+def test_a_circle_is_found_behind_what_leads_to_it() -> None:
+    reached = {"a": {"b"}, "b": {"c", "d"}, "c": {"e"}, "d": set(), "e": {"b"}}
+    assert circle_in(reached) == ["b", "c", "e"]
+    assert circle_in({**reached, "e": {"d"}}) == []
+
+
+def test_no_files_import_each_other_in_a_circle() -> None:
+    modules = {module_of(path): path for path in HOUSE}
+    reached = {
+        module: {
+            known
+            for name in read(path).names
+            # A name of a module leads to the module.
+            if (known := name if name in modules else name.rpartition(".")[0]) in modules and known != module
+        }
+        for module, path in modules.items()
+    }
+    assert sum(map(len, reached.values())) > len(modules)
+    assert not (circle := circle_in(reached)), " → ".join([*circle, circle[0]])
 
 
 def test_the_sdk_imports_what_it_may_do_without_in_one_place_each() -> None:
@@ -299,7 +346,7 @@ def test_the_readme_is_short() -> None:
 @pytest.mark.parametrize(
     ("module", "heavy"),
     [
-        ("backend", {"torch", "apprise", "sklearn", "optuna", "mlflow", "opentelemetry.exporter"}),
+        ("backend", {"torch", "apprise", "sklearn", "optuna", "mlflow", "wandb", "opentelemetry.exporter"}),
         ("trainers", {"torch"}), ("client", {"torch", "redis"}),
         ("trainers.demo", {"torch", "numpy"}), ("trainers.script", {"torch"}), ("trainers.cnn", {"sklearn"}),
         ("work.program", {"torch", "apprise", "optuna", "opentelemetry.exporter"}), ("work.child", {"redis"}),

@@ -20,7 +20,7 @@ from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
-from traces import NOTHING, Attributes, Span, Traces
+from traces.spans import NOTHING, Attributes, Span, Traces
 
 log = logging.getLogger(__name__)
 

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, tzinfo
 from typing import NamedTuple
 
 MISSING = "–"
+Write = Callable[[float | None], str]
 _NBSP = "\u00a0"
 _WORD_JOINER = "\u2060"
 # Streamlit replaces these in escaped text: 32x32, emoji and icons by name, arrows and signs between spaces.
 _REPLACED = re.compile(r"(?<=\d)x(?=\d)|:(?=[\w+-]+:)|(?<!\S)(?:<->|->|<-|--|>=|<=|~=)(?!\S)")
+# What is larger is hard to read beside a small one.
+_LONGEST_NUMBER = 10_000
 _MINUTE_S, _HOUR_S, _DAY_S = 60, 3_600, 86_400
 
 
@@ -63,6 +66,26 @@ def energy(value_kwh: float | None) -> str:
 def co2(value_g: float | None) -> str:
     """Write a mass of CO₂ with its unit: 0.019 g, 4.2 mg, 1.25 kg."""
     return MISSING if value_g is None else _with_unit(value_g, co2_unit([value_g]))
+
+
+def energies(values_kwh: Iterable[float | None]) -> Write:
+    """Return what writes energies that stand beside each other, as the ends of a range: all in one unit."""
+    unit = _shared(values_kwh, energy_unit)
+    return lambda value_kwh: MISSING if value_kwh is None else _with_unit(value_kwh, unit)
+
+
+def masses(values_g: Iterable[float | None]) -> Write:
+    """Return what writes masses of CO₂ that stand beside each other: all in one unit."""
+    unit = _shared(values_g, co2_unit)
+    return lambda value_g: MISSING if value_g is None else _with_unit(value_g, unit)
+
+
+def _shared(values: Iterable[float | None], choose: Callable[[Iterable[float | None]], Unit]) -> Unit:
+    """Return the unit of the smallest value, which keeps its digits, unless the largest is far too large."""
+    known = [value for value in values if value]
+    unit = choose([min(known, key=abs, default=None)])
+    largest = max(map(abs, known), default=0.0)
+    return unit if largest * unit.factor < _LONGEST_NUMBER else choose([largest])
 
 
 def size(value_bytes: int) -> str:

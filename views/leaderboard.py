@@ -10,7 +10,7 @@ import streamlit as st
 
 from errors import ApiRefused
 from schema.leaderboard import CostField, LeaderboardReply, RankField
-from views import downloads, parts, source
+from views import downloads, parts, runs_search, source
 from views import format as fmt
 from views.choosing import ANY, UNNAMED, answer_of, choose_one, named, value_of
 from views.compare_choice import MOST
@@ -52,9 +52,14 @@ def show() -> None:
     if st.session_state.get(_QUERY) != query:
         st.session_state[_QUERY] = query
         st.session_state[_CURSORS] = [""]
+    top = st.container()
     answer = answer_of(
         lambda: _fetch(query), otherwise="Show the whole leaderboard", on_otherwise=_forget_filters
     )
+    if answer is None or answer[1].datasets or _is_filtered(query):
+        # Also where it was refused, to be mended.
+        with top:
+            runs_search.box()
     if answer is None:
         return
     found, reply = answer
@@ -69,7 +74,7 @@ def show() -> None:
             _show_rows(reply)
         else:
             st.info(
-                "No finished run fits. Lower the least accuracy, or clear a filter.",
+                "No finished run fits. Lower the least accuracy, or clear the search or a filter.",
                 icon=":material/search_off:",
             )
     _foot(reply, query)
@@ -86,6 +91,8 @@ def _wanted() -> Query:
             query[name] = chosen
     if tag := str(value_of("tag") or "").strip():
         query["tag"] = tag
+    if q := str(value_of("q") or "").strip():
+        query["q"] = q
     try:
         least = value_of("least")
         if least not in (None, ""):
@@ -103,7 +110,7 @@ def _asked(name: str, otherwise: str, known: Mapping[str, object]) -> str:
 
 
 def _is_filtered(query: Query) -> bool:
-    return bool(query.keys() & {"dataset", "tag", "min_accuracy", *_FILTERS})
+    return bool(query.keys() & {"dataset", "tag", "q", "min_accuracy", *_FILTERS})
 
 
 def _fetch(query: Query) -> Snapshot[LeaderboardReply]:
@@ -167,6 +174,7 @@ def _note_simulated() -> None:
 
 def _forget_filters() -> None:
     st.query_params.clear()
+    st.session_state["q"] = ""
 
 
 def _notes(reply: LeaderboardReply) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from typing import Any, Final
 
 import streamlit as st
@@ -79,7 +78,7 @@ def _row(found: Candidate, reason: str) -> dict[str, Any]:
         "Configuration": _title(found),
         "Against the answer": reason,
         "Accuracy": spread_text(found.accuracy, fmt.percent),
-        "CO₂": spread_text(found.co2_g, fmt.co2),
+        "CO₂": spread_text(found.co2_g, fmt.masses(_ends(found.co2_g))),
         "Energy": None if found.energy_kwh is None else fmt.energy(found.energy_kwh.median),
         "Energy is": quality_text(found),
         "Duration": None if found.duration_s is None else fmt.duration(found.duration_s.median),
@@ -93,13 +92,18 @@ def joined(text: str) -> str:
     return _BEFORE_UNIT.sub("\u00a0", text)
 
 
-def spread_text(spread: Spread | None, write: Callable[[float | None], str]) -> str | None:
+def spread_text(spread: Spread | None, write: fmt.Write) -> str | None:
     """Write a median, and from where to where its runs go; None where it is not known."""
     if spread is None:
         return None
     if spread.low == spread.high:
         return write(spread.median)
     return f"{write(spread.median)} ({write(spread.low)} – {write(spread.high)})"
+
+
+def _ends(spread: Spread | None) -> tuple[float, ...]:
+    """Return what stands beside each other of a figure, and so in one unit."""
+    return () if spread is None else (spread.low, spread.median, spread.high)
 
 
 def quality_text(found: Candidate) -> str | None:
@@ -126,8 +130,8 @@ def _quality_pill(found: Candidate) -> None:
 def _tiles(found: Candidate) -> None:
     figures = (
         ("Accuracy", found.accuracy, fmt.percent),
-        ("CO₂", found.co2_g, fmt.co2),
-        ("Energy", found.energy_kwh, fmt.energy),
+        ("CO₂", found.co2_g, fmt.masses(_ends(found.co2_g))),
+        ("Energy", found.energy_kwh, fmt.energies(_ends(found.energy_kwh))),
         ("Duration", found.duration_s, fmt.duration),
     )
     for column, (label, spread, write) in zip(parts.tiles(len(figures), "recommend"), figures, strict=True):
@@ -143,7 +147,7 @@ def _tiles(found: Candidate) -> None:
         )
 
 
-def _range(spread: Spread | None, write: Callable[[float | None], str]) -> str | None:
+def _range(spread: Spread | None, write: fmt.Write) -> str | None:
     if spread is None:
         return None
     if spread.n == 1:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Final
 
 import streamlit as st
@@ -107,9 +107,10 @@ def _find_trainer(trial: Trial) -> TrainerReply | None:
 
 def _tiles(trial: Trial) -> None:
     gain, rate = (100 * value for value in (trial.improvement, trial.improvement_per_g))
+    mass = fmt.masses((trial.co2_g.low, trial.co2_g.value, trial.co2_g.high))
     figures = (
         ("Expected accuracy", fmt.percent(trial.accuracy.value), _range(trial.accuracy, fmt.percent)),
-        ("Expected CO₂", fmt.co2(trial.co2_g.value), _range(trial.co2_g, fmt.co2)),
+        ("Expected CO₂", mass(trial.co2_g.value), _range(trial.co2_g, mass)),
         ("Expected gain", f"{fmt.significant(gain)} points", "over the best"),
         ("Gain per gram", f"{fmt.significant(rate)} points", "per g of CO₂"),
     )
@@ -134,7 +135,7 @@ def _tiles(trial: Trial) -> None:
         )
 
 
-def _range(expected: Expected, write: Callable[[float | None], str]) -> str:
+def _range(expected: Expected, write: fmt.Write) -> str:
     return f"{write(expected.low)} – {write(expected.high)}"
 
 

@@ -9,8 +9,9 @@ import streamlit as st
 
 from errors import ApiRefused
 from schema import RunReply, RunsReply, Status
+from schema.marks import RunColumn
 from views import format as fmt
-from views import parts, runs_bulk, runs_search, source
+from views import parts, runs_bulk, runs_columns, runs_search, source
 from views.runs_search import ALL, SORTS
 from views.runs_table import choose_face, read_choice, show_table
 from views.source import Listing, Page, Snapshot
@@ -35,7 +36,7 @@ def show() -> None:
         st.title("Runs", width="content")
         if st.button("Submit a run", type="primary", icon=":material/add:"):
             parts.go_to("submit")
-    listing = _choose_listing()
+    listing, columns = _choose_listing()
     if st.session_state.get(_LISTING) != listing:
         st.session_state[_LISTING] = listing
         st.session_state[_CURSORS] = [None]
@@ -44,11 +45,11 @@ def show() -> None:
     except ApiRefused as error:
         runs_search.refused(error)
         return
-    st.fragment(_live, run_every=_LIVE_S if is_active else _IDLE_S)(listing, is_active=is_active)
+    st.fragment(_live, run_every=_LIVE_S if is_active else _IDLE_S)(listing, columns, is_active=is_active)
 
 
-def _choose_listing() -> Listing:
-    """Draw filter, search and order; each is in the URL."""
+def _choose_listing() -> tuple[Listing, Sequence[RunColumn]]:
+    """Draw filter, search, order and columns; each is in the URL."""
     views = runs_search.fetch_views()
     runs_search.open_view_of_link(views)
     with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
@@ -73,8 +74,9 @@ def _choose_listing() -> Listing:
         q=q,
     )
     with place:
-        runs_search.menu(views, listing)
-    return listing
+        columns = runs_columns.choose()
+        runs_search.menu(views, listing, columns)
+    return listing, columns
 
 
 def _choose_order() -> tuple[str, Order]:
@@ -105,7 +107,7 @@ def _is_active(runs: Snapshot[Page]) -> bool:
     return bool(counts.get(Status.RUNNING, 0) or counts.get(Status.WAITING, 0))
 
 
-def _live(listing: Listing, *, is_active: bool) -> None:
+def _live(listing: Listing, columns: Sequence[RunColumn], *, is_active: bool) -> None:
     """Draw what changes: tiles, table, paging."""
     try:
         runs = _fetch(listing)
@@ -128,7 +130,7 @@ def _live(listing: Listing, *, is_active: bool) -> None:
             _failed_head(reply)
         runs_bulk.outcome()
         if reply.results:
-            _table(listing, reply)
+            _table(listing, columns, reply)
         else:
             _empty(runs.value, listing)
     with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
@@ -176,13 +178,13 @@ def _failed_head(reply: RunsReply) -> None:
         runs_bulk.retry_all(reply.counts.get(Status.FAILED, 0))
 
 
-def _table(listing: Listing, reply: RunsReply) -> None:
+def _table(listing: Listing, columns: Sequence[RunColumn], reply: RunsReply) -> None:
     key = f"{listing.sort}:{listing.order}:{listing.status}:{listing.q}:{_visit()}"
     choice = read_choice(reply.results, key=key)
     if choice.opened is not None:
         _forget_choice()
         parts.go_to("run", {"iid": choice.opened})
-    show_table(reply.results, key=key, face=choose_face(listing.status))
+    show_table(reply.results, key=key, face=choose_face(listing.status), chosen=columns)
     # Below: above, it would push the table away from under the pointer with the first mark.
     runs_bulk.bar([run for run in reply.results if run.run_id in choice.marked], _forget_choice)
 

@@ -10,10 +10,11 @@ from pydantic import ValidationError
 
 from errors import ApiError, ApiRefused
 from schema import SortField
-from schema.marks import SavedView, ViewRequest
+from schema.marks import RunColumn, SavedView, ViewRequest
 from schema.search import FIELDS, MAX_QUERY
 from views import commands, may, parts, source
 from views import format as fmt
+from views.runs_columns import KEY, labels_of
 from views.source import Listing
 
 SORTS: Final = {
@@ -84,7 +85,7 @@ def open_view_of_link(views: Sequence[SavedView]) -> None:
             st.session_state[key] = value
 
 
-def menu(views: Sequence[SavedView], listing: Listing) -> None:
+def menu(views: Sequence[SavedView], listing: Listing, columns: Sequence[RunColumn]) -> None:
     """Draw what opens a saved view, and what saves the list as it is now."""
     names = [view.name for view in views]
     if st.session_state.get(_CHOICE) not in (*names, None):
@@ -104,12 +105,12 @@ def menu(views: Sequence[SavedView], listing: Listing) -> None:
         )
     chosen = next((view for view in views if view.name == st.session_state.get(_CHOICE)), None)
     with st.popover("Save", icon=":material/bookmark_add:", type="tertiary", help="Keep this list as a view"):
-        _form(chosen, listing)
+        _form(chosen, listing, columns)
     if problem := st.session_state.pop(_PROBLEM, None):
         st.toast(fmt.plain(problem), icon=":material/block:")
 
 
-def _form(chosen: SavedView | None, listing: Listing) -> None:
+def _form(chosen: SavedView | None, listing: Listing, columns: Sequence[RunColumn]) -> None:
     """Ask for a name; a view of that name is replaced where that is the one that is open."""
     name = st.text_input(
         "Name of the view",
@@ -119,6 +120,7 @@ def _form(chosen: SavedView | None, listing: Listing) -> None:
     )
     st.caption(
         f"{fmt.plain(listing.q) or 'Every run'} · {listing.status or 'any status'} · by {listing.sort}"
+        + (f" · {len(columns)} columns" if columns else "")
     )
     is_open = chosen is not None and name.strip() == chosen.name
     st.button(
@@ -127,7 +129,7 @@ def _form(chosen: SavedView | None, listing: Listing) -> None:
         disabled=not name.strip() or not may.can_submit(),
         key="view:save",
         on_click=_save,
-        args=(name.strip(), listing, is_open),
+        args=(name.strip(), listing, columns, is_open),
     )
     if chosen is not None:
         st.button(
@@ -141,16 +143,17 @@ def _form(chosen: SavedView | None, listing: Listing) -> None:
         )
 
 
-def _values(view: SavedView | None) -> dict[str, str]:
+def _values(view: SavedView | None) -> dict[str, object]:
     """Return what the widgets of the list show for a view, or for none."""
     if view is None:
-        return {"q": "", "status": ALL, "sort": next(iter(SORTS)), "order": "desc"}
+        return {"q": "", "status": ALL, "sort": next(iter(SORTS)), "order": "desc", KEY: []}
     sort = next(label for label, field in SORTS.items() if field is view.sort)
     return {
         "q": view.q,
         "status": view.status.value if view.status else ALL,
         "sort": sort,
         "order": view.order,
+        KEY: labels_of(view.columns),
     }
 
 
@@ -169,7 +172,7 @@ def _link_to(name: str | None) -> None:
         st.query_params["view"] = name
 
 
-def _save(name: str, listing: Listing, is_open: bool) -> None:
+def _save(name: str, listing: Listing, columns: Sequence[RunColumn], is_open: bool) -> None:
     try:
         view = ViewRequest(
             name=name,
@@ -177,6 +180,7 @@ def _save(name: str, listing: Listing, is_open: bool) -> None:
             status=listing.status,
             sort=listing.sort,
             order=listing.order,
+            columns=tuple(columns),
             replace=is_open,
         )
         commands.save_view(view)

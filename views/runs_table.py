@@ -72,10 +72,12 @@ def read_choice(runs: Sequence[RunReply], *, key: str) -> Choice:
     return Choice(opened, still)
 
 
-def show_table(runs: Sequence[RunReply], *, key: str, face: Face = "figures") -> None:
+def show_table(
+    runs: Sequence[RunReply], *, key: str, face: Face = "figures", chosen: Sequence[str] = ()
+) -> None:
     """Draw the table; ``read_choice`` tells at the next drawing what was done in it."""
     st.session_state[_SHOWN_KEY] = [run.run_id for run in runs]
-    frame, columns = runs_frame(runs, face)
+    frame, columns = runs_frame(runs, face, chosen)
     st.dataframe(
         frame,
         column_config=columns,
@@ -90,8 +92,13 @@ def show_table(runs: Sequence[RunReply], *, key: str, face: Face = "figures") ->
     )
 
 
-def runs_frame(runs: Sequence[RunReply], face: Face = "figures") -> tuple[pd.DataFrame, dict[str, Any]]:
-    """Turn runs into columns and how each is shown; a column's unit is chosen for it, in its header."""
+def runs_frame(
+    runs: Sequence[RunReply], face: Face = "figures", chosen: Sequence[str] = ()
+) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """Turn runs into columns and how each is shown; a column's unit is chosen for it, in its header.
+
+    chosen: those behind name and status, of any face, in this order; none for those of the face.
+    """
     kinds = st.column_config
     first = pd.DataFrame(
         {
@@ -111,8 +118,15 @@ def runs_frame(runs: Sequence[RunReply], face: Face = "figures") -> tuple[pd.Dat
         ),
     }
     makers = {"figures": _figures, "queue": _queue, "failures": _failures}
-    rest, own = makers[face](runs)
-    return pd.concat([first, rest], axis="columns"), columns | own
+    if not chosen:
+        rest, own = makers[face](runs)
+        return pd.concat([first, rest], axis="columns"), columns | own
+    every = first
+    for maker in makers.values():
+        rest, own = maker(runs)
+        every = every.assign(**{name: rest[name] for name in rest})
+        columns |= own
+    return every[["color", "run", "status", *chosen]], columns
 
 
 def _figures(runs: Sequence[RunReply]) -> tuple[pd.DataFrame, dict[str, Any]]:

@@ -41,6 +41,7 @@ from schema import (
 )
 from schema.marks import SavedView
 from schema.metrics import CostName
+from schema.sweeps import SweepRequest
 from settings import load_settings
 from views import people
 
@@ -159,6 +160,12 @@ def list_power(iid: str, version: str) -> PowerReply:  # noqa: ARG001 - version 
 def predict(hyper_params: Mapping[str, JsonValue], options: RunOptions) -> Prediction:
     """Return what a run would take."""
     return api().predict(hyper_params, options)
+
+
+@st.cache_data(ttl=10, show_spinner=False)
+def predict_sweep(body: Mapping[str, JsonValue]) -> Prediction:
+    """Return what all trials of a sweep would take. Raises ValidationError for what is none."""
+    return api().predict_sweep(SweepRequest.model_validate(body))
 
 
 @st.cache_data(ttl=5, show_spinner=False)

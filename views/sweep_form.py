@@ -16,6 +16,7 @@ from schema.sweeps import SweepRequest
 from views import format as fmt
 from views import may, parts, source
 from views.form import FormField, form_fields
+from views.predicted import prediction_tiles
 from views.sweep_words import PRUNER_NAMES, SAMPLER_NAMES
 
 _KEY: Final = "sweep:idempotency_key"
@@ -52,7 +53,9 @@ def show(*, on_started: Callable[[str], None]) -> None:
     base = _base(trainer, fields)
     space = _space(fields)
     rest = _search()
-    started = _start({"hyper_params": base, "space": space, **rest})
+    body = {"hyper_params": base, "space": space, **rest}
+    _show_cost(body)
+    started = _start(body)
     if started is not None:
         on_started(started)
 
@@ -202,6 +205,21 @@ def _optional(label: str, key: str) -> float | None:
     return st.number_input(
         label, min_value=0.0, value=None, format="%g", placeholder="no limit", key=f"sweep:{key}", width=180
     )
+
+
+def _show_cost(body: Mapping[str, JsonValue]) -> None:
+    """Show what the whole sweep will probably take, before it is spent."""
+    if not body["space"]:
+        return
+    try:
+        predicted = source.predict_sweep(body)
+    except (ValidationError, ApiError):
+        # What is wrong, of the values or with the API, is said where the sweep is started.
+        return
+    st.subheader("What it will take", anchor=False)
+    if predicted.energy_kwh is not None or predicted.duration_s is not None:
+        prediction_tiles(predicted)
+    st.caption(fmt.plain(predicted.basis), text_alignment="left")
 
 
 def _start(body: Mapping[str, JsonValue]) -> str | None:

@@ -306,3 +306,10 @@ class CarbonSession:
                 is_running=self._state != "paused", is_begun=self._state is not None,
             )  # fmt: skip
             self._mark = now
+
+
+def reason_of(kind: type[BaseException] | None, error: BaseException | None) -> str:
+    """Say why a training is over."""
+    if kind is None:
+        return "The training is done."
+    return f"The training ended with {kind.__name__}" + (f": {error}" if str(error) else ".")

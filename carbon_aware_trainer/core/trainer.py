@@ -11,7 +11,7 @@ from carbon_aware_trainer.core.config import TrainingConfig
 from carbon_aware_trainer.core.decisions import DecisionLog
 from carbon_aware_trainer.core.metrics import CarbonMetrics
 from carbon_aware_trainer.core.opening import Options, device_of, open_session
-from carbon_aware_trainer.core.session import CarbonSession
+from carbon_aware_trainer.core.session import CarbonSession, reason_of
 from carbon_aware_trainer.core.taking import Listener
 from carbon_aware_trainer.errors import CarbonError
 
@@ -110,13 +110,6 @@ class CarbonAwareTrainer:
             return _own_loss(self.model, batch, self.session.steps - 1)
         inputs, targets = batch
         return (self.loss_fn or _cross_entropy())(self.model(inputs), targets)
-
-
-def reason_of(kind: type[BaseException] | None, error: BaseException | None) -> str:
-    """Say why a training is over."""
-    if kind is None:
-        return "The training is done."
-    return f"The training ended with {kind.__name__}" + (f": {error}" if str(error) else ".")
 
 
 def _own_loss(model: Any, batch: Any, index: int) -> Any:

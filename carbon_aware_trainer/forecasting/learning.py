@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from carbon_aware_trainer.forecasting.hours import DAY_H, Floats, hour_of, slots_per_hour, start_of
+from carbon_aware_trainer.forecasting.products import product
 from carbon_aware_trainer.traces import Forecast
 
 # Hours ahead that are alike: the last of each group.
@@ -124,7 +125,7 @@ def _means_by_group(ahead: npt.NDArray[np.int64], terms: Floats) -> tuple[npt.ND
     """Return which groups have any, and the means of each term, [terms, groups]."""
     member = np.searchsorted(LAST_OF_GROUP, ahead)[:, None] == np.arange(len(LAST_OF_GROUP))
     number = member.sum(axis=0)
-    return number > 0, (terms @ member) / np.maximum(number, 1)
+    return number > 0, product(terms, member.astype(np.float64)) / np.maximum(number, 1)
 
 
 def _spread(by_group: Floats, hour: npt.NDArray[np.int64], hours_ahead: int) -> Floats:

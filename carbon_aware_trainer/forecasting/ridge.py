@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from carbon_aware_trainer.forecasting.hours import DAY_H, Floats, Hours
 from carbon_aware_trainer.forecasting.inputs import Shape, inputs
+from carbon_aware_trainer.forecasting.products import product
 
 HORIZON_H = 216
 # A logarithm of less would make noise of a grid that is almost free of carbon.
@@ -40,7 +41,7 @@ class Ridge:
         ahead = np.empty((len(at), HORIZON_H))
         for number in np.unique(group):
             chosen = group == number
-            ahead[chosen] = values[chosen].astype(np.float32) @ self.weights[number]
+            ahead[chosen] = product(values[chosen].astype(np.float32), self.weights[number])
         return _back(self, ahead + level)
 
 
@@ -99,8 +100,8 @@ class Fitting:
             self._cross = [np.zeros((left.shape[1], HORIZON_H)) for _ in range(count)]
         for number in range(count):
             chosen = slice(None) if count == 1 else groups == number
-            self._gram[number] += left[chosen].T @ left[chosen]
-            self._cross[number] += left[chosen].T @ right[chosen]
+            self._gram[number] += product(left[chosen].T, left[chosen])
+            self._cross[number] += product(left[chosen].T, right[chosen])
 
 
 def _inputs(

@@ -8,8 +8,7 @@ from typing import Any, Unpack
 
 from carbon_aware_trainer.core.metrics import CarbonMetrics
 from carbon_aware_trainer.core.opening import Options, open_session
-from carbon_aware_trainer.core.session import CarbonSession
-from carbon_aware_trainer.core.trainer import reason_of
+from carbon_aware_trainer.core.session import CarbonSession, reason_of
 from carbon_aware_trainer.errors import CarbonError
 from carbon_aware_trainer.integrations.needed import missing
 

@@ -15,7 +15,7 @@ from tests.browser.scene import fill
 from tests.browser.seeing import broken_rules, look_at, sticking_out, wear
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
-PHONE_PX, LAPTOP_PX, WALL_PX = 360, 1280, 2560
+PHONE_PX, TABLET_PX, LAPTOP_PX, WALL_PX = 360, 768, 1280, 2560
 # All that is waited for comes; what a busy machine needs for it is no fault of a page.
 PATIENCE_MS = 120_000
 
@@ -49,7 +49,7 @@ def _problems(tab: Page, place: Place) -> Iterator[str]:
     wear(tab, "dark")
     # What is not about colour is the same in the dark.
     yield from broken_rules(tab, only="color-contrast")
-    for width in (PHONE_PX, WALL_PX):
+    for width in (PHONE_PX, TABLET_PX, WALL_PX):
         yield from (f"{problem} at {width} px" for problem in sticking_out(tab, width))
 
 

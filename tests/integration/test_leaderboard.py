@@ -207,6 +207,29 @@ def test_runs_that_change_while_all_are_read_are_seen(db: RedisDB, monkeypatch: 
     assert ids(board) == ["b", "c"]
 
 
+def test_a_search_ranks_what_it_finds_alone_page_by_page_and_in_files(db: RedisDB, api: FlaskClient) -> None:
+    for number in range(5):
+        finish(db, f"r{number}", accuracy=0.9 + number / 1000, seed=number, optimizer="adam")
+    finish(db, "best", accuracy=0.99, optimizer="sgd")
+    assert [row["run_id"] for row in ask(api, q="optimizer:sgd seed>=0")["rows"]] == ["best"]
+    asked = {"q": "optimizer:adam -seed:3", "sort": "accuracy", "limit": 2}
+    first = ask(api, **asked)
+    assert (first["total"], first["best_accuracy"], first["rows"][0]["fronts"]) == (
+        4,
+        0.904,
+        ["co2_g", "energy_kwh", "duration_s"],
+    )
+    second = ask(api, **asked, cursor=first["cursor"])
+    listed = [(row["rank"], row["run_id"]) for page in (first, second) for row in page["rows"]]
+    assert listed == [(1, "r4"), (2, "r2"), (3, "r1"), (4, "r0")]
+    exported = api.get("/api/leaderboard/export", query_string={"q": asked["q"], "format": "json"})
+    assert {row["run_id"] for row in exported.get_json()} == {"r0", "r1", "r2", "r4"}
+    assert ask(api, q="network:nothing")["rows"] == []
+    refused = api.get("/api/leaderboard?q=optimiser:adam")
+    assert (refused.status_code, refused.get_json()["error"]["details"][0]["field"]) == (400, "q")
+    assert ask(api, q=" ")["total"] == ask(api)["total"]
+
+
 def test_runs_of_one_configuration_are_one_group_whatever_their_seed(db: RedisDB, api: FlaskClient) -> None:
     for seed in (1, 2, 3):
         finish(db, f"a{seed}", seed=seed, accuracy=0.9 + seed / 1000)

@@ -104,9 +104,11 @@ def test_views_are_kept_replaced_and_forgotten(api: FlaskClient, db: RedisDB) ->
         {"name": ""}, {"name": " "}, {"name": "x" * 65}, {"name": "a\nb"}, {"name": "a/b"}, {"name": ".."},
         {"name": "a", "q": "accuracy>high"}, {"name": "a", "q": "x" * 501}, {"name": "a", "sort": "name"},
         {"name": "a", "status": "over"}, {"name": "a", "more": 1},
+        {"name": "a", "columns": ["best", "best"]}, {"name": "a", "columns": ["loss"]},
+        {"name": "a", "columns": "best"},
     ],
 )  # fmt: skip
-def test_a_view_that_is_wrong_is_not_kept(api: FlaskClient, db: RedisDB, body: dict[str, str]) -> None:
+def test_a_view_that_is_wrong_is_not_kept(api: FlaskClient, db: RedisDB, body: dict[str, object]) -> None:
     assert api.post("/api/views", json=body).status_code == 422
     assert db.views.list() == []
 

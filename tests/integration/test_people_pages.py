@@ -58,6 +58,25 @@ def test_a_view_is_saved_and_opened_by_its_link(open_page: Open, api_url: str, d
     assert "There is no saved view gone here." in texts(open_page("runs", api_url, view="gone"))
 
 
+def test_a_view_keeps_the_columns_of_its_table_in_their_order(
+    open_page: Open, api_url: str, db: RedisDB
+) -> None:
+    ActedRun(db)
+    app = open_page("runs", api_url)
+    usual = list(app.dataframe[0].value)
+    app.multiselect(key="columns").set_value(["Queue", "CO₂", "Best"]).run()
+    assert list(app.dataframe[0].value) == ["color", "run", "status", "queue", "co2", "best"]
+    app.text_input(key="view_name:None").set_value("Costs").run()
+    press(app, "Save the view")
+    assert not app.exception
+    assert db.views.list()[0].columns == ("queue", "co2", "best")
+
+    other = open_page("runs", api_url, view="Costs")
+    assert list(other.dataframe[0].value) == ["color", "run", "status", "queue", "co2", "best"]
+    other.multiselect(key="columns").set_value([]).run()
+    assert list(other.dataframe[0].value) == usual
+
+
 def test_all_runs_that_match_are_counted_and_put_into_a_group(
     open_page: Open, api_url: str, db: RedisDB
 ) -> None:

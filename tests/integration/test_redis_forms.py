@@ -194,7 +194,7 @@ def test_a_warning_is_logged_once_and_again_when_it_comes_back(
     durable: RedisServer, caplog: pytest.LogCaptureFixture
 ) -> None:
     now_s = 1000.0
-    connection = Connection(parse_address(durable.url, None), key_formats=Keys().formats)
+    connection = Connection(parse_address(durable.url, None), key_formats=Keys().formats, newest_layout=1)
     fitness = Fitness(connection, clock=lambda: now_s)
     with redis.Redis.from_url(durable.url) as admin:
         logged = []

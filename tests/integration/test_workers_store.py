@@ -160,7 +160,7 @@ def test_of_many_workers_a_second_old_list_will_do_and_of_few_it_will_not(
 ) -> None:
     now_s = 100.0
     keys = Keys()
-    connection = Connection(parse_address(redis_url, None), key_formats=keys.formats)
+    connection = Connection(parse_address(redis_url, None), key_formats=keys.formats, newest_layout=1)
     workers = Workers(connection, keys, clock=lambda: now_s)
     for number in range(live):
         db.workers.beat(WORKER.model_copy(update={"worker_id": f"w-{number}"}), ttl_s=60)

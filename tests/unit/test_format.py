@@ -65,6 +65,15 @@ def test_co2_reads_in_the_unit_that_fits(co2_g: float | None, shown: str) -> Non
     assert spaced(fmt.co2(co2_g)) == shown
 
 
+def test_what_stands_beside_each_other_has_one_unit() -> None:
+    write = fmt.energies((9.5e-6, 12e-6, None))
+    assert [spaced(write(value)) for value in (9.5e-6, 12e-6, None)] == ["9.50 mWh", "12.0 mWh", "–"]
+    assert [spaced(fmt.masses((950.0, 1200.0))(value)) for value in (950.0, 1200.0)] == ["950 g", "1200 g"]
+    assert [spaced(fmt.masses((0.0, 1.2e6))(value)) for value in (0.0, 1.2e6)] == ["0 kg", "1200 kg"]
+    assert spaced(fmt.masses((0.004, 1.2e6))(1.2e6)) == "1200 kg"
+    assert fmt.masses(())(None) == "–"
+
+
 @pytest.mark.parametrize(
     ("duration_s", "shown"),
     [
