@@ -114,9 +114,9 @@ class Source:
         return found
 
     def stop(self) -> None:
-        """End it, whatever it does."""
+        """End it, whatever it does, and close its pipes."""
         self._process.kill()
-        self._process.wait()
+        self._process.communicate()
 
 
 class Usage:

@@ -1,4 +1,4 @@
-"""The shortest soak: real programs for a simulated day of 48 s, in which nothing is lost, doubled or wrong."""
+"""The shortest soak: real programs for a day of 48 s, in which nothing is lost, doubled or wrong."""
 
 from __future__ import annotations
 
