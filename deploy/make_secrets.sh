@@ -15,5 +15,5 @@ echo "GF_SECURITY_ADMIN_PASSWORD=$(od -An -N24 -tx1 /dev/urandom | tr -d ' \n')"
 database=$(od -An -N24 -tx1 /dev/urandom | tr -d ' \n')
 echo "POSTGRES_PASSWORD=$database" > secrets/postgres.env
 echo "# With --profile postgres: WATTLE_DATABASE_URL=postgresql://wattle:$database@postgres/wattle" > secrets/backend.env
-echo "# Of the page: WATTLE_API_TOKEN, WATTLE_LIVE_URL, WATTLE_PAGE_USERS" > secrets/page.env
+echo "# Of the page: WATTLE_API_TOKEN, WATTLE_LIVE_URL, WATTLE_PAGE_USERS, WATTLE_PAGE_ROLES" > secrets/page.env
 echo "deploy/secrets has the passwords. Now: docker compose --file deploy/compose.yaml up --build --detach"
