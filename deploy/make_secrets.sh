@@ -59,5 +59,5 @@ add postgres.env POSTGRES_PASSWORD "$(new)"
 database=$(sed -n 's/^POSTGRES_PASSWORD=//p' postgres.env)
 grep -q WATTLE_DATABASE_URL= backend.env \
   || echo "# With --profile postgres: WATTLE_DATABASE_URL=postgresql://wattle:$database@postgres/wattle" >> backend.env
-[ -e page.env ] || echo "# Of the page: WATTLE_API_TOKEN, WATTLE_LIVE_URL, WATTLE_PAGE_USERS" > page.env
+[ -e page.env ] || echo "# Of the page: WATTLE_API_TOKEN, WATTLE_LIVE_URL, WATTLE_PAGE_USERS, WATTLE_PAGE_ROLES" > page.env
 echo "deploy/secrets is complete. Now: docker compose --file deploy/compose.yaml up --build --detach"

@@ -8,13 +8,12 @@ import streamlit as st
 
 from schema.access import Scope
 from settings import load_settings
-from views import format as fmt
 from views import may, people
 
 _MAY: Final = {
-    Scope.READ: "may look, and change nothing",
-    Scope.SUBMIT: "may queue and steer runs",
-    Scope.ADMIN: "may do everything",
+    Scope.READ: "may look, and change nothing.",
+    Scope.SUBMIT: "may queue and steer runs.",
+    Scope.ADMIN: "may do everything.",
 }
 
 
@@ -49,18 +48,24 @@ def show_account() -> None:
     scope = may.scope()
     if person is not None:
         with st.sidebar:
-            st.caption(f"{fmt.plain(person.name)} {_MAY[scope]}.")
+            st.text(person.name)  # Markdown would make a link of an address
+            st.caption(_MAY[scope])
             _offer_logout()
     elif scope is not Scope.ADMIN:
-        st.sidebar.caption(f"Who opens this page {_MAY[scope]}: its API token has the scope {scope}.")
+        st.sidebar.caption(f"Who opens this page {_MAY[scope]} Its API token has the scope {scope}.")
 
 
 def _reason() -> str:
     claims = st.user.to_dict()
     if people.verified_address(claims) or not claims.get("email"):
-        return f"The account {fmt.plain(people.name_of(claims))} is not let in here."
-    address = fmt.plain(str(claims["email"]))
+        return f"The account {_as_code(people.name_of(claims))} is not let in here."
+    address = _as_code(str(claims["email"]))
     return f"The address {address} is not verified by its provider, and counts for nothing here."
+
+
+def _as_code(text: str) -> str:
+    """Write a text so that it is no Markdown, and an address no link."""
+    return f"`{' '.join(text.replace('`', ' ').split())}`"
 
 
 def _offer_logout() -> None:

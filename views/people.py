@@ -49,15 +49,21 @@ def current() -> Person | None:
     claims = st.user.to_dict()
     if not claims.get("is_logged_in"):
         return Person("", None)
+    return Person(name_of(claims), role_of(claims, *_let_in()))
+
+
+# Each request and each button asks, and reading the settings takes 2 ms.
+@st.cache_resource(show_spinner=False)
+def _let_in() -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return who is let in, and who has which role."""
     settings = load_settings()
-    return Person(name_of(claims), role_of(claims, settings.page_users, settings.page_roles))
+    return settings.page_users, settings.page_roles
 
 
 def name_of(claims: Mapping[str, object]) -> str:
     """Return what the audit log calls a person: a verified address, else who the provider says it is."""
-    return (verified_address(claims) or f"{claims.get('sub') or '?'} of {claims.get('iss') or '?'}")[
-        :MAX_PERSON
-    ]
+    name = verified_address(claims) or f"{claims.get('sub') or '?'} of {claims.get('iss') or '?'}"
+    return "".join(char if char.isprintable() else "?" for char in name)[:MAX_PERSON]
 
 
 def role_of(claims: Mapping[str, object], users: Collection[str], roles: Collection[str]) -> Scope | None:
@@ -93,7 +99,7 @@ def sign(method: str, path: str) -> Mapping[str, str]:
             status=HTTPStatus.FORBIDDEN,
             error_code="not_allowed",
         )
-    named = {PERSON_HEADER: quote(person.name, safe="@+ ")} if person.name else {}
+    named = {PERSON_HEADER: quote(person.name, safe="@+")} if person.name else {}
     return {ROLE_HEADER: person.role.value, **named}
 
 

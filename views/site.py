@@ -36,6 +36,7 @@ def show() -> None:
     """Configure the site and show the page that was asked for."""
     st.set_page_config("Wattle", page_icon=_ICON, layout="wide", initial_sidebar_state=200)
     st.logo(_ICON, size="large")
+    parts.page_style()
     if not login.admit():
         return
     pages = {
@@ -65,10 +66,9 @@ def show() -> None:
     }
     parts.register_pages(pages)
     # No sections: what Streamlit makes of them is no list to a screen reader.
-    page = st.navigation([*pages.values(), _home_by_name()])
+    page = st.navigation([*pages.values(), _home_by_name()], expanded=True)
     want(page)
     _freeze_imports()
-    parts.page_style()
     login.show_account()
     parts.show_notice()
     page.run()

@@ -18,6 +18,7 @@ from schema.quotas import QuotaLimits
 from settings import Settings
 from tests.integration import test_views
 from tests.integration.test_views import Open, button, texts
+from tests.records import claim
 
 open_page = test_views.open_page
 api_url = test_views.api_url
@@ -166,6 +167,18 @@ def test_the_audit_log_is_newest_first_in_pages_and_can_be_searched(
 
     field(app, "Find").set_value("ADA@").run()
     assert list(app.dataframe[0].value["Who"]) == ["ada@example.org via page (1)"]
+
+
+def test_a_run_that_a_quota_holds_says_so_on_its_page(open_page: Open, api_url: str, db: RedisDB) -> None:
+    db.quotas.put("project", "default", QuotaLimits(running_runs=1))
+    db.queue.submit({"num_epochs": 1})
+    held = db.queue.submit({"num_epochs": 1}).run_id
+    claim(db)
+    app = open_page("run", api_url, iid=held)
+    assert not app.exception
+    (text,) = [bar.proto.text for bar in app.get("progress")]
+    assert "held by the quota running" in text.replace("\\", "")
+    assert "project default, which lets 1 run be at work" in text
 
 
 @pytest.mark.parametrize(

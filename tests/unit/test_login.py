@@ -78,6 +78,7 @@ def test_who_is_let_in_without_a_role_may_look_where_there_are_roles() -> None:
 def test_a_person_is_called_by_a_verified_address_else_as_the_provider_knows_them() -> None:
     assert name_of(ADA) == "ada@example.org"
     assert name_of(ADA | {"email_verified": False}) == "7 of https://id"
+    assert name_of({"sub": "a\nb"}) == "a?b of ?"
 
 
 @pytest.mark.parametrize("wrong", ["ada@example.org", "ada@example.org=owner", "ml=read", "=admin"])
