@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import redis
+from pydantic import JsonValue
 
 from cli.redis_server import RedisServer
 from redis_db import RedisDB
@@ -17,9 +18,9 @@ from schema import Status
 from tests.conftest import start_redis
 from tests.programs import ROOT, Programs, wait_until
 
-DONE = {"demo": True, "num_epochs": 3}
+DONE: dict[str, JsonValue] = {"demo": True, "num_epochs": 3}
 # Long enough for a backup in between; each epoch is some tenths of a second on the digits.
-LONG = {"trainer": "cnn", "dataset": "digits", "num_epochs": 12, "seed": 1}
+LONG: dict[str, JsonValue] = {"trainer": "cnn", "dataset": "digits", "num_epochs": 12, "seed": 1}
 
 
 @pytest.fixture

@@ -176,7 +176,7 @@ def test_the_files_and_packages_of_the_image_are_enough_for_api_and_page(
 
 def is_healthy(program: str, place: Path, app: Path, environment: Mapping[str, str]) -> bool:
     """The image's own check."""
-    command = [place / "python", "deploy/docker/healthy.py", program]
+    command = [str(place / "python"), "deploy/docker/healthy.py", program]
     return not subprocess.run(command, cwd=app, env=environment, capture_output=True, check=False).returncode
 
 
