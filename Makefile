@@ -63,7 +63,8 @@ $(TOOLS)/.installed: tests/tools.txt
 audit: $(STAMP) tools
 	$(BIN)/python -m tests.audit
 
-test: $(STAMP) browser tools
+test: $(STAMP) browser
+	@$(MAKE) --no-print-directory tools || echo "make tools failed: what needs them is skipped." >&2
 	$(BIN)/python -m tests.second_look tests
 
 lint: $(STAMP)

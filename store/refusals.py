@@ -45,11 +45,15 @@ _UNTRUSTED: Final = (
     "has a certificate that is not trusted. Name its CA file: add ?ssl_ca_certs=/path/ca.pem to "
     "WATTLE_REDIS_URL"
 )
+_NO_RIGHT: Final = (
+    "does not allow this user what Wattle needs. Give it the rights in docs/security.md; where "
+    "deploy/make_secrets.sh made the users, run it again and restart Redis"
+)
 _IS_CLUSTER: Final = "is a Cluster. Begin WATTLE_REDIS_URL with redis+cluster instead of redis"
 _REMEDIES: Final[Sequence[tuple[type[Exception], str]]] = (
     (BusyLoadingError, "is still loading its data. Wait a moment and try again"),
     (AuthenticationError, "refused the user name or password. Correct them in WATTLE_REDIS_URL"),
-    (NoPermissionError, "does not allow this user what Wattle needs. Give it all commands on its keys"),
+    (NoPermissionError, _NO_RIGHT),
     (ReadOnlyError, "is a read-only replica. Set WATTLE_REDIS_URL to the primary"),
     (
         redis.exceptions.OutOfMemoryError,
@@ -82,6 +86,8 @@ _DISGUISED: Final[Sequence[tuple[str, type[Exception] | str]]] = (
     (": -READONLY ", ReadOnlyError),
     (": -OOM ", redis.exceptions.OutOfMemoryError),
     ("unauthenticated", AuthenticationError),
+    # A right that is missing inside a script.
+    ("The user executing the script can't ", _NO_RIGHT),
     ("previous master is now a slave", _FAILING_OVER),
     ("UNBLOCKED", _FAILING_OVER),
     # Of a Sentinel the driver tells the class of the error only.

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -113,6 +115,12 @@ def test_a_run_goes_from_the_api_to_a_worker_and_each_needs_no_more_than_its_own
         wait_until(lambda: status_of(backend.http, run_id) == "done", what=f"{run_id} is done", every_s=0.2)
         wait_until(lambda: scaler.wants("ScaledObject") == 0, what="nobody is needed any more")
         scaler.close()
+        # The check of the worker's container, with its user.
+        told = subprocess.run(
+            [sys.executable, str(DEPLOY / "docker" / "healthy.py"), "worker"],
+            env={**os.environ, **server.given_to("worker")}, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert told.returncode == 0, told.stderr
         programs.stop()
     with server.admin() as admin:
         assert admin.execute_command("ACL", "LOG") == []

@@ -89,24 +89,6 @@ def test_a_gpu_is_charged_only_while_a_run_is_trained_on_it(tmp_path: Path) -> N
     ]
 
 
-def test_a_worker_tells_how_each_gpu_of_its_run_stands_and_later_its_own_alone(tmp_path: Path) -> None:
-    first, second, another = FakeGpu("GPU-a"), FakeGpu("GPU-b"), FakeGpu("GPU-c")
-    nvml = FakeNvml(first, second, another)
-    with EnergyMonitor(options(tmp_path, nvml)) as monitor:
-        wait_until(lambda: uuids_of(monitor) == ["GPU-a"])
-        second.load_percent = 93
-        monitor.begin(gpus=2)
-        wait_until(lambda: uuids_of(monitor) == ["GPU-a", "GPU-b"])
-        assert [(facts.index, facts.utilisation) for facts in monitor.gpu_facts] == [(0, 0.42), (1, 0.93)]
-        monitor.end()
-        wait_until(lambda: uuids_of(monitor) == ["GPU-a"])
-    assert nvml.users == 0
-
-
-def uuids_of(monitor: EnergyMonitor) -> list[str | None]:
-    return [facts.uuid for facts in monitor.gpu_facts]
-
-
 def test_a_gpu_run_without_its_gpus_counter_is_unknown_and_its_cpu_part_is_known(tmp_path: Path) -> None:
     with EnergyMonitor(options(tmp_path, FakeNvml(starts=False))) as monitor:
         monitor.describe()

@@ -118,13 +118,8 @@ def server_environment(image: Path, tmp_path: Path) -> Path:
     check(sys.executable, "-m", "venv", tmp_path / "venv")
     pip = tmp_path / "venv" / "bin" / "pip"
     # Compiled it would take a minute longer, and the image compiles nothing either while it runs.
-    command = [
-        pip,
-        "install",
-        "--quiet",
-        "--no-compile",
-        *install_line(DEPLOY / "docker" / "server.Dockerfile"),
-    ]
+    wanted = install_line(DEPLOY / "docker" / "server.Dockerfile")
+    command = [str(pip), "install", "--quiet", "--no-compile", *wanted]
     ended = subprocess.run(command, cwd=image, capture_output=True, text=True, check=False)
     assert ended.returncode == 0, ended.stderr
     return tmp_path / "venv" / "bin"
@@ -176,7 +171,7 @@ def test_the_files_and_packages_of_the_image_are_enough_for_api_and_page(
 
 def is_healthy(program: str, place: Path, app: Path, environment: Mapping[str, str]) -> bool:
     """The image's own check."""
-    command = [place / "python", "deploy/docker/healthy.py", program]
+    command = [str(place / "python"), "deploy/docker/healthy.py", program]
     return not subprocess.run(command, cwd=app, env=environment, capture_output=True, check=False).returncode
 
 

