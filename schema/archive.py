@@ -94,7 +94,11 @@ class ArchiveRequest(Record):
     """Which runs are to be moved to the archive now."""
 
     older_than_days: float | None = Field(
-        None, ge=0, le=36_500, description="how long ago they ended; without it WATTLE_ARCHIVE_AFTER_DAYS"
+        None,
+        ge=0,
+        le=36_500,
+        strict=True,
+        description="how long ago they ended; without it WATTLE_ARCHIVE_AFTER_DAYS",
     )
 
 
