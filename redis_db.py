@@ -15,6 +15,7 @@ from store.alerts import Alerts
 from store.archiving import Archiving
 from store.artifacts import Artifacts, NewFile, Recorded
 from store.audit import Audit
+from store.belongings import Belongings
 from store.cache import Cache
 from store.carbon import Carbon
 from store.cold import RunHashes
@@ -95,6 +96,7 @@ class RedisDB:
         own = self._connection
         self.runs = Runs(own, keys, self._hashes)
         self.archiving = Archiving(own, keys, self._hashes)
+        self.belongings = Belongings(own, keys)
         self.external = External(own, keys, self._hashes)
         self.finished = Finished(own, keys, self._hashes)
         self.recent = Recent(own, keys)

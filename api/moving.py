@@ -1,11 +1,11 @@
-"""All runs as one file, and such a file taken in."""
+"""Everything as one file, and such a file taken in."""
 
 from __future__ import annotations
 
 import io
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -15,11 +15,11 @@ from flask import Response, stream_with_context
 
 from api.body import reply
 from api.health import VERSION
-from api.state import archive, db, settings
+from api.state import alerting, archive, db, settings
 from api.uploads import check_stated_size, read_pieces, upload_slot
 from archive.parcels import Pieces, pack, unpack
 from errors import InvalidInput, NotFound
-from schema.archive import Bundle, ImportedRuns
+from schema.archive import Belonging, Bundle, ImportedRuns
 
 log = logging.getLogger(__name__)
 
@@ -33,9 +33,10 @@ _MIB: Final = 1 << 20
 def export_runs() -> Response:
     """Answer all runs that have ended, archived ones too, as a tar of JSON lines and Parquet files.
 
-    Runs that have not ended, sweeps, models, alert rules and files of runs are not in it.
+    And sweeps that have ended, registered models, alert rules, views, policies, quotas of projects, totals.
+    What goes on, files of runs, channels, tokens and the audit log are not in it.
     """
-    pieces = pack(_all_runs(), layout=db().layout.newest, version=VERSION)
+    pieces = pack(_all_runs(), db().belongings.list(), layout=db().layout.newest, version=VERSION)
     response = Response(stream_with_context(pieces), content_type="application/x-tar")
     response.headers["Content-Disposition"] = 'attachment; filename="wattle-export.tar"'
     return response
@@ -44,24 +45,36 @@ def export_runs() -> Response:
 @moving.post("/api/import")
 @moving.output(ImportedRuns)
 def import_runs() -> Response:
-    """Take in the runs of an export, the body: they are archived at once, and shown like any others.
+    """Take in an export, the body: its runs are archived at once, and shown like any others.
 
-    Those whose ids are here stay as they are, so that repeating it, or going on after it was cut off, doubles
-    nothing. 422 for what is no export, or one of a newer version; the runs before the first wrong one are
-    taken in.
+    What is known by its id or name stays as it is, so that repeating it, or going on after it was cut off,
+    doubles nothing. Totals are taken in where nothing was counted yet. 422 for what is no export, or one of a
+    newer version; then the runs before the first wrong one are taken in, and nothing else.
     """
-    added = known = 0
+    added, known, others = 0, 0, list[Belonging]()
     most_mib = settings().max_import_mib
     with upload_slot():
         check_stated_size(most_mib * _MIB, "WATTLE_MAX_IMPORT_MIB")
         stream = io.BufferedReader(Pieces(read_pieces(most_mib * _MIB, "WATTLE_MAX_IMPORT_MIB")))
-        for bundle in unpack(stream, layout=db().layout.newest):
-            if _take_in(bundle):
+        for found in unpack(stream, layout=db().layout.newest):
+            if isinstance(found, Belonging):
+                db().belongings.check([found])
+                others.append(found)
+            elif _take_in(found):
                 added += 1
             else:
                 known += 1
-    log.info("imported runs added=%d known=%d", added, known)
-    return reply(ImportedRuns(added=added, known=known))
+        # Behind the last byte: of a file that is cut off or wrong anywhere none of them is kept.
+        kept = db().belongings.take_in(others)
+    log.info("imported runs added=%d known=%d others=%s", added, known, kept)
+    told = ImportedRuns(added=added, known=known, others=kept, missing_channels=_missing_channels(others))
+    return reply(told)
+
+
+def _missing_channels(found: Sequence[Belonging]) -> tuple[str, ...]:
+    """Return the channels that rules name and nobody has set here; their addresses are secrets."""
+    named = {name for own in found if own.kind == "rules" for name in own.content.get("channels", ())}
+    return tuple(sorted(named.difference(alerting().channels.names)))
 
 
 def _take_in(bundle: Bundle) -> bool:

@@ -6,17 +6,19 @@ import hashlib
 import io
 import json
 import tarfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final, Protocol, cast
 
 from archive.points import decode_points, encode_points
 from errors import ArchiveUnavailable, InvalidInput
-from schema.archive import Bundle
+from schema.archive import Belonging, Bundle
 
-FORMAT: Final = 1
+# 1 had runs alone.
+FORMAT: Final = 2
 _HEAD: Final = "wattle.json"
 _RUNS: Final = "runs/"
 _POINTS: Final = "points/"
+_OTHERS: Final = "others/"
 # The last file: what was cut off before it is no whole export, which a tar does not tell.
 _END: Final = "end.json"
 # So much of a file is read at once, and no text of a run is longer.
@@ -31,8 +33,14 @@ class Readable(Protocol):
         """Return at most so many of the next bytes; none at the end."""
 
 
-def pack(bundles: Iterable[Bundle], *, layout: int, version: str) -> Iterator[bytes]:
-    """Yield a tar: what wrote it, then for each run its points, if there are some, and the run as JSON."""
+def pack(
+    bundles: Iterable[Bundle],
+    others: Iterable[tuple[str, Sequence[Belonging]]] = (),
+    *,
+    layout: int,
+    version: str,
+) -> Iterator[bytes]:
+    """Yield a tar: what wrote it; for each run its points, if it has some, and the run as JSON; the rest."""
     head = {"format": FORMAT, "layout": layout, "wattle": version}
     yield from _member(_HEAD, _line(head))
     count = 0
@@ -42,12 +50,15 @@ def pack(bundles: Iterable[Bundle], *, layout: int, version: str) -> Iterator[by
             yield from _member(f"{_POINTS}{bundle.run_id}.parquet", encode_points(bundle.points))
         run = {"run_id": bundle.run_id, "record": dict(bundle.record), "parts": dict(bundle.parts)}
         yield from _member(f"{_RUNS}{bundle.run_id}.jsonl", _line(run))
+    for name, own in others:
+        lines = ({"kind": known.kind, "name": known.name, "content": known.content} for known in own)
+        yield from _member(f"{_OTHERS}{name}.jsonl", b"".join(map(_line, lines)))
     yield from _member(_END, _line({"runs": count}))
     yield bytes(2 * tarfile.BLOCKSIZE)
 
 
-def unpack(stream: Readable, *, layout: int) -> Iterator[Bundle]:
-    """Yield the runs of a tar. Raises InvalidInput for what is none, not whole, or of a newer version."""
+def unpack(stream: Readable, *, layout: int) -> Iterator[Bundle | Belonging]:
+    """Yield what is in a tar. Raises InvalidInput for what is none, not whole, or of a newer version."""
     try:
         # As a stream: it goes forward only, and no more than one file of it is in memory.
         with tarfile.open(fileobj=cast("Any", stream), mode="r|", bufsize=_PIECE_BYTES) as tar:
@@ -60,6 +71,8 @@ def unpack(stream: Readable, *, layout: int) -> Iterator[Bundle]:
                 elif member.name.startswith(_RUNS):
                     yield _bundle(_json(tar, member), points)
                     points = {}
+                elif member.name.startswith(_OTHERS):
+                    yield from map(_belonging, _objects(tar, member))
                 elif member.name == _END:
                     return
             raise _invalid("it ends too soon")
@@ -92,8 +105,16 @@ def _content(tar: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
 def _json(tar: tarfile.TarFile, member: tarfile.TarInfo | None) -> dict[str, Any]:
     if member is None:
         raise _invalid("it is empty")
+    return _object(member, _content(tar, member))
+
+
+def _objects(tar: tarfile.TarFile, member: tarfile.TarInfo) -> Iterator[dict[str, Any]]:
+    return (_object(member, line) for line in _content(tar, member).splitlines())
+
+
+def _object(member: tarfile.TarInfo, content: bytes) -> dict[str, Any]:
     try:
-        found = json.loads(_content(tar, member))
+        found = json.loads(content)
     except (ValueError, RecursionError) as error:
         raise _invalid(f"{member.name[:80]!r} is not JSON") from error
     if not isinstance(found, dict):
@@ -102,14 +123,15 @@ def _json(tar: tarfile.TarFile, member: tarfile.TarInfo | None) -> dict[str, Any
 
 
 def _check_head(head: dict[str, Any], layout: int) -> None:
-    written = head.get("layout")
-    if head.get("format") != FORMAT or type(written) is not int:
-        raise _invalid("it does not begin as one")
-    if written > layout:
-        raise InvalidInput(
-            f"The export is of layout {written}, and this version of Wattle knows those up to {layout}. "
-            f"Upgrade it to {str(head.get('wattle'))[:40]} at least."
-        )
+    for name, newest in (("format", FORMAT), ("layout", layout)):
+        written = head.get(name)
+        if type(written) is not int or written < 1:
+            raise _invalid("it does not begin as one")
+        if written > newest:
+            raise InvalidInput(
+                f"The export is of {name} {written}, and this version of Wattle knows those up to {newest}. "
+                f"Upgrade it to {str(head.get('wattle'))[:40]} at least."
+            )
 
 
 def _bundle(run: dict[str, Any], points: dict[str, bytes]) -> Bundle:
@@ -120,6 +142,13 @@ def _bundle(run: dict[str, Any], points: dict[str, bytes]) -> Bundle:
     for name, stored in sorted(points.items()):
         digest.update(name.encode() + stored)
     return Bundle(run_id, record, parts, points, digest.hexdigest())
+
+
+def _belonging(found: dict[str, Any]) -> Belonging:
+    kind, name = found.get("kind"), found.get("name")
+    if not (isinstance(kind, str) and isinstance(name, str)):
+        raise _invalid("something in it lacks its kind or name")
+    return Belonging(kind, name, found.get("content"))
 
 
 def _invalid(reason: str) -> InvalidInput:

@@ -70,7 +70,7 @@ def export_runs(
     api: Api = None,
     as_json: AsJson = False,
 ) -> None:
-    """Write all runs that have ended, archived ones too, into one tar file of JSON lines and Parquet.
+    """Write all runs that have ended, models, sweeps, rules and so on into one tar of JSON lines and Parquet.
 
     The file is there once it is whole.
     """
@@ -98,7 +98,7 @@ def import_runs(
     api: Api = None,
     as_json: AsJson = False,
 ) -> None:
-    """Take in the runs of an export; those that are here stay as they are, so it can be repeated."""
+    """Take in an export; what is here stays as it is, so it can be repeated."""
     with _client(api) as client:
         try:
             with sys.stdin.buffer if file == "-" else Path(file).open("rb") as source:
@@ -106,6 +106,10 @@ def import_runs(
         except OSError as error:
             raise _failed(f"{file} cannot be read: {error}") from error
     text = f"{done.added} runs added, {done.known} were here already."
+    if added := [f"{count} {kind}" for kind, count in done.others.items() if count]:
+        text += f" Also added: {', '.join(added)}."
+    if done.missing_channels:
+        text += f" Alert rules name channels that are not set here: {', '.join(done.missing_channels)}."
     typer.echo(done.model_dump_json() if as_json else text)
 
 

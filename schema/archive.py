@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 from pydantic import AwareDatetime, Field, JsonValue
 
@@ -33,6 +33,17 @@ class Bundle:
     def place(self) -> str:
         """Where the archive keeps it: what was read at another time, and differs, is kept beside it."""
         return f"{self.run_id}-{self.fingerprint[:16]}"
+
+
+@dataclass(frozen=True)
+class Belonging:
+    """Something that a store has and that is no run, as it is kept there."""
+
+    kind: str
+    """views, rules, retention, quotas, sweeps, models or totals."""
+    name: str
+    """Its id or name: of its kind there is one of it."""
+    content: Any
 
 
 class ColdRuns(Protocol):
@@ -83,7 +94,11 @@ class ArchiveRequest(Record):
     """Which runs are to be moved to the archive now."""
 
     older_than_days: float | None = Field(
-        None, ge=0, le=36_500, description="how long ago they ended; without it WATTLE_ARCHIVE_AFTER_DAYS"
+        None,
+        ge=0,
+        le=36_500,
+        strict=True,
+        description="how long ago they ended; without it WATTLE_ARCHIVE_AFTER_DAYS",
     )
 
 
@@ -105,3 +120,11 @@ class ImportedRuns(Record):
 
     added: int = Field(ge=0, description="runs that are here now")
     known: int = Field(ge=0, description="runs whose ids were here already; they stay as they were")
+    others: Mapping[str, int] = Field(
+        {},
+        description="what else there is now: so many views, rules, retention, quotas, sweeps, models and "
+        "totals; what was known by its name stays as it was",
+    )
+    missing_channels: tuple[str, ...] = Field(
+        (), description="channels that rules of the file name and WATTLE_ALERT_CHANNELS does not"
+    )

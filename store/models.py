@@ -234,7 +234,7 @@ class Models:
         )
         rows = zip(models, records, histories, users, strict=True)
         return [
-            _decode(model, record, history, used)
+            decode_model(model, record, history, used)
             for model, record, history, used in rows
             if record and history
         ]
@@ -245,7 +245,8 @@ def source_of(artifact: ModelArtifact) -> str:
     return f"{_SAVED}{artifact.name}" if artifact.version is None else f"{artifact.name}:{artifact.version}"
 
 
-def _decode(model: str, record: str, history: str, used: Iterable[str]) -> ModelVersion:
+def decode_model(model: str, record: str, history: str, used: Iterable[str]) -> ModelVersion:
+    """Read a version as it is kept, and the runs that began with it."""
     name, _, version = model.rpartition(":")
     values: dict[str, Any] = from_json(record)
     changes = [{**change, "time": to_time(change["time"])} for change in from_json(history)]

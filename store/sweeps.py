@@ -50,14 +50,14 @@ class Sweeps:
         reply = self._connection.run("create_sweep", keys, arguments, is_replicated=True)
         if reply is None:
             raise Conflict(f"There are {MAX_SWEEPS} sweeps already. Delete one that is not needed.")
-        return _decode(reply[0], to_pairs(reply[1]))
+        return decode_sweep(reply[0], to_pairs(reply[1]))
 
     def get(self, sweep_id: str) -> Sweep:
         """Return a sweep. Raises NotFound when there is none of that id."""
         stored: dict[str, str] = self._connection.call("HGETALL", self._keys.of("sweep", sweep_id))
         if not stored:
             raise no_sweep(sweep_id)
-        return _decode(sweep_id, stored)
+        return decode_sweep(sweep_id, stored)
 
     def list(self, limit: int = MAX_SWEEPS) -> SweepList:
         """Return the newest ``limit`` sweeps, newest first."""
@@ -67,7 +67,9 @@ class Sweeps:
             [("HGETALL", self._keys.of("sweep", sweep_id)) for sweep_id in sweep_ids]
         )
         return [
-            _decode(sweep_id, stored) for sweep_id, stored in zip(sweep_ids, replies, strict=True) if stored
+            decode_sweep(sweep_id, stored)
+            for sweep_id, stored in zip(sweep_ids, replies, strict=True)
+            if stored
         ]
 
     def list_active(self) -> Texts:
@@ -99,7 +101,7 @@ class Sweeps:
         stored = self._connection.run("steer_sweep", [self._keys.of("sweep", sweep_id)], [sweep_id, to.value])
         if stored is None:
             raise no_sweep(sweep_id)
-        return _decode(sweep_id, to_pairs(stored))
+        return decode_sweep(sweep_id, to_pairs(stored))
 
     def note(
         self, sweep_id: str, summary: SweepSummary, *, end: SweepState | None = None, reason: str = ""
@@ -119,7 +121,7 @@ class Sweeps:
         stored = self._connection.run("delete_sweep", self._places(sweep_id), [sweep_id])
         if stored is None:
             raise no_sweep(sweep_id)
-        return _decode(sweep_id, to_pairs(stored))
+        return decode_sweep(sweep_id, to_pairs(stored))
 
     def read_journal(self, sweep_id: str, after: int) -> Iterator[Entry]:
         """Yield the entries of a sweep's journal behind the first ``after``, in the order they came."""
@@ -152,7 +154,7 @@ class Sweeps:
         return [self._keys.of("sweep", sweep_id), self._keys.of("sweep_journal", sweep_id)]
 
 
-def _decode(sweep_id: str, stored: Mapping[str, str]) -> Sweep:
+def decode_sweep(sweep_id: str, stored: Mapping[str, str]) -> Sweep:
     """Read the hash of a sweep; another version may have written more about it."""
     values: dict[str, Any] = {"sweep_id": sweep_id, "state": stored["state"]}
     values["request"] = SweepRequest.model_validate_json(stored["request"], extra="ignore")

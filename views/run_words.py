@@ -15,6 +15,7 @@ from views import format as fmt
 from views.markdown import to_html
 
 _MAX_NOTE_CHARACTERS: Final = 10_000
+_ARCHIVED: Final = "The run is archived: nothing of it can be changed until it is restored."
 _NOTE_STYLE: Final = """<style>
 .note-text { overflow-wrap: anywhere; }
 .note-text > :first-child { margin-top: 0; }
@@ -38,7 +39,12 @@ def tags(run: RunReply) -> None:
             badges = " ".join(_badge(tag) for tag in own)
             st.markdown(badges, width="content")
         with st.popover(
-            "Tags", icon=":material/sell:", type="tertiary", key=f"edit_tags:{run.run_id}", on_change="rerun"
+            "Tags",
+            icon=":material/sell:",
+            type="tertiary",
+            key=f"edit_tags:{run.run_id}",
+            on_change="rerun",
+            disabled=run.archived,
         ) as form:
             if form.open:
                 _edit(run)
@@ -56,10 +62,14 @@ def notes(run: RunReply) -> None:
             ):
                 edited = f" · edited {fmt.utc(note.edited_at)}" if note.edited_at else ""
                 st.caption(fmt.utc(note.time) + edited, width="content")
-                with st.container(horizontal=True, width="content", gap="small"):
-                    _edit_button(run, note)
-                    _delete_button(run, note)
+                if not run.archived:
+                    with st.container(horizontal=True, width="content", gap="small"):
+                        _edit_button(run, note)
+                        _delete_button(run, note)
             st.html(_NOTE_STYLE + _html_of(note.text))
+    if run.archived:
+        st.caption("Restore the run to write notes.")
+        return
     key = f"note:{run.run_id}"
     st.text_area(
         "A new note",
@@ -97,8 +107,8 @@ def _star(run: RunReply) -> None:
         icon=":material/star:" if run.starred else ":material/star_border:",
         type="tertiary",
         key=f"star:{run.run_id}",
-        help="Everybody sees it; starred:yes finds it among the runs.",
-        disabled=not may.can_submit(),
+        help=_ARCHIVED if run.archived else "Everybody sees it; starred:yes finds it among the runs.",
+        disabled=run.archived or not may.can_submit(),
         on_click=_toggle_star,
         args=(run,),
     )

@@ -23,6 +23,7 @@ class Scenery:
     failed: str
     script: str
     simulated: str
+    archived: str
     model: str
     sweep: str
 
@@ -48,6 +49,7 @@ VIEWS: Final[Mapping[str, Mapping[str, Callable[[Scenery], Sequence[tuple[str, s
         "run-failed": lambda has: [("iid", has.failed)],
         "run-script": lambda has: [("iid", has.script)],
         "run-simulated": lambda has: [("iid", has.simulated)],
+        "run-archived": lambda has: [("iid", has.archived)],
         "run-reproduce": lambda has: [("iid", has.done[0]), ("show", "reproduce")],
     },
     "compare": {"compare": lambda has: [("run", run_id) for run_id in has.done[:3]]},

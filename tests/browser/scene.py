@@ -21,7 +21,7 @@ from settings import Settings
 from tests.acted_run import ActedRun
 from tests.browser.conftest import Stack
 from tests.browser.places import Scenery
-from tests.browser.scene_marks import await_sweep, mark, sweep
+from tests.browser.scene_marks import archive, await_sweep, mark, sweep
 from tests.programs import ROOT, wait_until
 from training_monitor import TrainingMonitor
 from work.seed_demo import seed
@@ -75,7 +75,8 @@ def fill(stack: Stack, folder: Path, *, trained: int = len(_TRAINED)) -> Scenery
     running.record(7)
     script = report(stack.api.api_url, folder)
     send_batches(stack)
-    simulated = next(run.run_id for run in stack.db.runs.list().runs if run.simulated)
+    simulated, archived = [run.run_id for run in stack.db.runs.list().runs if run.simulated][:2]
+    archive(stack, archived)
     ending = [run.iid for run in (*training, failed)]
     mark(stack, [run.iid for run in training])
     wait_until(
@@ -94,6 +95,7 @@ def fill(stack: Stack, folder: Path, *, trained: int = len(_TRAINED)) -> Scenery
         failed=failed.iid,
         script=script,
         simulated=simulated,
+        archived=archived,
         model=MODEL,
         sweep=sweep_id,
     )

@@ -1,13 +1,16 @@
-"""What people do with the runs of the scene: a sweep, stars, groups, notes and views of the list."""
+"""What becomes of the runs of the scene: a sweep, stars, groups, notes, views, and the archive."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Final
 
+from archive.opening import open_archive
+from archive.rounds import ArchiveRounds
 from schema import SortField, Status, TagsRequest
 from schema.marks import ViewRequest
 from schema.sweeps import SweepRequest
+from settings import Settings
 from tests.browser.conftest import Stack
 from tests.programs import wait_until
 
@@ -18,6 +21,14 @@ _NOTE: Final = """Baseline for the **paper**: twice as good as the softmax, at a
 - [x] accuracy above 95 %
 - [ ] again with `batch_size = 32`
 """
+
+
+def archive(stack: Stack, run_id: str) -> None:
+    """Move a run to the archive of the backend, as it does by itself a month after the run ended."""
+    settings = Settings(_env_file=None, data_dir=stack.data_dir)
+    opened = open_archive(settings, layout=stack.db.layout.newest)
+    assert ArchiveRounds(stack.db, opened, settings).move(run_id)
+    opened.close()
 
 
 def mark(stack: Stack, run_ids: Sequence[str]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import redis
+from streamlit.testing.v1 import AppTest
 
 from archive.opening import open_archive
 from redis_db import RedisDB
@@ -16,6 +17,10 @@ from tests.integration.test_views import Open, button, texts
 from tests.stored_commands import load
 
 api_url, open_page = test_views.api_url, test_views.open_page
+
+
+def labels_of_all(app: AppTest) -> list[str]:
+    return [found.label for found in app.button]
 
 
 def test_an_archived_run_is_marked_and_restored_from_its_page(
@@ -34,7 +39,10 @@ def test_an_archived_run_is_marked_and_restored_from_its_page(
     app = open_page("run", api_url, iid=DONE)
     assert "archived" in texts(app)
     assert labels(app)[:2] == ["Rerun", "Restore"]
+    # What would be refused is not offered.
+    assert (button(app, "Starred").disabled, "Add the note" in labels_of_all(app)) == (True, False)
     button(app, "Restore").click().run()
+    assert (button(app, "Starred").disabled, "Add the note" in labels_of_all(app)) == (False, True)
     assert labels(app)[:2] == ["Rerun", "Delete"]
     assert raw.hget(f"run:{DONE}", "status") == "done"
     assert db.archiving.count() == 0

@@ -188,7 +188,13 @@ def test_runs_are_archived_at_once_when_somebody_asks_for_it(api: FlaskClient, d
     wait_until(lambda: api.get("/api/archive").get_json()["under_way"] is None)
     told = api.get("/api/archive").get_json()
     assert (told["runs"], told["last"]["moved"], told["last"]["problem"]) == (len(ENDED), len(ENDED), None)
-    for wrong in ('{"older_than_days": -1}', '{"older_than_days": "much"}', '{"days": 1}', "[]"):
+    for wrong in (
+        '{"older_than_days": -1}',
+        '{"older_than_days": "much"}',
+        '{"older_than_days": true}',
+        '{"days": 1}',
+        "[]",
+    ):
         assert api.post("/api/archive", json=json.loads(wrong)).status_code == 422, wrong
 
 
