@@ -1,4 +1,4 @@
-"""What programs read of ``wattle``: with --json, whatever is asked, lines of JSON on stdout and nothing else."""
+"""What programs read of ``wattle``: with --json, lines of JSON on stdout and nothing else."""
 
 from __future__ import annotations
 
