@@ -66,8 +66,8 @@ def _basis(
     request: SweepRequest, points: Sequence[Mapping[str, JsonValue]], found: Sequence[Prediction]
 ) -> str:
     trials = trials_of(request)
-    of = "all" if len(points) == trials else f"{len(points)} drawn at random, which stand for all"
-    told = f"At most {trials:,} trials, predicted from {of}, one after the other and none pruned."
+    of = "each of them" if len(points) == trials else f"{len(points)} drawn at random, which stand for all"
+    told = f"At most {trials:,} trials, predicted from {of}, trained one after the other and none pruned."
     unknown = [point for point, one in zip(points, found, strict=True) if one.energy_kwh is None]
     if unknown:
         named = sorted({str(point["network"]) for point in unknown if "network" in point})[:_MOST_NAMED]
@@ -76,4 +76,7 @@ def _basis(
             f"{told} Unknown: of {len(unknown)} of {len(points)} configurations{whom} there is no past run "
             "to predict from. Train one of each network first."
         )
-    return f"{told} {found[0].basis}"
+    if len({one.basis for one in found}) == 1:
+        return f"{told} {found[0].basis}"
+    used = len({run_id for one in found for run_id in one.runs_used})
+    return f"{told} From {used} done runs, each trial by those most like it; 90 % intervals, added up."

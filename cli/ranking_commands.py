@@ -69,15 +69,9 @@ def show_leaderboard(
 ) -> None:
     """Rank finished runs of one dataset by what they achieved for what they cost."""
     query = _given(
-        dataset=dataset,
-        device=device,
-        sort=sort,
-        min_accuracy=min_accuracy,
-        per=per,
-        tag=tag,
-        q=search,
+        dataset=dataset, device=device, sort=sort, min_accuracy=min_accuracy, per=per, tag=tag, q=search,
         project=project,
-    )
+    )  # fmt: skip
     with connect(api) as client:
         if as_csv:
             sys.stdout.write(client.export_leaderboard(query, "csv").decode())

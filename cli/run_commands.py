@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from cli.connecting import Api, AsJson, Key, Params, RunText, RunTexts, Yes, connect, find_run
+from cli.connecting import Api, AsJson, Key, Params, RunText, RunTexts, Yes, complete_run, connect, find_run
 from cli.given import read_value
 from cli.run_texts import RUN_COLUMNS, fields_of, run_row
 from cli.showing import print_json, say, show_fields, show_table, tell
@@ -17,7 +17,10 @@ from schema import RunReply, Status
 
 app = typer.Typer()
 
-SomeRun = Annotated[str | None, typer.Argument(metavar="RUN", help="Its id, or the beginning of it.")]
+SomeRun = Annotated[
+    str | None,
+    typer.Argument(metavar="RUN", autocompletion=complete_run, help="Its id, or the beginning of it."),
+]
 Search = Annotated[
     str | None, typer.Option("--search", "-q", help="Such as 'network:resnet9 accuracy>0.95'.")
 ]

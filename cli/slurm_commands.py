@@ -29,6 +29,12 @@ app = typer.Typer(help="Worker jobs on a Slurm cluster.", no_args_is_help=True)
 
 _LOCK: Final = ".wattle-slurm.lock"
 Queue = Annotated[str, typer.Option(help="the queue the workers take runs from")]
+Folder = Annotated[
+    Path,
+    typer.Option(
+        resolve_path=True, help="where the jobs work, on a disk they share; its .env has their settings"
+    ),
+]
 Name = Annotated[str, typer.Option(help="tells the jobs of one installation from those of another")]
 
 
@@ -37,9 +43,7 @@ def up(
     queue: Queue,
     most: Annotated[int, typer.Option("--max", min=1, help="most jobs of this queue at any time")],
     name: Name = "wattle",
-    folder: Annotated[
-        Path, typer.Option(help="where the jobs work, on a disk they share; its .env has their settings")
-    ] = Path(),
+    folder: Folder = Path(),
     python: Annotated[str, typer.Option(help="the Python of the jobs")] = sys.executable,
     partition: str | None = None,
     account: str | None = None,
@@ -63,8 +67,7 @@ def up(
     clean = None if zone is None else (zone, timedelta(hours=work_h), timedelta(hours=within_h))
     while True:
         try:
-            jobs = WorkerJobs(queue, name=name)
-            told = _fill(jobs, queue, most, folder.resolve(), python, options, clean, api)
+            told = _fill(WorkerJobs(queue, name=name), queue, most, folder, python, options, clean, api)
         except (WattleError, CarbonError) as error:
             if every_s is None or not isinstance(error, ApiError | SlurmRefused):
                 _fail(error)

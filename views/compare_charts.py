@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 from urllib.parse import quote
 
 import plotly.graph_objects as go
 
 from views import format as fmt
 from views.charts import LEGEND_BELOW, blank_figure
+from views.compare_bands import Band, bands_of
+from views.compare_groups import Group
 from views.compare_points import Axis, Curve, Scales, cut
 from views.look import run_color
 
@@ -18,6 +20,7 @@ _MARKERS_UP_TO: Final = 40
 _LEGEND_UP_TO: Final = 6
 _HEIGHT_PX: Final = 340
 _FAINT: Final = 0.3
+_BAND: Final = 0.18
 _TITLES: Final[Mapping[Axis, str]] = {
     "time": "time since the start",
     "energy_kwh": "energy used until then",
@@ -97,24 +100,31 @@ def compare_figure(
     scales: Scales,
     lines: Mapping[str, Line],
     labels: Mapping[str, str],
+    groups: Sequence[Group] = (),
 ) -> go.Figure:
     """Draw one metric of several runs; smoothed curves with what was reported faint behind them.
 
+    groups: those of at least two runs are drawn as a median in a band, their runs faint behind it.
     curves: by run. A value that is not finite is a gap, and so is what has no place on a logarithmic scale.
     """
     zoom = f"compare:{name}:{axis}:{scales.log_x}:{scales.log_y}"
     figure = blank_figure(zoom, fmt.chart_text(name), fmt.chart_text(name))
     unit = _UNITS[axis](x for own in curves.values() for x in own.xs)
     shown = {run_id: cut(own, scales) for run_id, own in curves.items()}
+    bands = bands_of(groups, shown)
+    grouped = {run_id for band in bands for run_id in band.run_ids}
     for run_id, own in shown.items():
-        if own.smoothed != own.values:
+        if own.smoothed != own.values or run_id in grouped:
             figure.add_trace(_raw(own, unit, lines[run_id]))
     for run_id, own in shown.items():
-        figure.add_trace(_line(own, unit, lines[run_id], labels[run_id]))
+        if run_id not in grouped:
+            figure.add_trace(_line(own, unit, lines[run_id], labels[run_id]))
+    for band in bands:
+        figure.add_traces(_band(band, unit, lines[band.run_ids[0]]))
     _label_axis(figure, axis, unit.label, scales)
     if scales.log_y:
         figure.update_yaxes(type="log", tickformat="~g", nticks=6)
-    has_legend = len(shown) <= _LEGEND_UP_TO
+    has_legend = len(shown.keys() - grouped) + len(bands) <= _LEGEND_UP_TO
     figure.update_layout(height=_HEIGHT_PX, **(LEGEND_BELOW if has_legend else {"showlegend": False}))
     return figure
 
@@ -144,6 +154,27 @@ def _raw(own: Curve, unit: fmt.Unit, line: Line) -> go.Scatter:
         hoverinfo="skip",
         showlegend=False,
     )
+
+
+def _band(band: Band, unit: fmt.Unit, line: Line) -> list[go.Scatter]:
+    """Return the edges of a band, filled, and the median in it."""
+    xs = [x * unit.factor for x in band.xs]
+    edge: dict[str, Any] = {"x": xs, "mode": "lines", "line": {"width": 0}, "hoverinfo": "skip"}
+    red, green, blue = (int(line.color[at : at + 2], 16) for at in (1, 3, 5))
+    name = fmt.chart_text(f"{band.name}, n = {len(band.run_ids)}")
+    return [
+        go.Scatter(**edge, y=list(band.low), showlegend=False),
+        go.Scatter(
+            **edge, y=list(band.high), showlegend=False,
+            fill="tonexty", fillcolor=f"rgba({red},{green},{blue},{_BAND})",
+        ),
+        go.Scatter(
+            x=xs, y=list(band.middle), name=name, mode="lines",
+            line={"color": line.color, "dash": line.dash, "width": 3},
+            customdata=list(zip(band.low, band.high, strict=True)),
+            hovertemplate="%{y:.5~g} (%{customdata[0]:.5~g} – %{customdata[1]:.5~g})",
+        ),
+    ]  # fmt: skip
 
 
 def _label_axis(figure: go.Figure, axis: Axis, unit: str, scales: Scales) -> None:

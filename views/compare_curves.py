@@ -12,7 +12,9 @@ import streamlit as st
 from schema import RunReply, Series
 from views import format as fmt
 from views import source
+from views.compare_bands import QUARTILES_FROM
 from views.compare_charts import compare_figure
+from views.compare_groups import Group, group_runs, list_groupings
 from views.compare_points import COSTS, Axis, Curve, Scales, left_out, place, without_place
 from views.compare_smoothing import Kind, Smoothing
 from views.compare_tables import mixed_units
@@ -30,6 +32,12 @@ _KINDS: Final[Mapping[str, Kind]] = {
     "Exponential": "exponential",
     "Moving mean": "moving",
 }
+_BY_RUN: Final = "every run"
+_BANDS: Final = (
+    "Lines are medians of groups, at each step that at least half of the runs have come to; bands hold the "
+    f"middle half of the runs, of fewer than {QUARTILES_FROM} all. Each run is faint behind; one alone in "
+    "its group is as ever."
+)
 _CHARTS_AT_FIRST: Final = 4
 _MOST_CHARTS: Final = 8
 # Of many curves fewer points each are enough, and quicker to draw.
@@ -62,20 +70,35 @@ def show_curves(compared: Compared) -> Drawn | None:
     with st.container(horizontal=True, vertical_alignment="bottom"):
         axis = AXES[choose_tab("axis", "Over", list(AXES), width="content")]
         how = _choose_smoothing()
+        by = choose_one("curves", "Group by", [_BY_RUN, *list_groupings(compared.runs)], _BY_RUN, width=180)
         scales = choose_scales()
+    groups = [] if by == _BY_RUN else group_runs(compared.runs, by)
     drawn = Drawn(_place(compared, chosen, axis, how), axis)
+    live_charts(_figures(compared, drawn, scales, groups), key="compare:charts")
+    if groups:
+        st.caption(_BANDS)
+    _notes(compared, drawn, how, scales)
+    return drawn
+
+
+def _figures(compared: Compared, drawn: Drawn, scales: Scales, groups: Sequence[Group]) -> list[str]:
+    """Return a figure for each metric, as JSON."""
     mixed = mixed_units(compared.metrics)
     figures = []
     for name, curves in drawn.curves.items():
         figure = compare_figure(
-            name, curves, axis=axis, scales=scales, lines=compared.lines, labels=compared.labels
+            name,
+            curves,
+            axis=drawn.axis,
+            scales=scales,
+            lines=compared.lines,
+            labels=compared.labels,
+            groups=groups,
         )
         if name in mixed:
             figure.update_layout(title_text=f"{figure.layout.title.text} · units differ")
         figures.append(str(figure.to_json()))
-    live_charts(figures, key="compare:charts")
-    _notes(compared, drawn, how, scales)
-    return drawn
+    return figures
 
 
 def choose_scales() -> Scales:

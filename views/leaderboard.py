@@ -59,7 +59,7 @@ def show() -> None:
     if answer is None or answer[1].datasets or _is_filtered(query):
         # Also where it was refused, to be mended.
         with top:
-            runs_search.box()
+            runs_search.box("network:resnet9 learning_rate<=0.01 tag:paper")
     if answer is None:
         return
     found, reply = answer

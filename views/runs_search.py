@@ -41,7 +41,7 @@ _EXAMPLES: Final = (
 )
 
 
-def box() -> str:
+def box(example: str = "network:resnet9 accuracy>0.95 tag:paper status:failed") -> str:
     """Draw the search box and its help, and return what is searched for; it is in the URL."""
     with st.container(horizontal=True, vertical_alignment="center"):
         q = st.text_input(
@@ -49,7 +49,7 @@ def box() -> str:
             key="q",
             bind="query-params",
             max_chars=MAX_QUERY,
-            placeholder="network:resnet9 accuracy>0.95 tag:paper status:failed",
+            placeholder=example,
             icon=":material/search:",
             label_visibility="collapsed",
         )

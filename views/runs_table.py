@@ -124,7 +124,8 @@ def runs_frame(
     every = first
     for maker in makers.values():
         rest, own = maker(runs)
-        every = every.assign(**{name: rest[name] for name in rest})
+        new = [name for name in rest if name not in every]
+        every = pd.concat([every, rest[new]], axis="columns")
         columns |= own
     return every[["color", "run", "status", *chosen]], columns
 

@@ -52,7 +52,10 @@ VIEWS: Final[Mapping[str, Mapping[str, Callable[[Scenery], Sequence[tuple[str, s
         "run-archived": lambda has: [("iid", has.archived)],
         "run-reproduce": lambda has: [("iid", has.done[0]), ("show", "reproduce")],
     },
-    "compare": {"compare": lambda has: [("run", run_id) for run_id in has.done[:3]]},
+    "compare": {
+        "compare": lambda has: [("run", run_id) for run_id in has.done[:3]],
+        "compare-groups": lambda has: [*(("run", run_id) for run_id in has.done), ("curves", "dataset")],
+    },
     "sweeps": {
         "sweeps": lambda _: [],
         "sweeps-new": lambda _: [("new", "yes")],

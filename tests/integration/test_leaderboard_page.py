@@ -133,3 +133,17 @@ def test_a_run_of_unknown_energy_has_no_word_for_it(url: str, db: RedisDB) -> No
     db.queue.finish(lease, Status.DONE)
     frame, _ = rows_frame(reply_of(url).rows)
     assert list(frame["quality"]) == [[]]
+
+
+def test_a_search_ranks_what_it_finds_and_one_that_does_not_read_can_be_mended(
+    open_page: Open, url: str, db: RedisDB
+) -> None:
+    finish(db, "a", optimizer="adam")
+    finish(db, "b", optimizer="sgd")
+    app = open_page("leaderboard", url, q="optimizer:sgd")
+    assert list(table(app)["id"]) == ["b"]
+    app.text_input(key="q").set_value("optimiser:sgd").run()
+    assert not app.exception
+    assert "did you mean optimizer" in texts(app)
+    app.text_input(key="q").set_value("").run()
+    assert set(table(app)["id"]) == {"a", "b"}
