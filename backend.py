@@ -14,14 +14,18 @@ from apiflask import APIFlask
 from gunicorn.http.errors import ParseException
 
 from alerts import Alerting
-from api import access, guard, near_limits, prometheus, tracing
 from api import errors as error_replies
+from api import near_limits, tracing
+from api.access import door as access
+from api.access import guard
+from api.access.audit import auditing
+from api.access.quotas import quotas
+from api.access.tokens import tokens
 from api.accounts import accounts
 from api.alerts import alerts
 from api.archive import archiving
-from api.artifact_keeping import ArtifactKeeper
-from api.artifacts import artifacts
-from api.audit import auditing
+from api.artifacts.keeping import ArtifactKeeper
+from api.artifacts.routes import artifacts
 from api.body import StrictJSONProvider
 from api.bulk import bulk
 from api.carbon import carbon
@@ -33,24 +37,23 @@ from api.health import VERSION, health
 from api.histograms import histograms
 from api.home import home
 from api.leaderboard import leaderboard
-from api.live import live
-from api.live_stage import LiveStage
+from api.live.routes import live
+from api.live.stage import LiveStage
 from api.marks import marks
 from api.metrics import metrics
 from api.models import models
 from api.moving import moving
-from api.prometheus import Served, observing
-from api.quotas import quotas
+from api.prometheus import routes as prometheus
+from api.prometheus.routes import Served, observing
 from api.recommend import recommending
 from api.registry import registry
-from api.report import reports
+from api.report.routes import reports
 from api.reproducing import reproducing
-from api.retention import retention
+from api.retention.routes import retention
 from api.runs import runs
 from api.search import searching
 from api.state import State, attach, state_of
 from api.sweeps import sweeps
-from api.tokens import tokens
 from api.totals import totals
 from api.trainers import trainers
 from api.workers import workers

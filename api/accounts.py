@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from apiflask import APIBlueprint
 from flask import Response
 
+from api.access.callers import bound_project
 from api.body import reply
-from api.callers import bound_project
 from api.power import list_points
 from api.predicting import Past, predict_running, predict_submission
 from api.runs import TrainBody, get_whole_run

@@ -13,8 +13,8 @@ from apiflask import APIBlueprint
 from flask import Response
 from pydantic import model_validator
 
+from api.access.callers import check_scope, note_detail
 from api.body import reply
-from api.callers import check_scope, note_detail
 from api.deleting import FILES_LIMIT_S, delete_run_and_files
 from api.rerunning import rerun
 from api.resuming import resume

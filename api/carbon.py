@@ -10,8 +10,8 @@ from apiflask import APIBlueprint
 from flask import Response
 from pydantic import Field
 
+from api.access.callers import own_project
 from api.body import reply
-from api.callers import own_project
 from api.state import db, intensities, planner
 from carbon_aware_trainer.errors import CarbonError, NoFeasibleStart, UnknownZone
 from carbon_aware_trainer.plans import Plan

@@ -11,8 +11,8 @@ from apiflask import HTTPError
 from flask import Flask, Response, request
 from werkzeug.exceptions import ClientDisconnected, HTTPException, RequestTimeout
 
+from api.access.guard import limit_name
 from api.body import reply
-from api.guard import limit_name
 from errors import (
     ArchiveUnavailable,
     FieldError,

@@ -7,8 +7,8 @@ from http import HTTPStatus
 from apiflask import APIBlueprint
 from flask import Response
 
+from api.access.callers import bound_project, own_key, own_project
 from api.body import reply
-from api.callers import bound_project, own_key, own_project
 from api.replies import show_run
 from api.runs import TrainHeaders, check_run_id, get_known_run, get_whole_run
 from api.state import db

@@ -11,8 +11,8 @@ from apiflask import APIBlueprint
 from flask import Response, redirect
 from werkzeug.wrappers import Response as WerkzeugResponse
 
+from api.access.callers import find_caller
 from api.body import reply
-from api.callers import find_caller
 from api.plugins import list_plugins
 from api.state import db, live_stage, settings
 from errors import StoreTooNew, StoreUnavailable

@@ -9,8 +9,8 @@ from apiflask import APIBlueprint
 from apiflask.schemas import FileSchema
 from flask import Response, send_file
 
+from api.artifacts.downloads import open_download
 from api.body import reply
-from api.downloads import open_download
 from api.runs import get_known_run
 from api.state import settings
 from errors import NotFound, PlaceUnavailable, WattleError

@@ -13,10 +13,10 @@ from apiflask import APIBlueprint
 from apiflask.schemas import FileSchema
 from flask import Response, stream_with_context
 
+from api.artifacts.uploads import check_stated_size, read_pieces, upload_slot
 from api.body import reply
 from api.health import VERSION
 from api.state import alerting, archive, db, settings
-from api.uploads import check_stated_size, read_pieces, upload_slot
 from archive.parcels import Pieces, pack, unpack
 from errors import InvalidInput, NotFound
 from schema.archive import Belonging, Bundle, ImportedRuns

@@ -10,8 +10,8 @@ from typing import Final
 
 from flask import Flask, Response, g, request
 
-from api.guard import UPLOADS, WRITES, limit_name
-from api.live_stage import LiveStage
+from api.access.guard import UPLOADS, WRITES, limit_name
+from api.live.stage import LiveStage
 from logs import about_run
 from schema import RUN_ID_PATTERN
 from settings import Settings

@@ -11,7 +11,7 @@ from apiflask.schemas import FileSchema
 from flask import Response
 from pydantic import Field, model_validator
 
-from api.artifacts import send_artifact
+from api.artifacts.routes import send_artifact
 from api.body import reply
 from api.models import find_saved, list_saved, send_saved
 from api.runs import check_run_id, get_known_run, get_whole_run

@@ -11,8 +11,8 @@ from apiflask import APIBlueprint
 from flask import Response, request
 from pydantic import JsonValue
 
+from api.access.callers import bound_project
 from api.body import reply
-from api.callers import bound_project
 from api.rerunning import params_of
 from api.runs import get_whole_run
 from api.state import db, settings

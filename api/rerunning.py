@@ -7,7 +7,7 @@ from functools import partial
 
 from pydantic import JsonValue, ValidationError
 
-from api.callers import own_key, own_options, token_id
+from api.access.callers import own_key, own_options, token_id
 from api.planning import plan_once
 from api.state import db, settings
 from api.tracing import traced_submission

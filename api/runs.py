@@ -12,9 +12,9 @@ from apiflask import APIBlueprint
 from flask import Response, request
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from api.access.callers import bound_project, check_own, own_key, own_options, own_project, token_id
 from api.archived import warm
 from api.body import reply
-from api.callers import bound_project, check_own, own_key, own_options, own_project, token_id
 from api.planning import plan_once
 from api.replies import show_run, show_runs
 from api.search import find_runs

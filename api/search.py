@@ -8,8 +8,8 @@ from apiflask import APIBlueprint
 from flask import Response
 from pydantic import Field
 
+from api.access.callers import bound_project, own_project
 from api.body import reply
-from api.callers import bound_project, own_project
 from api.state import catalog, db, settings
 from catalog.catalog import Wanted
 from catalog.paging import Order

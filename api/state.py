@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from flask import Flask, current_app
 
 from alerts import Alerting
-from api.live_stage import LiveStage
+from api.live.stage import LiveStage
 from archive.rounds import ArchiveRounds
 from archive.vault import Archive
 from catalog.catalog import Catalog

@@ -36,7 +36,8 @@ def _hand_out(request: Request) -> Response:
 
 def _answer(offer: Offer, part: dict[str, str]) -> Response:
     # Not above: what the pages keep between two drawings has no place before the server runs.
-    from views import run_files, source
+    from views import source
+    from views.run import files as run_files
 
     if offer.source == "api":
         return _pass_on(source.api(), offer, part)

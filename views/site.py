@@ -8,26 +8,23 @@ from pathlib import Path
 import streamlit as st
 from streamlit.navigation.page import Page
 
-from views import (
-    access,
-    alerts,
-    carbon,
-    compare,
-    home,
-    leaderboard,
-    live,
-    login,
-    models,
-    parts,
-    recommend,
-    run,
-    runs,
-    submit,
-    sweeps,
-    totals,
-    workers,
-)
+from views import login, parts
+from views.access import page as access
+from views.alerts import page as alerts
+from views.carbon import page as carbon
+from views.compare import page as compare
+from views.home import page as home
+from views.leaderboard import page as leaderboard
+from views.live import page as live
+from views.models import page as models
 from views.page_changes import want
+from views.recommend import page as recommend
+from views.run import page as run
+from views.runs import page as runs
+from views.submit import page as submit
+from views.sweeps import page as sweeps
+from views.totals import page as totals
+from views.workers import page as workers
 
 _ICON = str(Path(__file__).parent.with_name("static") / "icon.png")
 

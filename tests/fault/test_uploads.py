@@ -12,8 +12,8 @@ import httpx
 import psutil
 import pytest
 
-from api.artifact_keeping import OLD_S, ArtifactKeeper
-from api.downloads import MOST_AT_ONCE as MOST_DOWNLOADS
+from api.artifacts.downloads import MOST_AT_ONCE as MOST_DOWNLOADS
+from api.artifacts.keeping import OLD_S, ArtifactKeeper
 from client import Client
 from errors import ApiUnavailable
 from redis_db import RedisDB

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 import redis
 
-from api.artifact_keeping import OLD_S, ArtifactKeeper
+from api.artifacts.keeping import OLD_S, ArtifactKeeper
 from errors import Conflict, StoreUnavailable
 from redis_db import NewFile, RedisDB
 from schema import ArtifactQuery, ExperimentRequest

@@ -14,7 +14,7 @@ from starlette.testclient import TestClient
 from starlette.types import Message, Scope
 from streamlit.testing.v1 import AppTest
 
-from api.downloads import MOST_AT_ONCE
+from api.artifacts.downloads import MOST_AT_ONCE
 from redis_db import RedisDB
 from schema import EpochResult
 from tests.acted_run import ActedRun

@@ -28,8 +28,8 @@ from tests.integration import test_views
 from tests.integration.test_views import Open, button, metric, silent, texts
 from tests.planning import hour_now, room_in_hour
 from tests.records import TORCH_WORKER, claim, epoch
-from views.carbon_zones import split, why_apart
-from views.draft import errors_by_field
+from views.carbon.zones import split, why_apart
+from views.submit.draft import errors_by_field
 
 __all__ = ["room_in_hour"]
 pytestmark = pytest.mark.usefixtures("room_in_hour")

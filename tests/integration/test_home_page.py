@@ -17,8 +17,8 @@ from tests.integration.test_home import end
 from tests.integration.test_views import Open, button, metric, texts
 from tests.records import claim, epoch
 from views.grid import Answer
-from views.home import week_tile
-from views.home_side import window_text
+from views.home.page import week_tile
+from views.home.side import window_text
 
 api_url, open_page = test_views.api_url, test_views.open_page
 NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)

@@ -13,8 +13,8 @@ from tests.integration import test_views
 from tests.integration.test_leaderboard import finish, train
 from tests.integration.test_views import Open, texts
 from tests.records import epoch
-from views.leaderboard_charts import front_figure
-from views.leaderboard_table import rows_frame
+from views.leaderboard.charts import front_figure
+from views.leaderboard.table import rows_frame
 
 open_page = test_views.open_page
 url = test_views.api_url

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from api.live_source import LiveSource
-from api.live_view import METRICS_POINTS, points_of_each
+from api.live.source import LiveSource
+from api.live.view import METRICS_POINTS, points_of_each
 from redis_db import RedisDB
 from tests.integration.test_external_store import batch, begin, record
 

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 import redis
 
-from api.live_stage import LiveStage
-from api.live_viewers import EventStreamWire
+from api.live.stage import LiveStage
+from api.live.viewers import EventStreamWire
 from redis_db import RedisDB
 from schema import DEFAULT_VIEW, LivePoint, LiveUpdate
 from tests.programs import wait_until

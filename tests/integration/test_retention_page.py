@@ -12,7 +12,7 @@ from schema import RetentionPolicy, Status
 from tests.integration.test_external_pages import begin
 from tests.integration.test_models_page import checkpoint, register
 from tests.integration.test_views import Open, api_url, button, metric, open_page, texts
-from views.retention import sentence
+from views.models.retention import sentence
 
 __all__ = ["api_url", "open_page"]
 

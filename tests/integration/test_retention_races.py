@@ -14,9 +14,9 @@ import pytest
 import redis
 from flask.testing import FlaskClient
 
-from api import retention
-from api.artifact_keeping import ArtifactKeeper
-from api.retaining import Retaining
+from api.artifacts.keeping import ArtifactKeeper
+from api.retention import routes as retention
+from api.retention.retaining import Retaining
 from errors import Conflict, NotFound, StoreUnavailable
 from redis_db import NewModel, RedisDB
 from schema import ModelArtifact, Status

@@ -9,7 +9,7 @@ import pytest
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
-from api.artifact_keeping import ArtifactKeeper
+from api.artifacts.keeping import ArtifactKeeper
 from backend import create_app
 from redis_db import RedisDB
 from schema import Status

@@ -25,7 +25,8 @@ from tests.integration.test_views import (
 )
 from tests.pictures import picture
 from tests.sent_files import network, send
-from views import artifact_source, layers
+from views import artifact_source
+from views.run import layers
 
 __all__ = ["api_url", "asked", "open_page"]
 

@@ -9,7 +9,7 @@ import pytest
 import redis
 from werkzeug.test import TestResponse
 
-from api import downloads, uploads
+from api.artifacts import downloads, uploads
 from redis_db import RedisDB
 from tests.artifact_place import Place
 

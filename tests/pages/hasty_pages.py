@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from views import run, site
+from views import site
+from views.run import page as run
 
 run._IDLE_S = 0.3  # type: ignore[assignment]
 site.show()

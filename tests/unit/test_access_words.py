@@ -8,7 +8,7 @@ import pytest
 
 from schema.access import Scope, Token
 from schema.quotas import Quota, QuotaLimits, QuotaUse
-from views.access_words import bars, token_facts, token_state
+from views.access.words import bars, token_facts, token_state
 
 NOW = datetime(2026, 5, 4, 12, tzinfo=UTC)
 

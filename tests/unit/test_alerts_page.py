@@ -11,7 +11,7 @@ from alerts.sending import LIMIT_S
 from alerts.tails import EPOCH_METRICS
 from schema.alerts import CHANNEL_PATTERN, Condition
 from settings import Settings
-from views.alert_words import ICONS, KINDS
+from views.alerts.words import ICONS, KINDS
 
 PAGE = (Path(__file__).parents[2] / "docs" / "alerts.md").read_text("utf-8")
 UNION, _ = get_args(Condition)

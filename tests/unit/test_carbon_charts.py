@@ -8,7 +8,7 @@ from typing import Any
 
 from schema import RunOptions, RunReply, Status
 from tests.records import plan
-from views.carbon_charts import windows_figure
+from views.carbon.charts import windows_figure
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)

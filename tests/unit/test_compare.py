@@ -13,10 +13,10 @@ import pytest
 from schema import MetricSummary, RunReply, Series, Status
 from training_monitor.comparison import _LOWER_IS_BETTER
 from views.charts import metric_figure
-from views.compare_charts import compare_figure, lines_of
-from views.compare_points import Scales, place
-from views.compare_smoothing import Smoothing
-from views.compare_tables import (
+from views.compare.charts import compare_figure, lines_of
+from views.compare.points import Scales, place
+from views.compare.smoothing import Smoothing
+from views.compare.tables import (
     direction_of,
     labels_of,
     list_params,
@@ -30,8 +30,8 @@ from views.compare_tables import (
 )
 from views.histograms import on_one_scale
 from views.look import RUN_COLORS, run_color
-from views.media_charts import heat_map_figure, ridges_figure
-from views.system_charts import system_figure
+from views.run.media_charts import heat_map_figure, ridges_figure
+from views.run.system_charts import system_figure
 
 
 def run(number: int, *, simulated: bool = False, **hyper_params: Any) -> RunReply:

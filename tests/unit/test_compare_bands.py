@@ -6,10 +6,10 @@ import statistics
 
 import pytest
 
-from views.compare_bands import Band, bands_of
-from views.compare_charts import compare_figure, lines_of
-from views.compare_groups import Group
-from views.compare_points import Curve, Scales
+from views.compare.bands import Band, bands_of
+from views.compare.charts import compare_figure, lines_of
+from views.compare.groups import Group
+from views.compare.points import Curve, Scales
 
 
 def curve(steps: list[int], values: list[float | None], xs: list[float] | None = None) -> Curve:

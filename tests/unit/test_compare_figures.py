@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from schema import RunOptions, RunReply, Series, Status
 from schema.configurations import configuration_of
-from views.compare_groups import SEEDS, Group, group_runs, list_groupings, spread_of
-from views.compare_points import Axis, Curve, Scales, cut, left_out, place, without_place
-from views.compare_smoothing import Smoothing, smooth
+from views.compare.groups import SEEDS, Group, group_runs, list_groupings, spread_of
+from views.compare.points import Axis, Curve, Scales, cut, left_out, place, without_place
+from views.compare.smoothing import Smoothing, smooth
 
 VALUES = st.lists(st.none() | st.floats(-1e6, 1e6), max_size=30)
 OFF = Smoothing()

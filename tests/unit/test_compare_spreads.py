@@ -10,14 +10,14 @@ from typing import Any
 from schema import MetricSummary
 from tests.unit.test_compare import NAMED, SHOWN, metric, run
 from tests.unit.test_compare_figures import series
-from views.compare_curves import Drawn
-from views.compare_fields import Field, differing, list_fields
-from views.compare_files import write_curves, write_runs
-from views.compare_groups import Group, Spread, spread_of
-from views.compare_points import Scales, place
-from views.compare_smoothing import Smoothing
-from views.compared import Compared
-from views.spread_charts import Look, boxes_figure, has_place, parallel_figure, scatter_figure
+from views.compare.compared import Compared
+from views.compare.curves import Drawn
+from views.compare.fields import Field, differing, list_fields
+from views.compare.files import write_curves, write_runs
+from views.compare.groups import Group, Spread, spread_of
+from views.compare.points import Scales, place
+from views.compare.smoothing import Smoothing
+from views.compare.spread_charts import Look, boxes_figure, has_place, parallel_figure, scatter_figure
 
 RUNS = [run(1, lr=0.1, network="a", seed=1), run(2, lr=0.2, network="b", seed=2), run(3, network="a", seed=3)]
 ONE, TWO, THREE = (own.run_id for own in RUNS)

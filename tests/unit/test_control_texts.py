@@ -22,13 +22,17 @@ from schema import (
 )
 from tests.records import TORCH_WORKER
 from tests.unit.test_tables import run
-from views import actions, run_failure, submit_options, worker_card, workers
+from views import actions
 from views.commands import Retried
 from views.look import requirement_text, status_text
-from views.run import standing
-from views.run_control import deletion_text, kept_text
-from views.runs_bulk import summarise, summarise_retries
-from views.runs_table import choose_face, runs_frame
+from views.run import failure as run_failure
+from views.run.control import deletion_text, kept_text
+from views.run.page import standing
+from views.runs.bulk import summarise, summarise_retries
+from views.runs.table import choose_face, runs_frame
+from views.submit import options as submit_options
+from views.workers import card as worker_card
+from views.workers import page as workers
 
 ERROR = RunError(kind="ChildDied", message="Killed.", step=1312, epoch=3, host="gpu-1", is_retryable=True)
 

@@ -13,8 +13,8 @@ from views.charts import energy_figures, totals_figures
 from views.equivalents import equivalent_text
 from views.look import SOURCE_NAMES, source_color
 from views.predicted import duration_text, energy_text, summary
-from views.run_energy import change_text
-from views.totals import add_up, unknown_note
+from views.run.energy import change_text
+from views.totals.page import add_up, unknown_note
 
 NBSP = "\u00a0"
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)

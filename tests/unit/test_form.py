@@ -8,8 +8,8 @@ from streamlit.testing.v1 import AppTest
 
 from errors import FieldError
 from trainers.params import CnnHyperParams
-from views.draft import errors_by_field
 from views.form import Schema, form_fields, number_text
+from views.submit.draft import errors_by_field
 
 
 def test_the_form_of_the_built_in_trainer_follows_its_model() -> None:

@@ -8,7 +8,7 @@ from pydantic import JsonValue
 from bench.next_try import BASE, SCHEMA
 from schema import TrainerReply
 from views.form import form_fields
-from views.given import query_of, read_value
+from views.submit.given import query_of, read_value
 
 TRAINER = TrainerReply(name="cnn", title="CNN", summary="", simulated=False, schema=SCHEMA)
 FIELDS = {field.name: field for field in form_fields(SCHEMA)}

@@ -9,8 +9,8 @@ import pytest
 from schema import HistogramSeries, HistogramsReply
 from views import artifact_source
 from views.histograms import choose_rows, on_one_scale
-from views.media_charts import heat_map_figure, ridges_figure
-from views.run_histograms import nonfinite_text
+from views.run.histograms import nonfinite_text
+from views.run.media_charts import heat_map_figure, ridges_figure
 
 
 def test_counts_of_steps_with_other_bins_are_spread_over_common_ones() -> None:

@@ -8,7 +8,7 @@ from io import BytesIO
 import pytest
 from PIL import Image, PngImagePlugin
 
-from api.images import make_tiles, read_size, spread
+from api.artifacts.images import make_tiles, read_size, spread
 from errors import InvalidInput
 from schema.live import LiveSample
 from tests.pictures import bomb, picture, sample, text

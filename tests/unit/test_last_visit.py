@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from views.last_visit import visit_before
+from views.home.last_visit import visit_before
 
 NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)
 

@@ -4,14 +4,7 @@ from __future__ import annotations
 
 import json
 
-from api.live_view import (
-    FEWEST_POINTS,
-    METRICS_POINTS,
-    MOSAIC_INTERVAL_S,
-    LiveView,
-    encode,
-    points_of_each,
-)
+from api.live.view import FEWEST_POINTS, METRICS_POINTS, MOSAIC_INTERVAL_S, LiveView, encode, points_of_each
 from schema import DEFAULT_VIEW, EpochResult, LiveEntry, LivePoint, Mosaic
 from schema.live import MAX_POINTS
 

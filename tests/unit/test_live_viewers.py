@@ -12,7 +12,7 @@ from websockets.datastructures import Headers
 from websockets.frames import Frame, Opcode
 from werkzeug.exceptions import BadRequest
 
-from api.live_viewers import STUCK_S, EventStreamWire, Viewer, WebSocketWire, take_over
+from api.live.viewers import STUCK_S, EventStreamWire, Viewer, WebSocketWire, take_over
 from errors import LiveUnavailable
 
 HANDSHAKE = [

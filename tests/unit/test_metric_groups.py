@@ -8,7 +8,7 @@ import plotly.graph_objects as go
 
 from schema import Series
 from views.charts import metric_figure
-from views.run_metrics import gaps_text, group_names
+from views.run.metrics import gaps_text, group_names
 
 
 def test_the_splits_of_a_figure_are_one_chart() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from api.scopes import RULES
+from api.access.scopes import RULES
 from backend import create_app
 from client.needs import scope_needed
 from redis_db import RedisDB

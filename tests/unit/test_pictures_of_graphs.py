@@ -5,7 +5,7 @@ from itertools import pairwise
 import pytest
 
 from schema.artifacts import Graph
-from views import dot, layers
+from views.run import dot, layers
 
 
 def graph(*ids: str) -> Graph:

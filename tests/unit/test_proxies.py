@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from werkzeug.test import EnvironBuilder
 from werkzeug.wrappers import Request
 
-from api.proxies import A_SOCKET, Proxies
+from api.access.proxies import A_SOCKET, Proxies
 from errors import InvalidInput
 from settings import load_settings
 

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 import pytest
 
-from api.report_charts import draw
-from api.report_parts import Chart, Line, number
+from api.report.charts import draw
+from api.report.parts import Chart, Line, number
 
 
 def labels(values: Sequence[float]) -> list[str]:

@@ -9,9 +9,9 @@ import pytest
 from pydantic import JsonValue
 
 from schema import RunOptions, RunReply, Status, TrainerReply
-from views.draft import Draft
 from views.form import FormField
-from views.rerun import changes_of, differences, filled_in
+from views.submit.draft import Draft
+from views.submit.rerun import changes_of, differences, filled_in
 
 RATE = FormField("learning_rate", "Learning rate", "number", default=0.001, minimum=0.0, maximum=1.0)
 EPOCHS = FormField("num_epochs", "Epochs", "integer", default=20, minimum=1)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from api.retention_rules import Weights, choose_deletes
+from api.retention.rules import Weights, choose_deletes
 from schema import RetentionPolicy
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)

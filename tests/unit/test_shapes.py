@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from api.guard import LIMITS
+from api.access.guard import LIMITS
 from api.shapes import SHAPES, Bound, Shape, check_shape
 from errors import InvalidInput
 from schema.external import MAX_LINES_AT_ONCE

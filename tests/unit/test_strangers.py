@@ -8,9 +8,9 @@ import pytest
 from werkzeug.test import EnvironBuilder
 from werkzeug.wrappers import Request
 
-from api.access import shown_secret
-from api.scopes import RULES, STRICTEST, Reach, is_audited, rule_of
-from api.strangers import reason_for_token
+from api.access.door import shown_secret
+from api.access.scopes import RULES, STRICTEST, Reach, is_audited, rule_of
+from api.access.strangers import reason_for_token
 from backend import create_app
 from redis_db import RedisDB
 from schema.access import Scope

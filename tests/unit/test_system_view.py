@@ -6,8 +6,8 @@ from datetime import UTC
 
 from schema import Series
 from tests.unit.test_usage import WORKER_NAMES
-from views.run_system import PANELS, list_lacking, short_name
-from views.system_charts import system_figure
+from views.run.system import PANELS, list_lacking, short_name
+from views.run.system_charts import system_figure
 
 GPU = ("gpu0_percent", "gpu0_memory_mib", "gpu0_temperature_c", "gpu0_power_w", "gpu11_percent")
 ALL = [f"system/{name}" for name in (*WORKER_NAMES, *GPU)]

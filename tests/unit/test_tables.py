@@ -6,12 +6,12 @@ from datetime import UTC, datetime
 from typing import Any
 
 from schema import Attempt, Co2Revision, Co2Source, EpochResult, EpochsReply, RunReply, Status
-from views import suggestions
 from views.charts import run_figures
 from views.look import run_color
-from views.run import co2_note, energy_note, lost_energy_note, remaining_s
-from views.run_files import epochs_frame
-from views.runs_table import runs_frame
+from views.run import suggestions
+from views.run.files import epochs_frame
+from views.run.page import co2_note, energy_note, lost_energy_note, remaining_s
+from views.runs.table import runs_frame
 
 
 def epoch(number: int, energy_kwh: float | None) -> EpochResult:

@@ -1,0 +1,1 @@
+"""The page Submit, and what fills its form."""
