@@ -7,11 +7,11 @@ from typing import Final
 
 from schema.access import Scope
 
-_READS: Final = re.compile(r"/api/(live/tickets|predict)")
+_READS: Final = re.compile(r"/api/(live/tickets|predict|sweeps/predict)")
 _ADMIN: Final = re.compile(
     r"/api/((audit|doctor|export|import|quotas|tokens)(/.*)?|runs/[^/]+/restore|workers/[^/]+/drain)"
 )
-_ADMIN_WRITES: Final = re.compile(r"/api/(alerts|projects)/.*")
+_ADMIN_WRITES: Final = re.compile(r"/api/((alerts|projects)/.*|archive)")
 _ADMIN_DELETIONS: Final = re.compile(r"/api/((runs|sweeps)/[^/]+|artifacts/.*|models/.*)")
 
 
