@@ -35,7 +35,7 @@ from schema.live import (
 )
 
 _STATIC: Final = Path(__file__).resolve().parents[1] / "static" / "live"
-live = APIBlueprint("live", __name__, tag="Live", static_folder=_STATIC, static_url_path="/live/static")
+live = APIBlueprint("live", __name__, tag="Live", static_folder=str(_STATIC), static_url_path="/live/static")
 
 TICKET_S: Final = 60
 PASS_S: Final = 12 * 3600
