@@ -1,4 +1,4 @@
-"""What somebody has set in deploy/secrets survives the script that adds to it; what it cannot read it names."""
+"""What somebody has set in deploy/secrets survives the script; what the script cannot read it names."""
 
 from __future__ import annotations
 
