@@ -1,4 +1,4 @@
-"""Open one page in a browser of its own and say what it shows: python -m tests.browser.one_visit URL RULES TEXT.
+"""Open a page in a browser of its own, say what it shows: python -m tests.browser.one_visit URL RULES TEXT.
 
 A process, for a test that cannot use the browser of tests/browser: names are looked up by other rules in it.
 """
@@ -15,7 +15,7 @@ from tests.provide_browser import find_browser
 
 
 def main(url: str, rules: str, text: str) -> None:
-    """Wait for a text; print the heading, all that is to be read, and what the browser complained about, as JSON."""
+    """Wait for a text; print the heading, all that is to be read, and the complaints, as JSON."""
     arguments = [each for each in BROWSER_ARGUMENTS if not each.startswith("--host-resolver-rules")]
     arguments.append(f"--host-resolver-rules={rules}, MAP * ~NOTFOUND, EXCLUDE 127.0.0.1")
     path = find_browser()

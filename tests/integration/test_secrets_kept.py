@@ -25,7 +25,7 @@ def replace(path: Path, pattern: str, by: str) -> None:
 
 
 def refusal(copied: Path, *arguments: str) -> str:
-    command = ["sh", copied / "make_secrets.sh", *arguments]
+    command: list[str | Path] = ["sh", copied / "make_secrets.sh", *arguments]
     ended = subprocess.run(command, capture_output=True, text=True, check=False)
     assert ended.returncode == 1
     return ended.stderr
