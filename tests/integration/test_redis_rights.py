@@ -65,7 +65,9 @@ def test_backend_and_worker_use_a_cluster_with_users_of_their_own(
         assert backend.runs.get(run.run_id).status is Status.DONE
     for node in cluster.nodes:
         with client_of(node.port) as admin:
-            assert admin.execute_command("ACL", "LOG") == []
+            refused = {entry["object"] for entry in admin.execute_command("ACL", "LOG")}
+            # Which library it is the driver says only where it may.
+            assert refused <= {"client", "client|setinfo"}
 
 
 @pytest.mark.parametrize("missing", ["+cluster|slots", "+command"])
