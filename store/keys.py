@@ -81,8 +81,9 @@ TEMPLATES: Final = {
     "live_pending": "live:<view>:pending",
     "live_mosaic": "live:<view>:mosaic",
     "live_watched": "live:watched",
-    "live_ticket": "live:ticket:<ticket>",
-    "live_pass": "live:pass:<pass>",
+    # Not below live:, which workers write: these let somebody in.
+    "live_ticket": "access:tickets:<ticket>",
+    "live_pass": "access:passes:<pass>",
     "alert_rules": "alerts:rules",
     "alert_progress": "alerts:progress",
     "alert_states": "alerts:states",

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
+import redis
+
 from store.address import CLUSTER_PREFIX
 
 ACL: Final = Path(__file__).parents[1] / "deploy" / "redis" / "users.acl"
@@ -31,7 +33,19 @@ def rights_in_deploy(user: str) -> Sequence[str]:
 
 def backend_rights() -> Sequence[str]:
     """The same with all keys."""
-    return [*(word for word in worker_rights() if not word.startswith("~")), "~*"]
+    return [*(word for word in worker_rights() if not word.startswith(("~", "%R~"))), "~*"]
+
+
+def make_user(admin: redis.Redis, name: str, password: str, rights: Sequence[str]) -> None:
+    """Make a user with these rights, or with what the page says for them to a Redis before 7.0."""
+    if not knows_reading(admin):
+        rights = [right.replace("%R~", "~") for right in rights]
+    admin.execute_command("ACL", "SETUSER", name, "reset", *rights, f">{password}")
+
+
+def knows_reading(admin: redis.Redis) -> bool:
+    """Whether this Redis knows keys that may be read alone."""
+    return int(str(admin.info("server")["redis_version"]).split(".", maxsplit=1)[0]) >= 7
 
 
 def rights_in_a_cluster(rights: Sequence[str]) -> Sequence[str]:

@@ -13,7 +13,7 @@ from redis_db import RedisDB
 from schema import Status
 from settings import Settings
 from tests.programs import Programs, wait_until
-from tests.redis_users import backend_rights, worker_rights
+from tests.redis_users import backend_rights, make_user, worker_rights
 from tests.tls import make_certificate, tls_proxy
 from trainers import validator
 
@@ -25,7 +25,7 @@ def urls(durable_redis: RedisServer, tmp_path: Path) -> Iterator[dict[str, str]]
     """Where each user finds the server, which knows nobody else."""
     with redis.Redis.from_url(durable_redis.url) as admin:
         for user, rights in (("wattle-worker", worker_rights()), ("wattle-backend", backend_rights())):
-            admin.execute_command("ACL", "SETUSER", user, "reset", *rights, f">{PASSWORDS[user]}")
+            make_user(admin, user, PASSWORDS[user], rights)
     certificate = make_certificate(tmp_path)
     socket = Path(durable_redis.url.removeprefix("unix://"))
     with tls_proxy(certificate, socket) as port:
@@ -69,6 +69,7 @@ def test_a_worker_claims_trains_renews_and_finishes_with_its_own_rights(
         ("FLUSHALL",),
         ("KEYS", "*"),
         ("EVAL", "return redis.call('HGETALL', 'access:tokens')", "0"),
+        ("SET", "access:passes:forged", "default"),
     ],
 )
 def test_what_a_worker_does_not_need_is_refused(urls: dict[str, str], command: tuple[str, ...]) -> None:

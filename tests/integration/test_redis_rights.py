@@ -15,7 +15,7 @@ from redis_db import RedisDB
 from schema import RunOptions, Status
 from tests.records import claim, epoch
 from tests.redis_forms import Cluster, client_of
-from tests.redis_users import backend_rights, rights_in_a_cluster, worker_rights
+from tests.redis_users import backend_rights, make_user, rights_in_a_cluster, worker_rights
 
 
 @pytest.mark.parametrize("missing", ["+hset", "~queue:*", "+evalsha"])
@@ -26,7 +26,7 @@ def test_a_right_that_is_missing_is_told_with_its_remedy(own_redis: RedisServer,
     with RedisDB(own_redis.url) as ours:
         ours.queue.submit({"num_epochs": 1})
     with redis.Redis.from_url(own_redis.url) as admin:
-        admin.execute_command("ACL", "SETUSER", "w", "reset", *rights, ">p")
+        make_user(admin, "w", "p", rights)
     with (
         RedisDB(own_redis.url.replace("unix://", "unix://w:p@")) as store,
         pytest.raises(StoreUnavailable, match=r"make_secrets\.sh"),
@@ -42,7 +42,7 @@ def user_of(cluster: Cluster) -> Iterator[Callable[[str, Sequence[str]], str]]:
 
         def make(name: str, rights: Sequence[str]) -> str:
             for node in nodes:
-                node.execute_command("ACL", "SETUSER", name, "reset", *rights, ">p")
+                make_user(node, name, "p", rights)
                 node.execute_command("ACL", "LOG", "RESET")
                 stack.callback(node.execute_command, "ACL", "DELUSER", name)
             return cluster.url.replace("://", f"://{name}:p@")
