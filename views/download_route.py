@@ -14,20 +14,25 @@ from starlette.routing import Route
 from client import Client
 from client.files import ASKED, SentFile
 from errors import ApiRefused, ApiUnavailable
-from views.download_links import PATH, Offer, find_offer
+from views.download_links import LASTS_S, PATH, Offer, find_link
 
 _NOT_OURS: Final = "This link is not from the page as it is now. Reload the page, and click there again."
+_TOO_OLD: Final = (
+    f"This link is older than {LASTS_S // 3600 - 1} hours. Reload the page, and click there again."
+)
 # A file may be a stranger's: no browser shall take it for a page of ours, even if it opens it.
 _POLICY: Final = "sandbox; default-src 'none'"
 
 
 def _hand_out(request: Request) -> Response:
     """Answer a file as an attachment; what keeps it from coming is said in words."""
-    offer = find_offer(request.path_params["file_name"], request.query_params)
-    if offer is None:
+    link = find_link(request.path_params["file_name"], request.query_params)
+    if link is None:
         return PlainTextResponse(_NOT_OURS, 403)
+    if link.is_over():
+        return PlainTextResponse(_TOO_OLD, 410)
     try:
-        return _answer(offer, {name: request.headers[name] for name in ASKED if name in request.headers})
+        return _answer(link.offer, {name: request.headers[name] for name in ASKED if name in request.headers})
     except ApiRefused as error:
         return PlainTextResponse(str(error), error.status)
     except ApiUnavailable as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Iterator
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
@@ -23,7 +24,7 @@ from tests.programs import ROOT, wait_until
 from tests.sent_files import send
 from tests.weights import safetensors
 from views import headers
-from views.download_links import Offer, find_offer, link_to
+from views.download_links import LASTS_S, Link, Offer, find_link, link_to
 from views.download_route import DOWNLOADS
 
 __all__ = ["api_url", "open_page"]
@@ -71,9 +72,12 @@ def test_a_file_comes_as_the_api_sends_it_whole_or_in_part(
 
 def test_the_page_draws_the_same_link_again_and_again(api_url: str, open_page: Open) -> None:
     app = open_page("run", api_url, iid=checkpoint_of(api_url))
-    drawn = links(app)
+    hour = time.time() // 3600
+    drawn, again = links(app), links(app.run())
+    if time.time() // 3600 != hour:  # a new hour has links of its own
+        drawn, again = again, links(app.run())
     assert drawn
-    assert links(app.run()) == drawn
+    assert again == drawn
 
 
 def test_the_log_and_the_epochs_of_a_run_come_as_text(
@@ -108,12 +112,17 @@ def test_the_leaderboard_comes_in_each_form(
     assert found["leaderboard.parquet"].content[:4] == b"PAR1"
 
 
-@pytest.mark.parametrize("changed", ["of", "seal", "source", "name"])
+@pytest.mark.parametrize("changed", ["of", "seal", "source", "name", "until"])
 def test_a_link_that_the_page_has_not_made_leads_nowhere(page: TestClient, changed: str) -> None:
     address = urlsplit(link_to(Offer("log", "a" * 32, "a.log")))
     query = dict(parse_qsl(address.query))
     if changed != "name":
-        query[changed] = {"of": "b" * 32, "seal": "0" * 64, "source": "api"}[changed]
+        query[changed] = {
+            "of": "b" * 32,
+            "seal": "0" * 64,
+            "source": "api",
+            "until": str(int(query["until"]) + 3600),
+        }[changed]
     reply = page.get("/download/b.log" if changed == "name" else address.path, params=query)
     assert reply.status_code == 403
     assert "Reload the page" in reply.text
@@ -126,7 +135,23 @@ def test_a_name_of_any_letters_is_found_again() -> None:
     with TestClient(Starlette()) as client:
         path = client.build_request("GET", address.geturl()).url.path
     assert path == f"/download/{offer.file_name}"
-    assert find_offer(offer.file_name, dict(parse_qsl(address.query))) == offer
+    query = dict(parse_qsl(address.query))
+    assert find_link(offer.file_name, query) == Link(offer, int(query["until"]))
+
+
+def test_a_link_is_the_same_within_an_hour_and_too_old_after_twelve(page: TestClient, db: RedisDB) -> None:
+    offer, day_s = Offer("log", ActedRun(db).run_id, "a.log"), 86_400
+    begin_s = int(time.time()) // day_s * day_s
+    drawn = [link_to(offer, now_s=begin_s + second) for second in (0, 3599, 3600)]
+    assert drawn[0] == drawn[1] != drawn[2]
+    now_s = time.time()
+    # Rounded down to the hour, one that was made less than eleven hours ago is never too old.
+    assert page.get(link_to(offer, now_s=now_s - LASTS_S + 3601)).status_code == 200
+    for query in ("", "&until=9999999999"):
+        old = page.get(link_to(offer, now_s=now_s - LASTS_S) + query)
+        assert old.status_code == (403 if query else 410)
+        assert "Reload the page" in old.text
+        assert old.headers["Content-Type"] == "text/plain; charset=utf-8"
 
 
 def test_what_keeps_a_file_from_coming_is_said_in_words(page: TestClient) -> None:
