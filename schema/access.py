@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from enum import StrEnum
-from ipaddress import ip_network
+from ipaddress import IPv6Network, ip_network
 from typing import Annotated, Final, Self
 
 from pydantic import AfterValidator, Field, StringConstraints
@@ -38,11 +38,19 @@ UNIX_PEER: Final = "unix"
 GROUP_PREFIX: Final = "group:"
 """Before the name of a group that has a role on the page."""
 
+_MAPPED: Final = IPv6Network("::ffff:0:0/96")
+_IPV4_BITS: Final = 0xFFFF_FFFF
+
 
 def _check_proxy(text: str) -> str:
     """Return an address or a network. Raises ValueError, which says what is wrong with it."""
-    if text != UNIX_PEER:
-        ip_network(text)
+    if text == UNIX_PEER:
+        return text
+    network = ip_network(text)
+    # Who is asked about is unwrapped first, so that such an entry would match nobody.
+    if isinstance(network, IPv6Network) and network.subnet_of(_MAPPED):
+        unwrapped = ip_network((int(network.network_address) & _IPV4_BITS, network.prefixlen - 96))
+        raise ValueError(f"{text!r} is an IPv4 address inside IPv6: write it as {unwrapped}")
     return text
 
 

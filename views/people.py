@@ -129,4 +129,6 @@ def _split(roles: Collection[str]) -> Iterator[tuple[str, Scope]]:
     for entry in roles:
         who, _, role = entry.rpartition("=")
         who = who.strip()
-        yield who if who.startswith(GROUP_PREFIX) else who.lower(), Scope(role.strip())
+        is_group = who.startswith(GROUP_PREFIX)
+        group = f"{GROUP_PREFIX}{who.removeprefix(GROUP_PREFIX).strip()}"
+        yield group if is_group else who.lower(), Scope(role.strip())

@@ -206,14 +206,14 @@ def _beat(
     def beat(run_id: str | None, epoch: int | None) -> bool:
         nonlocal is_draining
         now = datetime.now(UTC)
-        gpus = tuple(GpuState(**asdict(facts)) for facts in sampler.gpu_facts)
+        own, *others = sampler.gpu_facts or (None,)
         live = {
             "run_id": run_id,
             "epoch": epoch,
             "threads": threads.latest,
             "power_w": sampler.power_w(),
-            "gpu": next(iter(gpus), None),
-            "other_gpus": gpus[1:],
+            "gpu": own and GpuState(**asdict(own)),
+            "other_gpus": tuple(GpuState(**asdict(gpu)) for gpu in others if gpu is not None),
             "memory_share": gauge.memory_share,
             "disk_share": gauge.disk_share,
             "is_draining": is_draining,

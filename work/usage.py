@@ -46,7 +46,7 @@ class UsageMeter:
     for each of them.
     """
 
-    def __init__(self, pid: int, folder: Path, list_gpus: Callable[[], Sequence[GpuFacts]]) -> None:
+    def __init__(self, pid: int, folder: Path, list_gpus: Callable[[], Sequence[GpuFacts | None]]) -> None:
         """Take the first reading of what is counted."""
         self._folder, self._list_gpus = folder.resolve(), list_gpus
         self._pid = pid
@@ -104,6 +104,7 @@ class UsageMeter:
         told = {
             f"gpu{number}_{name}": value
             for number, gpu in enumerate(self._list_gpus())
+            if gpu is not None
             for name, value in (
                 ("percent", None if gpu.utilisation is None else 100 * gpu.utilisation),
                 ("memory_mib", None if gpu.memory_used_bytes is None else gpu.memory_used_bytes / _MIB),

@@ -34,12 +34,13 @@ from schema.live import (
     TicketRequest,
 )
 
-live = APIBlueprint("live", __name__, tag="Live", static_folder="static/live", static_url_path="/live/static")
+_STATIC: Final = Path(__file__).resolve().parents[1] / "static" / "live"
+live = APIBlueprint("live", __name__, tag="Live", static_folder=str(_STATIC), static_url_path="/live/static")
 
 TICKET_S: Final = 60
 PASS_S: Final = 12 * 3600
 _FONTS: Final = Path(__file__).resolve().parents[2] / "static"
-_PAGE: Final = Path(__file__).resolve().parents[1] / "static" / "live" / "live.html"
+_PAGE: Final = _STATIC / "live.html"
 _FONT: Final = "inter-latin.woff2"
 
 

@@ -24,23 +24,24 @@ class GpuGauges:
     def __init__(self, *, nvml: Any, clock: Clock) -> None:
         self._nvml, self._clock = nvml, clock
         self._panels: dict[str, GpuPanel] = {}
-        self._facts: tuple[GpuFacts, ...] = ()
+        self._facts: tuple[GpuFacts | None, ...] = ()
         self._read_ns = 0
 
     def read(self, gpus: Mapping[str, str]) -> None:
-        """Read the gauges of some GPUs, UUIDs by name as ``gpu:0``; what cannot be opened is left out."""
-        facts = []
+        """Read the gauges of some GPUs, UUIDs by name as ``gpu:0``."""
+        facts: list[GpuFacts | None] = []
         for name, uuid in gpus.items():
             try:
                 facts.append(replace(self._open(uuid).read(), index=int(name.removeprefix("gpu:"))))
             except MeterUnavailable as error:
                 log.debug("no gauges of the GPU: %s", error)
-        if facts:
+                facts.append(None)
+        if any(facts):
             self._facts, self._read_ns = tuple(facts), self._clock()
 
     @property
-    def facts(self) -> tuple[GpuFacts, ...]:
-        """What they said last; empty when that is long ago."""
+    def facts(self) -> tuple[GpuFacts | None, ...]:
+        """What they said last, in their places, None for who did not answer; empty when that is long ago."""
         return () if self._clock() - self._read_ns > _KEPT_NS else self._facts
 
     def close(self) -> None:

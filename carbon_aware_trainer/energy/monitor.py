@@ -206,10 +206,10 @@ class EnergyMonitor:
             return self._ledger.reading(start_ns, newest_ns, self._gpus, self._failed).power_w
 
     @property
-    def gpu_facts(self) -> tuple[GpuFacts, ...]:
-        """How the worker's own GPU stands, and those that its run trains on, about once a second.
+    def gpu_facts(self) -> tuple[GpuFacts | None, ...]:
+        """How the worker's own GPU stands, and then those that its run trains on, about once a second.
 
-        Empty without one, or when they are silent.
+        None in the place of one that does not answer; empty without one, or when all are silent.
         """
         return self._gauges.facts
 

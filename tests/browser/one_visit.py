@@ -1,4 +1,4 @@
-"""Open one page in a browser of its own and say what it shows: python -m tests.browser.one_visit URL RULES.
+"""Open a page in a browser of its own, say what it shows: python -m tests.browser.one_visit URL RULES TEXT.
 
 A process, for a test that cannot use the browser of tests/browser: names are looked up by other rules in it.
 """
@@ -14,8 +14,8 @@ from tests.browser.conftest import BROWSER_ARGUMENTS, PATIENCE_MS, Witness
 from tests.provide_browser import find_browser
 
 
-def main(url: str, rules: str) -> None:
-    """Print the heading and what the browser complained about, as JSON."""
+def main(url: str, rules: str, text: str) -> None:
+    """Wait for a text; print the heading, all that is to be read, and the complaints, as JSON."""
     arguments = [each for each in BROWSER_ARGUMENTS if not each.startswith("--host-resolver-rules")]
     arguments.append(f"--host-resolver-rules={rules}, MAP * ~NOTFOUND, EXCLUDE 127.0.0.1")
     path = find_browser()
@@ -28,9 +28,9 @@ def main(url: str, rules: str) -> None:
         heading = tab.locator("h1").first
         heading.wait_for(timeout=PATIENCE_MS)
         # What the page says needs the API, which it asks with its token.
-        tab.get_by_test_id("stStatusWidget").wait_for(state="detached", timeout=PATIENCE_MS)
-        text = tab.locator("body").inner_text()
-        told = {"heading": heading.inner_text(), "text": text, "complaints": witness.complaints}
+        tab.get_by_text(text).first.wait_for(timeout=PATIENCE_MS)
+        shown = tab.locator("body").inner_text()
+        told = {"heading": heading.inner_text(), "text": shown, "complaints": witness.complaints}
         sys.stdout.write(json.dumps(told))
         browser.close()
 

@@ -180,6 +180,14 @@ def test_what_waits_and_what_runs_are_is_refused_to_an_autoscaler(
         assert scaler.ping()
 
 
+@pytest.mark.parametrize("queue", ["queue:requests", "queue:requests:high", "queue:requests:gpu-a100"])
+def test_an_autoscaler_may_ask_for_the_list_of_every_queue(server: Redis, queue: str) -> None:
+    given = read_environment(server.copied / "secrets" / "keda.env")
+    with redis.Redis.from_url(server.here(KEDA_URL.format(**given))) as scaler:
+        assert scaler.llen(queue) == 0
+        assert scaler.eval("return redis.call('LLEN', KEYS[1])", 1, queue) == 0
+
+
 def test_nobody_comes_in_without_a_password(server: Redis) -> None:
     with redis.Redis(port=server.port) as stranger, pytest.raises(redis.AuthenticationError):
         stranger.execute_command("GET", "a")

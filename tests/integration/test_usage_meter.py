@@ -86,6 +86,15 @@ def test_each_gpu_of_the_training_tells_what_its_driver_tells(
     }
 
 
+def test_a_gpu_that_does_not_answer_gives_its_name_to_no_other(tmp_path: Path) -> None:
+    found = UsageMeter(
+        os.getpid(), tmp_path, lambda: [None, GpuFacts(name="H200", temperature_c=77, index=1)]
+    ).read()
+    assert {name: value for name, value in found.items() if name.startswith("gpu")} == {
+        "gpu1_temperature_c": 77
+    }
+
+
 def test_a_watch_reads_until_it_is_closed(busy: subprocess.Popen[str], tmp_path: Path) -> None:
     watch = UsageWatch(lambda: UsageMeter(busy.pid, tmp_path, tuple), every_s=0.05)
     wait_until(lambda: bool(watch.take()), timeout_s=20)

@@ -59,6 +59,7 @@ def test_an_address_has_to_be_verified_and_named(
         (ADA | {"groups": ["ml", "x"]}, ["@example.org=read", "group:ml=submit"], Scope.SUBMIT),
         (ADA | {"roles": ["ml"]}, ["@example.org=submit", "group:ml=read"], Scope.SUBMIT),
         ({"groups": "ml", "sub": "7"}, ["group:ml=submit"], Scope.SUBMIT),
+        (ADA | {"groups": ["interns"]}, ["group: interns = read"], Scope.READ),
         # Groups are named as the provider does.
         (ADA | {"groups": ["ML", 7, None]}, ["group:ml=admin"], None),
         (ADA | {"email_verified": False}, ["@example.org=admin", "ada@example.org=admin"], None),

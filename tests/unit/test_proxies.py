@@ -77,6 +77,23 @@ def test_what_is_no_network_is_named(wrong: str, monkeypatch: pytest.MonkeyPatch
         load_settings()
 
 
+@pytest.mark.parametrize(
+    ("wrapped", "plain"),
+    [
+        ("::ffff:10.0.0.1", "10.0.0.1/32"),
+        ("::FFFF:a00:1", "10.0.0.1/32"),
+        ("::ffff:10.0.0.0/104", "10.0.0.0/8"),
+    ],
+)
+def test_an_ipv4_proxy_inside_ipv6_is_refused_with_how_to_write_it(
+    wrapped: str, plain: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As such an entry it would match nobody: callers are unwrapped before they are looked for."""
+    monkeypatch.setenv("WATTLE_TRUSTED_PROXIES", wrapped)
+    with pytest.raises(InvalidInput, match=f"WATTLE_TRUSTED_PROXIES.*write it as {plain}"):
+        load_settings()
+
+
 def test_proxies_are_a_list_with_commas(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WATTLE_TRUSTED_PROXIES", "127.0.0.1, 2001:db8::/32 , unix")
     assert load_settings().trusted_proxies == ("127.0.0.1", "2001:db8::/32", "unix")

@@ -63,4 +63,6 @@ def test_an_autoscaler_may_ask_how_long_the_queues_are_and_nothing_else() -> Non
         for trigger in each["spec"]["triggers"]
     ]
     assert all(any(name.startswith(pattern) for pattern in patterns) for name in asked)
-    assert patterns == ["queue:demand", "queue:requests:"]
+    # The queue "default" has the lists without a name of a queue.
+    assert {"~queue:requests", "~queue:requests:*"} <= set(rights)
+    assert patterns == ["queue:demand", "queue:requests", "queue:requests:"]
