@@ -248,6 +248,18 @@ def test_runs_that_are_not_taken_stay_and_the_others_go(
     move_all(db, archive, settings)
 
 
+def test_runs_whose_records_are_damaged_stay_and_the_others_go(
+    db: RedisDB, raw: redis.Redis, settings: Settings, archive: Archive
+) -> None:
+    raw.hset(f"run:{DONE}", "options", "{")
+    raw.hset(f"run:{FAILED}", "options", "[]")
+    raw.hset(f"run:{CANCELLED}", "time_added", "then")
+    done = moving(db, archive, settings).move_all(older_than_s=DAY_S)
+    assert (done.moved, done.left) == (1, 3)
+    assert "its record is damaged" in (done.problem or "")
+    assert set(raw.hkeys("runs:archived")) == {MINE}
+
+
 def test_what_was_read_half_a_day_ago_is_read_again_before_it_leaves(
     db: RedisDB, archive: Archive, settings: Settings
 ) -> None:

@@ -124,10 +124,12 @@ def test_the_end_of_a_round_leaves_the_lock_of_the_next_one(
     rounds.begin_now(older_than_s=4e9)
     first = rounds._keeping
     wait_until(lambda: not rounds.is_busy and not raw.exists(LOCK))
+    first.keep()  # as late as can be
+    assert not raw.exists(LOCK)
     gate = Gate(db, monkeypatch)
     rounds.begin_now(older_than_s=1.0)
     assert gate.reached.wait(10)
-    first.close()  # as late as can be
+    first.close()
     raw.pexpire(LOCK, 1000)
     rounds.begin()
     assert raw.pttl(LOCK) > 10_000
