@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import shlex
+import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
@@ -43,9 +45,24 @@ def make_user(admin: redis.Redis, name: str, password: str, rights: Sequence[str
     admin.execute_command("ACL", "SETUSER", name, "reset", *rights, f">{password}")
 
 
+def adapt_file(path: Path, server: Path) -> None:
+    """Do to a file of users what the page says for a Redis before 7.0, if this redis-server is one."""
+    told = subprocess.run([server, "--version"], capture_output=True, text=True, check=True).stdout
+    (major,) = re.findall(r"v=(\d+)\.", told)
+    if int(major) < 7:
+        (command,) = re.findall(r"`(sed [^`]+)` of `users\.acl`", PAGE.read_text("utf-8"))
+        subprocess.run([*shlex.split(command), path], check=True)
+
+
 def knows_reading(admin: redis.Redis) -> bool:
     """Whether this Redis knows keys that may be read alone."""
     return int(str(admin.info("server")["redis_version"]).split(".", maxsplit=1)[0]) >= 7
+
+
+def list_refused(admin: redis.Redis) -> set[str]:
+    """What users were refused, commands and keys, without what a driver says of itself only where it may."""
+    entries = admin.execute_command("ACL", "LOG", 1_000)
+    return {entry["object"] for entry in entries} - {"client", "client|setinfo"}
 
 
 def rights_in_a_cluster(rights: Sequence[str]) -> Sequence[str]:
