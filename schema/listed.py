@@ -2,11 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from typing import NamedTuple
 
 from schema.records import Scalar, Status
 from schema.search import GROUP_PREFIX
+
+
+class Params(Mapping[str, Scalar]):
+    """Hyperparameters by their names, which all runs with the same ones share: half of what a dict takes."""
+
+    __slots__ = ("_places", "_values")
+
+    def __init__(self, params: Mapping[str, Scalar]) -> None:
+        self._places = _places_of(tuple(params))
+        self._values = tuple(params.values())
+
+    def __getitem__(self, name: str) -> Scalar:
+        return self._values[self._places[name]]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._places
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._places)
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+
+@lru_cache(maxsize=1_000)
+def _places_of(names: tuple[str, ...]) -> Mapping[str, int]:
+    return {name: place for place, name in enumerate(names)}
 
 
 class ListedRun(NamedTuple):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
 from typing import Any, Final
 
 from pydantic_core import from_json
@@ -10,7 +12,7 @@ from pydantic_core import from_json
 from schema import DEFAULT_PROJECT, DEFAULT_QUEUE, Scalar, Status
 from schema.configurations import device_of, text_of
 from schema.leaderboard import Changes
-from schema.listed import ListedRun
+from schema.listed import ListedRun, Params
 from store.cold import RunHashes
 from store.connection import Connection
 from store.events import Events
@@ -79,12 +81,12 @@ def _decode(run_id: str, stored: Mapping[str, str | None]) -> ListedRun:
         project=options.get("project", DEFAULT_PROJECT),
         queue=options.get("queue", DEFAULT_QUEUE),
         host=text_of(environment.get("host")),
-        worker=stored["worker"] or None,
+        worker=_shared(stored["worker"]),
         device=device_of(environment),
-        energy_quality=stored["energy_quality"] or None,
+        energy_quality=_shared(stored["energy_quality"]),
         error=text_of(error.get("kind")),
         tags=tuple(options.get("tags", ())),
-        params=_flat(hyper_params),
+        params=Params(_flat(hyper_params)),
         starred=bool(stored["starred"]),
         simulated=bool(stored["simulated"]),
         external=bool(stored["is_external"]),
@@ -99,8 +101,18 @@ def _decode(run_id: str, stored: Mapping[str, str | None]) -> ListedRun:
 def _numbers(stored: Mapping[str, str | None]) -> dict[str, Any]:
     return {
         **{name: stored_number(stored[name] or None) for name in _NUMBERS},
-        **{name: float(stored[name] or 0) for name in _COUNTS},
+        **{name: _count(stored[name] or "0") for name in _COUNTS},
     }
+
+
+def _shared(text: str | None) -> str | None:
+    """Return a text that very many runs have, once for all of them."""
+    return sys.intern(text) if text else None
+
+
+@lru_cache(maxsize=1_000)
+def _count(text: str) -> float:
+    return float(text)
 
 
 def _flat(params: dict[str, Any]) -> dict[str, Scalar]:
