@@ -114,7 +114,7 @@ class RedisDB:
         """Add the parts about everything else."""
         own = self._connection
         self.layout = Layout(own, keys)
-        self.accounts = Accounts(own, keys)
+        self.accounts = Accounts(own, keys, self._hashes)
         self.carbon = Carbon(own, keys)
         self.intensities = Intensities(own, keys)
         self.cache = Cache(own, keys)

@@ -18,7 +18,7 @@ from api.body import reply
 from api.health import VERSION
 from api.state import alerting, archive, db, settings
 from archive.parcels import Pieces, pack, unpack
-from errors import InvalidInput, NotFound
+from errors import ArchiveUnavailable, InvalidInput, NotFound
 from schema.archive import Belonging, Bundle, ImportedRuns
 
 log = logging.getLogger(__name__)
@@ -34,7 +34,8 @@ def export_runs() -> Response:
     """Answer all runs that have ended, archived ones too, as a tar of JSON lines and Parquet files.
 
     And sweeps that have ended, registered models, alert rules, views, policies, quotas of projects, totals.
-    What goes on, files of runs, channels, tokens and the audit log are not in it.
+    What goes on, files of runs, channels, tokens and the audit log are not in it. Its last file is end.json;
+    of what could not be read to its end problem.json, which says why, and no import takes it.
     """
     pieces = pack(_all_runs(), db().belongings.list(), layout=db().layout.newest, version=VERSION)
     response = Response(stream_with_context(pieces), content_type="application/x-tar")
@@ -95,21 +96,24 @@ def _take_in(bundle: Bundle) -> bool:
 def _all_runs() -> Iterator[Bundle]:
     """Yield all runs that have ended; one that moves to the archive or from it meanwhile comes once."""
     seen = set[str]()
-    for run_ids in (db().archiving.list_ended(), db().archiving.list_ids()):
-        for run_id in run_ids:
-            if run_id not in seen and (bundle := _find(run_id)) is not None:
-                seen.add(run_id)
-                yield bundle
+    for run_id in db().archiving.list_ended():
+        if run_id not in seen and (bundle := _find(run_id)) is not None:
+            seen.add(run_id)
+            yield bundle
 
 
 def _find(run_id: str) -> Bundle | None:
-    """Return a run from wherever it is; None for one that was deleted, or is no longer over."""
+    """Return a run from wherever it is; None for one that was deleted, or is no longer over.
+
+    Raises ArchiveUnavailable, with its id, where the archive should have it and cannot give it.
+    """
     store = db().archiving
     while (place := store.find_place(run_id)) is not None:
         try:
             return archive().load(place)
-        except NotFound:
+        except (ArchiveUnavailable, NotFound) as error:
+            # Restored or archived anew meanwhile, it is at another place.
             if store.find_place(run_id) == place:
-                raise
+                raise ArchiveUnavailable(f"Run {run_id} could not be exported. {error}") from error
     run = db().runs.find(run_id)
     return store.read(run_id) if run is not None and run.status.is_final else None

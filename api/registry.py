@@ -11,6 +11,7 @@ from apiflask.schemas import FileSchema
 from flask import Response
 from pydantic import Field, model_validator
 
+from api.archived import warm
 from api.artifacts.routes import send_artifact
 from api.body import reply
 from api.models import find_saved, list_saved, send_saved
@@ -62,7 +63,7 @@ def register_model(body: ModelRequest) -> Response:
     201 with the version; 200 with the one there is where the same weights have that name already. 422 for an
     artifact that is no checkpoint or model.
     """
-    run = get_known_run(body.run_id)
+    run = get_whole_run(body.run_id)
     artifact, metrics = _find_weights(run, body)
     new = NewModel(run.run_id, run.options.project, artifact, metrics)
     version, is_new = db().models.record(body.name, new)
@@ -121,6 +122,7 @@ def download_version(name: str, version: int) -> Response:
     found = db().models.get(*_check_version(name, version))
     if found.artifact.version is None:
         return send_saved(get_known_run(found.run_id), found.artifact.name)
+    warm(found.run_id)
     kept = db().artifacts.get(found.run_id, found.artifact.name, found.artifact.version)
     return send_artifact(kept.artifact, kept.file)
 

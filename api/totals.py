@@ -12,7 +12,7 @@ from pydantic import Field, model_validator
 
 from api.body import reply
 from api.power import list_power
-from api.runs import get_known_run
+from api.runs import get_whole_run
 from api.state import db, intensities, planner
 from carbon_aware_trainer.equivalents import equivalents_of
 from carbon_aware_trainer.errors import IntensityUnavailable
@@ -83,7 +83,7 @@ def recompute_run(iid: str, body: RecomputeBody) -> Response:
     yearly figure of its zone; 409 where there is none, unless the run has ended, and for figures on another
     basis than the run's. The same request again changes nothing.
     """
-    run = get_known_run(iid)
+    run = get_whole_run(iid)
     found = db().runs
     recorded = Used(
         run=run,

@@ -5,13 +5,16 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import logging
 import tarfile
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final, Protocol, cast
 
 from archive.points import decode_points, encode_points
-from errors import ArchiveUnavailable, InvalidInput
-from schema.archive import Belonging, Bundle
+from errors import ArchiveUnavailable, InvalidInput, WattleError
+from schema.archive import END_FILE, PROBLEM_FILE, Belonging, Bundle
+
+log = logging.getLogger(__name__)
 
 # 1 had runs alone.
 FORMAT: Final = 2
@@ -19,11 +22,11 @@ _HEAD: Final = "wattle.json"
 _RUNS: Final = "runs/"
 _POINTS: Final = "points/"
 _OTHERS: Final = "others/"
-# The last file: what was cut off before it is no whole export, which a tar does not tell.
-_END: Final = "end.json"
 # So much of a file is read at once, and no text of a run is longer.
 _PIECE_BYTES: Final = 1 << 20
 MOST_RUN_BYTES: Final = 512 << 20
+# Of the problem: a client looks for its file in the last few KiB.
+_MOST_CHARACTERS: Final = 500
 
 
 class Readable(Protocol):
@@ -40,9 +43,23 @@ def pack(
     layout: int,
     version: str,
 ) -> Iterator[bytes]:
-    """Yield a tar: what wrote it; for each run its points, if it has some, and the run as JSON; the rest."""
+    """Yield a tar: what wrote it; for each run its points, if it has some, and the run as JSON; the rest.
+
+    Where that cannot be had to its end, the last file says why, and nobody takes it for a whole one.
+    """
     head = {"format": FORMAT, "layout": layout, "wattle": version}
     yield from _member(_HEAD, _line(head))
+    try:
+        yield from _content_of(bundles, others)
+    except WattleError as error:
+        log.warning("an export is not whole: %s", error)
+        yield from _member(PROBLEM_FILE, _line({"problem": str(error)[:_MOST_CHARACTERS]}))
+    yield bytes(2 * tarfile.BLOCKSIZE)
+
+
+def _content_of(
+    bundles: Iterable[Bundle], others: Iterable[tuple[str, Sequence[Belonging]]]
+) -> Iterator[bytes]:
     count = 0
     for bundle in bundles:
         count += 1
@@ -53,8 +70,7 @@ def pack(
     for name, own in others:
         lines = ({"kind": known.kind, "name": known.name, "content": known.content} for known in own)
         yield from _member(f"{_OTHERS}{name}.jsonl", b"".join(map(_line, lines)))
-    yield from _member(_END, _line({"runs": count}))
-    yield bytes(2 * tarfile.BLOCKSIZE)
+    yield from _member(END_FILE, _line({"runs": count}))
 
 
 def unpack(stream: Readable, *, layout: int) -> Iterator[Bundle | Belonging]:
@@ -73,7 +89,10 @@ def unpack(stream: Readable, *, layout: int) -> Iterator[Bundle | Belonging]:
                     points = {}
                 elif member.name.startswith(_OTHERS):
                     yield from map(_belonging, _objects(tar, member))
-                elif member.name == _END:
+                elif member.name == PROBLEM_FILE:
+                    problem = str(_json(tar, member).get("problem"))[:_MOST_CHARACTERS]
+                    raise InvalidInput(f"The export is not whole, for when it was made: {problem}")
+                elif member.name == END_FILE:
                     return
             raise _invalid("it ends too soon")
     except (tarfile.TarError, ArchiveUnavailable, EOFError) as error:

@@ -14,6 +14,7 @@ import typer
 
 from cli.connecting import Api, AsJson, RunTexts, connect, find_run
 from client import Client
+from client.exports import MOST_END_BYTES, check_end
 from errors import ApiUnavailable, WattleError
 from schema.archive import ArchiveReply, ArchiveRound
 
@@ -112,7 +113,8 @@ def import_runs(
         except OSError as error:
             raise _failed(f"{file} cannot be read: {error}") from error
     text = f"{done.added} runs added, {done.known} were here already."
-    if added := [f"{count} {kind}" for kind, count in done.others.items() if count]:
+    words = {"models": "versions of models", "rules": "alert rules", "retention": "retention policies"}
+    if added := [f"{count} {words.get(kind, kind)}" for kind, count in done.others.items() if count]:
         text += f" Also added: {', '.join(added)}."
     if done.missing_channels:
         text += f" Alert rules name channels that are not set here: {', '.join(done.missing_channels)}."
@@ -152,10 +154,13 @@ def _failed(sentence: str) -> typer.Exit:
 
 
 def _receive(client: Client, target: BinaryIO) -> int:
-    size = 0
+    """Write an export to a file and return its size. Raises ArchiveUnavailable where it is not whole."""
+    size, end = 0, b""
     with client.open_file("/api/export") as sent:
         for piece in sent.pieces():
             size += target.write(piece)
+            end = (end + piece)[-MOST_END_BYTES:]
+    check_end(end)
     return size
 
 

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from pydantic import AwareDatetime, Field, JsonValue
 
 from schema.values import Record
+
+END_FILE: Final = "end.json"
+"""The last file of an export: what was cut off before it is no whole one, which a tar does not tell."""
+PROBLEM_FILE: Final = "problem.json"
+"""The last file of an export that could not be made whole, {"problem": a sentence}."""
 
 # What the store keeps of a run by the field's name, as texts.
 Fields = Mapping[str, str]
@@ -125,8 +130,8 @@ class ImportedRuns(Record):
     known: int = Field(ge=0, description="runs whose ids were here already; they stay as they were")
     others: Mapping[str, int] = Field(
         {},
-        description="what else there is now: so many views, rules, retention, quotas, sweeps, models and "
-        "totals; what was known by its name stays as it was",
+        description="what else there is now: so many views, rules, retention, quotas, sweeps, models "
+        "(versions of them) and totals; what was known by its name stays as it was",
     )
     missing_channels: tuple[str, ...] = Field(
         (), description="channels that rules of the file name and WATTLE_ALERT_CHANNELS does not"

@@ -8,6 +8,7 @@ from typing import Final
 
 from errors import Conflict
 from schema import Cost, EpochResult, ExtraCost, Recomputation, Run
+from store.cold import RunHashes
 from store.connection import Argument, Connection
 from store.encoding import decode_epoch, decode_extra, encode_epoch, encode_extra, to_json
 from store.keys import Keys
@@ -24,9 +25,10 @@ class Totals(dict[str, tuple[Cost, Cost]]):
 class Accounts:
     """Sums over runs; ``record_epoch`` keeps them up to date."""
 
-    def __init__(self, connection: Connection, keys: Keys) -> None:
+    def __init__(self, connection: Connection, keys: Keys, hashes: RunHashes) -> None:
         self._connection = connection
         self._keys = keys
+        self._hashes = hashes
 
     def list_days(self, last: date, days: int) -> Totals:
         """Return the totals of ``days`` days (UTC) up to ``last``, oldest first, empty ones too."""
@@ -45,7 +47,7 @@ class Accounts:
 
     def list_extras(self, run_id: str) -> Sequence[ExtraCost]:
         """Return what the run's attempts used besides their epochs; it is in the run's sums."""
-        stored = self._connection.call("HGETALL", self._keys.of("extras", run_id))
+        (stored,) = self._hashes.fetch_part([run_id], "extras")
         return [decode_extra(place, array) for place, array in sorted(stored.items())]
 
     def apply(self, recomputation: Recomputation, run: Run) -> None:

@@ -70,26 +70,20 @@ class Archiving:
         """Return where in the archive all runs are that were moved there."""
         return frozenset(self._connection.call("HVALS", self._keys.of("archived")))
 
-    def list_ids(self) -> Sequence[str]:
-        """Return all runs that were moved to the archive."""
-        found: list[str] = self._connection.call("HKEYS", self._keys.of("archived"))
-        return found
-
     def find_place(self, run_id: str) -> str | None:
         """Return where in the archive a run is; None for one that is not there."""
         return self._hashes.find_places([run_id]).get(run_id)
 
     def list_ended(self) -> Iterator[str]:
-        """Yield all runs that have ended and are here, the oldest of each status first."""
+        """Yield all runs that have ended, here or in the archive, the oldest of each status first."""
         for run_ids in self._walk("+inf"):
             yield from run_ids
 
     def list_due(self, ended_before_s: float) -> Iterator[str]:
-        """Yield runs that ended before then and are not archived, those that were added first at first.
-
-        In pieces, each read when it is asked for: what moves in the index meanwhile may be left out.
-        """
-        for run_ids in self._walk(repr(ended_before_s)):
+        """Yield runs that ended before then and are not archived, those that were added first at first."""
+        for found in self._walk(repr(ended_before_s)):
+            gone = self.list_archived(found)
+            run_ids = [run_id for run_id in found if run_id not in gone]
             replies = self._connection.call_many(
                 [("HGET", self._keys.of("run", run_id), "ended_at") for run_id in run_ids]
             )
@@ -201,16 +195,27 @@ class Archiving:
         return [self._keys.of("run", run_id), *(self._keys.of(part, run_id) for part in PARTS)]
 
     def _walk(self, added_before: str) -> Iterator[list[str]]:
-        """Yield runs that have ended and are here, in pieces."""
-        keys = [key for status in Status if status.is_final for key in keys_of_status(self._keys, status)]
-        for key in keys:
-            count = self._connection.call("ZCOUNT", key, "-inf", added_before)
-            # By place: by score, Redis goes through all before a piece again, archived runs of years.
-            for start in range(0, count, _LOOKED_AT):
-                last = min(start + _LOOKED_AT, count) - 1
-                found: list[str] = self._connection.call("ZRANGE", key, start, last)
-                gone = self.list_archived(found)
-                yield [run_id for run_id in found if run_id not in gone]
+        """Yield runs that have ended, archived ones too, in pieces."""
+        for status in Status:
+            for key in keys_of_status(self._keys, status) if status.is_final else ():
+                yield from self._pieces(key, added_before)
+
+    def _pieces(self, key: str, last: str) -> Iterator[list[str]]:
+        """Yield what a sorted set has up to a score, in pieces; who is deleted meanwhile hides no other.
+
+        By score, from the last one that was read: a rank is another one's once somebody before it goes.
+        Those of that score are read again, and more at once where a piece has no other score.
+        """
+        first, size, told = "-inf", _LOOKED_AT, frozenset[str]()
+        while True:
+            flat = self._connection.call("ZRANGEBYSCORE", key, first, last, "WITHSCORES", "LIMIT", 0, size)
+            scores = to_pairs(flat)
+            yield [run_id for run_id in scores if run_id not in told]
+            if len(scores) < size:
+                return
+            first = next(reversed(scores.values()))
+            told = frozenset(run_id for run_id, score in scores.items() if score == first)
+            size = 2 * size if len(told) == len(scores) else _LOOKED_AT
 
     def _contents(self, bundle: Bundle, *, has_points: bool) -> Iterator[tuple[str, str, list[Argument]]]:
         """Yield the key, the kind and the content, as thaw.lua wants it, of each part."""

@@ -48,7 +48,7 @@ class Belongings:
                 [
                     Belonging(kind, name, from_json(text))
                     for name, text in sorted(stored.items())
-                    if not name.startswith(_TOKEN)
+                    if kind != "quotas" or not name.startswith(_TOKEN)
                 ],
             )
         yield from self._sweeps()
@@ -61,11 +61,12 @@ class Belongings:
             check_belonging(belonging)
 
     def take_in(self, found: Sequence[Belonging]) -> Mapping[str, int]:
-        """Keep what is not known by its name yet; returns how many of each kind that were.
+        """Keep what is not known by its name yet; returns how many of each kind, of models how many versions.
 
-        Whoever repeats it changes nothing. Raises Conflict where there would be too many of a kind: those of
-        this kind, and of kinds behind it, are not kept then.
+        Whoever repeats it changes nothing. Raises Conflict where there would be too many of a kind: nothing
+        is kept then, unless others make some at that moment.
         """
+        self._check_room(found)
         kinds = dict.fromkeys(belonging.kind for belonging in found)
         return {
             kind: self._take_in(kind, [belonging for belonging in found if belonging.kind == kind])
@@ -108,10 +109,34 @@ class Belongings:
     def _run(self, kind: str, script: str, keys: Sequence[str], arguments: Sequence[Argument]) -> int:
         added = int(self._connection.run(script, keys, arguments, is_replicated=True))
         if added < 0:
-            raise Conflict(
-                f"There would be more {kind} than are kept. Delete some, and import the file again."
-            )
+            raise _too_many(kind)
         return added
+
+    def _check_room(self, found: Sequence[Belonging]) -> None:
+        """Raise Conflict where there would be too many of a kind."""
+        bounded: list[tuple[str, int, Sequence[Argument]]] = [
+            (kind, most, ("HKEYS", self._keys.of(key))) for kind, (key, most) in _HASHES.items() if most
+        ]
+        bounded.append(("sweeps", MAX_SWEEPS, ("ZRANGE", self._keys.of("sweep_order"), 0, -1)))
+        for kind, most, command in bounded:
+            known = set(self._connection.call(*command))
+            new = {own.name for own in found if own.kind == kind} - known
+            if new and len(known) + len(new) > most:
+                raise _too_many(kind)
+        more = self._count_new_versions([own for own in found if own.kind == "models"])
+        if more and self._connection.call("ZCARD", self._keys.of("model_order")) + more > MAX_MODELS:
+            raise _too_many("models")
+
+    def _count_new_versions(self, found: Sequence[Belonging]) -> int:
+        """Return how many versions there are of models whose names are not known, of runs that are here."""
+        known = set(self._connection.call("HKEYS", self._keys.of("model_facts")))
+        new = {own.name: own.content["versions"] for own in found if f"last:{own.name}" not in known}
+        run_ids = [version["run_id"] for versions in new.values() for version in versions]
+        if not run_ids:
+            return 0
+        archived = self._connection.call("HMGET", self._keys.of("archived"), *run_ids)
+        here = self._connection.call_many([("EXISTS", self._keys.of("run", run_id)) for run_id in run_ids])
+        return sum(place is not None or bool(is_here) for place, is_here in zip(archived, here, strict=True))
 
     def _sweeps(self) -> Iterator[tuple[str, Sequence[Belonging]]]:
         """Yield sweeps that have ended; of others the runs mean nothing elsewhere."""
@@ -175,3 +200,7 @@ def _key_of(name: str) -> tuple[str, str]:
     """Return the kind of key that a total has, and of what it is."""
     kind, _, own = name.partition(":")
     return (_TOTALS[kind], own) if own else ("total_all", "")
+
+
+def _too_many(kind: str) -> Conflict:
+    return Conflict(f"There would be more {kind} than are kept. Delete some, and import the file again.")

@@ -107,7 +107,9 @@ def delete_artifact(iid: str, name: str, query: OneVersionQuery) -> tuple[str, H
 
     409 while a version of a model needs it.
     """
-    _drop(db().artifacts.delete(check_run_id(iid), _check_name(name), query.version))
+    run_id, name = check_run_id(iid), _check_name(name)
+    warm(run_id)
+    _drop(db().artifacts.delete(run_id, name, query.version))
     return "", HTTPStatus.NO_CONTENT
 
 

@@ -15,6 +15,7 @@ from werkzeug.exceptions import Forbidden
 from werkzeug.wrappers import Response as AnyResponse
 
 from api.access.callers import bound_project
+from api.archived import warm
 from api.artifacts.images import make_tiles
 from api.body import reply
 from api.live.viewers import EventStreamWire, WebSocketWire, Wire, take_over
@@ -188,6 +189,8 @@ def _hand_over(wire: Wire, view: str) -> Response:
         return Response(status=HTTPStatus.OK)
     stage = live_stage()
     stage.check_room()
+    if view != DEFAULT_VIEW:
+        warm(view, has_points=True)
     stage.admit(take_over(request.environ), wire, view)
     return HandedOver()
 

@@ -112,7 +112,10 @@ class Retaining:
         cursor = None
         while True:
             page = self._db.runs.list(project=project, limit=_RUNS_AT_ONCE, cursor=cursor)
+            archived = self._db.archiving.list_archived([run.run_id for run in page.runs])
             for run in page.runs:
+                if run.run_id in archived:
+                    continue  # its weights stay as they are
                 if run.status.is_final and (how := self._how_over(run, now)) is not None:
                     yield run, how
             cursor = page.cursor

@@ -8,4 +8,8 @@ end
 if redis.call("LLEN", KEYS[2]) ~= tonumber(ARGV[1]) then
   return -1
 end
-return redis.call("RPUSH", KEYS[2], unpack(ARGV, 2))
+-- One by one: Lua hands over no more than some 8,000 values at once.
+for i = 2, #ARGV do
+  redis.call("RPUSH", KEYS[2], ARGV[i])
+end
+return redis.call("LLEN", KEYS[2])

@@ -10,8 +10,11 @@ end
 if redis.call("HEXISTS", key("archived"), run_id) == 0 then
   return redis.error_reply("NOTFOUND There is no run " .. run_id .. ". The list of runs shows those that exist.")
 end
-if redis.call("EXISTS", unpack(KEYS, 2)) < #KEYS - 1 then
-  return 0
+-- One by one: Lua hands over no more than some 8,000 values at once, and a run may have more metrics.
+for i = 2, #KEYS do
+  if redis.call("EXISTS", KEYS[i]) == 0 then
+    return 0
+  end
 end
 for i = 3, #KEYS do
   redis.call("PERSIST", KEYS[i])

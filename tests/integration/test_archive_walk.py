@@ -7,12 +7,18 @@ from pathlib import Path
 import pytest
 import redis
 
+from api.moving import _all_runs as export_bundles
+from api.state import state_of
 from archive.moving import Moving
 from archive.opening import open_archive
+from backend import create_app
 from redis_db import RedisDB
 from schema import SortField, Status
 from settings import Settings
 from store.keys import Keys
+from tests.integration.test_archive import ENDED
+from tests.integration.test_archive_routes import archive_all
+from tests.stored_commands import load
 
 FEW, MANY = 10_000, 80_000
 # Linear in the runs is 8, each piece from the beginning is 64.
@@ -63,7 +69,7 @@ def test_what_is_due_is_found_behind_archived_runs_and_what_is_younger_is_not(
             client.zadd(index, {run_id: added_s})
             client.hset(keys.of("run", run_id), "ended_at", 1.7e9 if run_id == "ended-later" else added_s)
     assert list(db.archiving.list_due(1.6e9)) == ["due"]
-    assert list(db.archiving.list_ended()) == ["due", "ended-later", "younger"]
+    assert list(db.archiving.list_ended())[-3:] == ["due", "ended-later", "younger"]
 
 
 def test_runs_that_are_left_are_looked_at_once(
@@ -86,3 +92,38 @@ def test_runs_that_are_left_are_looked_at_once(
     archive.close()
     assert (done.left, done.problem) == (left, None)
     assert looks == left
+
+
+@pytest.mark.parametrize("is_at_once", [False, True])
+def test_a_deletion_meanwhile_hides_no_other_run(db: RedisDB, redis_url: str, is_at_once: bool) -> None:
+    index = Keys().of("by", SortField.TIME_ADDED, Status.DONE)
+    run_ids = [f"{number:032x}" for number in range(3_000)]
+    with redis.Redis.from_url(redis_url) as client:
+        # As many of one score as several pieces have, in the second case.
+        client.zadd(index, {run_id: 1e9 if is_at_once else number for number, run_id in enumerate(run_ids)})
+        walk, found = db.archiving.list_ended(), list[str]()
+        for place, run_id in enumerate(walk):
+            found.append(run_id)
+            if place % 400 == 100:
+                client.zrem(index, *found[place - 50 : place])
+        left = {member.decode() for member in client.zrange(index, 0, -1)}
+    assert len(left) == 3_000 - 8 * 50
+    assert left <= set(found)
+    assert len(found) == len(set(found)) == 3_000
+
+
+def test_a_run_that_is_restored_during_an_export_is_in_it(
+    db: RedisDB, raw: redis.Redis, tmp_path: Path
+) -> None:
+    load(raw, "layout-1.jsonl")
+    app = create_app(Settings(_env_file=None, data_dir=tmp_path), db)
+    api = app.test_client()
+    archive_all(api)
+    with app.test_request_context("/api/export"):
+        exported = list[str]()
+        for bundle in export_bundles():
+            exported.append(bundle.run_id)
+            for run_id in ENDED:
+                assert api.post(f"/api/runs/{run_id}/restore", json={}).status_code == 200
+    state_of(app).archive.close()
+    assert sorted(exported) == sorted(ENDED)
