@@ -79,17 +79,27 @@ class Archiving:
             yield from run_ids
 
     def list_due(self, ended_before_s: float, *, limit: int) -> Sequence[str]:
-        """Return runs that ended before then and are not archived, those that were added first at first."""
+        """Return runs that ended before then and are not archived, those that were added first at first.
+
+        Without those that somebody has still to read here: who drives their sweep, or the alert rules.
+        """
         due: list[str] = []
         for run_ids in self._walk(repr(ended_before_s)):
             replies = self._connection.call_many(
                 [("HGET", self._keys.of("run", run_id), "ended_at") for run_id in run_ids]
             )
             ended = zip(run_ids, replies, strict=True)
-            due += [run_id for run_id, ended_at in ended if ended_at and float(ended_at) < ended_before_s]
+            old = [run_id for run_id, ended_at in ended if ended_at and float(ended_at) < ended_before_s]
+            awaited = self._list_awaited(old)
+            due += [run_id for run_id in old if run_id not in awaited]
             if len(due) >= limit:
                 break
         return due[:limit]
+
+    def _list_awaited(self, run_ids: Sequence[str]) -> frozenset[str]:
+        if not run_ids:
+            return frozenset()
+        return frozenset(self._connection.run("list_awaited", [self._keys.of("sweep_active")], run_ids))
 
     def read(self, run_id: str) -> Bundle | None:
         """Return all that is kept of a run; None where there is none.
@@ -121,7 +131,8 @@ class Archiving:
 
         Also where it was read so long ago that the archive may have forgotten it.
 
-        Atomic (archive.lua). What is registered as a model stays, and so does what may still go on.
+        Atomic (archive.lua). What is registered as a model stays, and so does what may still go on, or is
+        awaited by its sweep or the alert rules.
         """
         keys = self._keys_of(bundle.run_id)
         arguments: list[Argument] = [bundle.run_id, bundle.fingerprint, SILENT_FOR_GOOD_S, bundle.place]

@@ -776,7 +776,7 @@ local function list_awaited(run_ids)
     local is_awaited = unread[run_id]
     if not is_awaited and next(active) then
       local options = redis.call("HGET", key("run", run_id), "options")
-      for _, tag in ipairs(options and cjson.decode(options).tags or {}) do
+      for _, tag in ipairs(options and present(cjson.decode(options).tags) or {}) do
         is_awaited = is_awaited or active[tag]
       end
     end
