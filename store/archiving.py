@@ -10,6 +10,7 @@ from errors import Conflict
 from schema import Status
 from schema.archive import Bundle, Fields
 from schema.retention import SILENT_FOR_GOOD_S
+from store.archive_facts import complete_facts
 from store.bundles import check_bundle
 from store.cold import RunHashes
 from store.connection import Argument, Connection
@@ -188,8 +189,7 @@ class Archiving:
 
     def read_facts(self) -> Fields:
         """Return what is noted of the rounds of archiving."""
-        found: Fields = self._connection.call("HGETALL", self._keys.of("archive_facts"))
-        return found
+        return complete_facts(self._connection.call("HGETALL", self._keys.of("archive_facts")))
 
     def note_facts(self, facts: Fields) -> None:
         """Note something of the rounds of archiving."""
@@ -198,8 +198,10 @@ class Archiving:
     def note_round(self, facts: Fields, *, result: str) -> None:
         """Note that a round has ended, and count it by its result, ``ok`` or ``failed``."""
         key = self._keys.of("archive_facts")
+        # When the last good one was, which the new one takes the place of, may be noted nowhere else.
+        known = [("HSETNX", key, "good_at", at) for at in (self.read_facts().get("good_at"),) if at]
         self._connection.call_many(
-            [("HSET", key, *chain(*facts.items())), ("HINCRBY", key, f"rounds:{result}", 1)]
+            [*known, ("HSET", key, *chain(*facts.items())), ("HINCRBY", key, f"rounds:{result}", 1)]
         )
 
     def _keys_of(self, run_id: str) -> list[str]:
