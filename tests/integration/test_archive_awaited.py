@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +12,8 @@ import redis
 from archive.opening import open_archive
 from archive.rounds import DAY_S, ArchiveRounds
 from errors import Conflict
+from exporters.file import FileExporter
+from exporters.rounds import Follower
 from redis_db import RedisDB
 from schema import RunOptions, Status
 from schema.archive import ArchiveRound
@@ -165,3 +168,16 @@ def test_what_was_restored_while_a_sweep_looked_for_it_was_not_deleted_either(
         step(Seen(), sweep)  # type: ignore[arg-type]
     step(worker, sweep)
     assert [trial.state for trial in trials(db, sweep)] == [TrialState.COMPLETE]
+
+
+def test_an_exporter_that_was_away_hands_over_what_was_archived_meanwhile(
+    db: RedisDB, rounds: ArchiveRounds, tmp_path: Path
+) -> None:
+    exporter = FileExporter(Settings(_env_file=None, data_dir=tmp_path))
+    program = Follower("file", db, Settings(_env_file=None), opener=lambda *_: exporter)
+    program.run_round()
+    run_id = train_other(db)
+    assert move(rounds).moved == 1
+    program.run_round()
+    (line,) = [json.loads(line) for line in exporter.path.read_text().splitlines()]
+    assert (line["run"]["run_id"], len(line["epochs"])) == (run_id, 3)
