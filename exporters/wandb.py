@@ -48,8 +48,8 @@ class WandbExporter:
     def export(self, run: Run, epochs: Sequence[EpochResult]) -> None:
         """Hand the run over, asking nobody anything.
 
-        Raises ValueError where nothing would be kept, and what W&B raises where the server is away or knows no
-        such key.
+        Raises ValueError where nothing would be kept, and what W&B raises where the server is away or knows
+        no such key.
         """
         with _hooks_kept():
             # Silent: otherwise it asks for a key on a terminal that the backend happens to have.

@@ -752,13 +752,10 @@ local function list_unread()
   if is_watched then
     local cursor = redis.call("HGET", key("alert_progress"), "cursor") or "0-0"
     for _, entry in ipairs(redis.call("XRANGE", key("events"), "(" .. cursor, "+")) do
-      local fields = {}
-      for i = 1, #entry[2], 2 do
-        fields[entry[2][i]] = entry[2][i + 1]
-      end
-      local kind = fields.kind
+      -- As ``publish`` writes them.
+      local kind, run_id = entry[2][2], entry[2][4]
       if kind == "epoch" or kind == "done" or kind == "failed" or kind == "cancelled" then
-        unread[fields.run_id] = true
+        unread[run_id] = true
       end
     end
   end

@@ -26,6 +26,7 @@ class Slow:
         self.door = threading.Event()
 
     def export(self, run: Run, epochs: Sequence[EpochResult]) -> None:
+        assert len(epochs) == run.epochs_done
         self.begun.append(run.run_id)
         assert self.door.wait(60)
 
