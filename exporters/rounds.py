@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 import time
@@ -20,8 +21,10 @@ from settings import Settings
 log = logging.getLogger(__name__)
 
 RHYTHM_S: Final = 2.0
-# How long an exporter stands still after the program that led it died.
+# How long an exporter stands still after the program that led it died; one that lives renews it.
 LEAD_S: Final = 60.0
+# A program that hands the same run over for so long leads no longer: another one may fare better.
+STUCK_S: Final = 3_600.0
 _FIRST_PAUSE_S: Final = 5.0
 _LONGEST_PAUSE_S: Final = 3_600.0
 _LONGEST_ERROR: Final = 500
@@ -92,12 +95,18 @@ class Follower:
         self._owner = uuid4().hex
         self._exporter: Exporter | None = None
         self._thread: threading.Thread | None = None
-        self._next_s = 0.0
-        self._is_away = False
+        self._next_s = self._progress_s = 0.0
+        self._is_away = self._is_leading = False
 
     def begin(self) -> None:
-        """Begin a round in a thread if one is due and none runs; one that hangs holds up nobody else."""
-        if time.monotonic() < self._next_s or (self._thread is not None and self._thread.is_alive()):
+        """Begin a round in a thread if one is due and none runs; one that hangs holds up nobody else.
+
+        Called every second: while a run is handed over here, that keeps other programs from doing it as well.
+        """
+        if self._thread is not None and self._thread.is_alive():
+            self._keep_lead()
+            return
+        if time.monotonic() < self._next_s:
             return
         self._next_s = time.monotonic() + RHYTHM_S
         self._thread = threading.Thread(target=self._run, name=f"export {self._name}", daemon=True)
@@ -134,7 +143,16 @@ class Follower:
                 cursor, last_run, failures = end.place, end.run_id, 0
 
     def _leads(self) -> bool:
-        return self._store.exports.lead(self._name, self._owner, ttl_s=LEAD_S)
+        self._progress_s = time.monotonic()
+        self._is_leading = self._store.exports.lead(self._name, self._owner, ttl_s=LEAD_S)
+        return self._is_leading
+
+    def _keep_lead(self) -> None:
+        """Renew the lead for the thread that runs, unless it got nowhere for too long."""
+        if self._is_leading and time.monotonic() - self._progress_s < STUCK_S:
+            # An outage is met, and told, by the thread itself.
+            with contextlib.suppress(StoreUnavailable):
+                self._store.exports.lead(self._name, self._owner, ttl_s=LEAD_S)
 
     def _hand_over(self, end: Ended, failures: int) -> str | None:
         """Return what became of it: exported, or not; None where it failed, which is noted."""

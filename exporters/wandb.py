@@ -46,12 +46,19 @@ class WandbExporter:
         self._folder = Path(os.environ.get("WANDB_DIR") or settings.data_dir / "exports").absolute()
 
     def export(self, run: Run, epochs: Sequence[EpochResult]) -> None:
-        """Hand the run over. Raises what W&B raises where the server is away or knows no such key."""
+        """Hand the run over, asking nobody anything.
+
+        Raises ValueError where nothing would be kept, and what W&B raises where the server is away or knows
+        no such key.
+        """
         with _hooks_kept():
-            mode = wandb.setup().settings.mode
+            # Silent: otherwise it asks for a key on a terminal that the backend happens to have.
+            mode = wandb.setup(wandb.Settings(silent=True)).settings.mode
             if mode not in ("online", "offline"):
                 raise ValueError(f"WANDB_MODE is {mode}: nothing would be kept. Use online or offline.")
             try:
+                if mode == "online":
+                    _log_in()
                 self._hand_over(run, epochs, is_offline=mode == "offline")
             except Exception:
                 # W&B's process holds a run that it could not hand over, and would refuse it the next time.
@@ -63,7 +70,7 @@ class WandbExporter:
             self._write(run, epochs)
             return
         with tempfile.TemporaryDirectory(prefix="wattle-wandb-") as folder:
-            self._send(run, epochs, Path(folder))
+            self._send(run, epochs, Path(folder), is_offline=False)
 
     def _write(self, run: Run, epochs: Sequence[EpochResult]) -> None:
         """Make the folder for ``wandb sync``; that of an older end, or half a one, is replaced."""
@@ -74,10 +81,10 @@ class WandbExporter:
                 return
             shutil.rmtree(known)
         self._folder.mkdir(parents=True, exist_ok=True)
-        made = self._send(run, epochs, self._folder)
+        made = self._send(run, epochs, self._folder, is_offline=True)
         (made / _END_FILE).write_text(end)
 
-    def _send(self, run: Run, epochs: Sequence[EpochResult], folder: Path) -> Path:
+    def _send(self, run: Run, epochs: Sequence[EpochResult], folder: Path, *, is_offline: bool) -> Path:
         """Return where W&B keeps its files of the run."""
         page = f"{self._page_url}/run?id={run.run_id}"
         sent = wandb.init(
@@ -95,6 +102,8 @@ class WandbExporter:
             settings=_settings(),
         )
         try:
+            if sent.disabled or sent.offline != is_offline:
+                raise ValueError("W&B does not keep runs as WANDB_MODE says: nothing was handed over.")
             sent.config.update(_config_of(run, page), allow_val_change=True)
             for result in epochs:
                 if result.epoch >= sent.starting_step:
@@ -105,6 +114,14 @@ class WandbExporter:
             raise
         sent.finish(exit_code=_EXIT_CODES[run.status])
         return Path(sent.settings.sync_dir)
+
+
+def _log_in() -> None:
+    """Find the key where W&B looks for it. Raises ValueError without one."""
+    if not wandb.login(prompt=False, verify=False):
+        raise ValueError(
+            "W&B has no API key: set WANDB_API_KEY, or run 'wandb login' as the user of the backend."
+        )
 
 
 def _settings() -> wandb.Settings:

@@ -11,6 +11,7 @@ from errors import Conflict
 from schema import Status
 from schema.archive import Bundle, Fields
 from schema.retention import SILENT_FOR_GOOD_S
+from store.archive_facts import complete_facts
 from store.bundles import check_bundle
 from store.cold import RunHashes
 from store.connection import Argument, Connection
@@ -80,16 +81,25 @@ class Archiving:
             yield from run_ids
 
     def list_due(self, ended_before_s: float) -> Iterator[str]:
-        """Yield runs that ended before then and are not archived, those that were added first at first."""
+        """Yield runs that ended before then and are not archived, those that were added first at first.
+
+        Without those that somebody has still to read here: who drives their sweep, or the alert rules.
+        """
         for found in self._walk(repr(ended_before_s)):
             gone = self.list_archived(found)
             run_ids = [run_id for run_id in found if run_id not in gone]
             replies = self._connection.call_many(
                 [("HGET", self._keys.of("run", run_id), "ended_at") for run_id in run_ids]
             )
-            for run_id, ended_at in zip(run_ids, replies, strict=True):
-                if ended_at and float(ended_at) < ended_before_s:
-                    yield run_id
+            ended = zip(run_ids, replies, strict=True)
+            old = [run_id for run_id, ended_at in ended if ended_at and float(ended_at) < ended_before_s]
+            awaited = self._list_awaited(old)
+            yield from (run_id for run_id in old if run_id not in awaited)
+
+    def _list_awaited(self, run_ids: Sequence[str]) -> frozenset[str]:
+        if not run_ids:
+            return frozenset()
+        return frozenset(self._connection.run("list_awaited", [self._keys.of("sweep_active")], run_ids))
 
     def read(self, run_id: str) -> Bundle | None:
         """Return all that is kept of a run; None where there is none.
@@ -121,7 +131,8 @@ class Archiving:
 
         Also where it was read so long ago that the archive may have forgotten it.
 
-        Atomic (archive.lua). What is registered as a model stays, and so does what may still go on.
+        Atomic (archive.lua). What is registered as a model stays, and so does what may still go on, or is
+        awaited by its sweep or the alert rules.
         """
         keys = self._keys_of(bundle.run_id)
         arguments: list[Argument] = [bundle.run_id, bundle.fingerprint, SILENT_FOR_GOOD_S, bundle.place]
@@ -177,8 +188,7 @@ class Archiving:
 
     def read_facts(self) -> Fields:
         """Return what is noted of the rounds of archiving."""
-        found: Fields = self._connection.call("HGETALL", self._keys.of("archive_facts"))
-        return found
+        return complete_facts(self._connection.call("HGETALL", self._keys.of("archive_facts")))
 
     def note_facts(self, facts: Fields) -> None:
         """Note something of the rounds of archiving."""
@@ -187,8 +197,10 @@ class Archiving:
     def note_round(self, facts: Fields, *, result: str) -> None:
         """Note that a round has ended, and count it by its result, ``ok`` or ``failed``."""
         key = self._keys.of("archive_facts")
+        # When the last good one was, which the new one takes the place of, may be noted nowhere else.
+        known = [("HSETNX", key, "good_at", at) for at in (self.read_facts().get("good_at"),) if at]
         self._connection.call_many(
-            [("HSET", key, *chain(*facts.items())), ("HINCRBY", key, f"rounds:{result}", 1)]
+            [*known, ("HSET", key, *chain(*facts.items())), ("HINCRBY", key, f"rounds:{result}", 1)]
         )
 
     def _keys_of(self, run_id: str) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
@@ -15,7 +16,7 @@ from schema.marks import MAX_VIEWS
 from schema.sweeps import MAX_SWEEPS
 from store.belongings_check import check_belonging
 from store.connection import Argument, Connection
-from store.encoding import to_json, to_pairs
+from store.encoding import to_json, to_pairs, to_time
 from store.keys import Keys
 from store.models import MAX_MODELS
 
@@ -76,6 +77,7 @@ class Belongings:
     def _take_in(self, kind: str, found: Sequence[Belonging]) -> int:
         if kind in _HASHES:
             key, most = _HASHES[kind]
+            found = self._begin_anew(found) if kind == "rules" else found
             cells = [cell for own in found for cell in (own.name, to_json(own.content))]
             return self._run(kind, "take_in_fields", [self._keys.of(key)], [most, *cells])
         if kind == "sweeps":
@@ -85,6 +87,12 @@ class Belongings:
         totals = [[*_key_of(own.name), own.content] for own in found]
         keys = [self._keys.of("total_all"), self._keys.of("total_projects")]
         return self._run(kind, "take_in_totals", keys, [to_json(totals)])
+
+    def _begin_anew(self, rules: Sequence[Belonging]) -> Sequence[Belonging]:
+        """Have rules begin now: what happened here before they came raises nothing."""
+        seconds, microseconds = self._connection.call("TIME")
+        since = to_time(f"{seconds}.{int(microseconds):06d}").isoformat()
+        return [replace(own, content={**own.content, "active_since": since}) for own in rules]
 
     def _take_in_sweep(self, own: Belonging) -> int:
         fields, journal = own.content["fields"], own.content["journal"]

@@ -19,6 +19,7 @@ from schema import (
     WorkerFigures,
 )
 from store.accounts import read_cost
+from store.archive_facts import complete_facts
 from store.buckets import read_spread
 from store.connection import Argument, Connection, Reply
 from store.keys import Keys
@@ -70,7 +71,7 @@ class Figures:
             demand=demand,
             workers=self._add_spools(workers),
             memory=MemoryFigures(memory.get("used_memory"), memory.get("maxmemory") or None),
-            archive=_archive(archived, facts, float(now[0])),
+            archive=_archive(archived, complete_facts(facts), float(now[0])),
             round_trip_s=round_trip_s,
             events=_events(counters),
             metric_points=int(counters.get("metric_points", 0)),

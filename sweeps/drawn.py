@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 import random
 from collections.abc import Mapping, Sequence
 from typing import Final
 
 from schema.sweeps import Choices, Dimension, IntRange, ParamValue, Sampler, SweepRequest
-from sweeps.space import Point, grid_size, list_grid
+from sweeps.space import Point, count_steps, grid_size, shuffle_grid, value_of_step
 
 _SEED: Final = 0
 
@@ -17,12 +16,11 @@ _SEED: Final = 0
 def draw_points(request: SweepRequest, most: int) -> Sequence[Point]:
     """Return points of a sweep that stand for all of its trials, at most ``most``; always the same ones.
 
-    Those of a grid lie evenly in it.
+    Those of a grid are its first trials: their order is a shuffled one.
     """
     count = min(most, trials_of(request))
     if request.sampler is Sampler.GRID:
-        every = math.ceil(trials_of(request) / count)
-        return list(itertools.islice(list_grid(request.space), 0, trials_of(request), every))
+        return shuffle_grid(request)[:count]
     source = random.Random(_SEED)  # noqa: S311 - no secret
     return [_point(request.space, source) for _ in range(count)]
 
@@ -44,7 +42,8 @@ def _value(dimension: Dimension, source: random.Random) -> ParamValue:
     if dimension.log:
         value = math.exp(source.uniform(math.log(low), math.log(high)))
     elif dimension.step is not None:
-        value = low + dimension.step * source.randint(0, math.floor((high - low) / dimension.step))
+        number = source.randrange(count_steps(dimension, dimension.step))
+        return value_of_step(dimension, dimension.step, number)
     else:
         value = source.uniform(low, high)
     # exp(log(x)) may lie beside x.

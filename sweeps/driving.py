@@ -42,15 +42,16 @@ _DELETED: Final = "its run was deleted before its result was read"
 
 
 class Unfit(WattleError):
-    """This program has not what the trials of a sweep need, such as their trainer; another one may."""
+    """This program has not what the trials of a sweep need, their trainer or the archive; another may."""
 
 
 def drive(store: Store, study: Study, validate: Validate, is_time_up: Callable[[], bool]) -> None:
     """Do what there is to do about a sweep now.
 
     validate: hyper_params → complete ones; raises InvalidInput. is_time_up: tells when to leave the rest to
-    the next time. Raises Unfit where validate knows less than that by which the sweep was started, and
-    Conflict where another program drives it too: what was done is done, the next step does the rest.
+    the next time. Raises Unfit where validate knows less than that by which the sweep was started, or a run
+    is in an archive that this program was not given, and Conflict where another program drives it too: what
+    was done is done, the next step does the rest.
     """
     sweep = store.sweeps.get(study.sweep.sweep_id)
     if not sweep.state.is_final:
@@ -105,6 +106,7 @@ class _Step:
         if self.sweep.state is SweepState.PAUSED and not trial.is_queued:
             return ()
         if self.sweep.state is SweepState.STOPPING or trial.is_queued:
+            self._check_gone(trial)
             self.study.tell(failed(trial.record, _DELETED if trial.is_queued else _STOPPED))
             return ()
         request = self.sweep.request
@@ -126,6 +128,16 @@ class _Step:
             self._cancel(run, _STOPPED)
             raise Conflict(f"Sweep {self.sweep.sweep_id} was stopped by another program.")
         return [(trial, run)]
+
+    def _check_gone(self, trial: Asked) -> None:
+        """Raise Unfit where the run of a trial is in the archive, which other programs read.
+
+        Raises Conflict where it is back from there.
+        """
+        if self.store.archiving.list_archived([trial.run_id]):
+            raise Unfit(f"Run {trial.run_id} of a trial was moved to the archive and cannot be read here.")
+        if self.store.runs.find_many([trial.run_id]):
+            raise Conflict(f"Run {trial.run_id} of a trial was not there a moment ago.")
 
     def _check_fit(self) -> None:
         """Raise Unfit where not even that point can be trained that could be when the sweep was started."""

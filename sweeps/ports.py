@@ -73,6 +73,13 @@ class Runs(Protocol):
         """Return the epochs of each, oldest first."""
 
 
+class Archiving(Protocol):
+    """Runs that are elsewhere."""
+
+    def list_archived(self, run_ids: Sequence[str]) -> frozenset[str]:
+        """Return those of the runs that were moved to the archive."""
+
+
 class Workers(Protocol):
     """Who trains."""
 
@@ -98,6 +105,10 @@ class Store(Protocol):
     @property
     def runs(self) -> Runs:
         """Runs."""
+
+    @property
+    def archiving(self) -> Archiving:
+        """Runs that are elsewhere."""
 
     @property
     def workers(self) -> Workers:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import random
 from collections.abc import Iterator, Mapping, Sequence
 from fractions import Fraction
 from typing import Final
@@ -66,19 +67,35 @@ def list_grid(space: Mapping[str, Dimension]) -> Iterator[Point]:
         yield dict(zip(space, values, strict=True))
 
 
+def shuffle_grid(request: SweepRequest) -> Sequence[Point]:
+    """Return every point of a grid in the order in which they become trials, which the seed chose."""
+    points = list(list_grid(request.space))
+    random.Random(request.seed).shuffle(points)  # noqa: S311 - an order, not a secret
+    return points
+
+
 def steps(dimension: Dimension) -> Sequence[ParamValue]:
     """Return the values of a dimension of a grid; none where there are too many, or no end of them."""
     if isinstance(dimension, Choices):
         return dimension.choices
     if dimension.log or dimension.step is None:
         return (dimension.low,) if dimension.low == dimension.high else ()
-    count = math.floor((dimension.high - dimension.low) / dimension.step + _SLACK) + 1
+    count = count_steps(dimension, dimension.step)
     if count > MAX_TRIALS:
         return ()
-    if isinstance(dimension, IntRange):
-        return tuple(dimension.low + number * dimension.step for number in range(count))
+    return tuple(value_of_step(dimension, dimension.step, number) for number in range(count))
+
+
+def count_steps(dimension: IntRange | FloatRange, step: float) -> int:
+    """Return how many values a range has in steps, both ends included."""
+    return math.floor((dimension.high - dimension.low) / step + _SLACK) + 1
+
+
+def value_of_step(dimension: IntRange | FloatRange, step: float, number: int) -> ParamValue:
+    """Return one of these values, from 0 on."""
+    value = dimension.low + number * step
     # Without the noise of multiplying: 0.1 · 3 is 0.3.
-    return tuple(float(f"{dimension.low + number * dimension.step:.12g}") for number in range(count))
+    return round(value) if isinstance(dimension, IntRange) else float(f"{value:.12g}")
 
 
 def _refuse(reasons: Iterator[FieldError]) -> None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import random
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -40,7 +39,7 @@ from schema.sweeps import (
 )
 from sweeps.known_epochs import KnownEpochs
 from sweeps.ports import Journals
-from sweeps.space import Point, list_grid
+from sweeps.space import Point, shuffle_grid
 
 log = logging.getLogger(__name__)
 
@@ -293,10 +292,9 @@ class Study:
             return TPESampler(seed=seed, constant_liar=True)
 
     def _next_point(self) -> Point | None:
-        """Return a point of the grid that has no trial, in an order that the seed chose."""
+        """Return a point of the grid that has no trial."""
         taken = {_frozen(trial.params) for trial in self._all() if _LOST not in trial.user_attrs}
-        points = list(list_grid(self.request.space))
-        random.Random(self.request.seed).shuffle(points)  # noqa: S311 - an order, not a secret
+        points = shuffle_grid(self.request)
         return next((point for point in points if _frozen(point) not in taken), None)
 
     def _record(self, trial: FrozenTrial) -> Trial:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from schema import DEFAULT_PROJECT, DEFAULT_QUEUE, SortField
+from schema.sweeps import SWEEP_TAG
 from store.buckets import BOUNDS
 from store.encoding import EPOCH_FIELDS, EXTRA_FIELDS, QUALITIES
 from store.metric_arrays import ACCURACIES, LOSSES, METRIC_FIELDS
@@ -64,7 +65,7 @@ def _tables(key_formats: Mapping[str, str]) -> str:
         f"local ACCURACIES, LOSSES = {_list(ACCURACIES)}, {_list(LOSSES)}\n"
         f"local BOUNDS = {{{', '.join(f'{name} = {_list(bounds)}' for name, bounds in BOUNDS.items())}}}\n"
         f'local QUALITY = {_texts(QUALITIES)}\nlocal DEFAULT_QUEUE = "{DEFAULT_QUEUE}"\n'
-        f'local DEFAULT_PROJECT = "{DEFAULT_PROJECT}"\n'
+        f'local DEFAULT_PROJECT, SWEEP_TAG = "{DEFAULT_PROJECT}", "{SWEEP_TAG}"\n'
     )
 
 

@@ -4,7 +4,7 @@
 -- ARGV 1 run_id  2 its fingerprint when it was read  3 so long a silence is the end of a run, s  4 its place in
 --      the archive  5 when it was read, s  6 how long that counts, s
 -- Also: runs:archived (hash), run:<id>:points:<name> (strings), run:<id>:histogram:<name> (lists), run:<id>:models (hash),
---       carbon:unsettled (zset), events (stream)
+--       carbon:unsettled (zset), sweeps:active (set), alerts:rules, alerts:progress (hashes), events (stream)
 local run_id = ARGV[1]
 if redis.call("HEXISTS", key("archived"), run_id) == 1 then
   return 1
@@ -18,7 +18,7 @@ if now() - ARGV[5] > tonumber(ARGV[6]) then
 end
 -- A registered model is made of its files, and its outcome is still to be counted.
 local is_needed = redis.call("EXISTS", key("run_models", run_id)) == 1 or redis.call("ZSCORE", key("unsettled"), run_id)
-if is_needed or fingerprint(run_id, KEYS) ~= ARGV[2] then
+if is_needed or #list_awaited({run_id}) > 0 or fingerprint(run_id, KEYS) ~= ARGV[2] then
   return 0
 end
 for _, metric in ipairs(redis.call("HKEYS", key("metrics", run_id))) do

@@ -1,5 +1,5 @@
--- Shared by every script, put before it when it is loaded. KEY, SORT_FIELDS, EPOCH, EXTRA, QUALITY, BOUNDS, DEFAULT_QUEUE
--- and DEFAULT_PROJECT come from Python.
+-- Shared by every script, put before it when it is loaded. KEY, SORT_FIELDS, EPOCH, EXTRA, QUALITY, BOUNDS, DEFAULT_QUEUE,
+-- DEFAULT_PROJECT and SWEEP_TAG come from Python.
 -- The keys a script cannot know beforehand are built from KEY; all of them lie in one slot by the prefix.
 
 local function key(name, ...)
@@ -739,4 +739,47 @@ local function fingerprint(run_id, keys)
     add(key("histogram", run_id, name))
   end
   return redis.sha1hex(table.concat(parts, "\0"))
+end
+
+-- The runs of which unread events tell, those that alert rules look for: a set. Empty where no rule is in force.
+local function list_unread()
+  local unread, is_watched = {}, false
+  for _, text in ipairs(redis.call("HVALS", key("alert_rules"))) do
+    -- One that cannot be read is left out of the rounds as well.
+    local is_read, rule = pcall(cjson.decode, text)
+    is_watched = is_watched or is_read and type(rule) == "table" and rule.is_enabled ~= false
+  end
+  if is_watched then
+    local cursor = redis.call("HGET", key("alert_progress"), "cursor") or "0-0"
+    for _, entry in ipairs(redis.call("XRANGE", key("events"), "(" .. cursor, "+")) do
+      -- As ``publish`` writes them.
+      local kind, run_id = entry[2][2], entry[2][4]
+      if kind == "epoch" or kind == "done" or kind == "failed" or kind == "cancelled" then
+        unread[run_id] = true
+      end
+    end
+  end
+  return unread
+end
+
+-- Those of the runs that somebody has still to read here: who drives the sweep whose trial it is, or the alert rules. Both may
+-- be programs that were given no archive.
+local function list_awaited(run_ids)
+  local awaited, unread, active = {}, list_unread(), {}
+  for _, sweep_id in ipairs(redis.call("SMEMBERS", key("sweep_active"))) do
+    active[SWEEP_TAG .. sweep_id] = true
+  end
+  for _, run_id in ipairs(run_ids) do
+    local is_awaited = unread[run_id]
+    if not is_awaited and next(active) then
+      local options = redis.call("HGET", key("run", run_id), "options")
+      for _, tag in ipairs(options and present(cjson.decode(options).tags) or {}) do
+        is_awaited = is_awaited or active[tag]
+      end
+    end
+    if is_awaited then
+      awaited[#awaited + 1] = run_id
+    end
+  end
+  return awaited
 end

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import socket
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,7 @@ from cli.checks import check_machine, check_ports, check_provider
 from cli.main import main
 from cli.redis_server import RedisServer
 from redis_db import RedisDB
+from schema.archive import ArchiveRound
 from settings import Settings
 from tests.http_server import Reply, serving
 from tests.integration import test_views
@@ -150,6 +153,29 @@ def test_the_archive_is_looked_at_and_says_how_to_mend_it(db: RedisDB, tmp_path:
     assert "WATTLE_ARCHIVE_URL" in found["archive files", "API"]["remedy"]
     assert "wattle archive now" in found["archive rounds", "API"]["remedy"]
     assert "hidden" not in json.dumps(list(found.values()))
+
+
+@pytest.mark.parametrize("problem", [None, "the database is away"])
+def test_the_last_round_of_an_older_version_counts(db: RedisDB, tmp_path: Path, problem: str | None) -> None:
+    begun_at = datetime.now(UTC) - timedelta(hours=4)
+    last = ArchiveRound(begun_at=begun_at, moved=3, left=0, problem=problem)
+    since = repr((begun_at - timedelta(days=90)).timestamp())
+    db.archiving.note_facts({"since": since, "last": last.model_dump_json()})
+    settings = Settings(_env_file=None, data_dir=tmp_path)
+    told = examined(settings, db)["archive rounds", "API"]
+    assert told["state"] == ("failed" if problem else "ok")
+    assert (problem or "3 runs moved") in told["found"]
+
+    def age_s() -> float:
+        return db.figures.read().archive.good_age_s or 0.0
+
+    assert age_s() == pytest.approx((90 * 24 + 4 if problem else 4) * 3600, abs=60)
+    failed = last.model_copy(update={"problem": "the disk is full", "begun_at": datetime.now(UTC)})
+    facts = {"last": failed.model_dump_json(), "ended_at": repr(time.time())}
+    db.archiving.note_round(facts, result="failed")
+    assert age_s() == pytest.approx((90 * 24 + 4 if problem else 4) * 3600, abs=60), (
+        "the good one still counts"
+    )
 
 
 def test_tables_of_a_newer_version_are_left_alone(db: RedisDB, tmp_path: Path) -> None:

@@ -113,3 +113,22 @@ def test_points_that_are_drawn_lie_in_the_space(sampler: str) -> None:
         assert 1e-4 <= float(str(point.get("learning_rate", 0.01))) <= 0.1
         assert point.get("width", 1) in range(1, 9)
     assert len({str(point) for point in points}) > 10
+
+
+def test_what_is_drawn_of_a_grid_has_every_choice_and_is_what_will_be_trained_first() -> None:
+    space = {"seed": {"type": "int", "low": 0, "high": 23}, "network": SPACE["network"]}
+    request = SweepRequest.model_validate({"space": space, "sampler": "grid", "limits": {"trials": 48}})
+    drawn = draw_points(request, 24)
+    assert {point["network"] for point in drawn} == {"small_cnn", "lenet5"}
+    assert drawn == draw_points(request, 48)[:24]
+    few = request.model_copy(update={"limits": request.limits.model_copy(update={"trials": 24})})
+    assert draw_points(few, 48) == drawn
+    assert max(int(str(point["seed"])) for point in drawn) > 12, "also of the end of the grid"
+
+
+@pytest.mark.parametrize("tenths", range(2, 10))
+def test_every_step_of_a_range_may_be_drawn_up_to_its_end(tenths: int) -> None:
+    space = {"momentum": {"type": "float", "low": 0.1, "high": tenths / 10, "step": 0.1}}
+    request = SweepRequest.model_validate({"space": space, "sampler": "random", "limits": {"trials": 500}})
+    drawn = {point["momentum"] for point in draw_points(request, 500)}
+    assert drawn == {number / 10 for number in range(1, tenths + 1)}

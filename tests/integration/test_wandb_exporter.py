@@ -17,6 +17,7 @@ from exporters.protocol import Exporter
 from schema import Run, RunOptions, Status
 from settings import Settings
 from tests.records import epoch
+from tests.terminal import Terminal
 from tests.wandb_server import WandbServer, wandb_server
 
 wandb = pytest.importorskip("wandb", reason="the extra wandb is not installed")
@@ -186,9 +187,59 @@ def test_without_a_key_or_with_a_mode_that_keeps_nothing_it_says_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
-    with pytest.raises(wandb.errors.UsageError, match="API key"):
+    with pytest.raises(ValueError, match="set WANDB_API_KEY"):
         made(tmp_path).export(ended(), EPOCHS)
-    wandb.teardown()
     monkeypatch.setenv("WANDB_MODE", "disabled")
     with pytest.raises(ValueError, match="Use online or offline"):
         made(tmp_path).export(ended(), EPOCHS)
+
+
+ASKED = """
+from pathlib import Path
+from settings import Settings
+from tests.integration.test_wandb_exporter import EPOCHS, ended
+from exporters.wandb import WandbExporter
+
+exporter = WandbExporter(Settings(_env_file=None, data_dir=Path.home() / "data"))
+for _ in range(2):
+    try:
+        exporter.export(ended(), EPOCHS)
+        print("it was exported")
+    except Exception as error:
+        print("refused:", type(error).__name__, error)
+"""
+
+
+def test_on_a_terminal_it_asks_for_no_key(tmp_path: Path) -> None:
+    with wandb_server() as kept:
+        environment = {"HOME": str(tmp_path), "WANDB_BASE_URL": f"http://127.0.0.1:{kept.port}"}
+        with Terminal([sys.executable, "-c", ASKED], environment=environment, columns=300) as terminal:
+            terminal.wait_for("refused: ValueError W&B has no API key")
+            assert terminal.ended() == 0
+            assert terminal.text.count("refused: ValueError") == 2, terminal.text
+            assert "choice" not in terminal.text
+    assert kept.runs == {}
+
+
+def test_the_key_may_be_where_wandb_login_leaves_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    with wandb_server() as kept:
+        entry = f"machine 127.0.0.1:{kept.port}\n  login user\n  password {KEY}\n"
+        (tmp_path / "netrc").write_text(entry)
+        (tmp_path / "netrc").chmod(0o600)
+        monkeypatch.setenv("WANDB_BASE_URL", f"http://127.0.0.1:{kept.port}")
+        made(tmp_path).export(ended(), EPOCHS)
+    assert len(kept.runs["0f" * 16].history) == 2
+
+
+@pytest.mark.parametrize("mode", ["offline", "disabled"])
+def test_what_wandb_would_keep_nowhere_is_no_export(
+    server: WandbServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: str
+) -> None:
+    init = wandb.init
+    monkeypatch.setattr(wandb, "init", lambda **how: init(**how, mode=mode))
+    with pytest.raises(ValueError, match="nothing was handed over"):
+        made(tmp_path).export(ended(), EPOCHS)
+    monkeypatch.setattr(wandb, "init", init)
+    made(tmp_path).export(ended(), EPOCHS)
+    assert len(server.runs["0f" * 16].history) == 2, "it goes on by itself"
