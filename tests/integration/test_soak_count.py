@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from api.state import state_of
-from archive.rounds import ArchiveRounds
+from archive.moving import Moving
 from bench.soak_count import count
 from bench.soak_plan import MARK, METRICS
 from redis_db import RedisDB
@@ -67,9 +67,8 @@ class Api:
     def archive_all(self) -> int:
         """Move all that has ended to the archive."""
         state = state_of(self._app)
-        return (
-            ArchiveRounds(state.db, state.archive, state.settings, clock=later).move_all(older_than_s=1).moved
-        )
+        done = Moving(state.db, state.archive, state.settings, later).move_all(older_than_s=1)
+        return int(done.moved)
 
     def count(self) -> dict[str, Any]:
         """Look it all up."""
