@@ -96,7 +96,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     print_growths(growths, after)
     figures |= _summarise(growths, probe)
     print(json.dumps({**figures, **describe_machine()}))
-    wrong = ("errors", "lost", "doubled", "undead", "points_lost_or_doubled")
+    wrong = ("errors", "lost", "doubled", "undead", "points_lost", "points_doubled")
     return 1 if any(figures[name] for name in wrong) else 0
 
 

@@ -8,9 +8,11 @@ from typing import Any, Final
 
 import httpx
 
-from bench.soak_plan import MARK
+from bench.soak_plan import MARK, METRICS
 
 _PAGE: Final = 200
+# As many points of a metric as the API answers at once, all of them while there are no more.
+_POINTS: Final = 10_000
 
 
 def list_all(client: httpx.Client) -> list[dict[str, Any]]:
@@ -27,7 +29,7 @@ def list_all(client: httpx.Client) -> list[dict[str, Any]]:
 
 
 def count(client: httpx.Client, people: Mapping[str, Any], scripts: Mapping[str, Any]) -> dict[str, Any]:
-    """Compare what the API took with what it lists, and the points of each script with what it logged."""
+    """Compare what the API took with what it lists, and every point of each script with what it logged."""
     listed = list_all(client)
     by_id = Counter(run["iid"] for run in listed)
     marks = Counter(tag for run in listed for tag in run["options"]["tags"] if tag.startswith(MARK))
@@ -50,11 +52,39 @@ def count(client: httpx.Client, people: Mapping[str, Any], scripts: Mapping[str,
     }
 
 
-def _count_points(client: httpx.Client, logged: Mapping[str, int]) -> dict[str, int]:
-    wrong = points = 0
-    for run_id, expected in logged.items():
-        names = client.get(f"/api/metrics/{run_id}").raise_for_status().json()["names"]
-        found = sum(each["count"] for each in names)
-        points += found
-        wrong += abs(found - expected)
-    return {"points": points, "points_lost_or_doubled": wrong}
+def _count_points(client: httpx.Client, logged: Mapping[str, int]) -> dict[str, Any]:
+    """Read every point of these runs, and compare its step with those that their scripts have logged.
+
+    logged: of each run how many steps from 0 on, each with all METRICS.
+    """
+    points = lost = doubled = 0
+    first = None
+    for run_id, steps in logged.items():
+        wanted = Counter((name, step) for name in METRICS for step in range(steps))
+        found, refusal = _read_points(client, run_id)
+        points += found.total()
+        lost += (wanted - found).total()
+        doubled += (found - wanted).total()
+        if found != wanted and first is None:
+            first = f"{run_id}: {refusal or f'{found.total()} of {wanted.total()} points'}"
+    return {"points": points, "points_lost": lost, "points_doubled": doubled, "first_wrong_points": first}
+
+
+def _read_points(client: httpx.Client, run_id: str) -> tuple[Counter[tuple[str, int]], str]:
+    """Return how often each step of each metric is there, and why none can be read where the API says so."""
+    path = f"/api/metrics/{run_id}"
+    known = client.get(path)
+    if known.is_error:
+        return Counter(), known.text
+    names = [each["name"] for each in known.json()["names"]]
+    if not names:
+        return Counter(), ""
+    read = client.get(path, params={"name": ",".join(names), "points": _POINTS})
+    if read.is_error:
+        return Counter(), read.text
+    found = read.json()["metrics"]
+    if any(each["is_downsampled"] for each in found.values()):
+        raise ValueError(
+            f"Run {run_id} has more than {_POINTS} points of a metric. Choose a plan with fewer."
+        )
+    return Counter((name, step) for name, each in found.items() for step in each["steps"]), ""

@@ -73,7 +73,7 @@ class Scripts:
             time.sleep(self._plan.script_s / PARTS)
         monitor.add_note(f"note of script {number}")
         monitor.add_tag("number", number)
-        return self._finish(monitor, number, points=steps * len(METRICS))
+        return self._finish(monitor, number, steps=steps)
 
     def _open(self, number: int, *, resume: str | None = None) -> TrainingMonitor:
         return TrainingMonitor(
@@ -97,23 +97,23 @@ class Scripts:
         if number % SAVES == 0 and part == PARTS - 1:
             monitor.save_checkpoint({"weights": np.zeros(1_000, dtype=np.float32)}, epoch=part)
 
-    def _finish(self, monitor: TrainingMonitor, number: int, *, points: int) -> str | None:
+    def _finish(self, monitor: TrainingMonitor, number: int, *, steps: int) -> str | None:
         status = "failed" if number % FAILS == 3 else "cancelled" if number % IS_CANCELLED == 4 else "done"
         is_sent = monitor.finish(status, timeout_s=PATIENCE_S)
         if not is_sent or monitor.run_id is None:
             self.errors.append(f"script {number} was not sent within {PATIENCE_S:g} s")
             return None
-        self.accepted[monitor.run_id] = self.accepted.get(monitor.run_id, 0) + points
+        self.accepted[monitor.run_id] = self.accepted.get(monitor.run_id, 0) + steps
         return monitor.run_id
 
     def _go_on(self, number: int, run_id: str) -> None:
         """Go on with a run that has ended, as a script does that is started again."""
         monitor = self._open(number, resume=run_id)
         monitor.log_metrics(dict.fromkeys(METRICS, 0.5), self._plan.steps_per_script)
-        self._finish(monitor, number, points=len(METRICS))
+        self._finish(monitor, number, steps=1)
 
     def result(self) -> dict[str, Any]:
-        """Return the points of each run that the API took, and what went wrong."""
+        """Return how many steps of each run the API took, each with all METRICS, and what went wrong."""
         return {
             "accepted": self.accepted,
             "errors": len(self.errors),

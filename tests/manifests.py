@@ -130,6 +130,8 @@ def pod_specs() -> Iterator[tuple[str, dict[str, Any]]]:
             yield each["metadata"]["name"], each["spec"]["template"]["spec"]
         elif each["kind"] == "ScaledJob":
             yield each["metadata"]["name"], each["spec"]["jobTargetRef"]["template"]["spec"]
+        elif each["kind"] == "Pod":
+            yield each["metadata"]["name"], each["spec"]
 
 
 def compose() -> dict[str, Any]:

@@ -21,7 +21,7 @@ class MonitorApi:
     """The real routes on the loopback interface, on one port from its first start on."""
 
     def __init__(self, settings: Settings, db: RedisDB) -> None:
-        self._app = create_app(settings, db).wsgi_app
+        self.app = create_app(settings, db)
         self.port = 0
         self.lost: dict[str, int] = {}
         """How many requests of a path's end are carried out and not answered."""
@@ -51,9 +51,9 @@ class MonitorApi:
         path = environ["PATH_INFO"]
         end = next((end for end, left in self.lost.items() if left and path.endswith(end)), None)
         if end is None:
-            return self._app(environ, start_response)
+            return self.app.wsgi_app(environ, start_response)
         self.lost[end] -= 1
-        list(self._app(environ, _hear_nothing))
+        list(self.app.wsgi_app(environ, _hear_nothing))
         start_response("503 Service Unavailable", [("Content-Length", "0")])
         return [b""]
 

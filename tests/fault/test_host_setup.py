@@ -21,14 +21,22 @@ from tests.redis_users import adapt_file, list_refused
 from tests.secrets_made import read_environment
 
 # What needs a real host: packages, users, a clone, and systemd itself.
-_NOT_HERE = ("apt-get ", "useradd ", "git clone ", "python3 -m venv ", "systemctl ")
+_NOT_HERE = ("apt-get ", "useradd ", "git ", "python3 -m venv ", "systemctl ", ".venv/bin/pip ")
 
 
-def documented() -> list[str]:
+def documented(after: str = "## On one host, with systemd") -> list[str]:
     """The commands that write files."""
-    text = (ROOT / "docs" / "production.md").read_text().split("## On one host, with systemd")[1]
+    text = (ROOT / "docs" / "production.md").read_text().split(after)[1]
     lines = text.split("```sh\n")[1].split("```")[0].splitlines()
     return [line for line in lines if not line.startswith(_NOT_HERE)]
+
+
+def run_below(there: Path, command: str) -> None:
+    """Run what the page says with the folders of a host that are below this one."""
+    below = re.sub(r"(?<![\w.])/(etc|var)/", rf"{there}/\1/", command).replace("--owner redis ", "")
+    checkout = there / "opt" / "wattle"
+    ended = subprocess.run(["sh", "-ec", below], cwd=checkout, capture_output=True, text=True, check=False)
+    assert ended.returncode == 0, (command, ended.stderr)
 
 
 @pytest.fixture(scope="module")
@@ -42,11 +50,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for folder in ("etc/redis", "etc/systemd/system", "var/lib/redis"):
         (there / folder).mkdir(parents=True)
     for line in documented():
-        below = re.sub(r"(?<![\w.])/(etc|var)/", rf"{there}/\1/", line).replace("--owner redis ", "")
-        ended = subprocess.run(
-            ["sh", "-ec", below], cwd=checkout, capture_output=True, text=True, check=False
-        )
-        assert ended.returncode == 0, (line, ended.stderr)
+        run_below(there, line)
     return there
 
 
@@ -98,6 +102,34 @@ def test_nobody_but_its_owner_reads_a_secret_and_the_units_name_files_that_are_t
         for name in re.findall(r"^EnvironmentFile=-?(/\S+)$", unit.read_text(), re.MULTILINE):
             assert (root / name.removeprefix("/")).is_file()
     assert not read_environment(root / "etc/wattle/page.env")
+
+
+def test_an_upgrade_adds_what_is_missing_and_changes_no_setting(root: Path, tmp_path: Path) -> None:
+    """Of a version that had no token for Prometheus, no file for the page and other rights in Redis."""
+    there = tmp_path / "host"
+    shutil.copytree(root / "etc", there / "etc")
+    checkout = there / "opt" / "wattle"
+    shutil.copytree(root / "opt" / "wattle" / "deploy", checkout / "deploy")
+    before = dict(read_environment(there / "etc/wattle/backend.env"))
+    token = before.pop("WATTLE_METRICS_TOKEN")
+    own = {"WATTLE_REDIS_URL": "redis://mine@elsewhere:1/0", "WATTLE_ZONE": "FR"}
+    (there / "etc/wattle/backend.env").write_text("\n".join(f"{name}={own[name]}" for name in own))
+    (there / "etc/wattle/page.env").unlink()
+    acl = there / "etc/redis/wattle-users.acl"
+    acl.write_text(acl.read_text().replace("+zscore", ""))
+    (there / "etc/systemd/system/wattle-page.service").write_text("old")
+    worker = (there / "etc/wattle/worker.env").read_text()
+
+    for _ in range(2):
+        run_below(there, "\n".join(documented("With systemd, in `/opt/wattle` as root:")))
+
+    assert read_environment(there / "etc/wattle/backend.env") == {**own, "WATTLE_METRICS_TOKEN": token}
+    assert (there / "etc/wattle/worker.env").read_text() == worker
+    for name in ("backend", "worker", "page"):
+        assert (there / f"etc/wattle/{name}.env").stat().st_mode & 0o077 == 0
+    assert acl.read_text() == (root / "etc/redis/wattle-users.acl").read_text()
+    for unit in (DEPLOY / "systemd").glob("*.service"):
+        assert (there / "etc/systemd/system" / unit.name).read_text() == unit.read_text()
 
 
 @pytest.mark.slow

@@ -16,7 +16,7 @@ def test_a_short_day_loses_and_doubles_nothing(capsys: pytest.CaptureFixture[str
     found = json.loads(capsys.readouterr().out.splitlines()[-1])
 
     assert code == 0, found
-    wrong = ("errors", "lost", "doubled", "undead", "points_lost_or_doubled", "brought_back_too_long")
+    wrong = ("errors", "lost", "doubled", "undead", "points_lost", "points_doubled", "brought_back_too_long")
     assert {name: found[name] for name in wrong} == dict.fromkeys(wrong, 0)
     assert found["points"] >= QUICK.points
     assert found["runs"] > QUICK.script_runs

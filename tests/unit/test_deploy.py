@@ -96,6 +96,11 @@ def test_every_file_of_the_base_is_in_its_kustomization() -> None:
 def test_objects_that_pods_refer_to_exist() -> None:
     names = {kind: {each["metadata"]["name"] for each in of_kind(kind)} for kind in ("ConfigMap",)}
     claims = {each["metadata"]["name"] for each in of_kind("PersistentVolumeClaim")}
+    claims |= {
+        f"{made['metadata']['name']}-{each['metadata']['name']}-0"
+        for each in of_kind("StatefulSet")
+        for made in each["spec"]["volumeClaimTemplates"]
+    }
     for _, pod in pod_specs():
         for volume in pod["volumes"]:
             assert volume.get("configMap", {}).get("name") in {None, *names["ConfigMap"]}
@@ -269,6 +274,50 @@ def test_images_are_pinned_and_run_as_nobody_special(path: Path) -> None:
     images = [service["image"] for service in compose()["services"].values()]
     tagged = [image for image in images if not image.startswith("wattle-")]
     assert all(re.search(r":v?\d+\.\d+", image) for image in tagged)
+
+
+def test_compose_passes_every_build_argument_of_packages_and_its_defaults_are_those_of_the_images() -> None:
+    told = (ROOT / "docs" / "production.md").read_text()
+    for service, name in (("backend", "SERVER"), ("worker", "WORKER"), ("worker-cuda", "WORKER")):
+        build = compose()["services"][service]["build"]
+        text = (ROOT / build["dockerfile"]).read_text()
+        (default,) = set(re.findall(r"^ARG EXTRAS=(\S+)$", text, re.MULTILINE))
+        assert build["args"] == {
+            "EXTRAS": f"${{{name}_EXTRAS:-{default}}}",
+            "EXTRA_PACKAGES": "${EXTRA_PACKAGES:-}",
+        }
+        assert f"| `{name}_EXTRAS` | `{default}`" in told
+    assert all(f"`{name}`" in told for name in ("mlflow", "wandb"))
+
+
+def test_a_backup_asks_services_and_pods_that_there_are_and_reads_files_that_they_have() -> None:
+    told = (ROOT / "docs" / "production.md").read_text().split("## Backup and restore")[1]
+    services = compose()["services"]
+    assert set(re.findall(r"compose\.yaml (?:exec|run --rm --no-deps) -T (\w+) ", told)) == {
+        "redis",
+        "backend",
+        "postgres",
+    }
+    for file, words in (
+        ("/run/redis-users.acl", " ".join(services["redis"]["command"])),
+        ("/run/wattle/users.acl", str([pod for name, pod in pod_specs() if name == "wattle-redis"])),
+    ):
+        assert f"users={file} redis_dir=/data data_dir=/data " in told
+        assert file in words
+    containers = {
+        (name, container["name"]): [each["mountPath"] for each in container["volumeMounts"]]
+        for name, pod in pod_specs()
+        for container in pod["containers"]
+    }
+    for pod in (
+        ("wattle-redis", "redis"),
+        ("wattle-server", "backend"),
+        ("wattle-restore", "redis"),
+        ("wattle-restore", "data"),
+    ):
+        assert "/data" in containers[pod]
+    assert [volume.split(":")[1] for volume in services["backend"]["volumes"]] == ["/data"]
+    assert services["redis"]["volumes"][0].split(":")[1] == "/data"
 
 
 def test_the_page_of_the_operator_names_the_build_arguments_and_a_version_that_is_pinned() -> None:

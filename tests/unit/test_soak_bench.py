@@ -1,18 +1,15 @@
-"""What a soak calls growth, how it sorts keys, and whether it finds what was lost or doubled."""
+"""What a soak calls growth, and how it sorts keys."""
 
 from __future__ import annotations
 
-import json
 import re
-from typing import Any
 
-import httpx
 import pytest
 
-from bench.soak_count import count
 from bench.soak_plan import HOURS, METRICS, QUICK, Plan
-from bench.soak_probe import DAY_MS, group_of, kind_of
+from bench.soak_probe import LONG_MS, group_of, kind_of
 from bench.soak_verdict import Growth, is_flat, measure
+from store.archiving import WARM_MS
 from store.keys import TEMPLATES
 
 HOUR_S = 2.0
@@ -65,7 +62,10 @@ def test_a_key_that_nobody_knows_is_found() -> None:
 def test_keys_are_told_apart_by_what_bounds_them() -> None:
     assert group_of("points", -1) == "runs"
     assert group_of("points", 900_000) == "brought_back"
-    assert group_of("idempotency", DAY_MS + 1) == "for_a_day"
+    # a key of a day at the end of a soak, and what the archive brings back for 15 minutes
+    assert group_of("idempotency", 86_400_000 - 20 * 60_000) == "for_a_day"
+    assert group_of("live_pass", LONG_MS + 1) == "for_a_day"
+    assert group_of("points", WARM_MS) == "brought_back"
     assert group_of("by", -1) == "indexes"
     assert group_of("archived", -1) == "archived"
     assert group_of("events", -1) == "capped"
@@ -76,53 +76,3 @@ def test_a_plan_logs_its_points_and_travels_as_text() -> None:
         assert plan.script_runs * plan.steps_per_script * len(METRICS) >= plan.points
         assert Plan.from_text(plan.to_text()) == plan
     assert Plan().script_runs + Plan().queue_runs + 4 * Plan().sweeps + 40 >= 5_000
-
-
-def run(iid: str, *tags: str, name: str | None = None) -> dict[str, Any]:
-    options = {"tags": list(tags)}
-    return {
-        "iid": iid,
-        "options": options,
-        "name": name,
-        "is_external": name is not None,
-        "status": "done",
-        "archived": iid == "a",
-    }
-
-
-def api_with(*listed: dict[str, Any], points: int = 8) -> httpx.Client:
-    """Return a client of an API that lists these runs, two on a page, each with so many points."""
-
-    def answer(request: httpx.Request) -> httpx.Response:
-        if request.url.path == "/api/runs":
-            start = int(request.url.params.get("cursor", "0"))
-            cursor = str(start + 2) if start + 2 < len(listed) else None
-            return httpx.Response(200, json={"results": listed[start : start + 2], "cursor": cursor})
-        return httpx.Response(200, content=json.dumps({"names": [{"count": points}]}))
-
-    return httpx.Client(transport=httpx.MockTransport(answer), base_url="http://api")
-
-
-PEOPLE = {"accepted": {"a": "soak:1", "b": "soak:2", "c": None}, "deleted": []}
-SCRIPTS = {"accepted": {"s": 8}}
-ALL = (run("a", "soak:1"), run("b", "soak:2"), run("c", "soak:2"), run("s", name="script-1"))
-
-
-def test_what_was_taken_is_there_once() -> None:
-    found = count(api_with(*ALL), PEOPLE, SCRIPTS)
-    assert (found["runs"], found["lost"], found["doubled"], found["undead"]) == (4, 0, 0, 0)
-    assert (found["archived"], found["points"], found["points_lost_or_doubled"]) == (1, 8, 0)
-
-
-def test_a_run_that_is_gone_or_there_twice_is_found() -> None:
-    found = count(api_with(*ALL[1:]), PEOPLE, SCRIPTS)
-    assert (found["lost"], found["first_lost"]) == (1, "a")
-    again = run("d", "soak:1")
-    assert count(api_with(*ALL, again), PEOPLE, SCRIPTS)["doubled"] == 1
-    assert count(api_with(*ALL, ALL[0]), PEOPLE, SCRIPTS)["doubled"] == 2
-    assert count(api_with(*ALL, run("t", name="script-1")), PEOPLE, SCRIPTS)["doubled"] == 1
-
-
-def test_a_deleted_run_that_lives_on_and_points_that_are_missing_are_found() -> None:
-    assert count(api_with(*ALL), {**PEOPLE, "deleted": ["b"]}, SCRIPTS)["undead"] == 1
-    assert count(api_with(*ALL, points=6), PEOPLE, SCRIPTS)["points_lost_or_doubled"] == 2
