@@ -12,7 +12,8 @@ from api.body import reply
 from api.replies import show_run
 from api.runs import check_run_id
 from api.state import archive, archive_rounds, db, settings
-from archive.rounds import DAY_S, read_round
+from archive.moving import DAY_S
+from archive.rounds import read_round
 from errors import NotFound
 from schema import RunReply
 from schema.archive import ArchiveReply, ArchiveRequest
@@ -36,8 +37,9 @@ def archive_now(body: ArchiveRequest) -> Response:
     GET /api/archive tells how far that is. 409 while runs are being moved already.
     """
     days = body.older_than_days
-    archive_rounds().begin_now(older_than_s=None if days is None else days * DAY_S)
-    return reply(_describe(), HTTPStatus.ACCEPTED)
+    begun = archive_rounds().begin_now(older_than_s=None if days is None else days * DAY_S)
+    # What was begun, were it over by now: who waits for its end knows it by when it began.
+    return reply(_describe().model_copy(update={"under_way": begun}), HTTPStatus.ACCEPTED)
 
 
 @archiving.post("/api/runs/<iid>/restore")

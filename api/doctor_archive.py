@@ -9,7 +9,8 @@ from typing import Final
 
 from api.file_work import wait_for_any
 from api.state import archive, archive_rounds, db
-from archive.rounds import DAY_S, read_round
+from archive.moving import DAY_S
+from archive.rounds import read_round
 from errors import WattleError
 from schema.doctor import Check, CheckState
 

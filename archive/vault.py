@@ -14,7 +14,7 @@ from archive.database import Database
 from archive.loose_files import LooseFiles
 from archive.points import PointFiles
 from archive.tables import PARTS, RUNS
-from errors import NotFound
+from errors import ArchiveUnavailable, NotFound
 from schema.archive import Bundle, Fields
 
 _POINT_BYTES: Final = 24
@@ -65,25 +65,14 @@ class Archive:
         return "takes files"
 
     def write(self, bundle: Bundle, *, now_s: float) -> None:
-        """Keep a run at its place. Who is killed here leaves it whole or not at all."""
-        file = self._loose.write(bundle.run_id, bundle.points, now_s=now_s) if bundle.points else None
+        """Keep a run at its place. Who is killed here leaves it whole or not at all.
+
+        Raises ArchiveUnavailable also for a run that is not as runs are.
+        """
         parts = {name: _to_text(content) for name, content in _grouped(bundle.parts).items()}
-        record = _to_text(dict(bundle.record))
-        points = sum(map(len, bundle.points.values()))
-        row = {
-            "place": bundle.place,
-            "run_id": bundle.run_id,
-            "project": json.loads(bundle.record.get("options", "{}")).get("project", _DEFAULT_PROJECT),
-            "status": bundle.record["status"],
-            "time_added_s": float(bundle.record["time_added"]),
-            "ended_at_s": float(bundle.record.get("ended_at", bundle.record["time_added"])),
-            "archived_at_s": now_s,
-            "layout": self._layout,
-            "record": record,
-            "points_file": file,
-            "points": points // _POINT_BYTES,
-            "bytes": len(record) + sum(map(len, parts.values())) + points,
-        }
+        row = _to_row(bundle, parts) | {"archived_at_s": now_s, "layout": self._layout}
+        file = self._loose.write(bundle.run_id, bundle.points, now_s=now_s) if bundle.points else None
+        row["points_file"] = file
         with self._database.begin() as connection:
             if file is not None:
                 self._loose.tie(connection, file)
@@ -218,6 +207,28 @@ def _grouped(parts: Mapping[str, JsonValue]) -> dict[str, Any]:
         name.removeprefix(_HISTOGRAM): kept for name, kept in parts.items() if name.startswith(_HISTOGRAM)
     }
     return found | ({_HISTOGRAMS: histograms} if histograms else {})
+
+
+def _to_row(bundle: Bundle, parts: Mapping[str, str]) -> dict[str, Any]:
+    """Return what the table of runs says of one, but for what depends on when it is written."""
+    record = _to_text(dict(bundle.record))
+    points = sum(map(len, bundle.points.values()))
+    try:
+        return {
+            "place": bundle.place,
+            "run_id": bundle.run_id,
+            "project": json.loads(bundle.record.get("options", "{}")).get("project", _DEFAULT_PROJECT),
+            "status": bundle.record["status"],
+            "time_added_s": float(bundle.record["time_added"]),
+            "ended_at_s": float(bundle.record.get("ended_at", bundle.record["time_added"])),
+            "record": record,
+            "points": points // _POINT_BYTES,
+            "bytes": len(record) + sum(map(len, parts.values())) + points,
+        }
+    except (KeyError, ValueError, TypeError, AttributeError) as error:
+        raise ArchiveUnavailable(
+            f"Run {bundle.run_id} cannot be archived, its record is damaged: {error!r}. Delete the run."
+        ) from error
 
 
 def _to_text(content: object) -> str:

@@ -15,7 +15,7 @@ import typer
 from cli.connecting import Api, AsJson, RunTexts, connect, find_run
 from client import Client
 from errors import ApiUnavailable, WattleError
-from schema.archive import ArchiveReply
+from schema.archive import ArchiveReply, ArchiveRound
 
 app = typer.Typer(help="Runs that ended long ago.", no_args_is_help=True)
 """``wattle archive``; ``export_runs`` and ``import_runs`` are commands of ``wattle`` itself."""
@@ -44,13 +44,19 @@ def archive_now(
     api: Api = None,
     as_json: AsJson = False,
 ) -> None:
-    """Move runs that ended to the archive at once; --wait ends with 1 where that met a problem."""
+    """Move runs that ended to the archive at once; --wait ends with 1 where that met a problem, or died."""
     with _client(api) as client:
         found = _ask(partial(client.archive_now, older_than_days=older_than_days))
-        while wait and found.under_way is not None:
+        begun = found.under_way
+        while wait and _is_same(found.under_way, begun):
             time.sleep(_LOOK_EVERY_S)
             found = _ask(client.get_archive)
     typer.echo(found.model_dump_json() if as_json else _describe(found))
+    if wait and not _is_same(found.last, begun):
+        raise _failed(
+            "the round that was begun is gone, and nobody has noted how it ended: the web process that did "
+            "it was stopped, or lost Redis. What was moved is moved; 'wattle archive now' goes on."
+        )
     if wait and found.last is not None and found.last.problem is not None:
         raise typer.Exit(1)
 
@@ -134,6 +140,10 @@ def _ask(question: Callable[[], Answer]) -> Answer:
         raise  # has an exit code of its own
     except WattleError as error:
         raise _failed(str(error)) from error
+
+
+def _is_same(one: ArchiveRound | None, other: ArchiveRound | None) -> bool:
+    return one is not None and other is not None and one.begun_at == other.begun_at
 
 
 def _failed(sentence: str) -> typer.Exit:

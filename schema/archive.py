@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -59,8 +59,11 @@ class ColdRuns(Protocol):
 class ArchivingRuns(Protocol):
     """The part of the store that gives runs away and takes them back."""
 
-    def list_due(self, ended_before_s: float, *, limit: int) -> Sequence[str]:
-        """Return runs that ended before then and may go, oldest first."""
+    def lead(self, owner: str, *, ttl_s: float) -> bool:
+        """Tell whether ``owner`` is the one to archive until then; False while another one is."""
+
+    def list_due(self, ended_before_s: float) -> Iterator[str]:
+        """Yield runs that ended before then and may go, oldest first."""
 
     def read(self, run_id: str) -> Bundle | None:
         """Return all that is kept of a run; None where there is none."""

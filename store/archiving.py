@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
 from typing import Any, Final
@@ -51,6 +52,11 @@ class Archiving:
         self._keys = keys
         self._hashes = hashes
 
+    def lead(self, owner: str, *, ttl_s: float) -> bool:
+        """Tell whether ``owner`` is the one to archive until ``ttl_s`` from now. (lead.lua)"""
+        arguments: Sequence[Argument] = [owner, math.ceil(1000 * ttl_s)]
+        return bool(self._connection.run("lead", [self._keys.of("lock", "archive")], arguments))
+
     def list_archived(self, run_ids: Sequence[str]) -> frozenset[str]:
         """Return those of the runs that were moved to the archive."""
         return self._hashes.list_archived(run_ids)
@@ -78,18 +84,18 @@ class Archiving:
         for run_ids in self._walk("+inf"):
             yield from run_ids
 
-    def list_due(self, ended_before_s: float, *, limit: int) -> Sequence[str]:
-        """Return runs that ended before then and are not archived, those that were added first at first."""
-        due: list[str] = []
+    def list_due(self, ended_before_s: float) -> Iterator[str]:
+        """Yield runs that ended before then and are not archived, those that were added first at first.
+
+        In pieces, each read when it is asked for: what moves in the index meanwhile may be left out.
+        """
         for run_ids in self._walk(repr(ended_before_s)):
             replies = self._connection.call_many(
                 [("HGET", self._keys.of("run", run_id), "ended_at") for run_id in run_ids]
             )
-            ended = zip(run_ids, replies, strict=True)
-            due += [run_id for run_id, ended_at in ended if ended_at and float(ended_at) < ended_before_s]
-            if len(due) >= limit:
-                break
-        return due[:limit]
+            for run_id, ended_at in zip(run_ids, replies, strict=True):
+                if ended_at and float(ended_at) < ended_before_s:
+                    yield run_id
 
     def read(self, run_id: str) -> Bundle | None:
         """Return all that is kept of a run; None where there is none.

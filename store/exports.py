@@ -32,9 +32,9 @@ class Exports:
         self._hashes = hashes
 
     def lead(self, exporter: str, owner: str, *, ttl_s: float) -> bool:
-        """Tell whether ``owner`` is the one to follow until ``ttl_s`` from now. (lead_sweeps.lua)"""
+        """Tell whether ``owner`` is the one to follow until ``ttl_s`` from now. (lead.lua)"""
         key = self._keys.of("lock", f"export-{exporter}")
-        return bool(self._connection.run("lead_sweeps", [key], [owner, math.ceil(1000 * ttl_s)]))
+        return bool(self._connection.run("lead", [key], [owner, math.ceil(1000 * ttl_s)]))
 
     def get(self, exporter: str) -> ExportState:
         """Return how far it has come."""

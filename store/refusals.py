@@ -127,7 +127,15 @@ def is_demoted(error: Exception) -> bool:
 
 
 def _unavailable(error: Exception, address: object) -> StoreUnavailable:
-    return StoreUnavailable(f"Redis at {address} {_remedy(error)}. (Redis: {_words_of(error)[:300]})")
+    told = _forbidden(error) or error
+    return StoreUnavailable(f"Redis at {address} {_remedy(told)}. (Redis: {_words_of(told)[:300]})")
+
+
+def _forbidden(error: Exception) -> NoPermissionError | None:
+    """Return what a Cluster's client may not ask, which it takes for a node that is in no Cluster."""
+    met = error.__cause__ if isinstance(error, RedisClusterException) else None
+    asked = met.__context__ if isinstance(met, RedisClusterException) else met
+    return asked if isinstance(asked, NoPermissionError) else None
 
 
 def _words_of(error: Exception) -> str:

@@ -83,12 +83,12 @@ class Sweeps:
         return count > 0
 
     def lead(self, owner: str, *, ttl_s: float) -> bool:
-        """Tell whether ``owner`` is the one to drive the sweeps until ``ttl_s`` from now. (lead_sweeps.lua)
+        """Tell whether ``owner`` is the one to drive the sweeps until ``ttl_s`` from now. (lead.lua)
 
         Who is, stays it by asking again in time.
         """
         arguments: Sequence[Argument] = [owner, math.ceil(1000 * ttl_s)]
-        return bool(self._connection.run("lead_sweeps", [self._keys.of("lock", "sweeps")], arguments))
+        return bool(self._connection.run("lead", [self._keys.of("lock", "sweeps")], arguments))
 
     def steer(
         self, sweep_id: str, to: Literal[SweepState.RUNNING, SweepState.PAUSED, SweepState.STOPPING]

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
+
+from store.address import CLUSTER_PREFIX
 
 ACL: Final = Path(__file__).parents[1] / "deploy" / "redis" / "users.acl"
 PAGE: Final = Path(__file__).parents[1] / "docs" / "security.md"
@@ -29,3 +32,10 @@ def rights_in_deploy(user: str) -> Sequence[str]:
 def backend_rights() -> Sequence[str]:
     """The same with all keys."""
     return [*(word for word in worker_rights() if not word.startswith("~")), "~*"]
+
+
+def rights_in_a_cluster(rights: Sequence[str]) -> Sequence[str]:
+    """The same in a Cluster, as the page says: keys begin with its prefix, and its client asks for more."""
+    (more,) = re.findall(r"which node has their keys: `([^`]+)`", PAGE.read_text("utf-8"))
+    keys = [re.sub("(?<=~)", CLUSTER_PREFIX, word) for word in rights]
+    return [*keys, *more.split()]

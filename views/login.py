@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Final
 
 import streamlit as st
 
 from schema.access import Scope
 from settings import load_settings
-from views import may, people
+from views import login_secrets, may, people
+
+log = logging.getLogger(__name__)
 
 _MAY: Final = {
     Scope.READ: "may look, and change nothing.",
@@ -21,6 +24,9 @@ def admit() -> bool:
     """Say whether the page may be drawn; where it may not, draw how to log in, or why that did not help."""
     if not people.is_login_asked_for():
         return True
+    if not people.can_log_in():
+        _say_that_nobody_can_log_in()
+        return False
     if not st.user.get("is_logged_in"):
         st.title("Wattle")
         st.write("This page is for people who are known here.")
@@ -53,6 +59,23 @@ def show_account() -> None:
             _offer_logout()
     elif scope is not Scope.ADMIN:
         st.sidebar.caption(f"Who opens this page {_MAY[scope]} Its API token has the scope {scope}.")
+
+
+def _say_that_nobody_can_log_in() -> None:
+    """Draw what to do; what a file has in it, or where it is, is for the log."""
+    st.title("Wattle")
+    if login_secrets.find_auth() is login_secrets.Auth.UNREADABLE:
+        log.error("Nobody can log in to the page: its secrets cannot be read. %s", login_secrets.complaint())
+        st.error(
+            "Nobody is let in: the secrets that say how to log in cannot be read. Whoever runs this page "
+            "finds the reason in its log: mend .streamlit/secrets.toml and restart the page."
+        )
+    else:
+        log.error("Nobody can log in to the page: its secrets have no [auth]. %s", login_secrets.complaint())
+        st.error(
+            "Nobody is let in: WATTLE_PAGE_USERS or WATTLE_PAGE_ROLES asks for a login, and no secrets say "
+            "how. Write [auth] into .streamlit/secrets.toml and restart the page, or take the settings away."
+        )
 
 
 def _reason() -> str:

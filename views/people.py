@@ -9,13 +9,13 @@ from typing import Final
 from urllib.parse import quote
 
 import streamlit as st
-from streamlit.errors import StreamlitSecretNotFoundError
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from client.needs import scope_needed
 from errors import ApiRefused
 from schema.access import GROUP_PREFIX, MAX_PERSON, PERSON_HEADER, ROLE_HEADER, Scope
 from settings import load_settings
+from views.login_secrets import Auth, find_auth
 
 _GROUP_CLAIMS: Final = ("groups", "roles")
 
@@ -30,25 +30,34 @@ class Person:
 
 # Who follows a link to a file, which the page has made for somebody it let in.
 _SOMEBODY: Final = Person("", Scope.READ)
+_NOBODY: Final = Person("", None)
 
 
 def is_login_asked_for() -> bool:
-    """Whether Streamlit's secrets have ``[auth]``."""
-    try:
-        return "auth" in st.secrets
-    except StreamlitSecretNotFoundError:  # there is no file of secrets at all
-        return False
+    """Whether nobody is let in without a login.
+
+    So it is with ``[auth]`` in Streamlit's secrets, with secrets that cannot be read, and as soon as the
+    settings say who is let in.
+    """
+    return any(_let_in()) or find_auth() is not Auth.NOT_THERE
+
+
+def can_log_in() -> bool:
+    """Whether the secrets say how to log in."""
+    return find_auth() is Auth.THERE
 
 
 def current() -> Person | None:
     """Return who looks at the page; None where nobody has to log in."""
     if not is_login_asked_for():
         return None
+    if not can_log_in():
+        return _NOBODY
     if get_script_run_ctx() is None:
         return _SOMEBODY
     claims = st.user.to_dict()
     if not claims.get("is_logged_in"):
-        return Person("", None)
+        return _NOBODY
     return Person(name_of(claims), role_of(claims, *_let_in()))
 
 

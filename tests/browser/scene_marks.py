@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from typing import Final
 
+from archive.moving import Moving
 from archive.opening import open_archive
-from archive.rounds import ArchiveRounds
 from schema import SortField, Status, TagsRequest
 from schema.marks import ViewRequest
 from schema.sweeps import SweepRequest
@@ -27,7 +28,7 @@ def archive(stack: Stack, run_id: str) -> None:
     """Move a run to the archive of the backend, as it does by itself a month after the run ended."""
     settings = Settings(_env_file=None, data_dir=stack.data_dir)
     opened = open_archive(settings, layout=stack.db.layout.newest)
-    assert ArchiveRounds(stack.db, opened, settings).move(run_id)
+    assert Moving(stack.db, opened, settings, time.time).move(run_id)
     opened.close()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import redis
 from flask.testing import FlaskClient
 
 from api.state import state_of
+from archive.moving import Moving
 from archive.rounds import ArchiveRounds
 from backend import create_app
 from errors import Conflict
@@ -58,8 +60,8 @@ def api(db: RedisDB, raw: redis.Redis, tmp_path: Path) -> Iterator[FlaskClient]:
 
 def archive_all(api: FlaskClient) -> None:
     state = state_of(api.application)
-    rounds = ArchiveRounds(state.db, state.archive, state.settings, clock=later)
-    assert rounds.move_all(older_than_s=1.0).moved == len(ENDED)
+    moving = Moving(state.db, state.archive, state.settings, later)
+    assert moving.move_all(older_than_s=1.0).moved == len(ENDED)
 
 
 def unmarked(answer: Any) -> Any:
@@ -145,9 +147,8 @@ def test_an_archive_that_is_away_hides_its_own_runs_alone(
     app = create_app(settings, db)
     api = app.test_client()
     assert api.get(f"/api/runs/{DONE}").status_code == 200
-    rounds = state_of(app).archive_rounds
-    done = rounds.move_all(older_than_s=-DAY_IN_S)
-    assert done.moved == 0
+    done = Moving(db, state_of(app).archive, settings, time.time).move_all(older_than_s=-DAY_IN_S)
+    assert (done.moved, done.left) == (0, 2)  # the third ended it
     assert "WATTLE_DATABASE_URL" in (done.problem or "")
     assert api.get(f"/api/runs/{DONE}").get_json()["archived"] is False
 

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import pytest
 import redis
 
+from archive.moving import Moving
+from archive.opening import open_archive
 from redis_db import RedisDB
 from schema import SortField, Status
+from settings import Settings
 from store.keys import Keys
 
 FEW, MANY = 10_000, 80_000
@@ -29,7 +35,7 @@ def measure_us(db: RedisDB, client: redis.Redis) -> float:
     taken = []
     for _ in range(3):
         client.config_resetstat()
-        assert db.archiving.list_due(2e9, limit=200) == []
+        assert list(db.archiving.list_due(2e9)) == []
         stats = client.info("commandstats").items()
         taken.append(sum(each["usec"] for name, each in stats if name.startswith("cmdstat_z")))
     return float(min(taken))
@@ -56,5 +62,27 @@ def test_what_is_due_is_found_behind_archived_runs_and_what_is_younger_is_not(
         for run_id, added_s in (("due", 1.5e9), ("ended-later", 1.5e9 + 1), ("younger", 1.8e9)):
             client.zadd(index, {run_id: added_s})
             client.hset(keys.of("run", run_id), "ended_at", 1.7e9 if run_id == "ended-later" else added_s)
-    assert db.archiving.list_due(1.6e9, limit=200) == ["due"]
+    assert list(db.archiving.list_due(1.6e9)) == ["due"]
     assert list(db.archiving.list_ended()) == ["due", "ended-later", "younger"]
+
+
+def test_runs_that_are_left_are_looked_at_once(
+    db: RedisDB, redis_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keys, left = Keys(), 2_000
+    settings = Settings(_env_file=None, data_dir=tmp_path)
+    archive = open_archive(settings, layout=1)
+    monkeypatch.setattr(db.archiving, "read", lambda _: None)  # they are gone when it is their turn
+    with redis.Redis.from_url(redis_url) as client:
+        index = keys.of("by", SortField.TIME_ADDED, Status.DONE)
+        with client.pipeline(transaction=False) as pipe:
+            for number in range(left):
+                pipe.zadd(index, {f"{number:032x}": 1e9 + number})
+                pipe.hset(keys.of("run", f"{number:032x}"), "ended_at", 1e9 + number)
+            pipe.execute()
+        client.config_resetstat()
+        done = Moving(db, archive, settings, lambda: 2e9).move_all(older_than_s=1.0)
+        looks = client.info("commandstats")["cmdstat_hget"]["calls"]
+    archive.close()
+    assert (done.left, done.problem) == (left, None)
+    assert looks == left

@@ -49,13 +49,17 @@ def test_compose_reads_its_file_with_the_secrets_of_the_script(copied: Path) -> 
 def test_secrets_are_new_each_time_and_for_their_owner_alone(copied: Path, tmp_path: Path) -> None:
     made = {path.name: path for path in (copied / "secrets").iterdir()}
     assert (copied / "secrets").stat().st_mode & 0o777 == 0o700
+    # The page's image has another user as well: this is where it looks for what logs people in.
+    login = made.pop("streamlit")
+    assert login.stat().st_mode & 0o777 == 0o755
+    assert not list(login.iterdir())
     # Prometheus' image has another user; the folder is closed to all but its owner.
     assert made.pop("metrics-token").stat().st_mode & 0o777 == 0o644
     assert {path.stat().st_mode & 0o777 for path in made.values()} == {0o600}
     other = copy_deploy(tmp_path / "other") / "secrets"
     secrets = re.compile(r"\b[0-9a-f]{48}\b")
     first, second = (
-        {word for path in folder.iterdir() for word in secrets.findall(path.read_text())}
+        {word for text in texts(folder).values() for word in secrets.findall(text)}
         for folder in (copied / "secrets", other)
     )
     # Four users of Redis, PostgreSQL, Grafana, the token of Prometheus.
@@ -63,14 +67,19 @@ def test_secrets_are_new_each_time_and_for_their_owner_alone(copied: Path, tmp_p
     assert not first & second
 
 
+def texts(folder: Path) -> dict[str, str]:
+    return {str(path.relative_to(folder)): path.read_text() for path in folder.rglob("*") if path.is_file()}
+
+
 def test_a_second_time_nothing_changes_but_the_rights_of_users(copied: Path) -> None:
     folder = copied / "secrets"
     (folder / "wattle.env").write_text("WATTLE_ZONE=DE")
     with (folder / "users.acl").open("a") as users:
         users.write("user somebody-else on >a-password ~* +get\n")
-    before = {path.name: path.read_text() for path in folder.iterdir()}
+    (folder / "streamlit" / "secrets.toml").write_text("[auth]")
+    before = texts(folder)
     check("sh", copied / "make_secrets.sh")
-    assert {path.name: path.read_text() for path in folder.iterdir()} == before
+    assert texts(folder) == before
     template = copied / "redis" / "users.acl"
     template.write_text(template.read_text().replace("~archive:*", "~archive:* ~news:*"))
     check("sh", copied / "make_secrets.sh")

@@ -172,5 +172,5 @@ def test_who_goes_away_gives_back_the_place_of_the_download(page: TestClient, ap
 
 
 def test_no_page_has_a_button_whose_file_is_gone_when_it_is_drawn_again() -> None:
-    files = (ROOT / "views").glob("*.py")
+    files = (ROOT / "views").rglob("*.py")
     assert [path.name for path in files if "st.download_button(" in path.read_text()] == []

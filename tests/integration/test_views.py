@@ -41,7 +41,9 @@ def pages(default: str) -> None:
         "access alerts carbon compare home leaderboard live models recommend run runs submit sweeps totals"
     )
     made = {
-        name: st.Page(import_module(f"views.{name}").show, title=name, url_path=name, default=name == default)
+        name: st.Page(
+            import_module(f"views.{name}.page").show, title=name, url_path=name, default=name == default
+        )
         for name in (*names.split(), "workers")
     }
     parts.register_pages(made)

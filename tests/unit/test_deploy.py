@@ -143,6 +143,16 @@ def test_only_the_backend_has_the_user_of_redis_that_reaches_everything() -> Non
     assert set(given) == {"backend"}
 
 
+def test_the_page_of_compose_reads_what_the_script_makes_room_for() -> None:
+    page = compose()["services"]["page"]
+    (mount,) = page["volumes"]
+    folder, there, rights = mount.split(":")
+    files = [word.partition("=")[2] for word in page["command"] if word.startswith("--secrets.files=")]
+    assert files == ["/app/.streamlit/secrets.toml", f"{there}/secrets.toml"]
+    assert (folder, rights) == ("./secrets/streamlit", "ro")
+    assert "mkdir streamlit" in (DEPLOY / "make_secrets.sh").read_text()
+
+
 def test_redis_has_the_same_settings_in_a_pod_as_in_a_container() -> None:
     (in_pod,) = (each["data"]["redis.conf"] for each in of_kind("ConfigMap") if "redis.conf" in each["data"])
     read = [set(re.findall(r"^(\w.*)$", text, re.MULTILINE)) for text in (in_pod, redis_conf())]

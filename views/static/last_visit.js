@@ -1,5 +1,5 @@
 // Keeps in this browser alone when the page was last seen: "<last time of the visit before>.<now>", in seconds.
-// views/last_visit.py reads it and has the same rule. Nothing is drawn.
+// views/home/last_visit.py reads it and has the same rule. Nothing is drawn.
 const NAME = "wattle_visit";
 const VISIT_S = 1800;
 

@@ -1,4 +1,4 @@
--- lead_sweeps: let one program drive the sweeps, and go on doing so. Returns 1 to who does from now on; 0 while another one does.
+-- lead: let one program do what only one may do at a time, and go on doing so. Returns 1 to who does from now on; 0 while another one does.
 -- KEYS 1 lock:<job> (string, expires)
 -- ARGV 1 who asks  2 milliseconds
 local leader = redis.call("GET", KEYS[1])
