@@ -320,4 +320,4 @@ def test_what_somebody_named_is_no_markup_in_a_chart() -> None:
     assert names == [SHOWN] * 3
     titles = [figure.layout.title.text for figure in figures]
     assert titles == [SHOWN, SHOWN, "CPU", SHOWN, SHOWN]
-    assert figures[1].layout.yaxis.title.text == SHOWN
+    assert figures[1].layout.yaxis.title.text == "&lt;a href='https://example.or…"
