@@ -94,7 +94,8 @@ def act_on_runs(body: BulkBody, headers: TrainHeaders) -> Response:
         )
         run_ids = [run.run_id for run in oldest.runs]
     outcomes = list(act_on_each(run_ids, act, clock=time.monotonic))
-    note_detail(f"{body.action} of {len(run_ids)} runs: {' '.join(run_ids[:10])}")
+    how_many = "1 run" if len(run_ids) == 1 else f"{len(run_ids)} runs"
+    note_detail(f"{body.action} of {how_many}: {' '.join(run_ids[:10])}")
     return reply(
         BulkReply(
             action=body.action,

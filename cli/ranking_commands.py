@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from time import sleep
 from typing import Annotated, Literal
 
@@ -80,7 +81,7 @@ def show_leaderboard(
     if as_json:
         print_json(reply)
     elif not reply.rows:
-        say("No finished run to rank. Queue one with 'wattle submit', or name another --dataset.")
+        say(_nothing_ranked(query))
     else:
         mixed = "; some energy is measured, some is not" if reply.is_mixed else ""
         title = (
@@ -88,6 +89,13 @@ def show_leaderboard(
         )
         columns = ("rank", "run", "accuracy", "Wh", "g CO₂", "time", "accuracy/kWh", "network", "device")
         show_table(columns, map(_ranked, reply.rows), title=title)
+
+
+def _nothing_ranked(query: Mapping[str, str]) -> str:
+    """Say what to do about an empty ranking."""
+    if query.keys() - {"per", "sort", "dataset"}:
+        return "No finished run fits. Leave out the search or a limit, or name another --dataset."
+    return "No finished run to rank. Queue one with 'wattle submit', or name another --dataset."
 
 
 def _ranked(row: LeaderboardRow) -> tuple[str, ...]:

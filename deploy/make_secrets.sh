@@ -96,4 +96,8 @@ grep -q WATTLE_DATABASE_URL= backend.env \
 [ -e page.env ] || echo "# Of the page: WATTLE_API_TOKEN, WATTLE_LIVE_URL, WATTLE_PAGE_USERS, WATTLE_PAGE_ROLES" > page.env
 # For secrets.toml, with which the page logs people in; its container reads it as a user of its own.
 [ -d streamlit ] || { mkdir streamlit && chmod 755 streamlit; }
-echo "deploy/secrets is complete. Now: docker compose --file deploy/compose.yaml up --build --detach"
+case $host in
+  redis) next="docker compose --file deploy/compose.yaml up --build --detach" ;;
+  *) next="the lines behind this one in docs/production.md" ;;
+esac
+echo "deploy/secrets is complete. Now: $next"

@@ -151,7 +151,7 @@ def _cost_text(other: float, best: float) -> str:
     if other == best:
         return "for as much CO₂"
     text = f"for {_text(abs(other - best), _GRAMS)} {'more' if other > best else 'less'}"
-    return f"{text} ({(other - best) / best:+.0%})" if 0 < best <= 100 * abs(other - best) else text
+    return f"{text} ({100 * (other - best) / best:+.0f} %)" if 0 < best <= 100 * abs(other - best) else text
 
 
 def grams_text(co2_g: float) -> str:

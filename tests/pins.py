@@ -15,7 +15,9 @@ ROOT = Path(__file__).resolve().parent.parent
 CONSTRAINTS = ROOT / "constraints.txt"
 ENVIRONMENT = ROOT / "environment.yml"
 # What an environment brings itself, and CUDA's own packages, which only some builds of torch need.
-NOT_PINNED = re.compile(r"^(pip|setuptools|wheel|wattle|wattle-test-trainers|nvidia-(?!ml-py).*|triton)$")
+NOT_PINNED = re.compile(
+    r"^(pip|setuptools|wheel|wattle|wattle-test-trainers|nvidia-(?!ml-py).*|cuda-.*|triton)$"
+)
 HEAD = "# Every package of every extra, as tested together. Written by python -m tests.pins.\n"
 CONDA = """# The same pins as constraints.txt, for conda: conda env create -f environment.yml
 name: wattle

@@ -65,8 +65,8 @@ def _errors(held_out: HeldOut) -> str:
     own, median = points_text(held_out.accuracy_error), points_text(held_out.median_accuracy_error)
     grams, of_median = held_out.co2_factor - 1, held_out.median_co2_factor - 1
     return (
-        f"accuracy was missed by {own} (by {median} if the median is guessed) and CO₂ by {grams:.0%} "
-        f"({of_median:.0%})"
+        f"accuracy was missed by {own} (by {median} if the median is guessed) and CO₂ by {100 * grams:.0f} % "
+        f"({100 * of_median:.0f} %)"
     )
 
 

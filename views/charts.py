@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from datetime import tzinfo
@@ -11,12 +10,14 @@ import plotly.graph_objects as go
 
 from schema import EpochResult, PowerPoint, Series, Total
 from views import format as fmt
-from views.look import RUN_COLORS, SOURCE_NAMES, TOTAL_COLOR, run_color, source_color
+from views.look import SOURCE_NAMES, TOTAL_COLOR, run_color, source_color
 
 _MARKERS_UP_TO = 60
 # With fewer epochs than that Plotly would label the space between two of them too.
 _TICK_EACH_UP_TO = 10
 _HEIGHT_PX = 290
+# Characters: Plotly cuts what is longer at the edge of the chart, an axis' title at both ends.
+_TITLE, _AXIS_TITLE = 48, 28
 _DASHES = ("solid", "dot", "dash", "dashdot")
 # Where there may be many names: beside the title they would cover it on a phone.
 LEGEND_BELOW = {
@@ -46,7 +47,7 @@ def run_figures(run_id: str, epochs: Sequence[EpochResult], *, is_simulated: boo
 
 def metric_figure(run_id: str, title: str, series: Mapping[str, Series]) -> go.Figure:
     """Draw metrics that belong together by step; a value that is not finite is a gap."""
-    figure = blank_figure(run_id, fmt.chart_text(title), fmt.chart_text(title))
+    figure = named_figure(run_id, title)
     figure.update_xaxes(title={"text": "step"}, unifiedhovertitle={"text": "step %{x}"})
     for place, (name, own) in enumerate(series.items()):
         figure.add_trace(
@@ -233,24 +234,13 @@ def _cost_figure(
     return figure
 
 
-def optuna_figure(text: str, key: str, title: str) -> str:
-    """Give a figure of Optuna's, as Plotly JSON, the look of ours; its data and axes stay."""
-    drawn = json.loads(text)
-    figure = blank_figure(key, title, "")
-    for name in ("xaxis", "yaxis"):
-        own = drawn["layout"].get(name, {})
-        axis = {"title": {"text": own.get("title", {}).get("text", ""), "standoff": 8}, "tickformat": None}
-        figure.update_layout({name: {**axis, "type": own.get("type")}})
-    for place, trace in enumerate(drawn["data"]):
-        color = RUN_COLORS[place % len(RUN_COLORS)]
-        trace["marker"] = {"color": color, "size": 8} if trace["type"] == "scatter" else {"color": color}
-        if "line" in trace or trace.get("mode") == "lines":
-            trace["line"] = {"color": color, "width": 2.2}
-        figure.add_trace({**trace, "showlegend": True})
-    figure.update_layout(hovermode="closest", **LEGEND_BELOW)
-    if len(drawn["data"]) == 1:
-        figure.update_layout(showlegend=False)
-    return str(figure.to_json())
+def named_figure(key: str, name: str, y_title: str | None = None) -> go.Figure:
+    """Return a blank figure of what others named, with as much of the name as fits.
+
+    y_title: the name, where it is None.
+    """
+    axis = fmt.chart_text(fmt.shorten(name, _AXIS_TITLE)) if y_title is None else y_title
+    return blank_figure(key, fmt.chart_text(fmt.shorten(name, _TITLE)), axis)
 
 
 def blank_figure(run_id: str, title: str, y_title: str) -> go.Figure:
@@ -271,7 +261,8 @@ def blank_figure(run_id: str, title: str, y_title: str) -> go.Figure:
                 "showgrid": False,
                 "zeroline": False,
             },
-            yaxis={"title": {"text": y_title}, "zeroline": False, "exponentformat": "power"},
+            # With a distance Plotly moves the title out of the way of long numbers.
+            yaxis={"title": {"text": y_title, "standoff": 8}, "zeroline": False, "exponentformat": "power"},
         )
     )
 

@@ -17,6 +17,8 @@ _REPLACED = re.compile(r"(?<=\d)x(?=\d)|:(?=[\w+-]+:)|(?<!\S)(?:<->|->|<-|--|>=|
 # What is larger is hard to read beside a small one.
 _LONGEST_NUMBER = 10_000
 _MINUTE_S, _HOUR_S, _DAY_S = 60, 3_600, 86_400
+# What is shorter would be written as 0.0 s.
+_TENTH_S = 0.0995
 
 
 class Unit(NamedTuple):
@@ -113,9 +115,11 @@ def loss(value: float | None) -> str:
 
 
 def duration(value_s: float | None) -> str:
-    """Write a length of time in its two largest units: 0.8 s, 3 min 20 s, 2 h 05 min, 4 d 7 h."""
+    """Write a length of time in its two largest units: 48 ms, 0.8 s, 3 min 20 s, 2 h 05 min, 4 d 7 h."""
     if value_s is None:
         return MISSING
+    if 0 < value_s < _TENTH_S:
+        return f"{max(1, round(1000 * value_s))}{_NBSP}ms"
     if value_s < 9.95:
         return f"{value_s:.1f}{_NBSP}s"
     whole_s = round(value_s)
@@ -175,6 +179,11 @@ def significant(value: float) -> str:
     if abs(value) < 0.0005:
         return "< 0.001"
     return f"{value:.{_decimals(abs(value))}f}"
+
+
+def shorten(text: str, most: int) -> str:
+    """Cut text at so many characters, with an ellipsis in place of the rest."""
+    return text if len(text) <= most else f"{text[: most - 1]}…"
 
 
 def plain(text: str) -> str:

@@ -21,7 +21,7 @@ from settings import Settings
 from tests.acted_run import ActedRun
 from tests.browser.conftest import Stack
 from tests.browser.places import Scenery
-from tests.browser.scene_marks import archive, await_sweep, mark, sweep
+from tests.browser.scene_marks import archive, await_sweep, guard, mark, sweep
 from tests.programs import ROOT, wait_until
 from training_monitor import TrainingMonitor
 from work.seed_demo import seed
@@ -61,7 +61,7 @@ def write_grid(path: Path) -> None:
 
 def fill(stack: Stack, folder: Path, *, trained: int = len(_TRAINED)) -> Scenery:
     """Let so many runs train, others fail, wait and be reported; returns when those that end have ended."""
-    _add_rules(stack)
+    _prepare(stack)
     training = [
         stack.api.submit(
             {"dataset": "digits", **params}, options=RunOptions(project="digits", tags=("paper",))
@@ -101,7 +101,8 @@ def fill(stack: Stack, folder: Path, *, trained: int = len(_TRAINED)) -> Scenery
     )
 
 
-def _add_rules(stack: Stack) -> None:
+def _prepare(stack: Stack) -> None:
+    guard(stack)
     rules: tuple[tuple[str, Condition], ...] = (
         ("A run has failed", RunFailed(kind="run_failed")),
         ("A run is done", RunFinished(kind="run_finished")),

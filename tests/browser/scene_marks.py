@@ -1,4 +1,4 @@
-"""What becomes of the runs of the scene: a sweep, stars, groups, notes, views, and the archive."""
+"""What becomes of the runs of the scene: a sweep, marks, the archive; and who may call."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ from typing import Final
 from archive.moving import Moving
 from archive.opening import open_archive
 from schema import SortField, Status, TagsRequest
+from schema.access import Scope, TokenRequest
 from schema.marks import ViewRequest
+from schema.quotas import QuotaLimits
 from schema.sweeps import SweepRequest
 from settings import Settings
 from tests.browser.conftest import Stack
@@ -44,6 +46,15 @@ def mark(stack: Stack, run_ids: Sequence[str]) -> None:
         ViewRequest(name="What failed", status=Status.FAILED),
     ):
         stack.api.save_view(view)
+
+
+def guard(stack: Stack) -> None:
+    """Make two tokens, and quotas of a project and of one of them."""
+    made = stack.api.create_token(TokenRequest(name="nightly tests", scope=Scope.SUBMIT, project="digits"))
+    stack.api.create_token(TokenRequest(name="the wall in the corridor", expires_in_days=3))
+    limits = QuotaLimits(waiting_runs=20, energy_wh=2.0, co2_g=0.5)
+    stack.api.set_quota("project", "digits", limits)
+    stack.api.set_quota("token", made.token_id, QuotaLimits(waiting_runs=5))
 
 
 def sweep(stack: Stack, *, trials: int) -> str:

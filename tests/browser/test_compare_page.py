@@ -20,6 +20,10 @@ SLOW_MS = 60_000
 SHOWN = """chart => JSON.stringify([chart.layout.xaxis.title.text, chart.layout.yaxis.type,
     chart.data.map(line => [line.name, line.opacity, line.x, line.y])])"""
 
+LEGEND_HEIGHT = "chart => chart.querySelector('.legend').getBoundingClientRect().height"
+ROOM = """chart => chart.querySelector('.legend').getBoundingClientRect().top
+    - chart.querySelector('.xtitle').getBoundingClientRect().bottom"""
+
 
 def test_marked_runs_are_compared_and_the_address_leads_back(tab: Page, stack: Stack) -> None:
     first, second = ActedRun(stack.db), ActedRun(stack.db, learning_rate=0.01)
@@ -92,3 +96,19 @@ def test_three_runs_are_compared_and_the_link_shows_somebody_else_the_same(
     assert curves.name == "compared-curves.csv"
     assert curves.read_text().startswith("run_id,run,simulated,metric,step,energy_used_kwh,")
     other.context.close()
+
+
+def test_a_legend_stays_below_its_axis_when_a_phone_is_turned(tab: Page, stack: Stack) -> None:
+    runs = [ActedRun(stack.db, seed=seed) for seed in range(4)]
+    for run in runs:
+        run.record(2)
+        run.finish()
+    tab.set_default_timeout(SLOW_MS)
+    tab.set_viewport_size({"width": 360, "height": 900})
+    tab.goto("/compare?" + "&".join(f"run={run.run_id}" for run in runs))
+    wait_for(tab, lambda: drawn_points(tab, LOSS) == [2] * 4, timeout_ms=2 * SLOW_MS)
+    lines = figure(tab, LOSS).evaluate(LEGEND_HEIGHT)
+    tab.set_viewport_size({"width": 768, "height": 900})
+    # Of fewer lines, in the wider chart.
+    wait_for(tab, lambda: figure(tab, LOSS).evaluate(LEGEND_HEIGHT) < lines, timeout_ms=SLOW_MS)
+    wait_for(tab, lambda: figure(tab, LOSS).evaluate(ROOM) > 0, timeout_ms=SLOW_MS)

@@ -39,7 +39,7 @@ def test_a_file_with_a_mistake_is_mended_and_added(tab: Page, stack: Stack, colo
     run_id = f"news-{color_scheme}"
     tab.goto(f"/leaderboard?dataset={DATASET}&least=10")
     settle(tab)
-    tab.get_by_text("Add results of elsewhere").click()
+    tab.get_by_text("Add results from elsewhere").click()
     choose_file(tab, HEADER + row("news-known", "0.9", 1.0) + row(run_id, "91", 1.1))
     expect(tab.get_by_text("nothing of it is added")).to_be_visible()
     tab.get_by_role("button", name=re.compile("Remove")).first.click()

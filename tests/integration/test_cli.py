@@ -96,6 +96,12 @@ def test_what_programs_read_is_what_the_api_answers(db: RedisDB, capsys: pytest.
     assert [json.loads(line)["iid"] for line in sides] == ["r1", "r1"]
 
 
+def test_an_empty_ranking_says_what_to_change(db: RedisDB, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "Queue one with 'wattle submit'" in answer(capsys, "leaderboard")
+    finish(db, "r1")
+    assert "Leave out the search" in answer(capsys, "leaderboard", "-q", "network:nobody_has_it")
+
+
 def test_tables_fit_the_terminal_and_pass_no_escape_sequence_on(
     db: RedisDB, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

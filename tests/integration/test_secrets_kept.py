@@ -82,3 +82,20 @@ def test_prometheus_has_the_token_that_the_backend_has(copied: Path) -> None:
 def test_secrets_of_another_redis_are_not_taken_for_those_of_this_one(copied: Path) -> None:
     assert "names another Redis than wattle-redis.wattle.svc" in refusal(copied, "wattle-redis.wattle.svc")
     check("sh", copied / "make_secrets.sh", "redis")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "wanted"),
+    [
+        ((), "docker compose"),
+        (("127.0.0.1",), "docs/production.md"),
+        (("wattle-redis.wattle.svc",), "docs/production.md"),
+    ],
+)
+def test_the_script_leads_on_to_what_the_secrets_were_made_for(
+    tmp_path: Path, arguments: tuple[str, ...], wanted: str
+) -> None:
+    script = copy_deploy(tmp_path, *arguments) / "make_secrets.sh"
+    said = subprocess.run(["sh", script, *arguments], capture_output=True, text=True, check=True).stdout
+    assert said.startswith("deploy/secrets is complete. Now: ")
+    assert wanted in said

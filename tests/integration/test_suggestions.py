@@ -44,12 +44,12 @@ def test_a_running_run_shows_its_gpu_and_what_the_readings_suggest(
 
     assert not app.exception
     assert TITLE in subheaders(app)
-    assert metric(app, "GPU utilisation") == "35%"
+    assert metric(app, "GPU utilisation") == "35 %"
     assert metric(app, "GPU power") == "120 of 300 W"
     assert metric(app, "GPU clock") == "1,410 MHz"
     assert metric(app, "GPU memory") == "1 of 8 GiB"
     assert "batches of 64 do not fill it. Try batch_size 128" in texts(app)
-    assert "A step takes 10 ms: data 0.5 ms (5%), forward 3 ms (30%)" in texts(app)
+    assert "A step takes 10 ms: data 0.5 ms (5 %), forward 3 ms (30 %)" in texts(app)
 
 
 def test_the_batch_size_that_was_tried_out_is_the_one_advice_is_about(

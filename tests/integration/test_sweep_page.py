@@ -9,7 +9,7 @@ from schema.sweeps import SweepState
 from tests.integration import test_views
 from tests.integration.test_views import Open, button, metric, texts
 from tests.sweep_parts import start, step, train, train_all
-from views.charts import optuna_figure
+from views.sweeps.charts import optuna_figure
 
 open_page = test_views.open_page
 url = test_views.api_url
@@ -70,6 +70,18 @@ def test_a_figure_of_optunas_gets_the_look_of_ours_and_keeps_its_data() -> None:
     trace = {"type": "scatter", "mode": "markers", "x": [0, 1], "y": [2, 3], "customdata": ["a", "b"]}
     layout = {"title": {"text": "theirs"}, "xaxis": {"title": {"text": "Trial"}}, "template": {"data": {}}}
     drawn = json.loads(optuna_figure(json.dumps({"data": [trace], "layout": layout}), "key", "Ours"))
-    assert (drawn["layout"]["title"]["text"], drawn["layout"]["xaxis"]["title"]["text"]) == ("Ours", "Trial")
+    assert (drawn["layout"]["title"]["text"], drawn["layout"]["xaxis"]["title"]["text"]) == ("Ours", "trial")
     assert drawn["data"][0]["customdata"] == ["a", "b"]
     assert drawn["layout"]["uirevision"] == "key"
+
+
+def test_a_figure_of_optunas_gets_the_units_of_the_page() -> None:
+    points = {"type": "scatter", "name": "behind it", "x": [0.5, 0.95], "y": [0.0005, 0.002]}
+    line = {"type": "scatter", "mode": "lines", "name": "Best Value", "x": [0.5], "y": [None]}
+    layout = {"xaxis": {"title": {"text": "Validation accuracy"}}, "yaxis": {"title": {"text": "CO₂ (g)"}}}
+    text = json.dumps({"data": [points, line], "layout": layout})
+    drawn = json.loads(optuna_figure(text, "key", "Pareto front"))
+    assert drawn["layout"]["xaxis"]["title"]["text"] == "validation accuracy (%)"
+    assert drawn["layout"]["yaxis"]["title"]["text"] == "CO₂ (mg)"
+    assert (drawn["data"][0]["x"], drawn["data"][0]["y"]) == ([50.0, 95.0], [0.5, 2.0])
+    assert (drawn["data"][1]["name"], drawn["data"][1]["y"]) == ("best so far", [None])

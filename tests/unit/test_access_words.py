@@ -48,6 +48,11 @@ def test_a_line_says_what_is_known_of_a_token() -> None:
     assert "last used 3 hours ago" in facts
 
 
+def test_the_line_leaves_out_what_the_state_says() -> None:
+    assert "used" not in token_facts(token(None, used=False), NOW)
+    assert "never used" in token_facts(token(timedelta(days=6), used=False), NOW)
+
+
 def test_a_bar_is_as_long_as_the_share_that_is_used_and_no_longer() -> None:
     limits = QuotaLimits(waiting_runs=0, running_runs=4, gpu_hours=2.5, co2_g=10.0)
     use = QuotaUse(waiting_runs=0, running_runs=1, gpu_hours=5.0, co2_g=0.0)

@@ -172,6 +172,25 @@ def test_figures_of_whole_runs_have_their_best_too() -> None:
 
 
 @pytest.mark.parametrize(
+    ("per_kwh", "texts"),
+    [
+        ((365_543.67, 467_234.87), ["36.6\u00a0M points", "★ 46.7\u00a0M points"]),
+        ((120.0, 99.0), ["★ 12.0\u00a0K points", "9.9\u00a0K points"]),
+        ((0.9, 0.8), ["★ 90.0\u00a0points", "80.0\u00a0points"]),
+    ],
+)
+def test_accuracy_per_kwh_is_in_points_as_on_the_leaderboard(
+    per_kwh: tuple[float, float], texts: list[str]
+) -> None:
+    runs = [
+        own.model_copy(update={"accuracy_per_kwh": value})
+        for own, value in zip((ONE, TWO), per_kwh, strict=True)
+    ]
+    frame = metrics_frame(total_rows(runs), labels_of(runs))
+    assert list(frame.loc[0])[2:] == texts
+
+
+@pytest.mark.parametrize(
     ("values", "texts"),
     [
         ((0.6666666, 12.0), ["0.6667", "★ 12.0000"]),
@@ -301,4 +320,4 @@ def test_what_somebody_named_is_no_markup_in_a_chart() -> None:
     assert names == [SHOWN] * 3
     titles = [figure.layout.title.text for figure in figures]
     assert titles == [SHOWN, SHOWN, "CPU", SHOWN, SHOWN]
-    assert figures[1].layout.yaxis.title.text == SHOWN
+    assert figures[1].layout.yaxis.title.text == "&lt;a href='https://example.or…"

@@ -79,6 +79,10 @@ def test_what_stands_beside_each_other_has_one_unit() -> None:
     [
         (None, "–"),
         (0.0, "0.0 s"),
+        (0.0004, "1 ms"),
+        (0.0484, "48 ms"),
+        (0.0994, "99 ms"),
+        (0.0996, "0.1 s"),
         (9.94, "9.9 s"),
         (9.96, "10 s"),
         (59.4, "59 s"),
@@ -132,6 +136,11 @@ def test_a_column_has_one_unit_and_digits_for_its_smallest_value() -> None:
 @pytest.mark.parametrize(("longest_s", "label"), [(None, "s"), (299.0, "s"), (301.0, "min"), (7201.0, "h")])
 def test_a_column_of_durations_has_the_unit_of_the_longest(longest_s: float | None, label: str) -> None:
     assert fmt.time_unit([longest_s, 1.0]).label == label
+
+
+def test_a_text_is_cut_with_an_ellipsis_where_it_does_not_fit() -> None:
+    assert fmt.shorten("loss", 4) == "loss"
+    assert fmt.shorten("losses", 4) == "los…"
 
 
 def test_fractions_losses_and_counts() -> None:

@@ -40,3 +40,11 @@ def test_a_value_that_is_not_a_number_is_a_gap_and_said() -> None:
     assert [trace.name for trace in figure.data] == ["loss", "val_loss"]
     assert gaps_text(own) == "Gaps are values that are NaN or infinite: loss (2)."
     assert gaps_text({"val_loss": series(3.0)}) == ""
+
+
+def test_a_name_that_is_longer_than_the_chart_is_cut_in_its_titles() -> None:
+    figure = metric_figure("r1", "a_name_" * 20, {"loss": series(1.0)})
+    title, axis = figure.layout.title.text, figure.layout.yaxis.title.text
+    assert title.startswith(axis.removesuffix("…"))
+    assert len(axis) < len(title) <= 48
+    assert title.endswith("…")

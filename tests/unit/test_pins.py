@@ -6,7 +6,7 @@ import re
 import tomllib
 from importlib import metadata
 
-from tests.pins import ROOT, read_constraints, read_environment
+from tests.pins import NOT_PINNED, ROOT, read_constraints, read_environment
 
 
 def test_conda_installs_the_same_versions_as_pip() -> None:
@@ -21,6 +21,11 @@ def test_every_dependency_is_pinned() -> None:
     ]
     names = {re.split(r"[\[>=]", item)[0].lower() for item in wanted} - {"wattle"}
     assert names <= {pin.split("==")[0] for pin in read_constraints()}
+
+
+def test_what_only_builds_of_torch_for_cuda_need_is_no_pin() -> None:
+    names = ("nvidia-cublas", "cuda-bindings", "triton", "nvidia-ml-py", "torch")
+    assert [name for name in names if not NOT_PINNED.match(name)] == ["nvidia-ml-py", "torch"]
 
 
 def test_tools_are_pinned_with_all_they_bring() -> None:

@@ -253,7 +253,7 @@ def test_the_reason_names_the_goal_the_limits_and_the_figures() -> None:
     )
     assert found.answer is not None
     assert [beaten.reason for beaten in found.answer.beats] == [
-        "1 point more accurate, for 1.6 g CO₂ more (+400%)"
+        "1 point more accurate, for 1.6 g CO₂ more (+400 %)"
     ]
 
 

@@ -95,14 +95,14 @@ def _table(entries: Sequence[AuditEntry]) -> None:
         height="content" if len(entries) <= _ROWS_WITHOUT_SCROLLING else _TABLE_PX,
         column_config={
             "When": kinds.DatetimeColumn(format="DD MMM HH:mm:ss", width=126),
-            "Who": kinds.TextColumn(width=220),
-            "What": kinds.TextColumn(width=120),
+            "Who": kinds.TextColumn(width=170),
+            "What": kinds.TextColumn(width=122),
             "Outcome": kinds.MultiselectColumn(
                 options=list(_STATUS_COLORS), color=list(_STATUS_COLORS.values()), width=84
             ),
-            "Detail": kinds.TextColumn(width=300),
-            "Request": kinds.TextColumn(width=260),
-            "Status": kinds.NumberColumn(format="%d", width=60),
+            "Detail": kinds.TextColumn(width=240),
+            "Request": kinds.TextColumn(width=214),
+            "Status": kinds.NumberColumn(format="%d", width=68),
             "Address": kinds.TextColumn(width=110),
         },
         alt="The audit log, newest first",

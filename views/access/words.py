@@ -69,12 +69,14 @@ def token_facts(token: Token, now: datetime) -> str:
         if token.expires_at is None
         else f"{'expired' if token.is_expired(now) else 'expires'} {fmt.utc(token.expires_at)}"
     )
+    # That it was never used is its state, unless something more urgent is.
+    is_said = token_state(token, now) == "never used"
     used = f"last used {fmt.ago(token.last_used_at, now)}" if token.last_used_at else "never used"
     facts = [
         f"project {token.project}" if token.project else "all projects",
         f"created {fmt.utc(token.created_at)}",
         expires,
-        used,
+        *([] if is_said else [used]),
         *(["may name people"] if token.names_people else []),
     ]
     return fmt.plain(" · ".join(facts))

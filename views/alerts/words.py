@@ -66,18 +66,24 @@ def describe(condition: Condition) -> str:
             return f"{fmt.plain(condition.metric)} is {condition.relation} {condition.threshold:g}{row}"
         case GpuIdle():
             span = fmt.duration(condition.for_s)
-            return f"A GPU with a run computes less than {condition.below:.0%} for {span}"
+            return f"A GPU with a run computes less than {_whole_percent(condition.below)} for {span}"
         case GpuHot():
             return f"A GPU has {condition.above_c:g} °C or more for {fmt.duration(condition.for_s)}"
         case MemoryFull():
             whose = "of a GPU" if condition.of == "gpu" else "of a worker's host"
-            return f"Memory {whose} is {condition.above:.0%} full for {fmt.duration(condition.for_s)}"
+            share = _whole_percent(condition.above)
+            return f"Memory {whose} is {share} full for {fmt.duration(condition.for_s)}"
         case DiskFull():
-            return f"A worker's data disk is {condition.above:.0%} full for {fmt.duration(condition.for_s)}"
+            share = _whole_percent(condition.above)
+            return f"A worker's data disk is {share} full for {fmt.duration(condition.for_s)}"
         case Co2Budget():
             return f"{OF_BUDGET[condition.of]}: {fmt.co2(condition.budget_g)} of CO₂ reached"
         case _:
             return KINDS[condition.kind]
+
+
+def _whole_percent(share: float) -> str:
+    return f"{100 * share:.0f}\u00a0%"
 
 
 def facts(rule: AlertRule) -> str:

@@ -188,8 +188,8 @@ def _now_tile(tile: DeltaGenerator, now: Answer[IntensityReply]) -> None:
 def _rank(lower_share: float) -> str:
     """Say how a value compares with those before it."""
     if lower_share < 0.5:
-        return f"in the cleanest {max(100 * lower_share, 1):.0f} %"
-    return f"in the dirtiest {max(100 * (1 - lower_share), 1):.0f} %"
+        return f"in the cleanest {max(100 * lower_share, 1):.0f}\u00a0%"
+    return f"in the dirtiest {max(100 * (1 - lower_share), 1):.0f}\u00a0%"
 
 
 def _best_tiles(tiles: Sequence[DeltaGenerator], best: WindowReply) -> None:

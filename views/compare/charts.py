@@ -10,7 +10,7 @@ from urllib.parse import quote
 import plotly.graph_objects as go
 
 from views import format as fmt
-from views.charts import LEGEND_BELOW, blank_figure
+from views.charts import LEGEND_BELOW, named_figure
 from views.compare.bands import Band, bands_of
 from views.compare.groups import Group
 from views.compare.points import Axis, Curve, Scales, cut
@@ -108,7 +108,7 @@ def compare_figure(
     curves: by run. A value that is not finite is a gap, and so is what has no place on a logarithmic scale.
     """
     zoom = f"compare:{name}:{axis}:{scales.log_x}:{scales.log_y}"
-    figure = blank_figure(zoom, fmt.chart_text(name), fmt.chart_text(name))
+    figure = named_figure(zoom, name)
     unit = _UNITS[axis](x for own in curves.values() for x in own.xs)
     shown = {run_id: cut(own, scales) for run_id, own in curves.items()}
     bands = bands_of(groups, shown)

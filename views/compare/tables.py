@@ -31,13 +31,23 @@ _FRACTION: Final = re.compile(r"acc(uracy)?|auc|auroc|f1|precision|recall|iou|di
 _COST: Final = re.compile(r"duration|energy|co2|latency", re.IGNORECASE)
 _PERCENT: Final = fmt.Unit("%", 100.0)
 _NO_UNIT: Final = fmt.Unit("", 1.0)
+
+
+def _points_unit(values: Iterable[float]) -> fmt.Unit:
+    """Choose a unit for percentage points, of which small networks have tens of millions per kWh."""
+    points = 100 * max(values, default=0.0)
+    if points >= 1e6:
+        return fmt.Unit("M points", 1e-4)
+    return fmt.Unit("K points", 0.1) if points >= 1e4 else fmt.Unit("points", 100.0)
+
+
 # Of a run's own record, by the names that they have on the axes of the page.
 _TOTALS: Final[Mapping[str, tuple[str, Direction, Callable[[Iterable[float]], fmt.Unit]]]] = {
     "best_accuracy": ("best accuracy", "highest", lambda _: _PERCENT),
     "energy_kwh": ("energy", "lowest", fmt.energy_unit),
     "co2_g": ("CO₂", "lowest", fmt.co2_unit),
     "duration_s": ("duration", "lowest", fmt.time_unit),
-    "accuracy_per_kwh": ("accuracy per kWh", "highest", lambda _: _NO_UNIT),
+    "accuracy_per_kwh": ("accuracy per kWh", "highest", _points_unit),
 }
 _LARGEST_WHOLE: Final = 1e9
 # Below it, metrics have as many decimals as losses have elsewhere.

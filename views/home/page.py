@@ -35,7 +35,8 @@ def show() -> None:
     note_visit()
     found = _fetch(since)
     is_fresh = found.value is not None and not sum(found.value.counts.values())
-    main, side = (st.container(), None) if is_fresh else st.columns([2.2, 1], gap="large")
+    with st.container(key="home"):
+        main, side = (st.container(), None) if is_fresh else st.columns([2.2, 1], gap="large")
     is_active = _is_active(found)
     with main:
         st.fragment(_live, run_every=_LIVE_S if is_active else _IDLE_S)(

@@ -194,7 +194,9 @@ def _notes(reply: LeaderboardReply) -> None:
 
 
 def _show_rows(reply: LeaderboardReply) -> None:
-    table, chart = st.columns([1, 1])
+    with st.container(key="ranking"):
+        # Wide enough for the columns up to that of CO₂.
+        table, chart = st.columns([1.15, 1])
     with table:
         opened = show_table(reply.rows)
     with chart:

@@ -67,10 +67,10 @@ def rows_frame(rows: Sequence[LeaderboardRow]) -> tuple[pd.DataFrame, dict[str, 
             "id": [short_id(row.run_id) for row in rows],
             "per_kwh": scaled([row.accuracy_per_kwh for row in rows], 100),
             "accuracy": scaled([row.accuracy for row in rows], 100),
-            "seeds": [_seeds(row.seeds) for row in rows],
+            "co2": scaled([row.co2_g for row in rows], co2.factor),
             "energy": scaled([row.energy_kwh for row in rows], energy.factor),
             "quality": [_quality(row) for row in rows],
-            "co2": scaled([row.co2_g for row in rows], co2.factor),
+            "seeds": [_seeds(row.seeds) for row in rows],
             "duration": scaled([row.duration_s for row in rows], time.factor),
             "parameters": scaled([row.parameters for row in rows], 1),
             "fronts": [", ".join(COST_NAMES[cost] for cost in row.fronts) or None for row in rows],
@@ -86,11 +86,11 @@ def _columns(frame: pd.DataFrame, energy: str, co2: str, time: str) -> dict[str,
     highest = frame["per_kwh"].max()
     return {
         "rank": kinds.NumberColumn("#", width=44),
-        "network": kinds.TextColumn("Network", width=150),
-        "id": kinds.TextColumn("Id", width=82),
+        "network": kinds.TextColumn("Network", width=140),
+        "id": kinds.TextColumn("Id", width=78),
         "per_kwh": kinds.ProgressColumn(
             "Points per kWh",
-            width=170,
+            width=150,
             format="compact",
             min_value=0,
             max_value=float(highest) if highest > 0 else 1.0,
@@ -98,10 +98,10 @@ def _columns(frame: pd.DataFrame, energy: str, co2: str, time: str) -> dict[str,
             help="Accuracy in percentage points, divided by the energy of the run.",
         ),
         "accuracy": kinds.NumberColumn(
-            "Accuracy %", width=92, format="%.2f", help="Best test accuracy of any epoch."
+            "Accuracy %", width=90, format="%.2f", help="Best test accuracy of any epoch."
         ),
         "seeds": _seeds_column(),
-        "energy": _number(f"Energy {energy}", frame["energy"], "Of all attempts."),
+        "energy": _number(f"Energy {energy}", frame["energy"], "Of all attempts.", width=100),
         "quality": kinds.MultiselectColumn(
             "Energy is",
             width=104,
@@ -109,8 +109,10 @@ def _columns(frame: pd.DataFrame, energy: str, co2: str, time: str) -> dict[str,
             color=list(_QUALITIES.values()),
             help="Measured by a counter, estimated from load, or not said. Compare different ones with care.",
         ),
-        "co2": _number(f"CO₂ {co2}", frame["co2"], "Energy × carbon intensity of the grid."),
-        "duration": _number(f"Duration {time}", frame["duration"], "Training and evaluation, all attempts."),
+        "co2": _number(f"CO₂ {co2}", frame["co2"], "Energy × carbon intensity of the grid.", width=84),
+        "duration": _number(
+            f"Duration {time}", frame["duration"], "Training and evaluation, all attempts.", width=100
+        ),
         "parameters": kinds.NumberColumn("Parameters", width=100, format="compact"),
         "fronts": kinds.TextColumn(
             "On the front of", width=190, help="No other run is as accurate for less of this."
@@ -143,6 +145,8 @@ def _seeds(group: SeedGroup | None) -> str | None:
     return f"{middle} ({low} – {high}), n = {found.n}"
 
 
-def _number(label: str, values: pd.Series[float], help_text: str) -> Any:
+def _number(label: str, values: pd.Series[float], help_text: str, *, width: int) -> Any:
     known = [float(value) for value in values.dropna()]
-    return st.column_config.NumberColumn(label, width=100, format=f"%.{fmt.decimals(known)}f", help=help_text)
+    return st.column_config.NumberColumn(
+        label, width=width, format=f"%.{fmt.decimals(known)}f", help=help_text
+    )

@@ -21,7 +21,7 @@ _MOST_MB: Final = 2
 def show_upload() -> None:
     """Draw where a file is put, and what is in it."""
     turn = int(st.session_state.get(_TURN, 0))
-    with st.expander("Add results of elsewhere", icon=":material/upload_file:"):
+    with st.expander("Add results from elsewhere", icon=":material/upload_file:"):
         st.caption(
             "A CSV file as `results/leaderboard.csv` is one: `run_id`, `accuracy` (0 to 1) and "
             "`training_time_sec`, and where they are known `network`, `dataset`, `energy_kwh`, `co2_g` and "

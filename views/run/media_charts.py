@@ -6,8 +6,7 @@ from collections.abc import Sequence
 
 import plotly.graph_objects as go
 
-from views import format as fmt
-from views.charts import blank_figure
+from views.charts import named_figure
 from views.histograms import Shares, choose_rows
 from views.look import run_color
 
@@ -23,7 +22,7 @@ def ridges_figure(run_id: str, name: str, steps: Sequence[int], spread: Shares) 
 
     Of many steps some are shown, evenly chosen, the first and the newest among them.
     """
-    figure = blank_figure(f"{run_id}:{name}", fmt.chart_text(name), "step")
+    figure = named_figure(f"{run_id}:{name}", name, "step")
     rows = choose_rows(len(steps), _MOST_RIDGES)
     highest = max((share for row in rows for share in _known(spread, row)), default=0.0) or 1.0
     for place, row in enumerate(rows):
@@ -44,7 +43,7 @@ def ridges_figure(run_id: str, name: str, steps: Sequence[int], spread: Shares) 
 
 def heat_map_figure(run_id: str, name: str, steps: Sequence[int], spread: Shares) -> go.Figure:
     """Draw how the values are spread at each step: the more of them, the stronger the colour."""
-    figure = blank_figure(f"{run_id}:{name}", fmt.chart_text(name), "value")
+    figure = named_figure(f"{run_id}:{name}", name, "value")
     color = run_color(run_id)
     figure.add_trace(
         go.Heatmap(

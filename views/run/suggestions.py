@@ -62,7 +62,8 @@ def describe_step(step: StepTimes) -> str:
     """Write the phases of a step in milliseconds and shares."""
     times = (step.data_ms, step.forward_ms, step.backward_ms, step.optimizer_ms)
     shares = (
-        f"{name} {ms:.3g} ms ({ms / step.whole_ms:.0%})" for name, ms in zip(_PHASES, times, strict=True)
+        f"{name} {ms:.3g} ms ({100 * ms / step.whole_ms:.0f} %)"
+        for name, ms in zip(_PHASES, times, strict=True)
     )
     return f"A step takes {step.whole_ms:.3g} ms: {', '.join(shares)}."
 
@@ -80,7 +81,7 @@ def _find_gpu(run: RunReply, health: HealthReply | None) -> Gpu | None:
 
 def _gpu_tiles(gpu: Gpu) -> None:
     figures = (
-        ("GPU utilisation", None if gpu.utilisation is None else f"{gpu.utilisation:.0%}"),
+        ("GPU utilisation", None if gpu.utilisation is None else f"{100 * gpu.utilisation:.0f} %"),
         ("GPU power", _of(gpu.power_w, gpu.power_limit_w, "W")),
         ("GPU clock", None if gpu.sm_clock_mhz is None else f"{gpu.sm_clock_mhz:,.0f} MHz"),
         ("GPU memory", _of(_gib(gpu.memory_used_bytes), _gib(gpu.memory_total_bytes), "GiB")),

@@ -43,7 +43,7 @@ _EXAMPLES: Final = (
 
 def box(example: str = "network:resnet9 accuracy>0.95 tag:paper status:failed") -> str:
     """Draw the search box and its help, and return what is searched for; it is in the URL."""
-    with st.container(horizontal=True, vertical_alignment="center"):
+    with st.container(horizontal=True, vertical_alignment="center", key="search"):
         q = st.text_input(
             "Search",
             key="q",

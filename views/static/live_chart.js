@@ -86,7 +86,8 @@ function followWidth(Plotly, chart) {
       observer.disconnect();
       Plotly.purge(chart);
     } else if (chart.data && chart.offsetWidth > 0) {
-      Plotly.Plots.resize(chart);
+      // Of a legend that needs fewer lines than before, only a second drawing finds the place.
+      Plotly.Plots.resize(chart).then(() => chart.isConnected && chart.data && Plotly.redraw(chart));
     }
   });
   observer.observe(chart);

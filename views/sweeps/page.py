@@ -13,9 +13,9 @@ from errors import ApiError, ApiRefused
 from schema.sweeps import Pruner, Sweep, SweepFigures, SweepsReply, SweepState, Trial, TrialState
 from views import format as fmt
 from views import may, parts, source
-from views.charts import optuna_figure
 from views.live_chart import live_charts
 from views.sweeps import form
+from views.sweeps.charts import optuna_figure
 from views.sweeps.words import (
     OBJECTIVE_NAMES,
     STATE_COLORS,
@@ -243,7 +243,7 @@ def _figures(sweep: Sweep) -> None:
     if found.front is not None:
         drawn.insert(0, optuna_figure(found.front, f"{sweep.sweep_id}:front", "Pareto front"))
     if found.importances is not None:
-        title = f"Importances for {OBJECTIVE_NAMES[goals[0]]}"
+        title = f"What mattered: {OBJECTIVE_NAMES[goals[0]]}"
         drawn.append(optuna_figure(found.importances, f"{sweep.sweep_id}:importances", title))
     opened = live_charts(drawn, key="sweep:figures") if drawn else None
     for reason in dict.fromkeys(found.missing.values()):

@@ -46,8 +46,8 @@ def _days(totals: Sequence[Total], span: str) -> None:
     real = add_up([total.real for total in totals])
     if real.epochs + real.extras == 0:
         simulated = sum(total.simulated.epochs for total in totals)
-        also = f" {fmt.count(simulated)} simulated ones do not count." if simulated else ""
-        st.info(f"No real epoch in this span ({span}).{also}", icon=":material/eco:")
+        also = f" {fmt.count(simulated)} simulated epochs do not count." if simulated else ""
+        st.info(f"Nothing was trained in the last {span.removeprefix('a ')}.{also}", icon=":material/eco:")
         if st.button("Submit a run", type="primary", icon=":material/add:"):
             parts.go_to("submit")
         return
