@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from safetensors.numpy import save
 
 from api.retention.retaining import Retaining
 from api.state import state_of
-from archive.rounds import ArchiveRounds
+from archive.moving import Moving
 from backend import create_app
 from redis_db import RedisDB
 from schema import ExtraCost, RetentionPolicy, RunOptions, Status
@@ -52,7 +53,7 @@ def end(api: FlaskClient, run_id: str) -> None:
 
 def archive_now(api: FlaskClient) -> None:
     state = state_of(api.application)
-    assert ArchiveRounds(state.db, state.archive, state.settings).move_all(older_than_s=-1.0).moved
+    assert Moving(state.db, state.archive, state.settings, time.time).move_all(older_than_s=-1.0).moved
 
 
 def test_a_model_is_downloaded_after_its_import_though_nobody_opened_its_run(

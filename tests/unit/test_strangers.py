@@ -64,8 +64,8 @@ def test_every_route_says_what_it_asks_of_a_token(tmp_path: Path) -> None:
     for route in routes:
         rule = RULES[route.endpoint]
         is_write = bool({"POST", "PUT", "PATCH", "DELETE"} & (route.methods or set()))
-        # A ticket is asked for with POST and changes nothing of anybody.
-        asks_only = route.endpoint in {"live.issue_ticket", "accounts.predict"}
+        # These are asked for with POST and change nothing of anybody.
+        asks_only = route.endpoint in {"live.issue_ticket", "accounts.predict", "sweeps.predict_a_sweep"}
         assert not is_write or asks_only or rule.scope in (Scope.SUBMIT, Scope.ADMIN), route
         assert rule.reach is not Reach.RUN or "iid" in route.arguments, route
 
