@@ -16,7 +16,7 @@ from schema.archive import Bundle
 from store.encoding import decode_run
 from store.metric_arrays import POINT, decode_summary
 from store.numerals import check_number
-from store.part_checks import HISTOGRAM, check_parts
+from store.part_checks import HISTOGRAM, check_parts, check_writable
 
 # What of a record is no field of a run as it is shown, or a time of it.
 _NUMBERS: Final = (
@@ -72,6 +72,7 @@ def _check(bundle: Bundle, kinds: Mapping[str, str]) -> None:
 
 def _check_record(bundle: Bundle) -> None:
     run = decode_run(bundle.run_id, bundle.record)
+    check_writable([run])
     if not run.status.is_final:
         raise ValueError(f"it is {run.status}, and not ended")
     for name, text in bundle.record.items():

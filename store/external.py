@@ -185,7 +185,7 @@ class External:
 
         def change(stored: str) -> tuple[str, Sequence[str]]:
             options: dict[str, JsonValue] = from_json(stored or "{}")
-            kept = RunOptions.model_validate(options).tags
+            kept = RunOptions.model_validate(options, extra="ignore").tags
             tags = retagged(kept, add=add, remove=remove)
             options.pop("tags", None)
             if tags:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
+from pydantic import BaseModel
 from pydantic_core import from_json
 
 from schema import PowerPoint
@@ -23,6 +24,12 @@ _WORDS: Final = frozenset({"", "nan", "inf", "-inf"})
 _FILE_PARTS: Final = 4
 
 Parts = Mapping[str, Any]
+
+
+def check_writable(records: Iterable[BaseModel]) -> None:
+    """Raise ValueError for a record that no reply could hold, such as one with half a character."""
+    for record in records:
+        record.model_dump_json()
 
 
 def check_parts(run_id: str, parts: Parts) -> None:
@@ -44,23 +51,23 @@ def _check_superseded(stored: Mapping[str, str]) -> None:
     for place, array in stored.items():
         attempt, _, epoch = place.partition(":")
         check_integer(attempt)
-        decode_epoch(epoch, array)
+        check_writable([decode_epoch(epoch, array)])
 
 
 def _check_extras(stored: Mapping[str, str]) -> None:
     for place, array in stored.items():
-        decode_extra(place, array)
+        check_writable([decode_extra(place, array)])
 
 
 def _check_log(entries: Sequence[tuple[str, Mapping[str, str]]]) -> None:
     for entry_id, fields in entries:
-        to_line(entry_id, fields)
+        check_writable([to_line(entry_id, fields)])
 
 
 def _check_notes(parts: Parts) -> None:
     edits = parts.get("note_edits", {})
     for note_id, fields in parts.get("notes", ()):
-        decode_note(note_id, fields["text"], edits.get(note_id))
+        check_writable([decode_note(note_id, fields["text"], edits.get(note_id))])
 
 
 def _check_metrics(stored: Mapping[str, str]) -> None:
@@ -88,7 +95,7 @@ def _check_facts(stored: Mapping[str, str]) -> None:
 def _check_power(rows: Sequence[str]) -> None:
     for row in rows[1:]:
         at_s, power_w, *_ = from_json(row)
-        PowerPoint(at=to_time(at_s), power_w=power_w)
+        check_writable([PowerPoint(at=to_time(at_s), power_w=power_w)])
 
 
 def _check_histograms(stored: Mapping[str, str]) -> None:
@@ -103,7 +110,9 @@ def _check_artifacts(run_id: str, parts: Parts) -> None:
     for place, record in stored.items():
         name, _, version = place.rpartition(":")
         check_integer(version)
-        file = decode_artifact(run_id, name, int(version), record).file.split("/")
+        kept = decode_artifact(run_id, name, int(version), record)
+        check_writable([kept.artifact])
+        file = kept.file.split("/")
         # Of no other run, and nothing outside the place of artifacts.
         if {"", ".", ".."} & set(file) or (len(file) == _FILE_PARTS and file[0] != run_id):
             raise ValueError(f"the file of {place[:80]!r} is none of this run")
@@ -112,8 +121,8 @@ def _check_artifacts(run_id: str, parts: Parts) -> None:
 
 
 _CHECKS: Final[Mapping[str, Callable[[Any], object]]] = {
-    "epochs": decode_epochs,
-    "attempts": decode_attempts,
+    "epochs": lambda stored: check_writable(decode_epochs(stored)),
+    "attempts": lambda stored: check_writable(decode_attempts(stored)),
     "superseded": _check_superseded,
     "extras": _check_extras,
     "log": _check_log,
@@ -121,7 +130,7 @@ _CHECKS: Final[Mapping[str, Callable[[Any], object]]] = {
     "sources": _check_integers,
     "artifact_facts": _check_facts,
     "power": _check_power,
-    "usage": decode_usage,
+    "usage": lambda rows: check_writable(decode_usage(rows)),
     "histograms": _check_histograms,
     "histogram_bytes": check_integer,
 }
