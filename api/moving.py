@@ -59,7 +59,7 @@ def import_runs() -> Response:
         stream = io.BufferedReader(Pieces(read_pieces(most_mib * _MIB, "WATTLE_MAX_IMPORT_MIB")))
         for found in unpack(stream, layout=db().layout.newest):
             if isinstance(found, Belonging):
-                db().belongings.check([found])
+                _check(found)
                 others.append(found)
             elif _take_in(found):
                 added += 1
@@ -70,6 +70,16 @@ def import_runs() -> Response:
     log.info("imported runs added=%d known=%d others=%s", added, known, kept)
     told = ImportedRuns(added=added, known=known, others=kept, missing_channels=_missing_channels(others))
     return reply(told)
+
+
+def _check(found: Belonging) -> None:
+    """Raise InvalidInput for what cannot be read once it is kept."""
+    db().belongings.check([found])
+    if found.kind == "sweeps":
+        # Optuna is a second's work to import, which only who has sweeps does.
+        from sweeps.imported import check_journal
+
+        check_journal(db().belongings.read_sweep(found), found.content["journal"])
 
 
 def _missing_channels(found: Sequence[Belonging]) -> tuple[str, ...]:

@@ -152,6 +152,14 @@ def stop_sweep(sweep: SweepText, as_json: AsJson = False, api: Api = None) -> No
     _steer(sweep, "stop", as_json=as_json, api=api)
 
 
+@app.command("delete")
+def delete_sweep(sweep: SweepText, as_json: AsJson = False, api: Api = None) -> None:
+    """Forget a sweep that has ended; its runs stay."""
+    with connect(api) as client:
+        gone = client.delete_sweep(find_sweep(client, sweep))
+    print_json(gone) if as_json else say(f"{gone.sweep_id}: deleted, its runs stay")
+
+
 def _steer(text: str, action: SweepAction, *, as_json: bool, api: str | None) -> None:
     with connect(api) as client:
         sweep = client.steer_sweep(find_sweep(client, text), action)

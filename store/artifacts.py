@@ -101,7 +101,7 @@ class Artifacts:
         version, record, is_new = self._connection.run(
             "record_artifact", keys, [*arguments, to_json(stored)], is_replicated=True
         )
-        return Recorded(*_decode(run_id, name, version, record), bool(is_new))
+        return Recorded(*decode_artifact(run_id, name, version, record), bool(is_new))
 
     def replace_file(self, artifact: Artifact, gone: str, file: str) -> bool:
         """Give a record whose file is gone another one of the same bytes; False where it has one by now.
@@ -122,7 +122,7 @@ class Artifacts:
         record = self._connection.call("HGET", self._keys.of("artifacts", run_id), f"{name}:{version}")
         if record is None:
             raise _no_artifact(run_id, name, version)
-        return _decode(run_id, name, version, record)
+        return decode_artifact(run_id, name, version, record)
 
     def list(
         self,
@@ -205,11 +205,12 @@ class Artifacts:
             for (place, number), record in zip(order.items(), stored, strict=True):
                 if record is not None:  # else deleted in between
                     name, _, version = place.rpartition(":")
-                    yield int(number), _decode(run_id, name, int(version), record)
+                    yield int(number), decode_artifact(run_id, name, int(version), record)
             end = f"({flat[-1]}"
 
 
-def _decode(run_id: str, name: str, version: int, record: str) -> Kept:
+def decode_artifact(run_id: str, name: str, version: int, record: str) -> Kept:
+    """Read a version of an artifact as it is kept."""
     values: dict[str, Any] = from_json(record)
     file = values.pop("file")
     values["created_at"] = to_time(values["created_at"])

@@ -13,12 +13,13 @@ from errors import Conflict
 from schema.alerts import MAX_RULES
 from schema.archive import Belonging
 from schema.marks import MAX_VIEWS
-from schema.sweeps import MAX_SWEEPS
+from schema.sweeps import MAX_SWEEPS, Sweep
 from store.belongings_check import check_belonging
 from store.connection import Argument, Connection
 from store.encoding import to_json, to_pairs, to_time
 from store.keys import Keys
 from store.models import MAX_MODELS
+from store.sweeps import decode_sweep
 
 # Kinds that are one hash, name → JSON: its key, and the most there may be; 0 for any number.
 _HASHES: Final[Mapping[str, tuple[str, int]]] = {
@@ -60,6 +61,10 @@ class Belongings:
         """Raise InvalidInput for anything that is not as the store keeps it."""
         for belonging in found:
             check_belonging(belonging)
+
+    def read_sweep(self, own: Belonging) -> Sweep:
+        """Return a sweep that was checked, without its journal."""
+        return decode_sweep(own.name, own.content["fields"])
 
     def take_in(self, found: Sequence[Belonging]) -> Mapping[str, int]:
         """Keep what is not known by its name yet; returns how many of each kind, of models how many versions.

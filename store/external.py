@@ -185,7 +185,7 @@ class External:
 
         def change(stored: str) -> tuple[str, Sequence[str]]:
             options: dict[str, JsonValue] = from_json(stored or "{}")
-            kept = RunOptions.model_validate(options).tags
+            kept = RunOptions.model_validate(options, extra="ignore").tags
             tags = retagged(kept, add=add, remove=remove)
             options.pop("tags", None)
             if tags:
@@ -219,7 +219,7 @@ class External:
         """Return the notes of any run, oldest first."""
         entries = self._connection.read_stream(self._keys.of("notes", run_id), after=None, limit=MAX_NOTES)
         edits: dict[str, str] = self._connection.call("HGETALL", self._keys.of("note_edits", run_id))
-        return [_decode_note(note_id, fields["text"], edits.get(note_id)) for note_id, fields in entries]
+        return [decode_note(note_id, fields["text"], edits.get(note_id)) for note_id, fields in entries]
 
     def edit_note(self, run_id: str, note_id: str, text: str) -> Note:
         """Replace the text of a note, which keeps its id and its time; the last one to do so wins.
@@ -231,7 +231,7 @@ class External:
         if not is_id or not self._connection.run("edit_note", keys, [note_id, to_text(text)]):
             raise NotFound(f"Run {run_id} has no note {note_id[:50]!r}.")
         edit: str | None = self._connection.call("HGET", keys[1], note_id)
-        return _decode_note(note_id, to_text(text), edit)
+        return decode_note(note_id, to_text(text), edit)
 
     def delete_note(self, run_id: str, note_id: str) -> bool:
         """Delete a note of a run; False when there is none with that id. Atomic (delete_note.lua)."""
@@ -266,7 +266,7 @@ def encode_params(params: Mapping[str, JsonValue]) -> str:
     return text
 
 
-def _decode_note(note_id: str, text: str, edit: str | None) -> Note:
+def decode_note(note_id: str, text: str, edit: str | None) -> Note:
     """Read a note; its edit, if there is one, is an array of the new text and when that came."""
     if edit is None:
         return Note(note_id=note_id, time=time_of_entry(note_id), text=text)

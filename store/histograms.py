@@ -74,7 +74,7 @@ class Histograms:
                     "it has."
                 )
             entries = [
-                (number, _decode(name, text.encode("utf-8", "surrogateescape")))
+                (number, decode_histogram(name, text.encode("utf-8", "surrogateescape")))
                 for number, text in zip(flat[::2], flat[1::2], strict=True)
             ]
             found[name] = _to_series(sorted(entries, key=lambda entry: entry[1].step), stride)
@@ -88,7 +88,8 @@ def encode_histogram(histogram: Histogram) -> bytes:
     return zlib.compress(head + edges + np.asarray(histogram.counts, "<i8").tobytes(), 6)
 
 
-def _decode(name: str, packed: bytes) -> Histogram:
+def decode_histogram(name: str, packed: bytes) -> Histogram:
+    """Read what encode_histogram wrote."""
     plain = zlib.decompress(packed)
     step, time, nonfinite, bins = _HEAD.unpack_from(plain)
     edges = np.frombuffer(plain, "<f8", bins + 1, _HEAD.size)

@@ -59,7 +59,7 @@ class Log:
         """Return lines, oldest first: the first after ``after``, else the newest ones before ``before``."""
         key = self._keys.of("log", run_id)
         entries = self._connection.read_stream(key, after=after, before=before, limit=limit)
-        return [_to_line(*entry) for entry in entries]
+        return [to_line(*entry) for entry in entries]
 
     def search(
         self,
@@ -101,7 +101,8 @@ class Log:
                 before = lines[0].line_id
 
 
-def _to_line(entry_id: str, fields: Mapping[str, str]) -> LogLine:
+def to_line(entry_id: str, fields: Mapping[str, str]) -> LogLine:
+    """Read an entry of a log."""
     # A script says when itself: what it said while nobody listened came later.
     time = to_time(fields["time"]) if "time" in fields else time_of_entry(entry_id)
     return LogLine(line_id=entry_id, time=time, text=fields["text"])

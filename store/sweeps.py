@@ -49,7 +49,10 @@ class Sweeps:
         arguments: Sequence[Argument] = [sweep_id, stored, MAX_SWEEPS, digest(stored), _IDEMPOTENCY_TTL_S]
         reply = self._connection.run("create_sweep", keys, arguments, is_replicated=True)
         if reply is None:
-            raise Conflict(f"There are {MAX_SWEEPS} sweeps already. Delete one that is not needed.")
+            raise Conflict(
+                f"There are {MAX_SWEEPS} sweeps already. Delete some that have ended: wattle sweep delete "
+                "SWEEP, or DELETE /api/sweeps/{sweep_id}. Their runs stay."
+            )
         return decode_sweep(reply[0], to_pairs(reply[1]))
 
     def get(self, sweep_id: str) -> Sweep:

@@ -16,7 +16,7 @@ from uuid import UUID, uuid5
 
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
-from optuna.exceptions import ExperimentalWarning, UpdateFinishedTrialError
+from optuna.exceptions import ExperimentalWarning, OptunaError, UpdateFinishedTrialError
 from optuna.pruners import BasePruner, MedianPruner, NopPruner, SuccessiveHalvingPruner
 from optuna.samplers import BaseSampler, NSGAIISampler, RandomSampler, TPESampler
 from optuna.storages import JournalStorage
@@ -49,6 +49,11 @@ optuna.logging.enable_propagation()
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
 _NAME: Final = "trials"
+# What a journal that nobody here has written makes Optuna raise, or the record of a trial.
+UNREADABLE: Final = (
+    *(OptunaError, ValueError, TypeError, KeyError, AttributeError, IndexError),
+    *(AssertionError, OverflowError, RecursionError),
+)
 _STATES: Final = {
     State.RUNNING: TrialState.RUNNING,
     State.WAITING: TrialState.RUNNING,

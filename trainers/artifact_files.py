@@ -72,7 +72,10 @@ class ArtifactFiles:
         folder.remove(name, number)
 
     def _locate(self, file: str) -> tuple[Folder, str, str]:
-        run_id, part, name, number = file.split("/")
+        try:
+            run_id, part, name, number = file.split("/")
+        except ValueError as error:
+            raise FileNotFoundError(f"{file[:80]!r} is no file of an artifact") from error
         return open_folder(self._url, f"{run_id}/{part}"), name, number
 
 

@@ -17,6 +17,7 @@ from cli.connecting import complete_run
 from cli.main import main
 from redis_db import RedisDB
 from schema import RunOptions, Status
+from schema.sweeps import SweepState, SweepSummary
 from tests.acted_run import HYPER_PARAMS, ActedRun
 from tests.integration import test_views
 from tests.ports import own_port
@@ -169,6 +170,11 @@ def test_a_sweep_is_made_from_words_listed_and_stopped(
     assert "trials" in json.loads(shown[1])
     assert "first" in answer(capsys, "sweep", "list")
     assert "stop" in answer(capsys, "sweep", "stop", sweep_id[:6])
+    assert main(["sweep", "delete", sweep_id[:6]]) == 1
+    assert "has not ended" in capsys.readouterr().err
+    db.sweeps.note(sweep_id, SweepSummary(), end=SweepState.STOPPED)
+    assert "its runs stay" in answer(capsys, "sweep", "delete", sweep_id[:6])
+    assert db.sweeps.list() == []
     assert main(["sweep", "create", "-s", "learning_rate=2..1"]) == 1
     assert "low is 2" in capsys.readouterr().err
 

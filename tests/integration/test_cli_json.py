@@ -10,6 +10,7 @@ import typer
 from cli.main import app, main
 from redis_db import RedisDB
 from schema import RunOptions
+from schema.sweeps import SweepState, SweepSummary
 from tests.acted_run import HYPER_PARAMS
 from tests.integration import test_views
 from tests.integration.test_cli import finish
@@ -39,6 +40,7 @@ ASKED = {
     "sweep pause": ("SWEEP",),
     "sweep resume": ("SWEEP",),
     "sweep stop": ("SWEEP",),
+    "sweep delete": ("SWEEP",),
     "recompute": (),
     "doctor": (),
 }
@@ -69,6 +71,8 @@ def test_with_json_there_is_json_and_nothing_else(
     sweep_id = ""
     for name, arguments in ASKED.items():
         given = [sweep_id if word == "SWEEP" else word for word in arguments]
+        if name == "sweep delete":
+            db.sweeps.note(sweep_id, SweepSummary(), end=SweepState.STOPPED)
         code = main([*name.split(), *given, "--json"])
         printed = capsys.readouterr()
         lines = [json.loads(line) for line in printed.out.splitlines()]

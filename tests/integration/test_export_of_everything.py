@@ -24,6 +24,7 @@ from schema.archive import Belonging
 from schema.quotas import QuotaLimits
 from schema.sweeps import SweepState, SweepSummary
 from settings import Settings
+from sweeps.study import Study
 from tests.integration.test_archive import DONE, ENDED, MINE
 from tests.integration.test_export import export, send
 from tests.stored_commands import STORES, load
@@ -66,7 +67,9 @@ def api(db: RedisDB, raw: redis.Redis, tmp_path: Path) -> Iterator[FlaskClient]:
 def add_sweeps(db: RedisDB) -> None:
     for is_ended in (True, False):
         sweep_id = db.sweeps.create(request()).sweep_id
-        db.sweeps.append_journal(sweep_id, 0, [{"op_code": 0, "n": number / 7} for number in range(3)])
+        study = Study(db.sweeps, db.sweeps.get(sweep_id))
+        for _ in range(2):
+            assert study.ask() is not None
         if is_ended:
             db.sweeps.note(sweep_id, SweepSummary(energy_kwh=0.125), end=SweepState.DONE, reason="all done")
 
@@ -148,6 +151,7 @@ def content_of(**changes: Any) -> Callable[[Belonging], Belonging]:
         change("quotas", lambda own: replace(own, name="token:abcdef012345")),
         change("sweeps", lambda own: replace(own, content={**own.content, "journal": ["x"]})),
         change("sweeps", lambda own: replace(own, content={"fields": {"state": "running"}, "journal": []})),
+        change("sweeps", content_of(journal=[{"op_code": 0}])),
         change("sweeps", lambda own: replace(own, name="x:y")),
         change("models", content_of(last=0)),
         change("models", content_of(versions=[{}])),

@@ -15,7 +15,7 @@ from optuna.storages import JournalStorage
 
 from errors import Conflict, NotFound
 from redis_db import RedisDB
-from schema.sweeps import SweepState, SweepSummary
+from schema.sweeps import MAX_SWEEPS, SweepState, SweepSummary
 from sweeps.study import Journal
 from tests.sweep_parts import request, start
 
@@ -114,3 +114,11 @@ def test_what_several_write_at_once_all_of_them_read_alike(db: RedisDB) -> None:
     assert first == seen(opened())
     assert [number for number, _, _ in first] == list(range(30))
     assert all(values == [params["x"] ** 2] for _, params, values in first)
+
+
+def test_where_there_are_as_many_as_are_kept_the_answer_says_how_to_make_room(
+    db: RedisDB, raw: redis.Redis
+) -> None:
+    raw.zadd("sweeps:order", {f"{number:032x}": number for number in range(MAX_SWEEPS)})
+    with pytest.raises(Conflict, match="wattle sweep delete SWEEP"):
+        start(db)
