@@ -29,8 +29,8 @@ HYPER_PARAMS: dict[str, JsonValue] = {
 
 AT_ONCE = RunOptions(max_failures=0)
 
-# Eight processes import torch meanwhile: asked a hundred times a second, as by default, the store and this test
-# take a tenth of a core from them.
+# Eight processes import torch meanwhile: asked a hundred times a second, as by default, the store and this
+# test take a tenth of a core from them.
 wait_until = partial(wait_for_state, every_s=0.05)
 
 
