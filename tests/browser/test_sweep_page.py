@@ -22,7 +22,8 @@ SWEEP_TIMEOUT_S = 300
 
 def start_second_worker(stack: Stack) -> tuple[Worker, int]:
     """Start a worker beside the stack's own; returns what it says of itself, and its process."""
-    process = stack.programs.start_worker()
+    # It is to be killed: nobody waits longer for its run than for this lease.
+    process = stack.programs.start_worker(lease_s=3.0)
 
     def find() -> list[Worker]:
         return [worker for worker in stack.db.workers.list_live() if worker.pid == process.pid]

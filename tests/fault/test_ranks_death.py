@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import subprocess
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import psutil
@@ -16,7 +17,8 @@ from redis_db import RedisDB
 from schema import RunOptions, Status
 from tests.fault.acts import command_of, has_ended
 from tests.fault.test_resume import weights_of, without_costs
-from tests.programs import Programs, wait_until
+from tests.programs import Programs
+from tests.programs import wait_until as wait_for_state
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
@@ -26,6 +28,10 @@ HYPER_PARAMS: dict[str, JsonValue] = {
 }  # fmt: skip
 
 AT_ONCE = RunOptions(max_failures=0)
+
+# Eight processes import torch meanwhile: asked a hundred times a second, as by default, the store and this
+# test take a tenth of a core from them.
+wait_until = partial(wait_for_state, every_s=0.05)
 
 
 def descendants(pid: int) -> list[psutil.Process]:
