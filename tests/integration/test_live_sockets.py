@@ -138,6 +138,18 @@ def test_a_script_s_run_is_watched_with_every_metric(backend: LiveBackend) -> No
         }  # fmt: skip
 
 
+def test_of_a_script_s_run_that_is_archived_the_metrics_are_shown_too(backend: LiveBackend) -> None:
+    run_id = backend.http.post("/api/experiments", json={"name": "mine"}).json()["run_id"]
+    points = {"loss": {"steps": [0, 1], "values": [3.0, 2.0], "times": [1.0, 2.0]}}
+    sent = backend.http.post(f"/api/metrics/{run_id}", json={"session": "s", "seq": 1, "points": points})
+    ended = backend.http.post(f"/api/experiments/{run_id}/status", json={"status": "done"})
+    begun = backend.http.post("/api/archive", json={"older_than_days": 0})
+    assert (sent.status_code, ended.status_code, begun.status_code) == (200, 200, 202)
+    wait_until(lambda: backend.http.get(f"/api/runs/{run_id}").json()["archived"])
+    with backend.watch(f"?run_id={run_id}") as watcher:
+        assert watcher.next()["metrics"] == {"loss": {"steps": [0, 1], "values": [3.0, 2.0]}}
+
+
 def epoch(number: int) -> EpochResult:
     return EpochResult(
         epoch=number, train_loss=1, train_accuracy=0.5, test_loss=1, test_accuracy=0.75, duration_s=1
