@@ -45,11 +45,16 @@ def make_user(admin: redis.Redis, name: str, password: str, rights: Sequence[str
     admin.execute_command("ACL", "SETUSER", name, "reset", *rights, f">{password}")
 
 
-def adapt_file(path: Path, server: Path) -> None:
-    """Do to a file of users what the page says for a Redis before 7.0, if this redis-server is one."""
+def is_before_7(server: Path) -> bool:
+    """Whether this redis-server knows no keys that may be read alone, and keeps one file of all."""
     told = subprocess.run([server, "--version"], capture_output=True, text=True, check=True).stdout
     (major,) = re.findall(r"v=(\d+)\.", told)
-    if int(major) < 7:
+    return int(major) < 7
+
+
+def adapt_file(path: Path, server: Path) -> None:
+    """Do to a file of users what the page says for a Redis before 7.0, if this redis-server is one."""
+    if is_before_7(server):
         (command,) = re.findall(r"`(sed [^`]+)` of `users\.acl`", PAGE.read_text("utf-8"))
         subprocess.run([*shlex.split(command), path], check=True)
 

@@ -23,12 +23,14 @@ from redis_db import RedisDB
 from schema import EpochResult, Status
 from tests.ports import own_port
 from tests.programs import ROOT, Programs, wait_until
+from tests.redis_users import is_before_7
 from tests.secrets_made import copy_deploy, read_environment
 from tests.tools import need
 
 DONE: dict[str, JsonValue] = {"demo": True, "num_epochs": 3}
-# Long enough for a backup in between; each epoch is some tenths of a second on the digits.
-LONG: dict[str, JsonValue] = {"trainer": "cnn", "dataset": "digits", "num_epochs": 12, "seed": 1}
+# Ten times as long as a backup; an epoch on the digits is a tenth of a second where nothing else runs.
+EPOCHS = 100
+LONG: dict[str, JsonValue] = {"trainer": "cnn", "dataset": "digits", "num_epochs": EPOCHS, "seed": 1}
 DAY = "2026-11-01"
 
 
@@ -100,6 +102,8 @@ def answers(client: redis.Redis) -> bool:
 @pytest.fixture
 def hosts(tmp_path: Path) -> Iterator[tuple[Host, Host]]:
     """Two hosts with the same secrets."""
+    if is_before_7(find_redis_binary()):
+        pytest.skip("The page copies the files of Redis 7; of one before it, it names BGSAVE's.")
     secrets = copy_deploy(tmp_path, "127.0.0.1") / "secrets"
     made = Host(tmp_path / "one", secrets), Host(tmp_path / "other", secrets)
     for host in made:
@@ -198,7 +202,7 @@ def test_all_runs_are_back_and_the_one_that_ran_goes_on_from_its_checkpoint(
             wait_until(lambda: db.runs.get("running").status.is_final, what="the run that ran")
             wait_until(lambda: db.runs.get("waiting").status.is_final, what="the run that waited")
             assert {db.runs.get(run_id).status for run_id in statuses} == {Status.DONE}, programs.output()
-            assert [result.epoch for result in db.runs.list_epochs("running")] == list(range(1, 13))
+            assert [result.epoch for result in db.runs.list_epochs("running")] == list(range(1, EPOCHS + 1))
             assert db.runs.get("running").attempt == 2
             assert any("resumes in epoch" in line.text for line in db.log.list("running"))
     finally:

@@ -18,7 +18,7 @@ from schema import Status
 from tests.fault.acts import epochs_of, reasons_of, wait_for
 from tests.hosts import Hosts, hosts_named
 from tests.programs import ROOT, Programs, wait_until
-from tests.redis_users import backend_rights, worker_rights
+from tests.redis_users import backend_rights, make_user, worker_rights
 from tests.tls import make_certificate
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
@@ -39,7 +39,7 @@ class Site:
         with redis.Redis.from_url(redis_server.url) as admin:
             for user, password in PASSWORDS.items():
                 rights = worker_rights() if user == "worker" else backend_rights()
-                admin.execute_command("ACL", "SETUSER", user, f">{password}", *rights)
+                make_user(admin, user, password, rights)
             admin.execute_command("ACL", "SETUSER", "looker", "on", ">look", "~*", "&*", "+@all")
             admin.execute_command("ACL", "SETUSER", "default", "off")
         files = (str(self._certificate.file), str(self._certificate.key_file), str(self._socket))
