@@ -22,6 +22,7 @@ from cli.redis_server import RedisServer
 from errors import Conflict
 from redis_db import RedisDB
 from schema import SortField, Status
+from tests.files import list_files
 from tests.integration.test_external_store import batch, begin, lines
 from tests.ports import own_port
 from tests.programs import Programs, wait_until
@@ -74,7 +75,7 @@ class Archiver:
 
     def files(self) -> set[str]:
         root = self.folder / "archive"
-        return {str(path.relative_to(root)) for path in root.rglob("*") if path.is_file()}
+        return {str(path.relative_to(root)) for path in list_files(root)}
 
     def rows(self, query: str) -> list[Any]:
         with closing(sqlite3.connect(self.folder / "archive.db", timeout=30)) as database, database:
@@ -177,7 +178,7 @@ def moments(archiver: Archiver) -> Iterator[Callable[[], bool]]:
     root = archiver.folder / "archive"
     yield lambda: archiver.moved() >= 3
     yield at(10, 25, (archiver.folder / "archive.db-journal").exists)  # in the middle of a transaction
-    yield at(30, 45, lambda: any(root.rglob("*.half")))
+    yield at(30, 45, lambda: any(path.suffix == ".half" for path in list_files(root)))
     yield at(50, 65, lambda: len(archiver.files()) > archiver.moved() + 3)  # its run has not left yet
     yield lambda: archiver.moved() >= 70
 

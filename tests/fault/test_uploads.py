@@ -19,6 +19,7 @@ from errors import ApiUnavailable
 from redis_db import RedisDB
 from schema import ExperimentRequest
 from settings import Settings
+from tests.files import list_files
 from tests.programs import Programs, wait_until
 
 pytestmark = pytest.mark.slow
@@ -60,7 +61,7 @@ class Backend:
         return connection
 
     def files(self) -> list[Path]:
-        return [path for path in Path(self.place).rglob("*") if path.is_file()]
+        return list_files(self.place)
 
     def names(self) -> list[str]:
         return [found.name for found in self.store.artifacts.list(self.run_id, limit=10).artifacts]
