@@ -40,16 +40,19 @@ def backend_rights() -> Sequence[str]:
 
 def make_user(admin: redis.Redis, name: str, password: str, rights: Sequence[str]) -> None:
     """Make a user with these rights, or with what the page says for them to a Redis before 7.0."""
-    if not knows_reading(admin):
+    if is_before_7(admin):
         rights = [right.replace("%R~", "~") for right in rights]
     admin.execute_command("ACL", "SETUSER", name, "reset", *rights, f">{password}")
 
 
-def is_before_7(server: Path) -> bool:
-    """Whether this redis-server knows no keys that may be read alone, and keeps one file of all."""
-    told = subprocess.run([server, "--version"], capture_output=True, text=True, check=True).stdout
-    (major,) = re.findall(r"v=(\d+)\.", told)
-    return int(major) < 7
+def is_before_7(server: Path | redis.Redis) -> bool:
+    """Whether this Redis cannot let keys be read alone, keeps one file of all, and packs less tightly."""
+    if isinstance(server, Path):
+        told = subprocess.run([server, "--version"], capture_output=True, text=True, check=True).stdout
+        (version,) = re.findall(r"v=([\d.]+)", told)
+    else:
+        version = str(server.info("server")["redis_version"])
+    return int(version.split(".", maxsplit=1)[0]) < 7
 
 
 def adapt_file(path: Path, server: Path) -> None:
@@ -57,11 +60,6 @@ def adapt_file(path: Path, server: Path) -> None:
     if is_before_7(server):
         (command,) = re.findall(r"`(sed [^`]+)` of `users\.acl`", PAGE.read_text("utf-8"))
         subprocess.run([*shlex.split(command), path], check=True)
-
-
-def knows_reading(admin: redis.Redis) -> bool:
-    """Whether this Redis knows keys that may be read alone."""
-    return int(str(admin.info("server")["redis_version"]).split(".", maxsplit=1)[0]) >= 7
 
 
 def list_refused(admin: redis.Redis) -> set[str]:

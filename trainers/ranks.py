@@ -221,12 +221,15 @@ def _rebuild(failed: Failed) -> WattleError | None:
 
 
 def _explain(failures: list[Failed], exit_codes: dict[int, int]) -> TrainerDied:
-    """Return what happened first: a rank that died without a word takes those with it that were waiting."""
+    """Return what happened first: a rank that died without a word takes those with it that were waiting.
+
+    By SIGTERM torchrun ends those that are left, also while they wait for one that has told why it failed.
+    """
     told = {failed.rank for failed in failures}
     silent = {rank: code for rank, code in exit_codes.items() if rank not in told}
-    if silent:
-        # By SIGTERM torchrun ends those that are left.
-        rank, code = min(silent.items(), key=lambda died: (died[1] == -signal.SIGTERM, died[0]))
+    died = {rank: code for rank, code in silent.items() if code != -signal.SIGTERM or not failures}
+    if died:
+        rank, code = min(died.items(), key=lambda each: (each[1] == -signal.SIGTERM, each[0]))
         return TrainerDied(f"Rank {rank} {_name_exit(code)}. The other ranks were ended.")
     if failures:
         first = failures[0]

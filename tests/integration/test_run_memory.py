@@ -12,10 +12,13 @@ from bench.run_memory import OWN, measure_run
 from bench.run_template import RunTemplate
 from bench.store import seed
 from redis_db import RedisDB
+from tests.redis_users import is_before_7
 
 SEEDED = f"{1:032x}"
 # The goal of 10 KiB, less 1.5 for the indexes and for what Redis needs besides the keys.
 MOST_BYTES = 8.5 * 1024
+# Redis before 7.0 packs what is small less tightly.
+MOST_BYTES_BEFORE_7 = 9 * 1024
 
 
 def shape_of(client: redis.Redis, run_id: str) -> dict[str, set[str]]:
@@ -39,8 +42,9 @@ def test_a_seeded_run_has_what_a_trained_one_has_and_both_meet_the_goal(
     with redis.Redis.from_url(redis_url, decode_responses=True) as client:
         trained, seeded = shape_of(client, template.run.run_id), shape_of(client, SEEDED)
         sizes = [measure_run(client, run_id) for run_id in (template.run.run_id, SEEDED)]
+        most = MOST_BYTES_BEFORE_7 if is_before_7(client) else MOST_BYTES
     assert "1:rest" in trained["extras"]
     assert seeded == trained
     of_trained, of_seeded = (sum(size[kind] for kind in OWN) for size in sizes)
     assert of_seeded == pytest.approx(of_trained, rel=0.05)
-    assert max(of_trained, of_seeded) <= MOST_BYTES, sizes
+    assert max(of_trained, of_seeded) <= most, sizes

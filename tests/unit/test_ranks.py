@@ -38,6 +38,11 @@ def test_the_first_rank_to_fail_is_the_reason_with_its_traceback() -> None:
     assert str(error) == "Rank 1 failed: ValueError: no such thing\nTraceback of rank 1"
 
 
+def test_a_rank_that_torchrun_ended_explains_nothing_where_another_one_has_told() -> None:
+    error = _explain([failed(0, "KeyError", "'threads'")], {0: 1, 1: -signal.SIGTERM})
+    assert str(error).startswith("Rank 0 failed: KeyError: 'threads'")
+
+
 def test_what_wattle_explains_arrives_as_itself() -> None:
     error = _rebuild(failed(1, "DatasetUnavailable", "Put the files there."))
     assert isinstance(error, DatasetUnavailable)
