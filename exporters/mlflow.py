@@ -41,7 +41,7 @@ class MlflowExporter:
         tags = {
             "wattle.run_id": run.run_id,
             _END_TAG: end,
-            "wattle.page": f"{self._page_url}/run?id={run.run_id}",
+            "wattle.page": f"{self._page_url}/run?iid={run.run_id}",
         }
         made = self._client.create_run(
             experiment_id,

@@ -86,7 +86,7 @@ class WandbExporter:
 
     def _send(self, run: Run, epochs: Sequence[EpochResult], folder: Path, *, is_offline: bool) -> Path:
         """Return where W&B keeps its files of the run."""
-        page = f"{self._page_url}/run?id={run.run_id}"
+        page = f"{self._page_url}/run?iid={run.run_id}"
         sent = wandb.init(
             project=run.options.project,
             id=run.run_id,

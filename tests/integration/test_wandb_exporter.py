@@ -94,7 +94,7 @@ def test_a_run_is_written_for_a_sync_with_all_that_is_known(
     assert (told["run_id"], told["project"], told["tags"]) == ("0f" * 16, "digits", ["paper"])
     assert (told["state"], told["exit_code"], told["step"]) == ("finished", 0, 2)
     assert told["config"]["learning_rate"] == 0.1
-    page = f"https://wattle.example/run?id={'0f' * 16}"
+    page = f"https://wattle.example/run?iid={'0f' * 16}"
     assert told["config"]["wattle"]["page"] == page
     assert page in told["notes"]
     kept = {"energy_kwh": 0.002, "co2_g": 0.8, "best_accuracy": 0.97, "status": "done"}
